@@ -1,0 +1,54 @@
+"""What a user can do wrong, as one exception that says what to do instead.
+
+Raised anywhere, printed by `cli.py` without a traceback, exit status 2.
+"""
+
+from collections.abc import Iterable, Sequence
+from difflib import get_close_matches
+
+
+class UserError(Exception):
+    """A mistake of the user's: what is wrong, what is allowed, what to do next."""
+
+    def __init__(self, problem: str, *, allowed: str | None = None, fix: str | None = None) -> None:
+        self.problem, self.allowed, self.fix = problem, allowed, fix
+        lines = [problem]
+        if allowed is not None:
+            lines.append(f"  allowed: {allowed}")
+        if fix is not None:
+            lines.append(f"  fix:     {fix}")
+        super().__init__("\n".join(lines))
+
+    @property
+    def parts(self) -> Sequence["UserError"]:
+        """The single mistakes, each to be printed on its own."""
+        return (self,)
+
+
+class UserErrors(UserError):
+    """Several mistakes at once, so that one attempt shows all of them."""
+
+    def __init__(self, errors: Iterable[UserError]) -> None:
+        self._parts = tuple(part for error in errors for part in error.parts)
+        super().__init__("\n".join(str(part) for part in self._parts))
+
+    @property
+    def parts(self) -> Sequence[UserError]:
+        return self._parts
+
+
+def raise_all(errors: Sequence[UserError]) -> None:
+    """Raises nothing, the one error, or all of them as `UserErrors`."""
+    if errors:
+        raise errors[0] if len(errors) == 1 else UserErrors(errors)
+
+
+def closest(word: str, known: Iterable[str]) -> str | None:
+    """The known word most like `word`, if one is alike at all."""
+    return next(iter(get_close_matches(word, list(known), n=1)), None)
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str | None:
+    """A `fix` that names the closest known word, if there is one."""
+    near = closest(word, known)
+    return f"did you mean {near}?" if near else None
