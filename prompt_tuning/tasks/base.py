@@ -1,0 +1,139 @@
+"""What a task is: rows in, text out, predictions parsed. The tasks themselves have a file each.
+
+A row is flat, as the Hugging Face hub serves it; `Task.flatten` makes such rows of official
+records. Standard library only.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Literal, TypeVar
+
+Row = Mapping[str, Any]
+Prediction = int | str | None  # a class id, a text, or None: not an answer to this task
+TextFormat = Literal["taskless", "t5"]
+
+NO_LABEL = -1  # the data sets' own mark of a test row
+UNKNOWN = "<unk>"  # T5's target where there is no label
+
+_T = TypeVar("_T")
+
+
+class RowError(ValueError):
+    """A row that is not one of this task's; the message is the reason."""
+
+
+@dataclass(frozen=True)
+class Example:
+    """One example as the model and the metrics see it."""
+
+    inputs: str
+    targets: str
+    idx: Any  # the data set's identity: a number, a text, or a dict of numbers
+    label: int | None = None  # class id; None: free text, or no label
+    answers: tuple[str, ...] | None = None  # of free text: every accepted answer; () if unknown
+
+    @property
+    def is_labelled(self) -> bool:
+        """Whether a prediction for it can be scored."""
+        return self.label is not None or bool(self.answers)
+
+
+@dataclass(frozen=True)
+class Task:
+    """A data set's text format, its answers and how they are scored."""
+
+    name: str
+    title: str
+    t5_prefix: str  # what T5 puts in front of the inputs; "" where T5 has no task name
+    metrics: tuple[str, ...]  # keys of `metrics.METRICS`; the first is the headline
+    to_examples: Callable[[Row, bool], list[Example]]  # (row, training)
+    parse_prediction: Callable[[str, Example], Prediction]
+    flatten_record: Callable[[Row], list[Row]]
+    verbalizers: tuple[str, ...] = ()  # by class id; () for free text
+    init_words: tuple[str, ...] = ()  # of class-label initialisation; () where the paper has none
+    selection: tuple[str, ...] = ()  # reported keys whose mean chooses the best step; (): all
+    dropped_because: str = ""  # why some rows give no example
+
+    def examples(
+        self, row: Row, *, training: bool = False, text_format: TextFormat = "taskless"
+    ) -> list[Example]:
+        """The examples of one flat row: one, or as many as the task trains on (none, several).
+
+        `taskless`, the paper's format, is T5's (`t5`) without the task name in front.
+
+        Raises:
+            RowError: a field is missing or has an impossible value.
+        """
+        examples = self.to_examples(row, training)
+        if text_format == "taskless" or not self.t5_prefix:
+            return examples
+        return [replace(e, inputs=f"{self.t5_prefix} {e.inputs}") for e in examples]
+
+    def flatten(self, record: Row) -> list[Row]:
+        """The flat rows of an official, perhaps nested, record; a flat row comes back as it is.
+
+        Raises:
+            RowError: the record is of neither form.
+        """
+        return self.flatten_record(record)
+
+    def parse(self, prediction: str, example: Example) -> Prediction:
+        """What a predicted text answers; None, which is wrong, if it is no answer."""
+        return self.parse_prediction(prediction, example)
+
+
+def as_json(example: Example) -> dict[str, Any]:
+    """What `ptune show` prints of an example."""
+    return asdict(example)
+
+
+def require(row: Row, name: str, kind: type[_T]) -> _T:
+    """`row[name]`, which must be there and be a `kind`."""
+    if not isinstance(row, Mapping):
+        raise RowError(f"{row!r:.40} where an object with field {name!r} belongs")
+    value = row.get(name)
+    if value is None:
+        raise RowError(f"missing field {name!r}")
+    if not isinstance(value, kind):
+        raise RowError(f"field {name!r} is {type(value).__name__}, not {kind.__name__}")
+    return value
+
+
+def require_texts(row: Row, name: str) -> list[str]:
+    """`row[name]`, which must be a list of texts."""
+    texts = require(row, name, list)
+    if not all(isinstance(text, str) for text in texts):
+        raise RowError(f"field {name!r} has an element that is not a text")
+    return texts
+
+
+def class_id(row: Row, classes: Sequence[str]) -> int | None:
+    """The class that `row["label"]` means; None for a test row (-1, or no such field).
+
+    The hub gives an id; official files an id, its digits, the class' name, or a boolean.
+    """
+    label = row.get("label", NO_LABEL)
+    if isinstance(label, bool):
+        label = str(label)
+    for i, name in enumerate(classes):
+        if label in (name, i, str(i)):
+            return i
+    if label == NO_LABEL:
+        return None
+    raise RowError(f"label {label!r} is not in 0..{len(classes) - 1} or {', '.join(classes)}")
+
+
+def with_class_id(row: Row, classes: Sequence[str]) -> Row:
+    """The row with its label as the hub has it: a class id, or -1."""
+    label = class_id(row, classes)
+    return {**row, "label": NO_LABEL if label is None else label}
+
+
+def keep_flat(record: Row) -> list[Row]:
+    """Of a data set whose official records are flat already."""
+    return [record]
+
+
+def parse_text(prediction: str, example: Example) -> str | None:
+    """Free text is its own answer, unless it is empty."""
+    return prediction if prediction.strip() else None

@@ -1,0 +1,74 @@
+"""Tasks that name a class: `"key: value key: value"` in, a verbalizer out.
+
+Source: T5's `preprocessors.glue` and `postprocessors.string_label_to_class_id`.
+"""
+
+from collections.abc import Callable, Mapping
+
+from prompt_tuning.tasks.base import (
+    UNKNOWN,
+    Example,
+    Prediction,
+    Row,
+    Task,
+    class_id,
+    keep_flat,
+    require,
+    with_class_id,
+)
+
+
+def classification_task(
+    name: str,
+    title: str,
+    *,
+    fields: tuple[str, ...],
+    verbalizers: tuple[str, ...],
+    metrics: tuple[str, ...] = ("accuracy",),
+    t5_prefix: str | None = None,
+    clean: Callable[[str], str] = str,
+    unnest: Callable[[Row], list[Row]] = keep_flat,
+    dropped_because: str = "",
+) -> Task:
+    """A task whose inputs are `fields`, in this order, and whose targets are `verbalizers`.
+
+    Args:
+        t5_prefix: T5's task name, if it is not `name`.
+        clean: Applied to the joined inputs.
+        unnest: Makes flat rows of an official record; labels are turned into class ids after it.
+    """
+
+    def to_examples(row: Row, training: bool) -> list[Example]:
+        label = class_id(row, verbalizers)
+        return [
+            Example(
+                inputs=clean(" ".join(f"{key}: {require(row, key, str)}" for key in fields)),
+                targets=UNKNOWN if label is None else verbalizers[label],
+                idx=row.get("idx"),
+                label=label,
+            )
+        ]
+
+    def parse(prediction: str, example: Example) -> Prediction:
+        return verbalizers.index(prediction) if prediction in verbalizers else None
+
+    def flatten(record: Row) -> list[Row]:
+        return [with_class_id(row, verbalizers) for row in unnest(record)]
+
+    return Task(
+        name=name,
+        title=title,
+        t5_prefix=name if t5_prefix is None else t5_prefix,
+        metrics=metrics,
+        to_examples=to_examples,
+        parse_prediction=parse,
+        flatten_record=flatten,
+        verbalizers=verbalizers,
+        init_words=verbalizers,
+        dropped_because=dropped_because,
+    )
+
+
+def rename(record: Row, columns: Mapping[str, str]) -> Row:
+    """The record with official column names replaced by the hub's."""
+    return {columns.get(key, key): value for key, value in record.items()}

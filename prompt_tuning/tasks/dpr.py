@@ -1,0 +1,48 @@
+"""DPR: what does the pronoun refer to? (Rahman and Ng, 2012)
+
+Part of multi-task model tuning only, where it helps WSC. Source: T5's
+`definite_pronoun_resolution_simple`; a right answer is the right candidate to the letter.
+"""
+
+import re
+
+from prompt_tuning.tasks.base import (
+    UNKNOWN,
+    Example,
+    Row,
+    Task,
+    class_id,
+    parse_text,
+    require,
+    require_texts,
+    with_class_id,
+)
+
+
+def to_examples(row: Row, training: bool) -> list[Example]:
+    """The sentence with the first occurrence of its pronoun marked; the target is a candidate."""
+    pronoun = re.escape(require(row, "pronoun", str))
+    sentence = re.sub(rf" ({pronoun})( |\.|,)", r" *\1*\2", require(row, "sentence", str), count=1)
+    candidates = require_texts(row, "candidates")
+    label = class_id(row, candidates)
+    answers = () if label is None else (candidates[label],)
+    return [Example(sentence, (answers or (UNKNOWN,))[0], idx=row.get("idx"), answers=answers)]
+
+
+def flatten(record: Row) -> list[Row]:
+    """The row of an official record, which has "Ann, Eve" as candidates and a name as label."""
+    candidates = record.get("candidates")
+    if isinstance(candidates, str):
+        record = {**record, "candidates": [name.strip() for name in candidates.split(",")]}
+    return [with_class_id(record, require_texts(record, "candidates"))]
+
+
+DPR = Task(
+    "dpr",
+    "DPR",
+    t5_prefix="wsc:",
+    metrics=("exact_text",),
+    to_examples=to_examples,
+    parse_prediction=parse_text,
+    flatten_record=flatten,
+)

@@ -1,0 +1,25 @@
+"""QQP: do the two questions ask the same? (Quora; GLUE, Wang et al., 2019)"""
+
+from prompt_tuning.tasks.base import Row
+from prompt_tuning.tasks.classification import classification_task, rename
+
+
+def unnest(record: Row) -> list[Row]:
+    """The row of a record of GLUE's TSV file; none of a record that a line break cut short.
+
+    Source: TFDS `glue/qqp` leaves such records out.
+    """
+    if None in record.values() or record.get("is_duplicate") == "":
+        return []
+    return [rename(record, {"is_duplicate": "label"})]
+
+
+QQP = classification_task(
+    "qqp",
+    "QQP",
+    fields=("question1", "question2"),
+    verbalizers=("not_duplicate", "duplicate"),
+    metrics=("f1", "accuracy"),
+    unnest=unnest,
+    dropped_because="QQP: cut short by a line break in the official file",
+)

@@ -1,0 +1,66 @@
+"""ReCoRD: which entity of the passage fills the query's placeholder? (Zhang et al., 2018)"""
+
+import re
+
+from prompt_tuning.tasks.base import UNKNOWN, Example, Row, Task, parse_text, require, require_texts
+
+
+def to_examples(row: Row, training: bool) -> list[Example]:
+    """One example per accepted answer when training, else one per query.
+
+    T5 also evaluates one per answer and then scores only the first of each query.
+    """
+    inputs = (
+        f"query: {require(row, 'query', str)}"
+        f" entities: {', '.join(require_texts(row, 'entities'))}"
+        f" passage: {join_highlights(require(row, 'passage', str))}"
+    )
+    answers = tuple(require_texts(row, "answers"))
+    targets = answers or (UNKNOWN,)
+    return [
+        Example(inputs, target, idx=row.get("idx"), answers=answers)
+        for target in (targets if training else targets[:1])
+    ]
+
+
+def join_highlights(passage: str) -> str:
+    """The passage with its bullet points joined into prose."""
+    passage = re.sub(r"([.?!\"'])\n@highlight\n", r"\1 ", passage)
+    return passage.replace("\n@highlight\n", ". ")
+
+
+def flatten(record: Row) -> list[Row]:
+    """One row per query of an official record; entities and answers are sorted sets of texts.
+
+    Source: TFDS `super_glue/record`.
+    """
+    if "qas" not in record:
+        return [record]
+    passage = require(record, "passage", dict)
+    text = require(passage, "text", str)
+    entities = {
+        text[require(span, "start", int) : require(span, "end", int) + 1]
+        for span in require(passage, "entities", list)
+    }
+    return [
+        {
+            "passage": text,
+            "query": require(query, "query", str),
+            "entities": sorted(entities),
+            "answers": sorted({require(a, "text", str) for a in query.get("answers", ())}),
+            "idx": {"passage": require(record, "idx", int), "query": require(query, "idx", int)},
+        }
+        for query in require(record, "qas", list)
+    ]
+
+
+RECORD = Task(
+    "record",
+    "ReCoRD",
+    t5_prefix="record",
+    metrics=("squad_by_query",),
+    to_examples=to_examples,
+    parse_prediction=parse_text,
+    flatten_record=flatten,
+    init_words=("commonsense", "reasoning", "reading", "comprehension"),  # the paper's footnote 7
+)

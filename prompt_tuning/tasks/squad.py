@@ -1,0 +1,93 @@
+r"""SQuAD 1.1: the answer to the question, as a quote of the context (Rajpurkar et al., 2016).
+
+Source: T5's `preprocessors.squad` at e081111, the commit that the released prompt-tuning code runs
+on. Deviation: up to t5 0.9.3 (2021), and so in the paper's own runs, it padded `\W`, which takes
+accented letters apart and leaves underscores alone; since 0.9.4 it pads `[[:punct:]]`.
+"""
+
+import re
+
+from prompt_tuning.tasks.base import (
+    UNKNOWN,
+    Example,
+    Row,
+    RowError,
+    Task,
+    parse_text,
+    require,
+    require_texts,
+)
+
+
+def pad_punctuation(text: str) -> str:
+    """The text with a space on both sides of all ASCII punctuation, RE2's `[[:punct:]]`."""
+    return squeeze(re.sub(r"([!-/:-@\[-`{-~])", r" \1 ", text))
+
+
+def squeeze(text: str) -> str:
+    r"""The text with one space for each run of RE2's `\s`, which is ASCII and has no \v."""
+    return re.sub(r"[\t\n\f\r ]+", " ", text)
+
+
+def to_examples(row: Row, training: bool) -> list[Example]:
+    """Question and context; the target is the first answer, and every answer is accepted."""
+    question = pad_punctuation(require(row, "question", str))
+    context = pad_punctuation(require(row, "context", str))
+    answers = tuple(map(pad_punctuation, answer_texts(row)))
+    return [
+        Example(
+            inputs=squeeze(f"question: {question} context: {context}"),
+            targets=answers[0] if answers else UNKNOWN,
+            idx=row.get("id", row.get("qid")),
+            answers=answers,
+        )
+    ]
+
+
+def answer_texts(row: Row) -> list[str]:
+    """The accepted answers of SQuAD's or MRQA's row, in the hub's form or the official one."""
+    match row.get("answers", []):
+        case {"text": list()}:  # SQuAD on the hub
+            return require_texts(row["answers"], "text")
+        case [dict(), *_]:  # SQuAD's own file
+            return [require(answer, "text", str) for answer in row["answers"]]
+        case _:  # MRQA
+            return require_texts(row, "answers") if "answers" in row else []
+
+
+def flatten(record: Row) -> list[Row]:
+    """One row per question of an official record: a whole SQuAD file or a line of an MRQA file."""
+    for children in ("data", "paragraphs"):  # of the file, and of an article
+        if children in record:
+            return [row for child in require(record, children, list) for row in flatten(child)]
+    if "qas" not in record:
+        return [record]
+    rows = []
+    for question in require(record, "qas", list):
+        try:
+            rows.append(question_row(record, question))
+        except RowError as error:
+            raise RowError(f"question {question!r:.60}: {error}") from None
+    return rows
+
+
+def question_row(paragraph: Row, question: Row) -> Row:
+    """The flat row of one question of a paragraph."""
+    return {
+        "id": require(question, "id" if "id" in question else "qid", str),
+        "context": require(paragraph, "context", str),
+        "question": require(question, "question", str),
+        "answers": {"text": answer_texts(question)},
+    }
+
+
+SQUAD = Task(
+    "squad",
+    "SQuAD",
+    t5_prefix="",
+    metrics=("squad",),
+    to_examples=to_examples,
+    parse_prediction=parse_text,
+    flatten_record=flatten,
+    selection=("f1",),  # the paper chooses and reports by F1 (section 5)
+)

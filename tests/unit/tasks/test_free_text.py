@@ -1,0 +1,108 @@
+"""SQuAD's padding, MRQA's and SQuAD's files, ReCoRD's and DPR's records."""
+
+import string
+
+import pytest
+
+from prompt_tuning.tasks import TASKS
+from prompt_tuning.tasks.record import join_highlights
+from prompt_tuning.tasks.squad import pad_punctuation
+
+
+@pytest.mark.parametrize(
+    ("text", "padded"),
+    [
+        ('"Is  it (1845-1986)?"', ' " Is it ( 1845 - 1986 ) ? " '),
+        ("!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~", " " + " ".join(string.punctuation) + " "),
+        ("snake_case a.b", "snake _ case a . b"),
+        ("Beyonc\u00e9\u2019s \u2013", "Beyonc\u00e9\u2019s \u2013"),
+        ("a\u00a0b", "a\u00a0b"),
+        ("a\tb\nc\fd\re", "a b c d e"),
+        ("a\x0bb", "a\x0bb"),
+        ("\u5317\u4eac", "\u5317\u4eac"),
+        ("  x ", " x "),
+        ("", ""),
+    ],
+)
+def test_punctuation_is_padded_as_re2_sees_it(text, padded):
+    r"""RE2's `[[:punct:]]` and `\s` are ASCII: accents stay, \v and U+00A0 are not white space."""
+    assert pad_punctuation(text) == padded
+
+
+def test_a_question_without_answers_is_unlabelled():
+    (example,) = TASKS["squad"].examples({"id": "1", "question": "q", "context": "c"})
+    assert (example.targets, example.answers, example.is_labelled) == ("<unk>", (), False)
+
+
+def test_squad_is_flattened_from_a_file_an_article_or_a_paragraph():
+    questions = [{"id": str(i), "question": f"q{i}", "answers": []} for i in range(3)]
+    paragraph = {"context": "c", "qas": questions}
+    article = {"title": "t", "paragraphs": [paragraph, paragraph]}
+    flatten = TASKS["squad"].flatten
+    assert [row["id"] for row in flatten(paragraph)] == ["0", "1", "2"]
+    assert len(flatten(article)) == 6
+    assert len(flatten({"version": "1.1", "data": [article, article]})) == 12
+
+
+@pytest.mark.parametrize(
+    ("passage", "joined"),
+    [
+        ("a\n@highlight\nb", "a. b"),
+        ("a.\n@highlight\nb?\n@highlight\nc!\n@highlight\nd", "a. b? c! d"),
+        ("a\"\n@highlight\nb'\n@highlight\nc", "a\" b' c"),
+        ("a,\n@highlight\nb", "a,. b"),
+        ("a\n\n@highlight\n\nb", "a\n. \nb"),
+        ("a @highlight b\n@highlight", "a @highlight b\n@highlight"),
+    ],
+)
+def test_record_bullet_points_become_prose(passage, joined):
+    assert join_highlights(passage) == joined
+
+
+def test_record_entities_and_answers_are_sorted_sets_with_inclusive_ends():
+    record = {
+        "idx": 1,
+        "passage": {
+            "text": "Rome and Oslo and Rome",
+            "entities": [
+                {"start": 18, "end": 21},
+                {"start": 9, "end": 12},
+                {"start": 0, "end": 3},
+            ],
+        },
+        "qas": [
+            {
+                "query": "@placeholder",
+                "idx": 4,
+                "answers": [{"start": 18, "end": 21, "text": "Rome"}] * 2,
+            },
+            {"query": "@placeholder?", "idx": 5},
+        ],
+    }
+    first, second = TASKS["record"].flatten(record)
+    assert first == {
+        "passage": "Rome and Oslo and Rome",
+        "query": "@placeholder",
+        "entities": ["Oslo", "Rome"],
+        "answers": ["Rome"],
+        "idx": {"passage": 1, "query": 4},
+    }
+    assert second["answers"] == []
+
+
+@pytest.mark.parametrize(
+    ("sentence", "pronoun", "marked"),
+    [
+        ("Then he ran.", "he", "Then *he* ran."),
+        ("He saw he, then he.", "he", "He saw *he*, then he."),
+        ("It was he.", "he", "It was *he*."),
+        ("She said he's late, he did.", "he", "She said he's late, *he* did."),
+        ("He ran", "He", "He ran"),
+    ],
+)
+def test_dpr_marks_the_first_pronoun_between_a_space_and_a_space_full_stop_or_comma(
+    sentence, pronoun, marked
+):
+    row = {"sentence": sentence, "pronoun": pronoun, "candidates": ["a", "b"], "label": 0}
+    (example,) = TASKS["dpr"].examples(row)
+    assert example.inputs == marked
