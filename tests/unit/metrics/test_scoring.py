@@ -1,0 +1,109 @@
+"""From predicted texts to a task's scores."""
+
+import pytest
+
+from prompt_tuning.errors import UserError
+from prompt_tuning.metrics import METRICS, Scores, score, superglue_average
+from prompt_tuning.tasks import SUPERGLUE, TASKS, Example
+
+
+def labelled(*labels):
+    return [Example("", "", idx=i, label=label) for i, label in enumerate(labels)]
+
+
+def test_every_metric_of_every_task_exists():
+    assert {name for task in TASKS.values() for name in task.metrics} == set(METRICS)
+
+
+def test_every_selection_names_reported_keys():
+    for task in TASKS.values():
+        example = (
+            Example("", "True", {"paragraph": 0, "question": 0, "passage": 0, "query": 0}, label=1)
+            if task.verbalizers or task.name == "wsc"
+            else Example("", "x", {"passage": 0, "query": 0}, answers=("x",))
+        )
+        assert set(task.selection) <= set(score(task, [example], ["x"]).metrics), task.name
+
+
+def test_an_unparseable_answer_is_wrong_and_counted():
+    scores = score(TASKS["rte"], labelled(0, 1, 0), ["entailment", "maybe", ""])
+    assert scores == Scores({"accuracy": pytest.approx(100 / 3)}, pytest.approx(100 / 3), 3, 2)
+
+
+def test_the_score_is_the_mean_of_the_metrics():
+    """Section 3: a data set with several metrics is represented by their mean."""
+    verbalizers = TASKS["cb"].verbalizers
+    scores = score(TASKS["cb"], labelled(0, 1, 1), [verbalizers[0], verbalizers[1], "?"])
+    assert list(scores.metrics) == ["mean_3class_f1", "accuracy"]
+    assert scores.metrics["mean_3class_f1"] == pytest.approx(100 * (1 + 2 / 3 + 0) / 3)
+    assert scores.score == pytest.approx(sum(scores.metrics.values()) / 2)
+
+
+def test_squad_is_selected_by_f1_alone():
+    """Section 5 chooses checkpoints by F1, not by the mean of F1 and exact match."""
+    for name in ("squad", "mrqa_race"):
+        scores = score(TASKS[name], [Example("", "x y", 0, answers=("x y",))], ["x"])
+        assert scores.metrics == {"f1": pytest.approx(100 * 2 / 3), "exact_match": 0.0}
+        assert scores.score == scores.metrics["f1"]
+
+
+def test_multirc_reports_f1a_and_exact_match_by_question():
+    examples = [
+        Example("", "", {"paragraph": 0, "question": question, "answer": i}, label=label)
+        for i, (question, label) in enumerate([(0, 1), (0, 0), (1, 1)])
+    ]
+    scores = score(TASKS["multirc"], examples, ["True", "True", "True"])
+    assert scores.metrics == {"f1a": pytest.approx(80.0), "exact_match": pytest.approx(50.0)}
+
+
+def test_multirc_without_question_numbers_is_refused():
+    with pytest.raises(UserError, match="does not say which question"):
+        score(TASKS["multirc"], labelled(1), ["True"])
+
+
+def test_record_examples_of_one_query_are_scored_once():
+    examples = [
+        Example("", "", {"passage": 0, "query": query}, answers=("Roma", "Rome"))
+        for query in (0, 0, 1)
+    ]
+    scores = score(TASKS["record"], examples, ["rome", "Milan", ""])
+    assert scores == Scores({"f1": 50.0, "exact_match": 50.0}, 50.0, 3, 1)
+
+
+def test_wsc_never_answering_scores_the_share_of_false_labels():
+    """A sentence that matches no referent is 0, the right answer for 66 of 104 dev rows."""
+    examples = [Example("", "Ann", idx=i, label=label) for i, label in enumerate([0, 0, 1])]
+    assert score(TASKS["wsc"], examples, ["x"] * 3).metrics["accuracy"] == pytest.approx(200 / 3)
+    assert score(TASKS["wsc"], examples, [""] * 3).metrics["accuracy"] == 0.0
+
+
+def test_unlabelled_examples_are_not_scored():
+    assert score(TASKS["rte"], labelled(None, None), ["entailment"] * 2) == Scores({}, None, 0, 0)
+    assert score(TASKS["rte"], labelled(None, 0), ["", "entailment"]).num_examples == 1
+
+
+def test_a_missing_prediction_is_refused():
+    with pytest.raises(ValueError, match="shorter"):
+        score(TASKS["rte"], labelled(0, 1), ["entailment"])
+
+
+def test_the_superglue_average_is_the_mean_of_eight():
+    """The paper's Table 3, column "average": 90.5."""
+    table3 = {
+        "boolq": 91.1,
+        "cb": (99.3 + 99.0) / 2,
+        "copa": 98.8,
+        "multirc": (65.7 + 88.7) / 2,
+        "record": (92.7 + 93.4) / 2,
+        "rte": 92.6,
+        "wic": 76.2,
+        "wsc": 95.8,
+    }
+    assert superglue_average(table3) == pytest.approx(90.5, abs=0.05)
+
+
+def test_the_superglue_average_needs_every_task():
+    scores = dict.fromkeys(SUPERGLUE, 50.0)
+    del scores["wic"], scores["cb"]
+    with pytest.raises(UserError, match="without cb, wic"):
+        superglue_average(scores)
