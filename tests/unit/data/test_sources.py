@@ -1,0 +1,227 @@
+"""Which file a split is read from, what is counted, and what stops a run before it starts."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from prompt_tuning.data.sources import DataSpec, check_available, load_split
+from prompt_tuning.errors import UserError
+from prompt_tuning.tasks import TASKS
+
+RTE, WSC, QQP = TASKS["rte"], TASKS["wsc"], TASKS["qqp"]
+
+
+def write_lines(path, *records):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("".join(json.dumps(record) + "\n" for record in records))
+    return path
+
+
+def rte(label="entailment", **more):
+    return {"premise": "a", "hypothesis": "b", "label": label} | more
+
+
+def local(folder, **files):
+    return DataSpec("local", folder, **files)
+
+
+def test_official_names_are_found_below_the_folder(tmp_path):
+    path = write_lines(tmp_path / "RTE/val.jsonl", rte(idx=7), rte("not_entailment", idx=8))
+    split = load_split(RTE, "validation", local(tmp_path))
+    assert [(e.idx, e.label) for e in split.examples] == [(7, 0), (8, 1)]
+    assert split.provenance == {
+        "source": "local",
+        "file": str(path),
+        "sha256": split.provenance["sha256"],
+        "split": "validation",
+        "num_rows": 2,
+        "num_examples": 2,
+        "dropped": {},
+    }
+
+
+def test_the_file_hash_is_its_sha256(tmp_path):
+    path = write_lines(tmp_path / "RTE/val.jsonl", rte())
+    digest = subprocess.run(["sha256sum", path], capture_output=True, text=True, check=True).stdout
+    provenance = load_split(RTE, "validation", local(tmp_path)).provenance
+    assert provenance["sha256"] == digest.split()[0]
+
+
+def test_glue_lies_in_its_own_folder_or_beside_the_others(tmp_path):
+    text = "sentence\tlabel\nfine \t1\n"
+    for name in ("SST-2/dev.tsv", "GLUE/SST-2/dev.tsv"):
+        path = tmp_path / name
+        path.parent.mkdir(parents=True)
+        path.write_text(text)
+        provenance = load_split(TASKS["sst2"], "validation", local(tmp_path)).provenance
+        assert provenance["file"] == str(path)
+
+
+def test_another_file_can_be_named_per_split(tmp_path):
+    write_lines(tmp_path / "mine/few.jsonl", rte())
+    spec = local(tmp_path, train_file="mine/few.jsonl")
+    assert len(load_split(RTE, "train", spec).examples) == 1
+    with pytest.raises(UserError, match=r"RTE/val\.jsonl: no such file"):
+        load_split(RTE, "validation", spec)
+
+
+def test_a_named_file_may_stand_for_a_split_the_data_set_lacks(tmp_path):
+    question = {"id": "1", "question": "q", "answers": [{"text": "c", "answer_start": 0}]}
+    paragraph = {"context": "c", "qas": [question]}
+    write_lines(tmp_path / "race.json", {"data": [{"title": "t", "paragraphs": [paragraph]}]})
+    spec = local(tmp_path, validation_file="race.json")
+    assert load_split(TASKS["mrqa_race"], "validation", spec).examples[0].answers == ("c",)
+
+
+def test_rows_without_an_identity_are_numbered(tmp_path):
+    write_lines(tmp_path / "RTE/val.jsonl", rte(), rte(), rte(idx=9))
+    split = load_split(RTE, "validation", local(tmp_path))
+    assert [e.idx for e in split.examples] == [0, 1, 9]
+
+
+def test_a_limit_keeps_the_first_examples_and_is_told(tmp_path):
+    write_lines(tmp_path / "RTE/val.jsonl", *(rte(idx=i) for i in range(5)))
+    split = load_split(RTE, "validation", local(tmp_path), limit=2)
+    assert [e.idx for e in split.examples] == [0, 1]
+    assert (split.provenance["num_rows"], split.provenance["num_examples"]) == (5, 2)
+
+
+def wsc(label):
+    target = {"span1_text": "Ann", "span1_index": 0, "span2_text": "she", "span2_index": 2}
+    return {"text": "Ann says she runs", "target": target, "label": label, "idx": 0}
+
+
+def test_what_training_does_not_use_is_counted_with_the_reason(tmp_path):
+    write_lines(tmp_path / "WSC/train.jsonl", wsc(True), wsc(False), wsc(False))
+    split = load_split(WSC, "train", local(tmp_path))
+    assert len(split.examples) == 1
+    assert split.provenance["num_rows"] == 3
+    assert split.provenance["dropped"] == {"WSC: not the referent (training uses label 1 only)": 2}
+
+
+def test_qqp_lines_that_a_line_break_cut_are_dropped_and_counted(tmp_path):
+    """TFDS drops them too; its 363,849 training rows are the paper's Table 7."""
+    (tmp_path / "QQP").mkdir()
+    (tmp_path / "QQP/train.tsv").write_text(
+        "id\tqid1\tqid2\tquestion1\tquestion2\tis_duplicate\n"
+        "1\t2\t3\tWhy?\tHow?\t1\n"
+        "2\t3\t4\tWhat is\n"
+        "this?\tWho?\t0\n"
+    )
+    split = load_split(QQP, "train", local(tmp_path))
+    assert [e.targets for e in split.examples] == ["duplicate"]
+    assert split.provenance["dropped"] == {"QQP: cut short by a line break in the official file": 2}
+
+
+def test_qqp_test_rows_have_no_label_column(tmp_path):
+    (tmp_path / "QQP").mkdir()
+    (tmp_path / "QQP/test.tsv").write_text("id\tquestion1\tquestion2\n0\tWhy?\tHow?\n")
+    (example,) = load_split(QQP, "test", local(tmp_path)).examples
+    assert not example.is_labelled
+
+
+def test_a_wrong_row_stops_with_file_line_and_reason(tmp_path):
+    path = write_lines(tmp_path / "RTE/train.jsonl", rte(), {"hypothesis": "b", "label": 0})
+    with pytest.raises(UserError) as error:
+        load_split(RTE, "train", local(tmp_path), limit=1)
+    assert str(error.value) == f"{path}:2: missing field 'premise'"
+
+
+def test_a_wrong_row_of_a_nested_record_is_counted_out(tmp_path):
+    questions = [{"id": "1", "question": "q", "answers": []}] * 2
+    bad = {"id": "2", "question": "q", "answers": [{"text": 3}]}
+    write_lines(tmp_path / "MRQA/RACE.jsonl", {"header": {}}, {"context": "c", "qas": questions})
+    write_lines(tmp_path / "bad.jsonl", {"context": "c", "qas": [*questions, bad]})
+    assert len(load_split(TASKS["mrqa_race"], "validation", local(tmp_path)).examples) == 2
+    with pytest.raises(UserError, match=r"bad\.jsonl:1: question .*'2'.*'text' is int"):
+        load_split(TASKS["mrqa_race"], "validation", local(tmp_path, validation_file="bad.jsonl"))
+
+
+def test_training_rows_without_labels_are_refused(tmp_path):
+    unlabelled = {"premise": "a", "hypothesis": "b"}
+    write_lines(tmp_path / "RTE/train.jsonl", rte(), unlabelled)
+    write_lines(tmp_path / "RTE/test.jsonl", unlabelled)
+    with pytest.raises(UserError, match="1 of 2 training examples have no label"):
+        load_split(RTE, "train", local(tmp_path))
+    assert not load_split(RTE, "test", local(tmp_path)).examples[0].is_labelled
+
+
+def test_an_empty_file_is_refused(tmp_path):
+    write_lines(tmp_path / "RTE/train.jsonl")
+    with pytest.raises(UserError, match=r"no train example of rte in .*train\.jsonl"):
+        load_split(RTE, "train", local(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("task", "split", "spec", "message"),
+    [
+        ("rte", "train", DataSpec("disk"), "data.source=disk is not a source"),
+        ("rte", "train", DataSpec("embedded"), "data.source=embedded does not have task rte"),
+        ("demo", "train", DataSpec("hub"), "data.source=hub does not have task demo"),
+        ("rte", "dev", DataSpec("hub"), "'dev' is not a split"),
+        ("rte", "train", DataSpec("local"), "no data.dir to find task rte in"),
+        ("mrqa_race", "train", DataSpec("hub"), "task mrqa_race has no train split"),
+        ("dpr", "validation", DataSpec("hub"), "task dpr has no validation split"),
+        ("demo", "test", DataSpec("auto"), "task demo has no test split"),
+    ],
+)
+def test_what_is_not_there_is_said(task, split, spec, message):
+    with pytest.raises(UserError, match=message):
+        load_split(TASKS[task], split, spec)
+    with pytest.raises(UserError, match=message):
+        check_available(TASKS[task], spec, [split])
+
+
+def test_a_missing_folder_or_file_is_named_with_what_is_there(tmp_path):
+    with pytest.raises(UserError, match="/nowhere: no such folder"):
+        check_available(RTE, local(Path("/nowhere")))
+    write_lines(tmp_path / "RTE/train.jsonl", rte())
+    with pytest.raises(UserError) as error:
+        check_available(RTE, local(tmp_path), ["train", "validation"])
+    assert str(error.value).splitlines() == [
+        f"{tmp_path}/RTE/val.jsonl: no such file, so no validation split of rte",
+        f"  allowed: RTE/val.jsonl in data.dir={tmp_path}",
+        "  fix:     put it there, or name another with data.validation_file="
+        f" ({tmp_path}/RTE has train.jsonl)",
+    ]
+    check_available(RTE, local(tmp_path))
+
+
+def test_auto_prefers_the_package_then_the_folder_then_the_hub(tmp_path, monkeypatch):
+    write_lines(tmp_path / "RTE/val.jsonl", rte())
+    sources = {
+        "demo": load_split(TASKS["demo"], "validation", DataSpec("auto", tmp_path)),
+        "rte": load_split(RTE, "validation", DataSpec("auto", tmp_path)),
+    }
+    assert {name: split.provenance["source"] for name, split in sources.items()} == {
+        "demo": "embedded",
+        "rte": "local",
+    }
+    check_available(RTE, DataSpec("auto"), ["train"])  # the hub has it; nothing is fetched
+
+
+@pytest.mark.parametrize(("split", "size"), [("train", 40), ("validation", 20)])
+def test_the_demo_is_balanced_and_distinct(split, size):
+    examples = load_split(TASKS["demo"], split, DataSpec("auto")).examples
+    assert len({e.inputs for e in examples}) == size
+    assert sum(e.label for e in examples) == size // 2
+
+
+def test_the_demo_splits_do_not_overlap():
+    train, validation = (
+        {e.inputs for e in load_split(TASKS["demo"], split, DataSpec("auto")).examples}
+        for split in ("train", "validation")
+    )
+    assert not train & validation
+
+
+def test_checking_imports_nothing_heavy():
+    """A misspelt folder is told of within two seconds, most of which Python itself takes."""
+    code = "import sys, prompt_tuning.data.sources, prompt_tuning.tasks; print(*sys.modules)"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    imported = set(run.stdout.split())
+    assert "prompt_tuning.data.sources" in imported
+    assert not imported & {"torch", "datasets", "transformers", "numpy", "evaluate"}
