@@ -1,0 +1,33 @@
+"""Greedy decoding: how the paper's scores are read off a model."""
+
+import torch
+
+from prompt_tuning.models.frozen_t5 import DECODER_START_ID, EOS_ID, EncodedRows, FrozenT5
+
+
+@torch.no_grad()
+def greedy_decode(model: FrozenT5, encoded: EncodedRows, max_tokens: int) -> list[list[int]]:
+    """The most likely token at every step, for all rows at once, until all have said EOS.
+
+    Args:
+        model: the frozen T5.
+        encoded: B encoded rows.
+        max_tokens: at most so many tokens a row, EOS included.
+
+    Returns:
+        B lists of token ids, without EOS and what comes after it.
+
+    Source: T5X beam search with one beam (paper.md 1.5).
+    """
+    ids = torch.full((len(encoded.states),), DECODER_START_ID, device=model.device)
+    ended = torch.zeros_like(ids, dtype=torch.bool)
+    cache, steps = None, []
+    for _ in range(max_tokens):
+        logits, cache = model.step(ids, encoded, cache)
+        ids = logits.argmax(-1)
+        steps.append(ids)
+        ended |= ids == EOS_ID
+        if ended.all():
+            break
+    rows = torch.stack(steps, dim=1).tolist()
+    return [row[: row.index(EOS_ID)] if EOS_ID in row else row for row in rows]

@@ -1,0 +1,306 @@
+"""A T5 v1.1 whose forward pass touches real positions only, frozen or with gradients.
+
+Hugging Face's model is the loader and the oracle: these classes take its weights, fuse them, and
+give the same loss, gradients and tokens from packed rows, several prompts to a batch.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Self
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
+from transformers import T5Config, T5ForConditionalGeneration
+
+from prompt_tuning.models.layers import (
+    Dropout,
+    RelativePositionBias,
+    gated_gelu,
+    packed_self_attention,
+    padding_bias,
+    positions_mask,
+    rms_norm,
+)
+
+Weights = Mapping[str, Tensor]  # by their names in a checkpoint
+
+DECODER_START_ID = 0  # T5 starts decoding with the pad token
+EOS_ID = 1
+
+
+@dataclass(frozen=True)
+class Rows:
+    """The rows of one forward pass: B inputs, each under a prompt of its own choice.
+
+    `prompts` are tensors [P_k, H], `inputs` token ids [T_b] that end in EOS, and `prompt_of_row[b]`
+    says which prompt stands in front of row b: one prompt to train it, N prompts under the same
+    input to ensemble them, every row its own to mix tasks.
+    """
+
+    prompts: Sequence[Tensor]
+    inputs: Sequence[Tensor]
+    prompt_of_row: Sequence[int]
+
+    @classmethod
+    def under(cls, prompt: Tensor, inputs: Sequence[Tensor]) -> Self:
+        """All rows under the same prompt."""
+        return cls([prompt], inputs, [0] * len(inputs))
+
+    @property
+    def lengths(self) -> list[int]:
+        """Encoder positions of every row: P + T."""
+        pairs = zip(self.prompt_of_row, self.inputs, strict=True)
+        return [len(self.prompts[k]) + len(ids) for k, ids in pairs]
+
+
+@dataclass(frozen=True)
+class EncodedRows:
+    """What the decoder attends to.
+
+    `states` are the encoder's, padded, [B, L, H], normed but not scaled: the scale lives in the
+    decoder's weights. `bias` is 0 at real positions and minus infinity at padding, [B, 1, L].
+    """
+
+    states: Tensor
+    bias: Tensor
+
+
+@dataclass(frozen=True)
+class _SelfAttention:
+    qkv: Tensor  # [3 * heads * d_kv, H], norm scale folded in
+    output: Tensor  # [H, heads * d_kv]
+
+    @classmethod
+    def fuse(cls, weights: Weights, layer: str) -> Self:
+        parts = [weights[f"{layer}.SelfAttention.{name}.weight"] for name in "qkv"]
+        scale = weights[f"{layer}.layer_norm.weight"]
+        return cls(torch.cat(parts) * scale, weights[f"{layer}.SelfAttention.o.weight"])
+
+
+@dataclass(frozen=True)
+class _CrossAttention:
+    """Cross-attention with the key and value matrices absorbed.
+
+    Targets have a handful of positions and inputs hundreds: projecting the *queries* through the
+    key matrix, and the weighted mean of the encoder states through the value matrix, gives the
+    same numbers as projecting every encoder state.
+    """
+
+    query: Tensor  # [heads * d_kv, H], norm scale folded in
+    key: Tensor  # [heads, d_kv, H], encoder's final scale folded in
+    value: Tensor  # [heads, H, d_kv], encoder's final scale folded in
+    output: Tensor  # [H, heads * d_kv]
+
+    @classmethod
+    def fuse(cls, weights: Weights, layer: str, heads: int) -> Self:
+        q, k, v, o = (weights[f"{layer}.EncDecAttention.{name}.weight"] for name in "qkvo")
+        encoder_scale = weights["encoder.final_layer_norm.weight"]
+        return cls(
+            q * weights[f"{layer}.layer_norm.weight"],
+            (k * encoder_scale).unflatten(0, (heads, -1)),
+            (v * encoder_scale).unflatten(0, (heads, -1)).mT.contiguous(),
+            o,
+        )
+
+
+@dataclass(frozen=True)
+class _FeedForward:
+    gate_and_linear: Tensor  # [2 * d_ff, H], norm scale folded in
+    output: Tensor  # [H, d_ff]
+
+    @classmethod
+    def fuse(cls, weights: Weights, layer: str) -> Self:
+        gate, linear, output = (
+            weights[f"{layer}.DenseReluDense.{name}.weight"] for name in ("wi_0", "wi_1", "wo")
+        )
+        fused = torch.cat([gate, linear]) * weights[f"{layer}.layer_norm.weight"]
+        return cls(fused, output.to(fused.dtype))  # transformers may keep wo in float32
+
+
+class PackedT5:
+    """T5 v1.1 on packed rows: encode them, score their targets, step the decoder.
+
+    Gradients reach the prompts of `Rows`, and `weights` where they require one: then make one of
+    these for every backward pass, since the fused weights are part of its graph.
+    """
+
+    def __init__(self, weights: Weights, config: T5Config) -> None:
+        """Fuses `weights`, which have their names in a checkpoint."""
+        self.hidden_size = config.d_model
+        self.num_heads = config.num_heads
+        self.vocab_size = config.vocab_size
+        self.embedding = weights["shared.weight"]
+        self.lm_head = weights["lm_head.weight"]
+        self._epsilon = config.layer_norm_epsilon
+        self._decoder_scale = weights["decoder.final_layer_norm.weight"]
+        self._encoder = [
+            (
+                _SelfAttention.fuse(weights, f"encoder.block.{block}.layer.0"),
+                _FeedForward.fuse(weights, f"encoder.block.{block}.layer.1"),
+            )
+            for block in range(config.num_layers)
+        ]
+        self._decoder = [
+            (
+                _SelfAttention.fuse(weights, f"decoder.block.{block}.layer.0"),
+                _CrossAttention.fuse(weights, f"decoder.block.{block}.layer.1", config.num_heads),
+                _FeedForward.fuse(weights, f"decoder.block.{block}.layer.2"),
+            )
+            for block in range(config.num_decoder_layers or config.num_layers)
+        ]
+        self._encoder_bias, self._decoder_bias = (
+            RelativePositionBias(
+                weights[f"{stack}.block.0.layer.0.SelfAttention.relative_attention_bias.weight"],
+                max_distance=config.relative_attention_max_distance,
+                causal=stack == "decoder",
+            )
+            for stack in ("encoder", "decoder")
+        )
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are, and where token ids have to be."""
+        return self.embedding.device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Of weights and activations; prompts are cast to it where they meet the input."""
+        return self.embedding.dtype
+
+    def encode(self, rows: Rows, dropout: Dropout | None = None) -> EncodedRows:
+        """Runs the encoder over [prompt ; embedded input] of every row."""
+        lengths = rows.lengths
+        embedded = self.embedding[torch.cat(list(rows.inputs))]
+        prompts = [prompt.to(embedded) for prompt in rows.prompts]
+        parts = embedded.split([len(ids) for ids in rows.inputs])
+        pairs = zip(rows.prompt_of_row, parts, strict=True)
+        x = torch.cat([part for k, text in pairs for part in (prompts[k], text)])
+
+        def drop(x: Tensor) -> Tensor:
+            return dropout.rows(x, lengths) if dropout else x
+
+        bias = self._encoder_bias(max(lengths))
+        x = drop(x)
+        for attention, feed_forward in self._encoder:
+            qkv = F.linear(self._norm(x), attention.qkv)
+            q, k, v = qkv.view(len(x), 3, self.num_heads, -1).unbind(1)
+            v = dropout.values(v) if dropout else v
+            context = packed_self_attention(torch.stack([q, k, v]), lengths, bias)
+            x = x + drop(F.linear(context, attention.output))
+            inner = drop(gated_gelu(F.linear(self._norm(x), feed_forward.gate_and_linear)))
+            x = x + drop(F.linear(inner, feed_forward.output))
+        x = drop(self._norm(x))
+        states = pad_sequence(list(x.split(lengths)), batch_first=True)
+        bias = padding_bias(positions_mask(lengths, x.device), x.dtype)
+        return EncodedRows(states, bias.unsqueeze(1))
+
+    def target_logits(
+        self, encoded: EncodedRows, targets: Sequence[Tensor], dropout: Dropout | None = None
+    ) -> Tensor:
+        """Logits of all target positions under teacher forcing.
+
+        Args:
+            encoded: B rows.
+            targets: B tensors [U_b] of token ids that end in EOS.
+            dropout: as in `encode`; None evaluates.
+
+        Returns:
+            [sum of U_b, V], row after row, in float32 or wider.
+        """
+        padded = pad_sequence(list(targets), batch_first=True)
+        start = padded.new_full((len(padded), 1), DECODER_START_ID)
+        decoder_ids = torch.cat([start, padded[:, :-1]], dim=1)
+        x, _ = self._decode(decoder_ids, encoded, None, dropout)
+        real = positions_mask([len(ids) for ids in targets], x.device)
+        return self._logits(x[real])
+
+    def step(
+        self, ids: Tensor, encoded: EncodedRows, cache: list[Tensor] | None
+    ) -> tuple[Tensor, list[Tensor]]:
+        """One step of decoding.
+
+        Args:
+            ids: [B], the token that each row said last (`DECODER_START_ID` at first).
+            encoded: B rows.
+            cache: what the last step returned; None at first.
+
+        Returns:
+            Logits of the next token [B, V], and the cache for the next step.
+        """
+        x, cache = self._decode(ids.unsqueeze(1), encoded, cache, None)
+        return self._logits(x[:, 0]), cache
+
+    def _decode(
+        self,
+        ids: Tensor,
+        encoded: EncodedRows,
+        cache: list[Tensor] | None,
+        dropout: Dropout | None,
+    ) -> tuple[Tensor, list[Tensor]]:
+        """The decoder stack over `ids` [B, U], which follow the positions in `cache`."""
+        batch, length = ids.shape
+        past = cache[0].shape[3] if cache else 0
+
+        def drop(x: Tensor) -> Tensor:
+            return x * dropout.mask((batch, 1, x.shape[-1]), x) if dropout else x
+
+        bias = self._decoder_bias(past + length)[:, past : past + length, : past + length]
+        keys_and_values = []
+        x = drop(self.embedding[ids])
+        for layer, (attention, cross, feed_forward) in enumerate(self._decoder):
+            qkv = F.linear(self._norm(x), attention.qkv)
+            q, kv = _heads(qkv, 3, self.num_heads).split([1, 2])  # [., B, heads, U, d_kv]
+            if cache:
+                kv = torch.cat([cache[layer], kv], dim=3)
+            keys_and_values.append(kv)
+            weights = torch.softmax(q[0] @ kv[0].mT + bias, dim=-1)
+            if dropout:
+                weights = weights * dropout.mask((batch, self.num_heads, 1, past + length), x)
+            context = (weights @ kv[1]).transpose(1, 2).flatten(2)
+            x = x + drop(F.linear(context, attention.output))
+            x = x + drop(self._cross_attend(self._norm(x), cross, encoded, dropout))
+            inner = drop(gated_gelu(F.linear(self._norm(x), feed_forward.gate_and_linear)))
+            x = x + drop(F.linear(inner, feed_forward.output))
+        return drop(self._norm(x) * self._decoder_scale), keys_and_values
+
+    def _cross_attend(
+        self, x: Tensor, cross: _CrossAttention, encoded: EncodedRows, dropout: Dropout | None
+    ) -> Tensor:
+        """Attention of [B, U, H] to the encoder states, key and value matrices absorbed."""
+        (q,) = _heads(F.linear(x, cross.query), 1, self.num_heads)  # [B, heads, U, d_kv]
+        absorbed = (q @ cross.key).flatten(1, 2)  # [B, heads * U, H]
+        scores = absorbed @ encoded.states.mT + encoded.bias
+        weights = torch.softmax(scores, dim=-1)
+        if dropout:
+            mask = dropout.mask((len(x), self.num_heads, 1, weights.shape[-1]), x)
+            weights = (weights.unflatten(1, (self.num_heads, -1)) * mask).flatten(1, 2)
+        mean_states = (weights @ encoded.states).unflatten(1, (self.num_heads, -1))
+        context = (mean_states @ cross.value).transpose(1, 2).flatten(2)
+        return F.linear(context, cross.output)
+
+    def _norm(self, x: Tensor) -> Tensor:
+        return rms_norm(x, self._epsilon)
+
+    def _logits(self, x: Tensor) -> Tensor:
+        """[n, H] to [n, V]. The loss is taken in float32 whatever the weights are."""
+        return F.linear(x, self.lm_head).to(torch.promote_types(x.dtype, torch.float32))
+
+
+class FrozenT5(PackedT5):
+    """T5 v1.1 without a trainable tensor: nothing here ever requires a gradient.
+
+    Source: Lester et al. (2021), section 2.
+    """
+
+    @torch.no_grad()
+    def __init__(self, model: T5ForConditionalGeneration) -> None:
+        """Takes the weights of `model` (see `loading.py` for what was checked about them)."""
+        weights = {name: weight.detach() for name, weight in model.state_dict().items()}
+        super().__init__(weights, model.config)
+
+
+def _heads(x: Tensor, parts: int, heads: int) -> Tensor:
+    """[B, U, parts * heads * d_kv] to [parts, B, heads, U, d_kv]."""
+    return x.unflatten(-1, (parts, heads, -1)).permute(2, 0, 3, 1, 4)

@@ -1,0 +1,205 @@
+"""The arithmetic of a frozen T5 v1.1 block: norm, gated GELU, dropout, attention, position bias.
+
+Everything works on *packed* rows: the positions of all rows of a batch, one after the other, in one
+[N, H] tensor, beside the list of the rows' lengths. No function here holds a weight.
+"""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+from torch.nn.utils.rnn import pad_sequence
+
+
+class _RMSNorm(torch.autograd.Function):
+    """x / RMS(x), keeping only the output and one number a row for the backward pass."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, epsilon: float) -> Tensor:
+        wide = x.to(torch.promote_types(x.dtype, torch.float32))
+        inverse_rms = torch.rsqrt(wide.square().mean(-1, keepdim=True) + epsilon)
+        y = (wide * inverse_rms).to(x.dtype)
+        ctx.save_for_backward(y, inverse_rms)
+        return y
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
+        (grad,) = grads
+        y, inverse_rms = ctx.saved_tensors
+        projection = (grad * y).mean(-1, keepdim=True)
+        return ((grad - y * projection) * inverse_rms).to(grad.dtype), None
+
+
+class _GatedGELU(torch.autograd.Function):
+    """gelu(a) * b for a fused [a | b]; the GELU is computed again in the backward pass."""
+
+    @staticmethod
+    def forward(ctx: Any, fused: Tensor) -> Tensor:
+        ctx.save_for_backward(fused)
+        gate, linear = fused.chunk(2, dim=-1)
+        return F.gelu(gate, approximate="tanh") * linear
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *grads: Tensor) -> Tensor:
+        (grad,) = grads
+        (fused,) = ctx.saved_tensors
+        gate, linear = fused.chunk(2, dim=-1)
+        grad_gate = torch.ops.aten.gelu_backward(grad * linear, gate, approximate="tanh")
+        return torch.cat([grad_gate, grad * F.gelu(gate, approximate="tanh")], dim=-1)
+
+
+class _ScaleRows(torch.autograd.Function):
+    """Multiplies every position of row r with scales[r], keeping [B, H] rather than [N, H]."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, scales: Tensor, lengths: Tensor) -> Tensor:
+        ctx.save_for_backward(scales, lengths)
+        return x * scales.repeat_interleave(lengths, dim=0, output_size=len(x))
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None]:
+        (grad,) = grads
+        scales, lengths = ctx.saved_tensors
+        return grad * scales.repeat_interleave(lengths, 0, output_size=len(grad)), None, None
+
+
+def rms_norm(x: Tensor, epsilon: float) -> Tensor:
+    """T5's layer norm without its scale: no mean subtracted, the variance in float32 or wider."""
+    return _RMSNorm.apply(x, epsilon)
+
+
+def gated_gelu(fused: Tensor) -> Tensor:
+    """gelu(a) * b of a fused [..., 2F] = [a | b], with T5's tanh approximation: [..., F]."""
+    return _GatedGELU.apply(fused)
+
+
+class Dropout:
+    """Dropout as T5X does it: one mask a row, shared by all of its positions.
+
+    On attention weights a mask shared by all queries drops whole keys, which equals scaling the
+    rows of V, so the fused attention kernel stays.
+    Source: flaxformer's `broadcast_dims=(-2,)`, paper.md 1.2. Deviation: Hugging Face draws one
+    number an element.
+    """
+
+    def __init__(self, rate: float, generator: torch.Generator) -> None:
+        """Drops with probability `rate`; all masks come from `generator` (on the CPU)."""
+        self.rate = rate
+        self._generator = generator
+
+    def mask(self, shape: Sequence[int], like: Tensor) -> Tensor:
+        """0 with probability `rate`, else 1 / (1 - rate); dtype and device are those of `like`."""
+        keep = torch.rand(*shape, generator=self._generator) >= self.rate
+        return keep.to(like) / (1.0 - self.rate)
+
+    def rows(self, x: Tensor, lengths: Sequence[int]) -> Tensor:
+        """Packed [N, H]: one mask [H] for each row."""
+        mask = self.mask((len(lengths), x.shape[-1]), x)
+        return _ScaleRows.apply(x, mask, torch.tensor(lengths, device=x.device))
+
+    def values(self, v: Tensor) -> Tensor:
+        """Attention values [..., heads, d_kv]: a key is dropped for all queries of a head."""
+        return v * self.mask(v.shape[:-1], v).unsqueeze(-1)
+
+
+def packed_self_attention(qkv: Tensor, lengths: Sequence[int], bias: Tensor) -> Tensor:
+    """Self-attention inside each row of a packed batch, T5's way: unscaled, with a position bias.
+
+    Args:
+        qkv: [3, N, heads, d_kv].
+        lengths: B lengths that sum to N.
+        bias: [heads, L, L], L at least the longest length.
+
+    Returns:
+        [N, heads * d_kv].
+    """
+    # A loop over rows wastes nothing on a CPU; a GPU wants few large kernels instead.
+    attend = _attend_padded if qkv.is_cuda else _attend_row_by_row
+    return attend(qkv, lengths, bias).flatten(1)
+
+
+def _attend_row_by_row(qkv: Tensor, lengths: Sequence[int], bias: Tensor) -> Tensor:
+    rows = []
+    for row in qkv.split(list(lengths), dim=1):
+        q, k, v = row.transpose(1, 2).unsqueeze(1)
+        length = q.shape[-2]
+        mask = bias[None, :, :length, :length]
+        out = F.scaled_dot_product_attention(q, k, v, attn_mask=mask, scale=1.0)
+        rows.append(out[0].transpose(0, 1))
+    return torch.cat(rows)
+
+
+def _attend_padded(qkv: Tensor, lengths: Sequence[int], bias: Tensor) -> Tensor:
+    rows = qkv.transpose(0, 1).split(list(lengths))
+    q, k, v = pad_sequence(list(rows), batch_first=True).permute(2, 0, 3, 1, 4)
+    real = positions_mask(lengths, qkv.device)
+    longest = real.shape[1]
+    mask = bias[:, :longest, :longest] + padding_bias(real, bias.dtype)[:, None, None]
+    out = F.scaled_dot_product_attention(q, k, v, attn_mask=mask, scale=1.0)
+    return out.transpose(1, 2)[real]
+
+
+def positions_mask(lengths: Sequence[int], device: torch.device) -> Tensor:
+    """True at the real positions of rows padded to the longest: [B, max(lengths)]."""
+    ends = torch.tensor(lengths, device=device)
+    return torch.arange(max(lengths), device=device) < ends[:, None]
+
+
+def padding_bias(real: Tensor, dtype: torch.dtype) -> Tensor:
+    """0 at real positions and minus infinity at padding, to be added to attention scores."""
+    return torch.zeros(real.shape, dtype=dtype, device=real.device).masked_fill(~real, -math.inf)
+
+
+class RelativePositionBias:
+    """T5's relative position bias, computed once and shared by every layer of a stack.
+
+    It depends on the distance alone, so that one [heads, L, L] tensor serves every row: a shorter
+    row takes its upper left corner.
+    """
+
+    def __init__(self, table: Tensor, *, max_distance: int, causal: bool) -> None:
+        """`table` is [buckets, heads]; a causal bias hides the positions to the right."""
+        self._table = table
+        self._max_distance = max_distance
+        self._causal = causal
+        self._bias = table.new_empty(table.shape[1], 0, 0)
+
+    def __call__(self, length: int) -> Tensor:
+        """[heads, L, L] with L >= length: bias of query i and key j at [:, i, j]."""
+        if length > self._bias.shape[-1]:
+            self._bias = self._compute(length)
+        return self._bias
+
+    def _compute(self, length: int) -> Tensor:
+        distances = torch.arange(1 - length, length, device=self._table.device)
+        by_distance = self._table[self._bucket(distances)].T  # [heads, 2 * length - 1]
+        bias = by_distance.unfold(1, length, 1).flip(1).contiguous()
+        if self._causal:
+            hidden = torch.ones(length, length, dtype=torch.bool, device=bias.device).triu(1)
+            bias = bias.masked_fill(hidden, -math.inf)
+        return bias
+
+    def _bucket(self, distances: Tensor) -> Tensor:
+        """Key position minus query position to a row of the table.
+
+        Half of the buckets are exact, half grow logarithmically up to `max_distance`; a stack that
+        sees both sides gives half of all buckets to each.
+        Source: T5 (Raffel et al., 2020), section 2.1.
+        """
+        buckets = self._table.shape[0]
+        if self._causal:
+            offset, distances = torch.zeros_like(distances), (-distances).clamp(min=0)
+        else:
+            buckets //= 2
+            offset, distances = (distances > 0).long() * buckets, distances.abs()
+        exact = buckets // 2
+        growth = (buckets - exact) / math.log(self._max_distance / exact)
+        far = exact + (torch.log(distances.float().clamp(min=1) / exact) * growth).long()
+        return offset + torch.where(distances < exact, distances, far.clamp(max=buckets - 1))

@@ -1,0 +1,192 @@
+"""The packed forward pass against Hugging Face's model, which is the loader and the oracle."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
+from transformers import T5ForConditionalGeneration
+
+from prompt_tuning.models.decoding import greedy_decode
+from prompt_tuning.models.frozen_t5 import FrozenT5, PackedT5, Rows
+from prompt_tuning.training import TrainingSettings, accumulate_gradient
+
+INPUT_LENGTHS = [7, 23, 1, 12, 12]
+TARGET_LENGTHS = [2, 5, 1, 3, 9]
+IGNORED = -100
+
+
+def random_ids(lengths: list[int], *, vocab_size: int, seed: int) -> list[Tensor]:
+    """Token ids of ragged rows, each ending in EOS."""
+    generator = torch.Generator().manual_seed(seed)
+    rows = [torch.randint(3, vocab_size, (n,), generator=generator) for n in lengths]
+    for row in rows:
+        row[-1] = 1
+    return rows
+
+
+def hf_batch(
+    model: T5ForConditionalGeneration, prompts: list[Tensor], inputs: list[Tensor]
+) -> dict[str, Tensor]:
+    """Inputs under their prompts, padded to the longest, for Hugging Face."""
+    rows = [
+        torch.cat([prompt, model.shared(ids)]) for prompt, ids in zip(prompts, inputs, strict=True)
+    ]
+    mask = pad_sequence([torch.ones(len(row)) for row in rows], batch_first=True)
+    return {"inputs_embeds": pad_sequence(rows, batch_first=True), "attention_mask": mask}
+
+
+def hf_loss(
+    model: T5ForConditionalGeneration, prompt: Tensor, inputs: list[Tensor], targets: list[Tensor]
+) -> Tensor:
+    labels = pad_sequence(targets, batch_first=True, padding_value=IGNORED)
+    batch = hf_batch(model, [prompt] * len(inputs), inputs)
+    loss: Tensor = model(**batch, labels=labels).loss
+    return loss
+
+
+def settings(max_tokens: int) -> TrainingSettings:
+    return TrainingSettings(
+        num_steps=1,
+        batch_size=len(INPUT_LENGTHS),
+        eval_every_steps=1,
+        dropout=0.0,
+        z_loss=0.0,
+        seed=0,
+        max_tokens_per_micro_batch=max_tokens,
+    )
+
+
+def ragged_batch(model: T5ForConditionalGeneration) -> tuple[Tensor, list[Tensor], list[Tensor]]:
+    size = model.config.vocab_size
+    generator = torch.Generator().manual_seed(2)
+    prompt = torch.randn(6, model.config.d_model, generator=generator).to(model.dtype)
+    inputs = random_ids(INPUT_LENGTHS, vocab_size=size, seed=3)
+    return prompt.requires_grad_(), inputs, random_ids(TARGET_LENGTHS, vocab_size=size, seed=4)
+
+
+@pytest.mark.parametrize("max_tokens", [10_000, 30, 1], ids=["one", "several", "row by row"])
+def test_float64_loss_and_prompt_gradient_equal_hugging_face(
+    hf_model_64: T5ForConditionalGeneration, max_tokens: int
+) -> None:
+    """Exact algebra: packing, absorbed cross-attention, fused weights and micro-batches."""
+    prompt, inputs, targets = ragged_batch(hf_model_64)
+    expected = hf_loss(hf_model_64, prompt, inputs, targets)
+    (expected_grad,) = torch.autograd.grad(expected, prompt)
+
+    loss = accumulate_gradient(
+        FrozenT5(hf_model_64), prompt, inputs, targets, settings(max_tokens), dropout=None
+    )
+
+    assert loss == pytest.approx(expected.item(), rel=1e-10)
+    assert prompt.grad is not None
+    assert (prompt.grad - expected_grad).norm() <= 1e-10 * expected_grad.norm()
+
+
+@pytest.mark.parametrize("max_tokens", [10_000, 30], ids=["one", "several"])
+def test_float32_loss_and_prompt_gradient_equal_hugging_face(
+    hf_model: T5ForConditionalGeneration, max_tokens: int
+) -> None:
+    prompt, inputs, targets = ragged_batch(hf_model)
+    expected = hf_loss(hf_model, prompt, inputs, targets)
+    (expected_grad,) = torch.autograd.grad(expected, prompt)
+
+    loss = accumulate_gradient(
+        FrozenT5(hf_model), prompt, inputs, targets, settings(max_tokens), dropout=None
+    )
+
+    assert loss == pytest.approx(expected.item(), rel=1e-4)
+    assert prompt.grad is not None
+    assert (prompt.grad - expected_grad).norm() <= 1e-4 * expected_grad.norm()
+
+
+def test_float64_gradients_of_all_weights_equal_hugging_face(
+    hf_model_64: T5ForConditionalGeneration,
+) -> None:
+    """The same forward pass pre-trains and tunes models: every tensor's gradient is compared."""
+    model = hf_model_64.requires_grad_()
+    _, inputs, targets = ragged_batch(model)
+    no_prompt = torch.zeros(0, model.config.d_model, dtype=torch.float64)
+    expected = hf_loss(model, no_prompt, inputs, targets)
+    expected.backward()
+    weights = {
+        name: weight.detach().requires_grad_()
+        for name, weight in model.state_dict().items()
+        if "embed_tokens" not in name
+    }
+
+    packed = PackedT5(weights, model.config)
+    logits = packed.target_logits(packed.encode(Rows.under(no_prompt, inputs)), targets)
+    F.cross_entropy(logits, torch.cat(targets)).backward()
+
+    for name, parameter in model.named_parameters():
+        gradient = weights[name].grad
+        assert gradient is not None and parameter.grad is not None, name
+        error = (gradient - parameter.grad).norm()
+        assert error <= 1e-9 * parameter.grad.norm() + 1e-14, name
+
+
+def test_rows_of_one_batch_may_carry_prompts_of_different_lengths(
+    hf_model_64: T5ForConditionalGeneration,
+) -> None:
+    """A row names its prompt: the mechanism of ensembles and of mixed-task inference."""
+    size, width = hf_model_64.config.vocab_size, hf_model_64.config.d_model
+    prompts = [torch.randn(length, width, dtype=torch.float64) for length in (1, 8, 3)]
+    prompt_of_row = [2, 0, 1, 2, 0]
+    inputs = random_ids(INPUT_LENGTHS, vocab_size=size, seed=3)
+    targets = random_ids(TARGET_LENGTHS, vocab_size=size, seed=4)
+    model = FrozenT5(hf_model_64)
+
+    encoded = model.encode(Rows(prompts, inputs, prompt_of_row))
+    logits = model.target_logits(encoded, targets).split(TARGET_LENGTHS)
+
+    for row, k in enumerate(prompt_of_row):
+        batch = hf_batch(hf_model_64, [prompts[k]], [inputs[row]])
+        expected = hf_model_64(**batch, labels=targets[row][None]).logits[0]
+        torch.testing.assert_close(logits[row], expected, rtol=1e-10, atol=1e-10)
+
+
+@pytest.mark.parametrize("max_tokens", [4, 15])
+def test_greedy_decoding_says_the_tokens_of_generate(
+    hf_model: T5ForConditionalGeneration, max_tokens: int
+) -> None:
+    """On ragged rows, whether or not a row ends before the limit."""
+    hf_model.lm_head.weight[1] *= 4  # a likelier EOS: some rows end early, some never
+    inputs = random_ids([5, 19, 2, 9, 30, 11, 3, 8], vocab_size=hf_model.config.vocab_size, seed=5)
+    prompt = torch.randn(4, hf_model.config.d_model)
+    batch = hf_batch(hf_model, [prompt] * len(inputs), inputs)
+    generated = hf_model.generate(**batch, max_new_tokens=max_tokens, do_sample=False, num_beams=1)
+    rows = generated[:, 1:].tolist()  # without the start token
+    expected = [row[: row.index(1)] if 1 in row else row for row in rows]
+
+    model = FrozenT5(hf_model)
+    decoded = greedy_decode(model, model.encode(Rows.under(prompt, inputs)), max_tokens)
+
+    assert decoded == expected
+    assert len({len(row) for row in expected}) > 1, "every row ended at the same step"
+
+
+def test_target_padding_does_not_change_a_row(hf_model_64: T5ForConditionalGeneration) -> None:
+    """A short target beside a long one gives the logits that it gives alone."""
+    prompt, inputs, targets = ragged_batch(hf_model_64)
+    model = FrozenT5(hf_model_64)
+    together = model.target_logits(model.encode(Rows.under(prompt, inputs)), targets)
+    for row, logits in enumerate(together.split(TARGET_LENGTHS)):
+        alone = model.target_logits(model.encode(Rows.under(prompt, [inputs[row]])), [targets[row]])
+        torch.testing.assert_close(logits, alone, rtol=1e-10, atol=1e-10)
+
+
+def test_bfloat16_stays_close_and_keeps_the_loss_in_float32(
+    hf_model: T5ForConditionalGeneration,
+) -> None:
+    """The GPU's precision: activations in bfloat16, logits, loss and prompt in float32."""
+    prompt, inputs, targets = ragged_batch(hf_model)
+    exact = FrozenT5(hf_model).target_logits(
+        FrozenT5(hf_model).encode(Rows.under(prompt, inputs)), targets
+    )
+    model = FrozenT5(hf_model.to(torch.bfloat16))
+    rounded = model.target_logits(model.encode(Rows.under(prompt, inputs)), targets)
+    assert rounded.dtype == torch.float32
+    assert F.cosine_similarity(rounded.flatten(), exact.flatten(), dim=0) > 0.99
+    rounded.sum().backward()
+    assert prompt.grad is not None and prompt.grad.dtype == torch.float32

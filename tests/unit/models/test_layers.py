@@ -1,0 +1,77 @@
+"""The pieces of a block, each against its definition."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+from transformers import T5ForConditionalGeneration
+
+from prompt_tuning.models import layers
+from prompt_tuning.models.layers import Dropout, RelativePositionBias, gated_gelu, rms_norm
+
+
+def test_rms_norm_equals_its_formula_and_its_gradient_the_numerical_one() -> None:
+    x = torch.randn(5, 8, dtype=torch.float64, requires_grad=True)
+    expected = x / (x.square().mean(-1, keepdim=True) + 1e-6).sqrt()
+    torch.testing.assert_close(rms_norm(x, 1e-6), expected)
+    assert torch.autograd.gradcheck(lambda x: rms_norm(x, 1e-6), x)
+
+
+def test_gated_gelu_equals_its_formula_and_its_gradient_the_numerical_one() -> None:
+    fused = torch.randn(5, 12, dtype=torch.float64, requires_grad=True)
+    expected = F.gelu(fused[:, :6], approximate="tanh") * fused[:, 6:]
+    torch.testing.assert_close(gated_gelu(fused), expected)
+    assert torch.autograd.gradcheck(gated_gelu, fused)
+
+
+def test_the_padded_attention_of_gpus_equals_the_row_by_row_one_of_cpus() -> None:
+    lengths = [3, 9, 1, 5]
+    qkv = torch.randn(3, sum(lengths), 2, 4, dtype=torch.float64)
+    bias = torch.randn(2, 12, 12, dtype=torch.float64)
+    row_by_row = layers._attend_row_by_row(qkv, lengths, bias)
+    torch.testing.assert_close(layers._attend_padded(qkv, lengths, bias), row_by_row)
+
+
+@pytest.mark.parametrize("length", [1, 2, 9, 128, 300])
+@pytest.mark.parametrize("stack", ["encoder", "decoder"])
+def test_position_bias_equals_hugging_face(
+    hf_model: T5ForConditionalGeneration, stack: str, length: int
+) -> None:
+    attention = getattr(hf_model, stack).block[0].layer[0].SelfAttention
+    causal = stack == "decoder"
+    bias = RelativePositionBias(
+        attention.relative_attention_bias.weight, max_distance=128, causal=causal
+    )
+    expected = attention.compute_bias(length, length)[0]
+    if causal:
+        expected = expected.masked_fill(torch.ones(length, length).triu(1).bool(), -torch.inf)
+    bias(1)  # a longer one is asked for later: the bias grows
+    torch.testing.assert_close(bias(length), expected, rtol=0, atol=0)
+    torch.testing.assert_close(bias(1)[:, :length, :length], expected, rtol=0, atol=0)
+
+
+def test_dropping_values_equals_dropping_keys_for_every_query() -> None:
+    """Why T5X's dropout keeps the fused kernel: (softmax(s) * m) @ v = softmax(s) @ (m * v)."""
+    v = torch.randn(7, 2, 4, dtype=torch.float64)
+    scores = torch.softmax(torch.randn(2, 5, 7, dtype=torch.float64), dim=-1)
+    mask = Dropout(0.5, torch.Generator().manual_seed(0)).mask((7, 2), v)
+    masked_weights = scores * mask.T[:, None]
+
+    dropped = Dropout(0.5, torch.Generator().manual_seed(0)).values(v)
+
+    expected = masked_weights @ v.transpose(0, 1)
+    torch.testing.assert_close(scores @ dropped.transpose(0, 1), expected)
+
+
+def test_dropout_gives_all_positions_of_a_row_one_mask_and_keeps_the_mean() -> None:
+    """Source: flaxformer broadcasts the mask over the length."""
+    lengths = [400, 600]
+    x = torch.ones(1000, 64, dtype=torch.float64, requires_grad=True)
+    dropped = Dropout(0.25, torch.Generator().manual_seed(0)).rows(x, lengths)
+    first, second = dropped.split(lengths)
+    assert (first == first[0]).all() and (second == second[0]).all()
+    assert not torch.equal(first[0], second[0])
+    assert set(dropped.unique().tolist()) == {0.0, 1 / 0.75}
+    masks = Dropout(0.25, torch.Generator().manual_seed(1)).mask((100, 1000), x)
+    assert masks.mean().item() == pytest.approx(1.0, abs=0.01)
+    dropped.sum().backward()
+    torch.testing.assert_close(x.grad, dropped.detach())
