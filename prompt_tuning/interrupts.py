@@ -1,0 +1,55 @@
+"""Stopping a run from outside: Ctrl-C and SIGTERM take effect between two steps."""
+
+import signal
+import threading
+from types import FrameType, TracebackType
+from typing import Any, Self
+
+
+class Interrupted(KeyboardInterrupt):
+    """The run stopped because it was asked to, with a resume point on disk.
+
+    A KeyboardInterrupt, so that it ends a whole sweep rather than one of its jobs.
+    """
+
+    def __init__(self, signal_number: int) -> None:
+        """`signal_number` is SIGINT or SIGTERM; the exit status becomes 128 + that number."""
+        super().__init__(signal.Signals(signal_number).name)
+        self.signal_number = signal_number
+
+
+class StopRequests:
+    """Turns the first SIGINT or SIGTERM into a request, and a second SIGINT into Ctrl-C at once.
+
+    Outside the main thread, where Python allows no handlers, it never reports a request.
+    """
+
+    def __init__(self) -> None:
+        """Installs nothing yet: use as a context manager."""
+        self._requested: int | None = None
+        self._previous: dict[int, Any] = {}
+
+    def __enter__(self) -> Self:
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGINT, signal.SIGTERM):
+                self._previous[number] = signal.signal(number, self._request)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        for number, handler in self._previous.items():
+            signal.signal(number, handler)
+
+    def check(self) -> None:
+        """Raises `Interrupted` if a stop was requested."""
+        if self._requested is not None:
+            raise Interrupted(self._requested)
+
+    def _request(self, number: int, frame: FrameType | None) -> None:
+        if self._requested is not None and number == signal.SIGINT:
+            raise KeyboardInterrupt
+        self._requested = number

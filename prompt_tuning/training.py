@@ -1,0 +1,200 @@
+"""The training loop: steps, micro-batches, evaluation, best step, resume. It knows no task."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+from prompt_tuning.data.batches import BatchOrder, split_by_tokens
+from prompt_tuning.interrupts import StopRequests
+from prompt_tuning.models.frozen_t5 import FrozenT5, Rows
+from prompt_tuning.models.layers import Dropout
+from prompt_tuning.models.prompts import SoftPrompt
+
+
+@dataclass(frozen=True)
+class TrainingSettings:
+    """What fixes the course of a run, beside its data, its first prompt and its optimiser."""
+
+    num_steps: int
+    batch_size: int  # examples per update: the experiment's
+    eval_every_steps: int
+    dropout: float  # in the frozen model, T5X-style; 0 is off
+    z_loss: float  # weight of log(Z)^2 per target token
+    seed: int
+    max_tokens_per_micro_batch: int  # encoder positions per forward pass: the machine's
+
+
+@dataclass(frozen=True)
+class EncodedExamples:
+    """Token ids of a training set: inputs and targets, each ending in EOS."""
+
+    inputs: Sequence[Tensor]
+    targets: Sequence[Tensor]
+
+
+@dataclass
+class Progress:
+    """How far a run is: everything that a resumed run must know beside prompt and optimiser."""
+
+    step: int = 0
+    evaluated_step: int = 0
+    best_step: int = 0
+    best_score: float | None = None
+    duration_s: float = 0.0
+
+
+class Observer(Protocol):
+    """What watches a run."""
+
+    def evaluate(self, prompt: Tensor, step: int) -> float:
+        """Scores the prompt of `step`; the higher, the better."""
+
+    def on_step(self, step: int, loss: float) -> None:
+        """Called after every update with the mean loss per target token."""
+
+
+@dataclass
+class TrainingRun:
+    """One run from its first prompt to its best one, resumable at every step."""
+
+    model: FrozenT5
+    prompt: SoftPrompt
+    optimizer: torch.optim.Optimizer
+    examples: EncodedExamples
+    settings: TrainingSettings
+    resume_path: Path
+    progress: Progress = field(default_factory=Progress)
+    best_prompt: Tensor | None = None  # [P, H] at progress.best_step
+
+    def run(self, observer: Observer, stop: StopRequests) -> None:
+        """Trains to the last step, evaluating on the way, and keeps the prompt of the best step.
+
+        Raises:
+            Interrupted: `stop` was requested; a resume point is on disk.
+        """
+        settings, progress = self.settings, self.progress
+        order = BatchOrder(len(self.examples.inputs), settings.batch_size, settings.seed)
+        started = time.monotonic() - progress.duration_s
+        try:
+            while True:
+                if self._evaluation_is_due():
+                    self._evaluate(observer)
+                    progress.duration_s = time.monotonic() - started
+                    self.save()
+                if progress.step == settings.num_steps:
+                    return
+                stop.check()
+                loss = self._step(order[progress.step])
+                progress.step += 1
+                observer.on_step(progress.step, loss)
+        except KeyboardInterrupt:
+            progress.duration_s = time.monotonic() - started
+            self.save()
+            raise
+
+    def save(self) -> None:
+        """Writes a resume point by atomic rename."""
+        state = {
+            "progress": asdict(self.progress),
+            "prompt": self.prompt.weight.detach().cpu(),
+            "best_prompt": self.best_prompt,
+            "optimizer": self.optimizer.state_dict(),
+        }
+        unfinished = self.resume_path.with_suffix(".tmp")
+        torch.save(state, unfinished)
+        unfinished.replace(self.resume_path)
+
+    def restore(self) -> bool:
+        """Goes back to the resume point, if there is one; True if there was."""
+        if not self.resume_path.exists():
+            return False
+        state: dict[str, Any] = torch.load(self.resume_path, weights_only=True)
+        self.progress = Progress(**state["progress"])
+        with torch.no_grad():
+            self.prompt.weight.copy_(state["prompt"])
+        self.best_prompt = state["best_prompt"]
+        self.optimizer.load_state_dict(state["optimizer"])
+        return True
+
+    def _evaluation_is_due(self) -> bool:
+        step, settings = self.progress.step, self.settings
+        at_interval = step % settings.eval_every_steps == 0 or step == settings.num_steps
+        return at_interval and step > self.progress.evaluated_step
+
+    def _evaluate(self, observer: Observer) -> None:
+        progress = self.progress
+        weight = self.prompt.weight.detach()
+        score = observer.evaluate(weight, progress.step)
+        progress.evaluated_step = progress.step
+        if progress.best_score is None or score > progress.best_score:
+            progress.best_score, progress.best_step = score, progress.step
+            self.best_prompt = weight.cpu().clone()
+
+    def _step(self, indices: Sequence[int]) -> float:
+        """One update on one batch; returns its mean loss per target token."""
+        inputs = [self.examples.inputs[i] for i in indices]
+        targets = [self.examples.targets[i] for i in indices]
+        self.optimizer.zero_grad()
+        # Dropout of a step depends on seed and step alone, so that a resumed run draws the same.
+        generator = torch.Generator().manual_seed(self.settings.seed * 2**32 + self.progress.step)
+        dropout = Dropout(self.settings.dropout, generator) if self.settings.dropout else None
+        loss = accumulate_gradient(
+            self.model, self.prompt.weight, inputs, targets, self.settings, dropout
+        )
+        self.optimizer.step()
+        return loss
+
+
+def accumulate_gradient(
+    model: FrozenT5,
+    prompt: Tensor,
+    inputs: Sequence[Tensor],
+    targets: Sequence[Tensor],
+    settings: TrainingSettings,
+    dropout: Dropout | None,
+) -> float:
+    """Adds the gradient of a batch's mean loss per target token to `prompt.grad`.
+
+    The batch is split into micro-batches of like length under the token budget. Each adds its share
+    of the *batch's* mean, so that the split changes memory and nothing else.
+
+    Args:
+        model: the frozen T5.
+        prompt: [P, H], requires a gradient.
+        inputs: B tensors of token ids.
+        targets: B tensors of token ids.
+        settings: z-loss and token budget.
+        dropout: None is off.
+
+    Returns:
+        The mean loss per target token, z-loss included.
+    """
+    num_target_tokens = sum(len(ids) for ids in targets)
+    lengths = [len(prompt) + len(ids) for ids in inputs]
+    total = 0.0
+    for group in split_by_tokens(lengths, settings.max_tokens_per_micro_batch):
+        encoded = model.encode(Rows.under(prompt, [inputs[i] for i in group]), dropout)
+        group_targets = [targets[i] for i in group]
+        logits = model.target_logits(encoded, group_targets, dropout)
+        loss = summed_loss(logits, torch.cat(group_targets), settings.z_loss) / num_target_tokens
+        loss.backward()
+        total += loss.item()
+    return total
+
+
+def summed_loss(logits: Tensor, targets: Tensor, z_loss: float) -> Tensor:
+    """Cross-entropy plus z_loss * log(Z)^2, summed over target tokens.
+
+    Args:
+        logits: [n, V], float32 or wider.
+        targets: [n] token ids.
+        z_loss: 1e-4 in the released code (t5x/losses.py; paper.md 1.0, row 8).
+    """
+    log_z = logits.logsumexp(-1)
+    of_target = logits.gather(1, targets.unsqueeze(1)).squeeze(1)
+    return (log_z - of_target).sum() + z_loss * log_z.square().sum()

@@ -1,0 +1,205 @@
+"""What must hold of every training run, whatever is trained."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+from prompt_tuning.data.batches import BatchOrder
+from prompt_tuning.interrupts import Interrupted, StopRequests
+from prompt_tuning.models.loading import Checkpoint
+from prompt_tuning.models.prompts import SoftPrompt
+from prompt_tuning.optim import Adafactor
+from prompt_tuning.training import (
+    EncodedExamples,
+    TrainingRun,
+    TrainingSettings,
+    accumulate_gradient,
+    summed_loss,
+)
+
+SETTINGS = TrainingSettings(
+    num_steps=6,
+    batch_size=4,
+    eval_every_steps=2,
+    dropout=0.1,
+    z_loss=1e-4,
+    seed=3,
+    max_tokens_per_micro_batch=60,
+)
+
+
+class Watch:
+    """Scores a prompt by its first number; stops the run at a step if asked to."""
+
+    def __init__(self, stop_at: int | None = None) -> None:
+        self.losses: list[float] = []
+        self.evaluated: list[int] = []
+        self.stop_at = stop_at
+
+    def on_step(self, step: int, loss: float) -> None:
+        self.losses.append(loss)
+        if step == self.stop_at:
+            raise Interrupted(15)
+
+    def evaluate(self, prompt: Tensor, step: int) -> float:
+        self.evaluated.append(step)
+        return prompt[0, 0].item()
+
+
+def examples(checkpoint: Checkpoint) -> EncodedExamples:
+    generator = torch.Generator().manual_seed(0)
+
+    def ids(longest: int) -> Tensor:
+        length = int(torch.randint(1, longest, (1,), generator=generator))
+        high = checkpoint.model.vocab_size
+        return torch.cat(
+            [torch.randint(3, high, (length,), generator=generator), torch.ones(1).long()]
+        )
+
+    return EncodedExamples([ids(30) for _ in range(10)], [ids(5) for _ in range(10)])
+
+
+def run_of(
+    checkpoint: Checkpoint, folder: Path, settings: TrainingSettings = SETTINGS
+) -> TrainingRun:
+    init = torch.randn(3, checkpoint.model.hidden_size, generator=torch.Generator().manual_seed(1))
+    prompt = SoftPrompt(init)
+    optimizer = Adafactor(prompt.parameters(), 0.3)
+    data = examples(checkpoint)
+    return TrainingRun(
+        checkpoint.model, prompt, optimizer, data, settings, resume_path=folder / "resume.pt"
+    )
+
+
+def frozen_tensors(checkpoint: Checkpoint) -> list[Tensor]:
+    """Every tensor that the packed model holds, found by walking it: no name filter."""
+    found: dict[int, Tensor] = {}
+
+    def walk(value: object) -> None:
+        if isinstance(value, Tensor):
+            found[id(value)] = value
+        elif isinstance(value, list | tuple):
+            for item in value:
+                walk(item)
+        elif hasattr(value, "__dict__"):
+            for item in vars(value).values():
+                walk(item)
+
+    walk(checkpoint.model)
+    return list(found.values())
+
+
+def test_the_prompt_moves_and_no_frozen_tensor_does(
+    tiny_checkpoint: Checkpoint, tmp_path: Path
+) -> None:
+    """Section 2 of the paper: the model is frozen, only the P x H prompt is trained.
+
+    Every tensor of the model is compared, so that a new one cannot slip past.
+    """
+    tensors = frozen_tensors(tiny_checkpoint)
+    held = sum(tensor.numel() for tensor in tensors)
+    assert held > 0.99 * tiny_checkpoint.num_parameters  # the norm scales are folded into matrices
+    before = [t.clone() for t in tensors]
+    run = run_of(tiny_checkpoint, tmp_path)
+    first_prompt = run.prompt.weight.detach().clone()
+
+    run.run(Watch(), StopRequests())
+
+    assert (run.prompt.weight != first_prompt).all()
+    for now, then in zip(tensors, before, strict=True):
+        assert torch.equal(now, then)
+        assert not now.requires_grad
+        assert now.grad is None
+
+
+def test_micro_batches_change_memory_and_not_the_update(tiny_checkpoint: Checkpoint) -> None:
+    """Accumulation gives the gradient of the batch's mean loss, to rounding."""
+    data = examples(tiny_checkpoint)
+    gradients = []
+    for max_tokens in (10_000, 40, 1):
+        prompt = torch.ones(3, tiny_checkpoint.model.hidden_size, requires_grad=True)
+        settings = replace(SETTINGS, max_tokens_per_micro_batch=max_tokens)
+        accumulate_gradient(
+            tiny_checkpoint.model, prompt, data.inputs, data.targets, settings, dropout=None
+        )
+        assert prompt.grad is not None
+        gradients.append(prompt.grad)
+    for gradient in gradients[1:]:
+        assert (gradient - gradients[0]).norm() <= 1e-5 * gradients[0].norm()
+
+
+@pytest.mark.parametrize("stop_at", [1, 2, 5])
+def test_a_stopped_and_resumed_run_ends_in_the_same_prompt_bit_for_bit(
+    tiny_checkpoint: Checkpoint, tmp_path: Path, stop_at: int
+) -> None:
+    """With dropout on: batches and masks of a step follow from the seed and the step alone."""
+    whole, watch = run_of(tiny_checkpoint, tmp_path), Watch()
+    whole.run(watch, StopRequests())
+    (tmp_path / "resume.pt").unlink()
+
+    first, first_watch = run_of(tiny_checkpoint, tmp_path), Watch(stop_at)
+    with pytest.raises(Interrupted):
+        first.run(first_watch, StopRequests())
+    second, second_watch = run_of(tiny_checkpoint, tmp_path), Watch()
+    assert second.restore()
+    second.run(second_watch, StopRequests())
+
+    assert torch.equal(second.prompt.weight, whole.prompt.weight)
+    assert second.best_prompt is not None and whole.best_prompt is not None
+    assert torch.equal(second.best_prompt, whole.best_prompt)
+    assert first_watch.losses + second_watch.losses == watch.losses
+    assert first_watch.evaluated + second_watch.evaluated == watch.evaluated == [2, 4, 6]
+    assert second.progress.best_step == whole.progress.best_step
+
+
+def test_the_best_step_is_the_first_of_the_highest_score(
+    tiny_checkpoint: Checkpoint, tmp_path: Path
+) -> None:
+    """Early stopping as in the paper: the best evaluated step, not the last."""
+    scores = {2: 10.0, 4: 30.0, 6: 30.0}
+    prompts = {}
+
+    class Scripted(Watch):
+        def evaluate(self, prompt: Tensor, step: int) -> float:
+            prompts[step] = prompt.clone()
+            return scores[step]
+
+    run = run_of(tiny_checkpoint, tmp_path)
+    run.run(Scripted(), StopRequests())
+
+    assert (run.progress.best_step, run.progress.best_score) == (4, 30.0)
+    assert run.best_prompt is not None
+    assert torch.equal(run.best_prompt, prompts[4])
+
+
+def test_the_last_step_is_evaluated_even_off_the_interval(
+    tiny_checkpoint: Checkpoint, tmp_path: Path
+) -> None:
+    watch = Watch()
+    settings = replace(SETTINGS, num_steps=5)
+    run_of(tiny_checkpoint, tmp_path, settings).run(watch, StopRequests())
+    assert watch.evaluated == [2, 4, 5]
+
+
+def test_z_loss_adds_the_squared_log_partition_function() -> None:
+    """Source: t5x/losses.py: cross-entropy + z_loss * log(Z)^2."""
+    logits = torch.randn(7, 11, dtype=torch.float64) * 3
+    targets = torch.randint(11, (7,))
+    cross_entropy = torch.nn.functional.cross_entropy(logits, targets, reduction="sum")
+    log_z = logits.exp().sum(-1).log()
+    expected = cross_entropy + 0.01 * (log_z**2).sum()
+    torch.testing.assert_close(summed_loss(logits, targets, 0.01), expected)
+
+
+def test_every_epoch_sees_every_example_once_and_no_batch_is_cut() -> None:
+    order = BatchOrder(num_examples=10, batch_size=4, seed=0)
+    seen = [index for step in range(10) for index in order[step]]
+    assert all(len(order[step]) == 4 for step in range(10))
+    for epoch in range(4):
+        assert sorted(seen[10 * epoch : 10 * (epoch + 1)]) == list(range(10))
+    assert seen[:10] != seen[10:20]
+    assert order[7] == BatchOrder(10, 4, seed=0)[7]
+    assert order[7] != BatchOrder(10, 4, seed=1)[7]
