@@ -1,0 +1,119 @@
+"""Prompt files: safetensors with metadata, and the bare .npy of the authors' release.
+
+Reads and writes with NumPy alone, so that a wrong file is refused before torch is imported.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from prompt_tuning.errors import UserError
+
+TENSOR = "prompt"
+METADATA_KEY = "ptune"
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class PromptFile:
+    """A saved prompt, float32 [P, H], and what is known about it ({} for an .npy file).
+
+    Metadata keys: model, source, revision, fingerprint, variant, lm_adapt_steps, target_sentinel,
+    task, init, recipe, seed, config_hash, step, score.
+    """
+
+    weight: NDArray[np.float32]
+    metadata: Mapping[str, Any]
+
+    @property
+    def length(self) -> int:
+        """P, the number of prompt positions."""
+        return int(self.weight.shape[0])
+
+    @property
+    def hidden_size(self) -> int:
+        """H, the width of the model that the prompt was trained on."""
+        return int(self.weight.shape[1])
+
+
+def save_prompt(path: Path, weight: NDArray[np.float32], metadata: Mapping[str, Any]) -> None:
+    """Writes a prompt [P, H] by atomic rename, so that a file that exists is whole."""
+    from safetensors.numpy import save_file
+
+    assert weight.ndim == 2 and weight.dtype == np.float32, (weight.shape, weight.dtype)
+    described = {METADATA_KEY: json.dumps({"format": FORMAT, **metadata}, sort_keys=True)}
+    unfinished = path.with_name(path.name + ".tmp")
+    save_file({TENSOR: np.ascontiguousarray(weight)}, unfinished, metadata=described)
+    unfinished.replace(path)
+
+
+def load_prompt(path: Path) -> PromptFile:
+    """Reads a prompt of ours or an .npy of the authors'.
+
+    Raises:
+        UserError: the file is missing, unreadable, or holds no float32 matrix.
+    """
+    if not path.is_file():
+        raise UserError(f"prompt file {path} does not exist", fix="check the path")
+    try:
+        weight, metadata = _read_npy(path) if path.suffix == ".npy" else _read_safetensors(path)
+    except Exception as error:
+        raise UserError(
+            f"prompt file {path} cannot be read: {error}",
+            allowed="a .safetensors prompt of ptune, or an .npy array [P, H]",
+        ) from error
+    if weight.ndim != 2 or 0 in weight.shape or not np.issubdtype(weight.dtype, np.floating):
+        raise UserError(
+            f"prompt file {path} holds a {weight.dtype} array of shape {weight.shape}",
+            allowed="floating-point numbers of shape [prompt length, hidden size]",
+        )
+    if not np.isfinite(weight).all():
+        raise UserError(f"prompt file {path} holds values that are not finite")
+    return PromptFile(weight.astype(np.float32), metadata)
+
+
+def check_fits(
+    prompt: PromptFile, path: Path, *, hidden_size: int, fingerprint: str | None
+) -> None:
+    """Refuses a prompt on a model that it was not trained on.
+
+    Args:
+        prompt: what was read from `path`.
+        path: for the message.
+        hidden_size: H of the model.
+        fingerprint: of the model's weights; None while they are not loaded.
+
+    Raises:
+        UserError: the width differs, or the weights do.
+    """
+    trained_on = prompt.metadata.get("source", "an unknown model")
+    if prompt.hidden_size != hidden_size:
+        raise UserError(
+            f"prompt {path} has width {prompt.hidden_size} and the model {hidden_size}; "
+            f"it was trained on {trained_on}",
+            fix="choose the model that the prompt was trained on",
+        )
+    expected = prompt.metadata.get("fingerprint")
+    if fingerprint and expected and fingerprint != expected:
+        raise UserError(
+            f"prompt {path} was trained on {trained_on} (weights {expected}), "
+            f"and these are other weights ({fingerprint})",
+            fix="choose the model, variant and revision that the prompt was trained on",
+        )
+
+
+def _read_npy(path: Path) -> tuple[NDArray[Any], dict[str, Any]]:
+    return np.load(path, allow_pickle=False), {}
+
+
+def _read_safetensors(path: Path) -> tuple[NDArray[Any], dict[str, Any]]:
+    from safetensors import safe_open
+
+    with safe_open(path, framework="np") as file:
+        metadata = json.loads((file.metadata() or {}).get(METADATA_KEY, "{}"))
+        return file.get_tensor(TENSOR), metadata

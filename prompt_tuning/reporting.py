@@ -1,0 +1,106 @@
+"""What a run says on the terminal: header, live progress, a line an evaluation, a closing line.
+
+Everything but the bar is kept in the run's log.txt as well.
+"""
+
+import logging
+from collections.abc import Mapping
+from datetime import datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeRemainingColumn,
+)
+
+PACKAGE_LOGGER = "prompt_tuning"
+
+
+class Reporter(logging.Handler):
+    """Prints the lines of one run, and what the package logs while the run lasts."""
+
+    def __init__(self, log_path: Path) -> None:
+        """Opens `log_path` for appending; use as a context manager."""
+        super().__init__(level=logging.INFO)
+        self._console = Console(highlight=False, soft_wrap=True)
+        self._log = log_path.open("a", encoding="utf-8")
+        self._bars = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[note]}"),
+            console=self._console,
+            transient=True,
+            disable=not self._console.is_terminal,
+        )
+
+    def __enter__(self) -> Self:
+        logger = logging.getLogger(PACKAGE_LOGGER)
+        logger.setLevel(logging.INFO)
+        logger.addHandler(self)
+        self._bars.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._bars.stop()
+        logging.getLogger(PACKAGE_LOGGER).removeHandler(self)
+        self._log.close()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Prints a log message of the package."""
+        level = "" if record.levelno < logging.WARNING else f"{record.levelname.lower()}: "
+        self.line(f"{level}{record.getMessage()}")
+
+    def line(self, text: str) -> None:
+        """One line on the terminal and, with its time, in the log."""
+        self._console.print(text, markup=False)
+        self._log.write(f"{datetime.now().isoformat(timespec='seconds')} {text}\n")
+        self._log.flush()
+
+    def header(self, title: str, facts: Mapping[str, object]) -> None:
+        """The title, and one aligned line for each fact."""
+        width = max(len(name) for name in facts)
+        self.line(title)
+        for name, value in facts.items():
+            self.line(f"  {name:<{width}}  {value}")
+
+    def bar(self, description: str, total: int, completed: int = 0) -> "Bar":
+        """A live progress bar; invisible where output is not a terminal."""
+        task = self._bars.add_task(description, total=total, completed=completed, note="")
+        return Bar(self._bars, task)
+
+
+class Bar:
+    """One progress bar."""
+
+    def __init__(self, bars: Progress, task: TaskID) -> None:
+        """Made by `Reporter.bar`."""
+        self._bars = bars
+        self._task = task
+
+    def advance(self, steps: int = 1, note: str = "") -> None:
+        """Moves the bar on and shows `note` at its end."""
+        self._bars.update(self._task, advance=steps, note=note)
+
+    def remove(self) -> None:
+        """Takes the bar off the screen."""
+        self._bars.remove_task(self._task)
+
+
+def scores_line(metrics: Mapping[str, float], score: float | None) -> str:
+    """ "f1 88.1  exact_match 80.0  score 84.1"; a missing score is a dash."""
+    parts = [f"{name} {value:.2f}" for name, value in metrics.items()]
+    return "  ".join([*parts, f"score {'-' if score is None else f'{score:.2f}'}"])

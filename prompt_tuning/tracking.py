@@ -1,0 +1,125 @@
+"""Curves: metrics.jsonl in the run's folder always, W&B on top where it is wanted and works."""
+
+import json
+import logging
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class WandbSettings:
+    """Where a run appears in W&B.
+
+    `run_id` comes from the config's hash, so that a resumed run continues its own curves.
+    """
+
+    project: str
+    entity: str | None
+    group: str
+    job_type: str
+    tags: tuple[str, ...]
+    run_id: str
+    name: str
+
+
+class Tracker:
+    """Appends every measurement to metrics.jsonl and passes it on to W&B.
+
+    W&B never asks for a login, and nothing it does stops a run: the first failure is logged with
+    its reason and the file goes on alone.
+    """
+
+    def __init__(
+        self, folder: Path, wandb: WandbSettings | None, config: Mapping[str, Any], step: int
+    ) -> None:
+        """Opens the curves of the run in `folder`; those after `step` are forgotten.
+
+        Args:
+            folder: the run's; W&B writes its files there too.
+            wandb: None tracks to the file alone.
+            config: plain containers, shown in W&B.
+            step: where the run starts or resumes.
+        """
+        path = folder / "metrics.jsonl"
+        lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+        kept = [line for line in lines if _step_of(line) <= step]
+        path.write_text("".join(line + "\n" for line in kept), encoding="utf-8")
+        self._file = path.open("a", encoding="utf-8")
+        self._run: Any = None
+        if wandb is not None:
+            self._guarded("start", lambda: self._start(folder, wandb, config))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._file.close()
+        if self._run is not None:
+            self._guarded("finish", lambda: self._run.finish(exit_code=0 if kind is None else 1))
+
+    def log(self, step: int, values: Mapping[str, float]) -> None:
+        """Records measurements of a step; names like "train/loss" make W&B's sections."""
+        self._file.write(json.dumps({"step": step, **values}) + "\n")
+        self._file.flush()
+        if self._run is not None:
+            self._guarded("log", lambda: self._run.log(dict(values), step=step))
+
+    def summarise(self, values: Mapping[str, Any], prompt_path: Path | None = None) -> None:
+        """Puts the run's best values, flat, into its summary, and a trained prompt beside it."""
+        if self._run is not None:
+            self._guarded("summarise", lambda: self._summarise(values, prompt_path))
+
+    def _start(self, folder: Path, settings: WandbSettings, config: Mapping[str, Any]) -> None:
+        import wandb
+
+        has_key = wandb.login(prompt=False, verify=False)
+        mode = os.environ.get("WANDB_MODE") or ("online" if has_key else "offline")
+        self._run = wandb.init(
+            project=settings.project,
+            entity=settings.entity,
+            group=settings.group,
+            job_type=settings.job_type,
+            tags=list(settings.tags),
+            id=settings.run_id,
+            name=settings.name,
+            config=dict(config),
+            dir=folder,
+            mode=mode,  # type: ignore[arg-type]
+            resume="allow" if mode == "online" else None,
+            reinit="create_new",  # runs of a sweep in one process stay apart
+            settings=wandb.Settings(silent=True, console="off", init_timeout=30),
+        )
+        if mode == "offline":
+            logger.info("W&B offline; upload later with: wandb sync %s", Path(self._run.dir).parent)
+
+    def _summarise(self, values: Mapping[str, Any], prompt_path: Path | None) -> None:
+        import wandb
+
+        self._run.summary.update(dict(values))
+        if prompt_path is None:
+            return
+        artifact = wandb.Artifact(f"prompt-{self._run.id}", type="prompt", metadata=dict(values))
+        artifact.add_file(str(prompt_path))
+        self._run.log_artifact(artifact)
+
+    def _guarded(self, what: str, action: Any) -> None:
+        try:
+            action()
+        except Exception as error:
+            logger.warning("W&B could not %s (%s); metrics.jsonl goes on without it", what, error)
+            self._run = None
+
+
+def _step_of(line: str) -> int:
+    return int(json.loads(line)["step"])

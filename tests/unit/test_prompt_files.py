@@ -1,0 +1,68 @@
+"""Prompt files: what is saved comes back, and what does not fit is refused by name."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from prompt_tuning.errors import UserError
+from prompt_tuning.prompt_files import PromptFile, check_fits, load_prompt, save_prompt
+
+WEIGHT = np.arange(12, dtype=np.float32).reshape(3, 4)
+
+
+def test_a_saved_prompt_comes_back_with_its_metadata(tmp_path: Path) -> None:
+    path = tmp_path / "prompt.safetensors"
+    save_prompt(path, WEIGHT, {"task": "rte", "score": 68.6, "revision": None})
+    prompt = load_prompt(path)
+    np.testing.assert_array_equal(prompt.weight, WEIGHT)
+    assert (prompt.length, prompt.hidden_size) == (3, 4)
+    assert prompt.metadata == {"format": 1, "task": "rte", "score": 68.6, "revision": None}
+    assert [p.name for p in tmp_path.iterdir()] == ["prompt.safetensors"]
+
+
+def test_the_authors_prompts_can_be_read(shared_data: Path) -> None:
+    """Released .npy files: float32 (100, 768); their RMS is known (paper.md 1.3)."""
+    folder = shared_data / "pretrained_prompts" / "t5_1_1_lm100k_base"
+    for name, rms in {"sst2": 51.8, "mrpc": 32.3, "rte": 34.5}.items():
+        prompt = load_prompt(folder / f"{name}.npy")
+        assert (prompt.length, prompt.hidden_size, prompt.metadata) == (100, 768, {})
+        assert np.sqrt(np.mean(prompt.weight**2)) == pytest.approx(rms, abs=0.05)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "reason"),
+    [
+        ("missing.npy", None, "does not exist"),
+        ("broken.npy", b"not an array", "cannot be read"),
+        ("broken.safetensors", b"not a tensor", "cannot be read"),
+        ("flat.npy", np.ones(3, np.float32), "shape (3,)"),
+        ("empty.npy", np.ones((0, 4), np.float32), "shape (0, 4)"),
+        ("whole.npy", np.ones((3, 4), np.int64), "int64"),
+        ("nan.npy", np.full((3, 4), np.nan, np.float32), "not finite"),
+    ],
+)
+def test_what_is_no_prompt_is_refused_with_the_reason(
+    tmp_path: Path, name: str, content: bytes | np.ndarray | None, reason: str
+) -> None:
+    path = tmp_path / name
+    if isinstance(content, bytes):
+        path.write_bytes(content)
+    elif content is not None:
+        np.save(path, content)
+    with pytest.raises(UserError) as error:
+        load_prompt(path)
+    assert reason in str(error.value)
+    assert str(path) in str(error.value)
+
+
+def test_a_prompt_of_another_width_or_of_other_weights_is_refused() -> None:
+    prompt = PromptFile(WEIGHT, {"source": "google/t5-base-lm-adapt", "fingerprint": "aa"})
+    path = Path("p.safetensors")
+    check_fits(prompt, path, hidden_size=4, fingerprint="aa")
+    check_fits(prompt, path, hidden_size=4, fingerprint=None)
+    with pytest.raises(UserError, match="width 4 and the model 8") as error:
+        check_fits(prompt, path, hidden_size=8, fingerprint=None)
+    assert "google/t5-base-lm-adapt" in str(error.value)
+    with pytest.raises(UserError, match="other weights"):
+        check_fits(prompt, path, hidden_size=4, fingerprint="bb")

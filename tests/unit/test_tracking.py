@@ -1,0 +1,92 @@
+"""Curves: the file is always right, and W&B never stops a run."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from prompt_tuning.tracking import Tracker, WandbSettings
+
+SETTINGS = WandbSettings(
+    project="ptune-test",
+    entity=None,
+    group="rte",
+    job_type="train",
+    tags=("rte", "P20"),
+    run_id="train-0123abcd",
+    name="rte-tiny-0123abcd",
+)
+
+
+def steps(folder: Path) -> list[int]:
+    return [
+        json.loads(line)["step"] for line in (folder / "metrics.jsonl").read_text().splitlines()
+    ]
+
+
+def test_a_resumed_run_forgets_what_it_measured_after_its_resume_point(tmp_path: Path) -> None:
+    with Tracker(tmp_path, None, {}, step=0) as tracker:
+        for step in range(1, 6):
+            tracker.log(step, {"train/loss": 1.0})
+    with Tracker(tmp_path, None, {}, step=3) as tracker:
+        tracker.log(4, {"train/loss": 2.0})
+    assert steps(tmp_path) == [1, 2, 3, 4]
+    with Tracker(tmp_path, None, {}, step=0):
+        pass
+    assert steps(tmp_path) == []
+
+
+def test_without_a_key_wandb_runs_offline_and_keeps_id_group_tags_and_summary(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Real W&B, offline mode; never a question on the terminal."""
+    import wandb
+
+    monkeypatch.delenv("WANDB_API_KEY", raising=False)
+    monkeypatch.delenv("WANDB_MODE", raising=False)
+    monkeypatch.setenv("NETRC", "/dev/null")
+    started = []
+    original = wandb.init
+    monkeypatch.setattr(wandb, "init", lambda **kw: started.append(original(**kw)) or started[-1])
+    prompt = tmp_path / "prompt.safetensors"
+    prompt.write_bytes(b"x")
+    with Tracker(tmp_path, SETTINGS, {"seed": 1, "prompt": {"length": 20}}, step=0) as tracker:
+        tracker.log(1, {"eval/score": 50.0})
+        tracker.summarise({"best/score": 50.0}, prompt)
+        (run,) = started
+        assert run.offline
+        assert (run.id, run.name, run.group, run.job_type) == (
+            "train-0123abcd",
+            "rte-tiny-0123abcd",
+            "rte",
+            "train",
+        )
+        assert set(run.tags) == {"rte", "P20"}
+        assert run.config["prompt"]["length"] == 20
+        assert run.summary["best/score"] == 50.0
+    assert list(tmp_path.glob("wandb/offline-run-*-train-0123abcd/*.wandb"))
+
+
+@pytest.mark.parametrize("moment", ["init", "log"])
+def test_a_failing_wandb_is_reported_and_the_file_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, moment: str
+) -> None:
+    import wandb
+
+    class Run:
+        id, dir = "x", str(tmp_path)
+
+        def log(self, *args: object, **kwargs: object) -> None:
+            raise ConnectionError("no route to host")
+
+    def init(**kwargs: object) -> Run:
+        if moment == "init":
+            raise ConnectionError("no route to host")
+        return Run()
+
+    monkeypatch.setattr(wandb, "init", init)
+    with Tracker(tmp_path, SETTINGS, {}, step=0) as tracker:
+        tracker.log(1, {"train/loss": 1.0})
+        tracker.log(2, {"train/loss": 1.0})
+    assert steps(tmp_path) == [1, 2]
+    assert caplog.text.count("no route to host") == 1
