@@ -1,0 +1,276 @@
+"""The configuration's names, types and units; its values are in conf/, only there.
+
+`train_config` and `evaluate_config` turn what Hydra composed into plain objects, or say everything
+that is wrong with it. Nothing here imports torch: a mistake is reported within a second.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from omegaconf import DictConfig
+
+from prompt_tuning.config_checks import evaluate_problems, range_problems, train_problems
+from prompt_tuning.config_reading import build, fill
+from prompt_tuning.errors import UserError, raise_all
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """Which frozen T5; `path` wins over the rest."""
+
+    name: str
+    source: str  # hub | embedded | prompt (the one a prompt names; evaluate only)
+    checkpoints: dict[int, str]  # steps of LM adaptation -> hub id or embedded name
+    revision: str | None  # of the hub's repository; None: its newest
+    hidden_size: int | None  # H; None: known once the model is read
+    path: str | None  # a folder in the hub's layout
+
+
+@dataclass(frozen=True)
+class VariantConfig:
+    """Which pre-training the frozen model has had (figures 3c and 3d)."""
+
+    name: str
+    lm_adapt_steps: int  # steps of LM adaptation, a key of model.checkpoints
+    target_sentinel: bool  # <extra_id_0> in front of every target
+
+
+@dataclass(frozen=True)
+class TaskConfig:
+    """Which task; what it is made of is in prompt_tuning/tasks/."""
+
+    name: str
+
+
+@dataclass(frozen=True)
+class InitConfig:
+    """How the prompt's values start (figure 3b)."""
+
+    strategy: str  # random_uniform | sampled_vocab | class_label | from_file | from_text
+    uniform_range: float  # random_uniform: bound of the draw
+    uniform_signed: bool  # True: U[-range, range); False: U[0, range)
+    vocab_sample_size: int  # sample among this many of the most frequent tokens
+    words: list[str] | None  # class_label; None: the task's own
+    path: str | None  # from_file: .safetensors or .npy
+    text: str | None  # from_text
+
+
+@dataclass(frozen=True)
+class PromptConfig:
+    length: int  # P, positions in front of the input (figure 3a)
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    num_steps: int  # updates of the prompt
+    batch_size: int  # examples an update
+    dropout: float  # rate inside the frozen model; off in evaluation
+    z_loss: float  # weight of log(Z)^2
+    max_input_tokens: int | None  # with EOS, without the prompt; None: no cut
+    max_target_tokens: int | None  # with EOS; None: no cut
+    num_train_examples: int | None  # the first ones; None: all
+
+
+@dataclass(frozen=True)
+class OptimizerConfig:
+    """Adafactor as in T5X."""
+
+    learning_rate: float  # constant
+    decay_rate: float  # exponent of the second moment's decay
+    step_offset: int  # subtracted from the step in the second moment's decay
+    initial_step: int  # the step that the clock starts at
+    weight_decay: float  # per step, not multiplied by the learning rate
+    clipping_threshold: float  # RMS of an update before the learning rate
+    epsilon1: float  # added to the squared gradient
+    min_dim_size_to_factor: int  # factored where P and H are both at least this
+    multiply_by_parameter_scale: bool
+
+
+@dataclass(frozen=True)
+class DecodingConfig:
+    """How much of a split is decoded."""
+
+    num_examples: int | None  # the first ones; None: all
+    max_target_tokens: int | None  # with EOS; None: the split's longest target
+
+
+@dataclass(frozen=True)
+class EvaluationConfig(DecodingConfig):
+    """When a training run is evaluated, and on what."""
+
+    every_steps: int
+    split: str  # train | validation | test
+
+
+@dataclass(frozen=True)
+class FolderConfig:
+    dir: str | None  # folder of official files
+
+
+@dataclass(frozen=True)
+class DataConfig(FolderConfig):
+    """Where the examples come from."""
+
+    source: str  # auto | hub | local | embedded
+    train_file: str | None  # relative to dir; None: the official name
+    validation_file: str | None
+    test_file: str | None
+    cache_dir: str | None  # of tokenised splits; None: no cache
+
+
+@dataclass(frozen=True)
+class MachineConfig:
+    """What a run may use; no key but dtype changes its result."""
+
+    device: str  # auto | cpu | cuda
+    dtype: str  # of the frozen model: auto | float32 | bfloat16
+    max_tokens_per_micro_batch: int  # tokens, prompt included, in one forward pass
+    num_threads: int | None  # None: torch's choice
+
+
+@dataclass(frozen=True)
+class TrackingConfig:
+    name: str  # wandb | none
+    project: str
+    entity: str | None  # None: the account's own
+    group: str | None  # None: the experiment
+    tags: list[str]  # on top of the axes
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """`ptune train`: one run."""
+
+    model: ModelConfig
+    variant: VariantConfig
+    task: TaskConfig
+    init: InitConfig
+    prompt: PromptConfig
+    training: TrainingConfig
+    optimizer: OptimizerConfig
+    evaluation: EvaluationConfig
+    data: DataConfig
+    machine: MachineConfig
+    tracking: TrackingConfig
+    recipe: str  # name of the file in conf/recipe that set the values
+    experiment: str | None  # name of the file in conf/experiment, if any
+    seed: int  # of initialisation, order of examples and dropout
+    output_dir: str  # the run's folder is made inside
+    rerun: bool  # True: repeat a finished run
+
+
+@dataclass(frozen=True)
+class EvaluateConfig:
+    """`ptune evaluate`: a saved prompt on a task and split."""
+
+    prompt: str  # .safetensors, or .npy with model and variant given
+    split: str  # train | validation | test
+    model: ModelConfig
+    variant: VariantConfig | None  # None: as the prompt was trained
+    task: TaskConfig
+    evaluation: DecodingConfig
+    data: DataConfig
+    machine: MachineConfig
+    tracking: TrackingConfig
+    output_dir: str
+    rerun: bool
+
+
+@dataclass(frozen=True)
+class ShowConfig:
+    """`ptune show`: what the model sees."""
+
+    task: TaskConfig
+    rows: str  # a .jsonl file of raw rows; -: standard input
+    format: str  # taskless | t5 (with T5's task name in front)
+    split: str  # validation | train (as training sees the row)
+
+
+@dataclass(frozen=True)
+class ScoreConfig:
+    """`ptune score`: metrics of predictions from anywhere."""
+
+    task: TaskConfig
+    rows: str  # a .jsonl file of {"row": ..., "prediction": ...}; -: standard input
+
+
+@dataclass(frozen=True)
+class ListConfig:
+    what: str | None  # a group of conf/; None: all
+
+
+@dataclass(frozen=True)
+class DoctorConfig:
+    """`ptune doctor`: what this machine has and what is missing."""
+
+    data: FolderConfig
+    timeout_s: float  # seconds to wait for the hub
+
+
+# What does not change a result, or only names it: the same run under another experiment is the
+# same run. machine.dtype is not here: rounding is part of a result.
+NOT_IN_HASH = (
+    "experiment",
+    "recipe",
+    "output_dir",
+    "rerun",
+    "data.cache_dir",
+    "machine.device",
+    "machine.max_tokens_per_micro_batch",
+    "machine.num_threads",
+    "tracking",
+)
+
+
+def train_config(cfg: DictConfig) -> TrainConfig:
+    """The run that `cfg` describes.
+
+    Raises:
+        UserError: everything that is wrong with it, found without loading a model or data.
+    """
+    return _checked(TrainConfig, cfg, train_problems)
+
+
+def evaluate_config(cfg: DictConfig) -> EvaluateConfig:
+    """The evaluation that `cfg` describes; raises as `train_config`."""
+    return _checked(EvaluateConfig, cfg, evaluate_problems)
+
+
+def typed(schema: type[T], cfg: DictConfig) -> T:
+    """`cfg` as a `schema` object without further checks; raises as `train_config`."""
+    return _checked(schema, cfg, lambda _: [])
+
+
+def config_hash(config: TrainConfig | EvaluateConfig) -> str:
+    """8 hexadecimal digits that are equal for configurations with equal results."""
+    values = asdict(config)
+    for key in NOT_IN_HASH:
+        *sections, name = key.split(".")
+        section = values
+        for part in sections:
+            section = section[part]
+        section.pop(name, None)
+    canonical = json.dumps(values, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(canonical.encode()).hexdigest()[:8]
+
+
+def run_name(config: TrainConfig) -> str:
+    """The run's folder, such as rte-small-lm_adapted-class_label-P20-s0-3f2a91c0."""
+    model = Path(config.model.path).resolve().name if config.model.path else config.model.name
+    axes = (config.task.name, model, config.variant.name, config.init.strategy)
+    return "-".join((*axes, f"P{config.prompt.length}", f"s{config.seed}", config_hash(config)))
+
+
+def _checked(schema: type[T], cfg: DictConfig, check: Callable[[T], list[UserError]]) -> T:
+    """Structure and ranges first, all at once; cross-field checks need both to hold."""
+    values, problems = fill(schema, cfg)
+    raise_all([*problems, *range_problems(values)])
+    config = build(schema, values)
+    raise_all(check(config))
+    return config

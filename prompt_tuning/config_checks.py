@@ -1,0 +1,256 @@
+"""What must hold between the values of a configuration, and between them and the disk.
+
+Every check returns its problems instead of raising, so that one attempt shows them all. Only small
+files and headers are read.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from prompt_tuning.errors import UserError, did_you_mean
+from prompt_tuning.prompt_files import PromptFile, load_prompt
+
+if TYPE_CHECKING:
+    from prompt_tuning.config import DataConfig, EvaluateConfig, ModelConfig, TrainConfig
+
+SPLITS = ("train", "validation", "test")
+
+CHOICES: dict[str, tuple[str, ...]] = {
+    "data.source": ("auto", "hub", "local", "embedded"),
+    "evaluation.split": SPLITS,
+    "format": ("taskless", "t5"),
+    "init.strategy": ("random_uniform", "sampled_vocab", "class_label", "from_file", "from_text"),
+    "machine.device": ("auto", "cpu", "cuda"),
+    "machine.dtype": ("auto", "float32", "bfloat16"),
+    "model.source": ("hub", "embedded", "prompt"),
+    "split": SPLITS,
+    "tracking.name": ("wandb", "none"),
+}
+
+AT_LEAST_1 = (
+    "evaluation.every_steps",
+    "evaluation.max_target_tokens",
+    "evaluation.num_examples",
+    "init.vocab_sample_size",
+    "machine.max_tokens_per_micro_batch",
+    "machine.num_threads",
+    "optimizer.min_dim_size_to_factor",
+    "prompt.length",
+    "training.batch_size",
+    "training.max_input_tokens",
+    "training.max_target_tokens",
+    "training.num_steps",
+    "training.num_train_examples",
+)
+AT_LEAST_0 = (
+    "optimizer.initial_step",
+    "optimizer.step_offset",
+    "optimizer.weight_decay",
+    "seed",
+    "training.z_loss",
+    "variant.lm_adapt_steps",
+)
+ABOVE_0 = (
+    "init.uniform_range",
+    "optimizer.clipping_threshold",
+    "optimizer.decay_rate",
+    "optimizer.epsilon1",
+    "optimizer.learning_rate",
+    "timeout_s",
+)
+
+RANGES: dict[str, tuple[Callable[[float], bool], str]] = {
+    **dict.fromkeys(AT_LEAST_1, (lambda value: value >= 1, "1 or more")),
+    **dict.fromkeys(AT_LEAST_0, (lambda value: 0 <= value < math.inf, "0 or more")),
+    **dict.fromkeys(ABOVE_0, (lambda value: 0 < value < math.inf, "more than 0")),
+    "training.dropout": (lambda value: 0 <= value < 1, "0 or more, less than 1"),
+}
+
+FLOAT16 = "float16 overflows inside T5 (huggingface/transformers#14189)"
+
+
+def range_problems(values: Mapping[str, Any]) -> list[UserError]:
+    """Values outside what their key allows; keys that are absent or null are skipped."""
+    problems = []
+    for key, allowed in CHOICES.items():
+        value = _value(values, key)
+        if value is None or value in allowed:
+            continue
+        reason = f": {FLOAT16}" if value in ("float16", "fp16", "half") else ""
+        problems.append(
+            UserError(
+                f"{key}={value} is not possible{reason}",
+                allowed=", ".join(allowed),
+                fix=did_you_mean(str(value), allowed) or f"correct {key}, or leave it out",
+            )
+        )
+    for key, (holds, allowed_range) in RANGES.items():
+        value = _value(values, key)
+        if value is not None and not holds(value):
+            problems.append(
+                UserError(
+                    f"{key}={value} is out of range",
+                    allowed=allowed_range,
+                    fix=f"correct {key}, or leave it out for its default",
+                )
+            )
+    return problems
+
+
+def train_problems(config: TrainConfig) -> list[UserError]:
+    """What is wrong with a run whose single values are all in range."""
+    problems = [*_model_problems(config.model), *_data_problems(config.data)]
+    if config.model.source == "prompt" and config.model.path is None:
+        problems.append(
+            UserError(
+                f"model={config.model.name} is for evaluating a prompt",
+                fix="choose a model to train on: ptune list what=model",
+            )
+        )
+    problems += _variant_problems(config.model, config.variant.lm_adapt_steps)
+    problems += _init_problems(config)
+    return problems
+
+
+def evaluate_problems(config: EvaluateConfig) -> list[UserError]:
+    """What is wrong with an evaluation whose single values are all in range."""
+    model, variant = config.model, config.variant
+    problems = [*_model_problems(model), *_data_problems(config.data)]
+    if variant is not None:
+        problems += _variant_problems(model, variant.lm_adapt_steps)
+    prompt, unreadable = _read_prompt(config.prompt)
+    if prompt is None:
+        return [*problems, *unreadable]
+    as_trained = model.source == "prompt" and model.path is None
+    if as_trained and "source" not in prompt.metadata:
+        problems.append(
+            UserError(
+                f"prompt={config.prompt} does not say which model it belongs to",
+                fix="add model=<name> variant=<name>, or model.path=<folder> variant=<name>",
+            )
+        )
+    elif variant is None and (not prompt.metadata or (not as_trained and model.path is None)):
+        problems.append(
+            UserError(
+                f"model={model.name} needs a variant for prompt={config.prompt}",
+                fix="add variant=<name>: ptune list what=variant",
+            )
+        )
+    return [*problems, *_width_problems("prompt", config.prompt, prompt, model)]
+
+
+def hidden_size(model: ModelConfig) -> int | None:
+    """H of the model as far as the config or its folder's config.json says it."""
+    if model.path is None:
+        return model.hidden_size
+    try:
+        return int(_hub_config(Path(model.path))["d_model"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None  # _model_problems says why
+
+
+def _value(values: Any, key: str) -> Any:
+    for name in key.split("."):
+        values = values.get(name) if isinstance(values, Mapping) else None
+    return values
+
+
+def _model_problems(model: ModelConfig) -> list[UserError]:
+    if model.path is None:
+        return []
+    folder = Path(model.path)
+    fix = "give a folder in the hub's layout: config.json, model.safetensors, spiece.model"
+    if not folder.is_dir():
+        return [UserError(f"model.path={folder} is not a folder", fix=fix)]
+    if not (folder / "config.json").is_file():
+        found = ", ".join(sorted(path.name for path in folder.iterdir())[:8]) or "nothing"
+        return [UserError(f"model.path={folder} has no config.json (found: {found})", fix=fix)]
+    try:
+        model_type = _hub_config(folder).get("model_type")
+    except (OSError, ValueError) as error:
+        return [UserError(f"{folder / 'config.json'} is unreadable: {error}", fix=fix)]
+    if model_type != "t5":
+        return [UserError(f"model.path={folder} holds a {model_type}", allowed="t5", fix=fix)]
+    return []
+
+
+def _hub_config(folder: Path) -> dict[str, Any]:
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    if not isinstance(config, dict):
+        raise ValueError("not a JSON object")
+    return config
+
+
+def _variant_problems(model: ModelConfig, steps: int) -> list[UserError]:
+    if model.path is not None or model.source == "prompt" or steps in model.checkpoints:
+        return []
+    released = ": only 0 and 100,000 steps were released" if model.source == "hub" else ""
+    return [
+        UserError(
+            f"model={model.name} has no checkpoint of variant.lm_adapt_steps={steps}{released}",
+            allowed=", ".join(str(known) for known in model.checkpoints),
+            fix="give a checkpoint of your own with model.path=<folder>",
+        )
+    ]
+
+
+def _init_problems(config: TrainConfig) -> list[UserError]:
+    init, length = config.init, config.prompt.length
+    if init.strategy == "from_text" and not (init.text and init.text.strip()):
+        return [UserError("init=from_text needs a text", fix="add 'init.text=\"...\"'")]
+    if init.strategy != "from_file":
+        return []
+    if init.path is None:
+        return [UserError("init=from_file needs a file", fix="add init.path=<prompt file>")]
+    prompt, problems = _read_prompt(init.path)
+    if prompt is None:
+        return problems
+    if prompt.length != length:
+        problems.append(
+            UserError(
+                f"prompt.length={length}, but init.path={init.path} has {prompt.length} positions",
+                fix=f"set prompt.length={prompt.length}",
+            )
+        )
+    return [*problems, *_width_problems("init.path", init.path, prompt, config.model)]
+
+
+def _read_prompt(path: str) -> tuple[PromptFile | None, list[UserError]]:
+    try:
+        return load_prompt(Path(path)), []
+    except UserError as error:
+        return None, [error]
+
+
+def _width_problems(key: str, path: str, prompt: PromptFile, model: ModelConfig) -> list[UserError]:
+    width = hidden_size(model)
+    if width is None or prompt.hidden_size == width:
+        return []
+    trained_on = prompt.metadata.get("source", "an unknown model")
+    return [
+        UserError(
+            f"{key}={path} is {prompt.hidden_size} wide and the model's hidden size is {width}; "
+            f"it was trained on {trained_on}",
+            fix="choose the model that the prompt was trained on",
+        )
+    ]
+
+
+def _data_problems(data: DataConfig) -> list[UserError]:
+    if data.dir is None:
+        needs = ["source=local"] if data.source == "local" else []
+        files = ("train_file", "validation_file", "test_file")
+        needs += [f"{key}={getattr(data, key)}" for key in files if getattr(data, key)]
+        return [
+            UserError(f"data.{setting} needs a folder", fix="add data.dir=<folder>")
+            for setting in needs
+        ]
+    if Path(data.dir).is_dir():
+        return []
+    fix = "give the folder that holds the tasks' folders (BoolQ, CB, ..., GLUE, SQuAD)"
+    return [UserError(f"data.dir={data.dir} is not a folder", fix=fix)]

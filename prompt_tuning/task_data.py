@@ -1,0 +1,34 @@
+"""From the config's task and data to a `Task` and a check that its files are there."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from prompt_tuning.config import DataConfig, TaskConfig
+from prompt_tuning.data.sources import DataSpec, check_available
+from prompt_tuning.errors import UserError, did_you_mean
+from prompt_tuning.tasks import TASKS, Task
+
+
+def task_of(config: TaskConfig) -> Task:
+    """The task that the config names."""
+    if config.name not in TASKS:
+        fix = did_you_mean(config.name, TASKS) or "ptune list what=task"
+        problem = f"task.name={config.name}: there is no such task"
+        raise UserError(problem, allowed=", ".join(TASKS), fix=fix)
+    return TASKS[config.name]
+
+
+def check_data(task: Task, data: DataConfig, splits: Sequence[str]) -> None:
+    """Raises a UserError if files of the task's splits are known to be missing."""
+    check_available(task, data_spec(data), splits)
+
+
+def data_spec(data: DataConfig) -> DataSpec:
+    """The config's data without what Hydra made of it."""
+    return DataSpec(
+        source=data.source,
+        dir=Path(data.dir) if data.dir is not None else None,
+        train_file=data.train_file,
+        validation_file=data.validation_file,
+        test_file=data.test_file,
+    )

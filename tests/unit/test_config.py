@@ -1,0 +1,308 @@
+"""From a composed config to a typed object, or to every reason why not."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from prompt_tuning.commands.composition import configs_of
+from prompt_tuning.config import (
+    EvaluateConfig,
+    TrainConfig,
+    config_hash,
+    evaluate_config,
+    run_name,
+    train_config,
+)
+from prompt_tuning.errors import UserError
+from prompt_tuning.prompt_files import save_prompt
+
+
+def train(*overrides: str) -> TrainConfig:
+    (cfg,), problems = configs_of("train", overrides)
+    assert not problems
+    return train_config(cfg)
+
+
+def evaluate(*overrides: str) -> EvaluateConfig:
+    (cfg,), problems = configs_of("evaluate", overrides)
+    assert not problems
+    return evaluate_config(cfg)
+
+
+def errors_of(*overrides: str) -> list[str]:
+    with pytest.raises(UserError) as caught:
+        train(*overrides)
+    return [str(error) for error in caught.value.parts]
+
+
+def error_of(*overrides: str) -> str:
+    (error,) = errors_of(*overrides)
+    return error
+
+
+def test_the_default_run_is_the_tiny_random_model_on_the_demo_task() -> None:
+    config = train()
+    assert (config.model.name, config.task.name, config.recipe) == ("tiny_random", "demo", "mini")
+    assert (config.init.strategy, config.prompt.length) == ("class_label", 20)
+
+
+def test_the_papers_sizes_choose_the_papers_recipe_and_the_command_line_wins() -> None:
+    assert train("model=base").recipe == "paper"
+    assert train("model=base").prompt.length == 100
+    assert train("recipe=released", "model=base").recipe == "released"
+    assert train("model=base", "recipe=mini", "prompt.length=7").prompt.length == 7
+
+
+def test_paper_and_released_differ_in_the_rows_that_the_paper_states() -> None:
+    """Rows 1 to 3 of the table of differences; where the paper is silent both follow the code."""
+    paper, released = train("model=base"), train("model=base", "recipe=released")
+    assert (paper.init.uniform_signed, released.init.uniform_signed) == (True, False)
+    assert (paper.training.num_steps, released.training.num_steps) == (30_000, 50_000)
+    assert (paper.training.batch_size, released.training.batch_size) == (32, 128)
+    same = replace(
+        released,
+        recipe="paper",
+        init=paper.init,
+        training=replace(
+            released.training,
+            num_steps=paper.training.num_steps,
+            batch_size=paper.training.batch_size,
+        ),
+    )
+    assert same == paper
+
+
+def test_the_papers_optimiser_is_t5x_adafactor_with_its_late_clock() -> None:
+    """Section 3 of the paper, and the released code where it is silent."""
+    optimizer = train("model=base").optimizer
+    assert (optimizer.learning_rate, optimizer.decay_rate, optimizer.weight_decay) == (
+        0.3,
+        0.8,
+        1e-5,
+    )
+    assert (optimizer.initial_step, optimizer.step_offset) == (1_100_000, 0)
+    assert optimizer.min_dim_size_to_factor == 128
+    assert not optimizer.multiply_by_parameter_scale
+
+
+def test_all_mistakes_are_reported_at_once() -> None:
+    errors = errors_of(
+        "+prompt.lenght=5", "training.batch_size=0", "training.num_steps=abc", "machine.dtype=int8"
+    )
+    assert [error.split()[0] for error in errors] == [
+        "prompt.lenght",
+        "training.num_steps=abc",
+        "machine.dtype=int8",
+        "training.batch_size=0",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("override", "allowed"),
+    [
+        ("prompt.length=0", "1 or more"),
+        ("training.batch_size=-1", "1 or more"),
+        ("training.num_steps=0", "1 or more"),
+        ("training.max_input_tokens=0", "1 or more"),
+        ("training.dropout=1.0", "0 or more, less than 1"),
+        ("training.dropout=-0.1", "0 or more, less than 1"),
+        ("training.dropout=nan", "0 or more, less than 1"),
+        ("training.z_loss=-1", "0 or more"),
+        ("optimizer.learning_rate=0", "more than 0"),
+        ("optimizer.learning_rate=inf", "more than 0"),
+        ("machine.max_tokens_per_micro_batch=0", "1 or more"),
+        ("seed=-1", "0 or more"),
+        ("data.source=internet", "auto, hub, local, embedded"),
+        ("machine.device=tpu", "auto, cpu, cuda"),
+        ("evaluation.split=dev", "train, validation, test"),
+    ],
+)
+def test_a_value_out_of_range_is_refused_with_what_is_allowed(override: str, allowed: str) -> None:
+    error = error_of(override)
+    assert error.startswith(override)
+    assert f"allowed: {allowed}\n" in error
+    assert "fix:" in error
+
+
+@pytest.mark.parametrize(
+    ("override", "allowed"),
+    [
+        ("prompt.length=abc", "an integer"),
+        ("prompt.length=1.5", "an integer"),
+        ("prompt.length=true", "an integer"),
+        ("prompt.length=null", "an integer"),
+        ("training.dropout=abc", "a number"),
+        ("rerun=1", "true or false"),
+        ("init.words=yes", "a list of texts: '[a,b]', or null"),
+        ("init.words=[1.5]", "a list of texts: '[a,b]', or null"),
+        ("data.dir=true", "a text, or null"),
+    ],
+)
+def test_a_value_of_the_wrong_type_is_refused_with_the_right_one(
+    override: str, allowed: str
+) -> None:
+    error = error_of(override)
+    assert error.startswith(f"{override.split('=')[0]}=")
+    assert f"allowed: {allowed}\n" in error
+
+
+def test_an_integer_serves_as_a_number_and_as_a_text() -> None:
+    """Hydra reads data.cache_dir=2024 as a number, and a folder may be called so."""
+    config = train("optimizer.learning_rate=1", "data.cache_dir=2024")
+    assert config.optimizer.learning_rate == 1.0
+    assert isinstance(config.optimizer.learning_rate, float)
+    assert config.data.cache_dir == "2024"
+
+
+def test_a_value_for_a_whole_section_names_its_keys() -> None:
+    error = error_of("prompt=20")
+    assert "prompt is a section" in error
+    assert "allowed: prompt.length" in error
+
+
+def test_float16_is_refused_with_the_reason() -> None:
+    """T5's activations overflow in float16 (huggingface/transformers#14189)."""
+    error = error_of("machine.dtype=float16")
+    assert "overflows" in error
+    assert "transformers#14189" in error
+    assert "did you mean bfloat16?" in error
+
+
+def test_a_missing_value_names_the_choices() -> None:
+    with pytest.raises(UserError) as caught:
+        evaluate()
+    prompt, task = sorted(str(error) for error in caught.value.parts)
+    assert prompt.startswith("prompt is missing")
+    assert task.startswith("task is missing\n  allowed: boolq, cb, copa,")
+
+
+def test_an_interpolation_that_does_not_resolve_is_named() -> None:
+    assert error_of("data.dir=${nothing}").startswith("data.dir: Interpolation key 'nothing'")
+
+
+def test_a_checkpoint_that_was_never_released_is_refused() -> None:
+    """10K and 50K steps of figure 3(d): only the 100K adaptation is public."""
+    error = error_of("model=base", "variant.lm_adapt_steps=10000")
+    assert "only 0 and 100,000 steps were released" in error
+    assert "allowed: 0, 100000" in error
+    assert "model.path=<folder>" in error
+
+
+def test_the_model_of_a_prompt_is_no_model_to_train_on() -> None:
+    assert error_of("model=as_trained").startswith("model=as_trained is for evaluating")
+
+
+@pytest.mark.parametrize(
+    ("overrides", "problem"),
+    [
+        (["init=from_file"], "init=from_file needs a file"),
+        (["init=from_text"], "init=from_text needs a text"),
+        (["init=from_text", "init.text=' '"], "init=from_text needs a text"),
+        (["init=from_file", "init.path=none.npy"], "prompt file none.npy does not exist"),
+        (["data.dir=/no/such/folder"], "data.dir=/no/such/folder is not a folder"),
+        (["data.source=local"], "data.source=local needs a folder"),
+        (["data.train_file=a.jsonl"], "data.train_file=a.jsonl needs a folder"),
+        (["model.path=/no/such/folder"], "model.path=/no/such/folder is not a folder"),
+    ],
+)
+def test_what_a_choice_needs_must_be_there(overrides: list[str], problem: str) -> None:
+    assert error_of(*overrides).startswith(problem)
+
+
+def test_a_model_folder_must_hold_a_t5(tmp_path: Path) -> None:
+    (tmp_path / "weights.bin").touch()
+    assert f"model.path={tmp_path} has no config.json (found: weights.bin)" in error_of(
+        f"model.path={tmp_path}"
+    )
+    for broken in ("{", "[]"):
+        (tmp_path / "config.json").write_text(broken)
+        assert "config.json is unreadable" in error_of(f"model.path={tmp_path}")
+    (tmp_path / "config.json").write_text('{"model_type": "bert"}')
+    assert "holds a bert" in error_of(f"model.path={tmp_path}")
+    (tmp_path / "config.json").write_text('{"model_type": "t5", "d_model": 8}')
+    assert train(f"model.path={tmp_path}").model.path == str(tmp_path)
+
+
+def test_a_prompt_file_must_have_the_length_and_width_of_the_run(tmp_path: Path) -> None:
+    path = tmp_path / "prompt.npy"
+    np.save(path, np.zeros((20, 512), np.float32))
+    given = ["init=from_file", f"init.path={path}", "prompt.length=20"]
+    train("model=small", *given)
+    assert "fix:     set prompt.length=20" in error_of("model=small", *given[:2], "prompt.length=5")
+    assert "is 512 wide and the model's hidden size is 768" in error_of("model=base", *given)
+
+
+def test_the_width_of_a_model_folder_is_read_from_its_config(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": "t5", "d_model": 8}))
+    np.save(tmp_path / "prompt.npy", np.zeros((20, 16), np.float32))
+    error = error_of(f"model.path={tmp_path}", "init=from_file", f"init.path={tmp_path}/prompt.npy")
+    assert "is 16 wide and the model's hidden size is 8" in error
+
+
+def test_a_prompt_without_metadata_needs_model_and_variant(tmp_path: Path) -> None:
+    path = tmp_path / "prompt.npy"
+    np.save(path, np.zeros((100, 768), np.float32))
+    given = [f"prompt={path}", "task=rte"]
+    for missing in ([], ["variant=lm_adapted"]):
+        with pytest.raises(UserError, match="does not say which model it belongs to"):
+            evaluate(*given, *missing)
+    with pytest.raises(UserError, match="model=base needs a variant"):
+        evaluate(*given, "model=base")
+    assert evaluate(*given, "model=base", "variant=lm_adapted").variant is not None
+
+
+def test_a_prompt_of_ours_needs_nothing_else(tmp_path: Path) -> None:
+    path = tmp_path / "prompt.safetensors"
+    save_prompt(path, np.zeros((5, 8), np.float32), {"source": "google/t5-small-lm-adapt"})
+    config = evaluate(f"prompt={path}", "task=rte")
+    assert config.model.source == "prompt"
+    assert config.variant is None
+    with pytest.raises(UserError, match=r"is 8 wide .* trained on google/t5-small-lm-adapt"):
+        evaluate(f"prompt={path}", "task=rte", "model=small", "variant=lm_adapted")
+
+
+@pytest.mark.parametrize(
+    "override",
+    [
+        "output_dir=elsewhere",
+        "rerun=true",
+        "machine.device=cpu",
+        "machine.max_tokens_per_micro_batch=100",
+        "machine.num_threads=1",
+        "tracking=none",
+        "data.cache_dir=null",
+    ],
+)
+def test_what_does_not_change_a_result_is_not_in_the_hash(override: str) -> None:
+    """So a run is found again on another machine or under another folder."""
+    assert config_hash(train(override)) == config_hash(train())
+
+
+def test_a_run_that_two_figures_share_has_one_hash() -> None:
+    config = train()
+    assert config_hash(replace(config, experiment="fig3a")) == config_hash(config)
+
+
+@pytest.mark.parametrize(
+    "override",
+    ["seed=1", "prompt.length=5", "machine.dtype=bfloat16", "task=cb", "training.dropout=0"],
+)
+def test_what_changes_a_result_changes_the_hash(override: str) -> None:
+    assert config_hash(train(override)) != config_hash(train())
+
+
+def test_the_hash_is_the_same_in_every_process() -> None:
+    """It names runs on disk: a change of it makes every finished run start again."""
+    config = train("model=base", "task=rte")
+    assert run_name(config) == f"rte-base-lm_adapted-class_label-P100-s0-{config_hash(config)}"
+    assert len(config_hash(config)) == 8
+
+
+def test_a_run_on_a_model_folder_is_named_after_the_folder(tmp_path: Path) -> None:
+    folder = tmp_path / "my_t5"
+    folder.mkdir()
+    (folder / "config.json").write_text('{"model_type": "t5"}')
+    assert run_name(train(f"model.path={folder}")).startswith("demo-my_t5-")
