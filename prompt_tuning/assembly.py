@@ -1,0 +1,155 @@
+"""From the groups of the config to the parts they name: model, first prompt, tracking."""
+
+import tempfile
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from prompt_tuning.config import (
+    InitConfig,
+    MachineConfig,
+    ModelConfig,
+    TrackingConfig,
+    VariantConfig,
+)
+from prompt_tuning.data.sources import DataSpec, load_split
+from prompt_tuning.errors import UserError
+from prompt_tuning.models import initializers
+from prompt_tuning.models.loading import Checkpoint, load_checkpoint
+from prompt_tuning.models.random_checkpoint import write_tiny_random_checkpoint
+from prompt_tuning.prompt_files import check_fits, load_prompt
+from prompt_tuning.tasks import TASKS, Task
+from prompt_tuning.tracking import WandbSettings
+
+TINY_RANDOM = "tiny_random"
+
+
+def load_model(
+    model: ModelConfig, variant: VariantConfig, machine: MachineConfig, cache: Path
+) -> Checkpoint:
+    """Loads the model that the config names, on the machine that it names.
+
+    Args:
+        model: a folder (`path`), one of the hub's, or an embedded one.
+        variant: picks one of the model's checkpoints by its steps of LM adaptation.
+        machine: device, dtype and threads.
+        cache: where an embedded model that is made on demand is kept.
+    """
+    source = model.path or model.checkpoints[variant.lm_adapt_steps]
+    if model.path is None and model.source == "embedded":
+        source = str(_embedded_folder(source, cache))
+    return load_source(source, model.revision, machine)
+
+
+def load_source(source: str, revision: str | None, machine: MachineConfig) -> Checkpoint:
+    """Loads a hub id or a folder on the machine that the config names."""
+    if machine.num_threads is not None:
+        torch.set_num_threads(machine.num_threads)
+    device = _device(machine.device)
+    dtype = _dtype(machine.dtype, device)
+    return load_checkpoint(source, revision=revision, dtype=dtype, device=device)
+
+
+def first_prompt(
+    init: InitConfig, length: int, task: Task, checkpoint: Checkpoint, *, seed: int
+) -> Tensor:
+    """The prompt before its first update, float32 [length, H].
+
+    Raises:
+        UserError: the strategy lacks what it needs, or the file holds another shape or model.
+    """
+    embedding = checkpoint.model.embedding
+    generator = torch.Generator().manual_seed(seed)
+    if init.strategy == "random_uniform":
+        return initializers.random_uniform(
+            length,
+            checkpoint.model.hidden_size,
+            bound=init.uniform_range,
+            signed=init.uniform_signed,
+            generator=generator,
+        )
+    if init.strategy == "from_file":
+        assert init.path is not None, init
+        return _prompt_from_file(Path(init.path), length, checkpoint)
+    sampled = initializers.sampled_vocab(
+        length, embedding, sample_size=init.vocab_sample_size, generator=generator
+    )
+    encode = checkpoint.encode_text
+    if init.strategy == "class_label":
+        words = init.words or task.init_words
+        assert words, task.name
+        return initializers.class_label(sampled, embedding, words=words, encode=encode)
+    if init.strategy == "from_text":
+        assert init.text is not None, init
+        return initializers.from_text(sampled, embedding, text=init.text, encode=encode)
+    assert init.strategy == "sampled_vocab", init.strategy
+    return sampled
+
+
+def wandb_settings(
+    tracking: TrackingConfig, *, run_name: str, job_type: str, group: str, axes: list[str]
+) -> WandbSettings | None:
+    """Where a run appears in W&B; None if it does not.
+
+    Args:
+        tracking: the config's group.
+        run_name: ends in the config's hash, which makes the id.
+        job_type: train or evaluate.
+        group: unless the config names one.
+        axes: the run's place on every axis, as tags.
+    """
+    if tracking.name == "none":
+        return None
+    return WandbSettings(
+        project=tracking.project,
+        entity=tracking.entity,
+        group=tracking.group or group,
+        job_type=job_type,
+        tags=(*axes, *tracking.tags),
+        run_id=f"{job_type}-{run_name.rsplit('-', 1)[-1]}",
+        name=run_name,
+    )
+
+
+def _device(name: str) -> torch.device:
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    return torch.device(name)
+
+
+def _dtype(name: str, device: torch.device) -> torch.dtype:
+    if name == "auto":
+        name = "bfloat16" if device.type == "cuda" else "float32"
+    return {"bfloat16": torch.bfloat16, "float32": torch.float32}[name]
+
+
+def _embedded_folder(name: str, cache: Path) -> Path:
+    """The folder of an embedded model, made on first use by an atomic rename."""
+    assert name == TINY_RANDOM, name
+    folder = cache / TINY_RANDOM
+    if folder.exists():
+        return folder
+    cache.mkdir(parents=True, exist_ok=True)
+    demo = load_split(TASKS["demo"], "train", DataSpec(source="embedded"))
+    texts = [text for example in demo.examples for text in (example.inputs, example.targets)]
+    with tempfile.TemporaryDirectory(dir=cache) as scratch:
+        unfinished = Path(scratch) / TINY_RANDOM
+        write_tiny_random_checkpoint(unfinished, texts)
+        try:
+            unfinished.rename(folder)
+        except OSError:  # a run beside this one was first, with the same bytes
+            assert folder.exists(), folder
+    return folder
+
+
+def _prompt_from_file(path: Path, length: int, checkpoint: Checkpoint) -> Tensor:
+    prompt = load_prompt(path)
+    hidden_size, fingerprint = checkpoint.model.hidden_size, checkpoint.fingerprint
+    check_fits(prompt, path, hidden_size=hidden_size, fingerprint=fingerprint)
+    if prompt.length != length:
+        raise UserError(
+            f"prompt.length={length}, but the prompt {path} has length {prompt.length}",
+            fix=f"prompt.length={prompt.length}",
+        )
+    return torch.from_numpy(prompt.weight)

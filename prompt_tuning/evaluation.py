@@ -1,0 +1,123 @@
+"""Evaluation: decode, parse, score; every prediction is kept."""
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from prompt_tuning.data.batches import split_by_tokens
+from prompt_tuning.data.tokenization import decode_ids, encode_split
+from prompt_tuning.metrics import Scores, score
+from prompt_tuning.models.decoding import greedy_decode
+from prompt_tuning.models.frozen_t5 import Rows
+from prompt_tuning.models.loading import Checkpoint
+from prompt_tuning.tasks import Example, Task
+
+SENTINEL = "<extra_id_0>"
+
+
+@dataclass(frozen=True)
+class EvaluationSet:
+    """The examples of one split, ready to be decoded."""
+
+    task: Task
+    examples: Sequence[Example]
+    inputs: Sequence[Tensor]  # token ids, one tensor an example
+    max_target_tokens: int  # decoding stops there
+    target_sentinel: bool  # span corruption + sentinel: predictions start with a sentinel
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Scores of a prompt, and the text that it made the model say for every example."""
+
+    scores: Scores
+    predictions: list[str]
+
+
+def evaluation_set(
+    task: Task,
+    examples: Sequence[Example],
+    checkpoint: Checkpoint,
+    *,
+    target_sentinel: bool = False,
+    max_target_tokens: int | None = None,
+    cache_dir: Path | None = None,
+) -> EvaluationSet:
+    """Tokenises a split for evaluation. Nothing is truncated, as in T5X (paper.md 1.4).
+
+    Args:
+        task: what the examples are of.
+        examples: of one split.
+        checkpoint: whose tokenizer is used and whose device takes the ids.
+        target_sentinel: the model says `<extra_id_0>` before its answer.
+        max_target_tokens: where decoding stops; None: at the longest target or accepted answer.
+        cache_dir: of token ids; None does not cache.
+    """
+    encoded = encode_split(
+        examples,
+        checkpoint.tokenizer,
+        max_input_tokens=None,
+        max_target_tokens=None,
+        target_sentinel_id=checkpoint.sentinel_id if target_sentinel else None,
+        cache_dir=cache_dir,
+    )
+    if max_target_tokens is None:
+        answers = {answer for example in examples for answer in example.answers or ()}
+        longest_answer = max((len(checkpoint.encode_text(text)) + 1 for text in answers), default=1)
+        longest_target = max(map(len, encoded.targets))
+        max_target_tokens = max(longest_target, longest_answer + target_sentinel)
+    device = checkpoint.model.device
+    inputs = [torch.tensor(ids, device=device) for ids in encoded.inputs]
+    return EvaluationSet(task, examples, inputs, max_target_tokens, target_sentinel)
+
+
+@torch.no_grad()
+def evaluate_prompt(
+    checkpoint: Checkpoint,
+    prompt: Tensor,
+    data: EvaluationSet,
+    *,
+    max_tokens: int,
+    on_batch: Callable[[int], None] = lambda num_rows: None,
+) -> Evaluation:
+    """Decodes every example greedily under `prompt` and scores the text.
+
+    Args:
+        checkpoint: the frozen T5 and its tokenizer.
+        prompt: [P, H].
+        data: the examples.
+        max_tokens: encoder positions per forward pass; changes memory, not results.
+        on_batch: called with the number of rows after each forward pass.
+    """
+    predictions = [""] * len(data.examples)
+    lengths = [len(prompt) + len(ids) for ids in data.inputs]
+    for group in split_by_tokens(lengths, max_tokens):
+        encoded = checkpoint.model.encode(Rows.under(prompt, [data.inputs[i] for i in group]))
+        decoded = greedy_decode(checkpoint.model, encoded, data.max_target_tokens)
+        for index, ids in zip(group, decoded, strict=True):
+            text = decode_ids(checkpoint.tokenizer, ids)
+            predictions[index] = strip_sentinel(text) if data.target_sentinel else text
+        on_batch(len(group))
+    return Evaluation(score(data.task, data.examples, predictions), predictions)
+
+
+def strip_sentinel(text: str) -> str:
+    """The prediction behind a leading `<extra_id_0>`, with the space after it.
+
+    Only the span corruption + sentinel arm does this: elsewhere a sentinel makes an answer wrong.
+    Source: google-research/prompt-tuning data/postprocessors.py (paper.md 1.9).
+    """
+    return text.removeprefix(SENTINEL).lstrip()
+
+
+def write_predictions(path: Path, data: EvaluationSet, evaluation: Evaluation) -> None:
+    """One JSON line an example: idx, targets, prediction."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w", encoding="utf-8") as file:
+        for example, prediction in zip(data.examples, evaluation.predictions, strict=True):
+            line = {"idx": example.idx, "targets": example.targets, "prediction": prediction}
+            file.write(json.dumps(line, ensure_ascii=False) + "\n")

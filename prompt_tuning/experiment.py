@@ -1,0 +1,252 @@
+"""Where the parts meet: a training run, from its config to its record."""
+
+import math
+from collections.abc import Mapping
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from prompt_tuning.assembly import first_prompt, load_model, wandb_settings
+from prompt_tuning.config import TrainConfig
+from prompt_tuning.data.sources import Split, load_split
+from prompt_tuning.data.tokenization import EncodedSplit, encode_split
+from prompt_tuning.errors import UserError
+from prompt_tuning.evaluation import (
+    Evaluation,
+    EvaluationSet,
+    evaluate_prompt,
+    evaluation_set,
+    write_predictions,
+)
+from prompt_tuning.interrupts import StopRequests
+from prompt_tuning.models.loading import Checkpoint
+from prompt_tuning.models.prompts import SoftPrompt
+from prompt_tuning.optim import Adafactor
+from prompt_tuning.prompt_files import save_prompt
+from prompt_tuning.records import RunFolder
+from prompt_tuning.reporting import Reporter, scores_line
+from prompt_tuning.run_facts import RunFacts
+from prompt_tuning.task_data import data_spec, task_of
+from prompt_tuning.tasks import Task
+from prompt_tuning.tracking import Tracker
+from prompt_tuning.training import EncodedExamples, TrainingRun, TrainingSettings
+
+LOSSES_PER_EVALUATION = 100  # so many training losses are logged between two evaluations
+
+
+def train(config: TrainConfig, folder: RunFolder) -> None:
+    """Trains a soft prompt as the config says, from the start or from where a run stopped.
+
+    Args:
+        config: the run.
+        folder: where it leaves its files, the record last.
+
+    Raises:
+        UserError: the data, the model or a prompt file cannot be used.
+        Interrupted: Ctrl-C or SIGTERM; the same command goes on from there.
+    """
+    task = task_of(config.task)
+    train_split, dev_split = _load_splits(task, config)  # a broken line stops the run here
+    folder.start(asdict(config))
+    with ExitStack() as stack:
+        reporter = stack.enter_context(Reporter(folder.log_path))
+        stop = stack.enter_context(StopRequests())
+        checkpoint = load_model(config.model, config.variant, config.machine, folder.cache)
+        encoded = _encode_training_split(train_split, checkpoint, config)
+        dev = _evaluation_set(task, dev_split, checkpoint, config)
+        run = _training_run(config, task, checkpoint, encoded, folder)
+        run.restore()
+        facts = RunFacts(config, checkpoint, train_split, dev_split, encoded, run)
+        reporter.header(f"ptune train  {folder.name}", facts.header())
+
+        tracker = stack.enter_context(_tracker(config, folder, run.progress.step))
+        watch = _Watch(checkpoint, dev, folder, run, reporter, tracker, stop)
+        run.run(watch, stop)
+
+        assert run.best_prompt is not None, run.progress
+        save_prompt(folder.prompt_path, run.best_prompt.numpy(), facts.prompt_metadata())
+        result = facts.result(watch.best_evaluation())
+        tracker.summarise(_summary(result), folder.prompt_path)
+        folder.finish(facts.record(result))
+        reporter.line(facts.closing_line(result, folder))
+
+
+@dataclass
+class _Watch:
+    """Evaluates, prints and logs while a run goes on, and remembers its best evaluation."""
+
+    checkpoint: Checkpoint
+    dev: EvaluationSet
+    folder: RunFolder
+    run: TrainingRun
+    reporter: Reporter
+    tracker: Tracker
+    stop: StopRequests
+    loss: float = math.nan  # of the last step
+    best: Evaluation | None = None  # since the run started or resumed
+
+    def __post_init__(self) -> None:
+        settings, step = self.run.settings, self.run.progress.step
+        self._log_every = max(1, settings.eval_every_steps // LOSSES_PER_EVALUATION)
+        self._bar = self.reporter.bar("training", settings.num_steps, completed=step)
+
+    def on_step(self, step: int, loss: float) -> None:
+        """Moves the bar on and logs some of the losses."""
+        self.loss = loss
+        self._bar.advance(note=f"loss {loss:.3f}")
+        if step % self._log_every == 0:
+            self.tracker.log(step, {"train/loss": loss})
+
+    def evaluate(self, prompt: Tensor, step: int) -> float:
+        """Scores the prompt of a step; keeps, logs and prints what came out."""
+        evaluation = self._decode(prompt)
+        scores, best_score = evaluation.scores, self.run.progress.best_score
+        assert scores.score is not None, "the evaluation split has no labels"
+        is_best = best_score is None or scores.score > best_score
+        if is_best:
+            self.best = evaluation
+        write_predictions(self.folder.predictions_path(step), self.dev, evaluation)
+        measured = {f"eval/{name}": value for name, value in scores.metrics.items()}
+        measured |= {"eval/score": scores.score, "eval/unparseable": scores.num_unparseable}
+        measured["prompt/rms"] = prompt.square().mean().sqrt().item()
+        self.tracker.log(step, measured)
+        self.reporter.line(
+            f"step {step:>6}  loss {self.loss:8.4f}  {scores_line(scores.metrics, scores.score)}  "
+            f"unparseable {scores.num_unparseable}/{scores.num_examples}{'  best' * is_best}"
+        )
+        return scores.score
+
+    def best_evaluation(self) -> Evaluation:
+        """That of the best step; decoded again if it was made before the run was resumed."""
+        if self.best is None:
+            assert self.run.best_prompt is not None, self.run.progress
+            self.best = self._decode(self.run.best_prompt)
+        return self.best
+
+    def _decode(self, prompt: Tensor) -> Evaluation:
+        bar = self.reporter.bar("evaluating", len(self.dev.examples))
+
+        def on_batch(num_rows: int) -> None:
+            bar.advance(num_rows)
+            self.stop.check()
+
+        try:
+            return evaluate_prompt(
+                self.checkpoint,
+                prompt.to(self.checkpoint.model.device),
+                self.dev,
+                max_tokens=self.run.settings.max_tokens_per_micro_batch,
+                on_batch=on_batch,
+            )
+        finally:
+            bar.remove()
+
+
+def _load_splits(task: Task, config: TrainConfig) -> tuple[Split, Split]:
+    """The training split and the one that chooses the best step."""
+    spec, name = data_spec(config.data), config.evaluation.split
+    train_split = load_split(task, "train", spec, limit=config.training.num_train_examples)
+    dev_split = load_split(task, name, spec, limit=config.evaluation.num_examples)
+    if not any(example.is_labelled for example in dev_split.examples):
+        raise UserError(
+            f"evaluation.split={name} of {task.name} has no labels to choose the best step by",
+            fix="evaluation.split=validation",
+        )
+    return train_split, dev_split
+
+
+def _cache_dir(config: TrainConfig) -> Path | None:
+    return Path(config.data.cache_dir) if config.data.cache_dir else None
+
+
+def _encode_training_split(
+    split: Split, checkpoint: Checkpoint, config: TrainConfig
+) -> EncodedSplit:
+    return encode_split(
+        split.examples,
+        checkpoint.tokenizer,
+        max_input_tokens=config.training.max_input_tokens,
+        max_target_tokens=config.training.max_target_tokens,
+        target_sentinel_id=checkpoint.sentinel_id if config.variant.target_sentinel else None,
+        cache_dir=_cache_dir(config),
+    )
+
+
+def _evaluation_set(
+    task: Task, split: Split, checkpoint: Checkpoint, config: TrainConfig
+) -> EvaluationSet:
+    return evaluation_set(
+        task,
+        split.examples,
+        checkpoint,
+        target_sentinel=config.variant.target_sentinel,
+        max_target_tokens=config.evaluation.max_target_tokens,
+        cache_dir=_cache_dir(config),
+    )
+
+
+def _training_run(
+    config: TrainConfig,
+    task: Task,
+    checkpoint: Checkpoint,
+    encoded: EncodedSplit,
+    folder: RunFolder,
+) -> TrainingRun:
+    """The run before its first step: prompt, optimiser, data, settings."""
+    length = config.prompt.length
+    init = first_prompt(config.init, length, task, checkpoint, seed=config.seed)
+    device = checkpoint.model.device
+    prompt = SoftPrompt(init).to(device)
+    settings = asdict(config.optimizer)
+    return TrainingRun(
+        model=checkpoint.model,
+        prompt=prompt,
+        optimizer=Adafactor(prompt.parameters(), settings.pop("learning_rate"), **settings),
+        examples=EncodedExamples(
+            inputs=[torch.tensor(ids, device=device) for ids in encoded.inputs],
+            targets=[torch.tensor(ids, device=device) for ids in encoded.targets],
+        ),
+        settings=TrainingSettings(
+            num_steps=config.training.num_steps,
+            batch_size=config.training.batch_size,
+            eval_every_steps=config.evaluation.every_steps,
+            dropout=config.training.dropout,
+            z_loss=config.training.z_loss,
+            seed=config.seed,
+            max_tokens_per_micro_batch=config.machine.max_tokens_per_micro_batch,
+        ),
+        resume_path=folder.resume_path,
+    )
+
+
+def _tracker(config: TrainConfig, folder: RunFolder, step: int) -> Tracker:
+    settings = wandb_settings(
+        config.tracking,
+        run_name=folder.name,
+        job_type="train",
+        group=config.experiment or config.task.name,
+        axes=[
+            config.model.name,
+            config.variant.name,
+            config.task.name,
+            config.init.strategy,
+            f"P{config.prompt.length}",
+            config.recipe,
+        ],
+    )
+    return Tracker(folder.path, settings, asdict(config), step)
+
+
+def _summary(result: Mapping[str, Any]) -> dict[str, Any]:
+    """Flat best values, which W&B can sort and plot a sweep by."""
+    metrics = {f"best/{name}": value for name, value in result["metrics"].items()}
+    return {
+        **metrics,
+        "best/score": result["score"],
+        "best/step": result["best_step"],
+        "best/unparseable": result["num_unparseable"],
+    }
