@@ -1,0 +1,72 @@
+"""`ptune <command> ...`: finds the command, prints a user's mistakes, sets the exit status.
+
+0 done, 1 a fault of the program's, 2 a mistake of the user's, 130 and 143 stopped from outside.
+Imports nothing heavy: help and mistakes are answered at once.
+"""
+
+import os
+import sys
+from collections.abc import Sequence
+
+from prompt_tuning import __version__
+from prompt_tuning.commands import COMMANDS
+from prompt_tuning.errors import UserError, did_you_mean
+from prompt_tuning.interrupts import Interrupted
+
+HELP = """\
+ptune: prompt tuning of frozen T5 models (Lester et al., 2021)
+
+{commands}
+
+  ptune <command> --help             its keys, groups and values
+  ptune <command> key=value ...      set any of them
+  ptune train -m task=rte,cb         every combination of several values
+  ptune <command> ... --cfg job      the config, without running it
+  eval "$(ptune -sc install=bash)"   complete commands, keys and values with TAB (bash)
+"""
+
+
+def main() -> int:
+    """The console script."""
+    try:
+        return run(sys.argv[1:])
+    except UserError as error:
+        for part in error.parts:
+            print(f"ptune: error: {part}", file=sys.stderr)
+        return 2
+    except Interrupted as stop:
+        return 128 + stop.signal_number
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:  # `ptune show ... | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Runs a command line without the program's name; raises what `main` turns into a status."""
+    if not arguments or arguments[0] in ("-h", "--help", "help"):
+        commands = "\n".join(f"  {name:<10} {summary}" for name, summary in COMMANDS.items())
+        print(HELP.format(commands=commands), end="")
+        return 0
+    command, *rest = arguments
+    if command == "--version":
+        print(f"ptune {__version__}")
+        return 0
+    if command in ("-sc", "--shell-completion"):
+        from prompt_tuning.commands.completion import complete
+
+        return complete(arguments)
+    if command not in COMMANDS:
+        raise UserError(
+            f"{command} is not a command",
+            allowed=", ".join(COMMANDS),
+            fix=did_you_mean(command, COMMANDS) or "ptune --help",
+        )
+    from prompt_tuning.commands.launching import launch
+
+    return launch(command, rest)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

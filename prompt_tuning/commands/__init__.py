@@ -1,0 +1,10 @@
+"""The commands of `ptune`: one module each, with `check` (config in, problems out) and `run`."""
+
+COMMANDS = {
+    "train": "train a prompt: one run, or a sweep with -m",
+    "evaluate": "evaluate a saved prompt on any task and split",
+    "show": "show what the model sees for raw rows (JSON lines)",
+    "score": "score predictions from anywhere against raw rows",
+    "list": "list models, variants, tasks, inits, recipes and experiments",
+    "doctor": "say what works on this machine and what is missing",
+}

@@ -1,0 +1,20 @@
+"""`ptune evaluate`: a saved prompt on any task and split."""
+
+from omegaconf import DictConfig
+
+from prompt_tuning.config import EvaluateConfig, evaluate_config
+from prompt_tuning.task_data import check_data, task_of
+
+
+def check(cfg: DictConfig) -> EvaluateConfig:
+    """The evaluation, or everything that is wrong with it."""
+    config = evaluate_config(cfg)
+    check_data(task_of(config.task), config.data, (config.split,))
+    return config
+
+
+def run(config: EvaluateConfig) -> None:
+    """Evaluates; prints the closing line itself."""
+    from prompt_tuning.prompt_evaluation import evaluate
+
+    evaluate(config)

@@ -1,0 +1,36 @@
+"""`ptune list`: what can be chosen, read from the heads of the files in conf/."""
+
+from pathlib import Path
+
+from omegaconf import DictConfig
+
+from prompt_tuning.config import ListConfig, typed
+from prompt_tuning.config_reading import choices, config_dir
+from prompt_tuning.errors import UserError, did_you_mean
+
+GROUPS = ("model", "variant", "task", "init", "recipe", "experiment", "tracking")
+
+
+def check(cfg: DictConfig) -> ListConfig:
+    """What to list, or why not."""
+    config = typed(ListConfig, cfg)
+    if config.what is not None and config.what not in GROUPS:
+        fix = did_you_mean(config.what, GROUPS) or "ptune list"
+        raise UserError(f"what={config.what} is no group", allowed=", ".join(GROUPS), fix=fix)
+    return config
+
+
+def run(config: ListConfig) -> None:
+    """Prints each group with its files and the first line of each."""
+    groups = [config.what] if config.what else GROUPS
+    width = max(len(name) for group in groups for name in choices(group))
+    for group in groups:
+        print(f"{group}=")
+        for name in choices(group):
+            print(f"  {name:<{width}}  {summary(config_dir() / group / f'{name}.yaml')}")
+
+
+def summary(path: Path) -> str:
+    """The first comment line of a config file that is not an instruction to Hydra."""
+    heads = (line[2:] for line in path.read_text(encoding="utf-8").splitlines())
+    return next(line for line in heads if not line.startswith("@package"))

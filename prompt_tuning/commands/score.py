@@ -1,0 +1,55 @@
+"""`ptune score`: metrics of predictions that were made anywhere."""
+
+import json
+from typing import Any
+
+from omegaconf import DictConfig
+
+from prompt_tuning.commands.rows import check_readable, read_rows
+from prompt_tuning.config import ScoreConfig, typed
+from prompt_tuning.errors import UserError
+from prompt_tuning.task_data import task_of
+from prompt_tuning.tasks import Example, RowError, Task
+
+
+def check(cfg: DictConfig) -> ScoreConfig:
+    """What to score, or why not."""
+    config = typed(ScoreConfig, cfg)
+    task_of(config.task)
+    check_readable(config.rows)
+    return config
+
+
+def run(config: ScoreConfig) -> None:
+    """Prints one JSON object: the metrics (0 to 100), score, num_examples, num_unparseable."""
+    task = task_of(config.task)
+    pairs = [_read(task, place, line) for place, line in read_rows(config.rows)]
+    from prompt_tuning.metrics import score  # slow: after what may be wrong with the rows
+
+    scores = score(task, [example for example, _ in pairs], [text for _, text in pairs])
+    print(
+        json.dumps(
+            {
+                **scores.metrics,
+                "score": scores.score,
+                "num_examples": scores.num_examples,
+                "num_unparseable": scores.num_unparseable,
+            }
+        )
+    )
+
+
+def _read(task: Task, place: str, line: dict[str, Any]) -> tuple[Example, str]:
+    row, prediction = line.get("row"), line.get("prediction")
+    if not isinstance(row, dict) or not isinstance(prediction, str):
+        raise UserError(f'{place}: not {{"row": {{...}}, "prediction": "text"}}')
+    try:
+        examples = [example for flat in task.flatten(row) for example in task.examples(flat)]
+    except RowError as error:
+        raise UserError(f"{place}: {error}") from error
+    if len(examples) != 1:
+        raise UserError(
+            f"{place}: one prediction for a row that holds {len(examples)} examples",
+            fix="give one line for each example, as the hub serves them",
+        )
+    return examples[0], prediction

@@ -1,0 +1,42 @@
+"""`ptune train`: trains a prompt."""
+
+from pathlib import Path
+
+from omegaconf import DictConfig
+
+from prompt_tuning.config import TrainConfig, run_name, train_config
+from prompt_tuning.errors import UserError
+from prompt_tuning.records import RunFolder
+from prompt_tuning.task_data import check_data, task_of
+from prompt_tuning.tasks import Task
+
+
+def check(cfg: DictConfig) -> TrainConfig:
+    """The run, or everything that is wrong with it; loads no model and no data."""
+    config = train_config(cfg)
+    task = task_of(config.task)
+    _check_words(config, task)
+    check_data(task, config.data, ("train", config.evaluation.split))
+    return config
+
+
+def run(config: TrainConfig) -> None:
+    """Trains, unless the same run is done: then its record stands, and torch is not imported."""
+    folder = RunFolder(Path(config.output_dir) / run_name(config))
+    done = folder.record()
+    if done and not config.rerun:
+        score = done["result"]["score"]
+        print(f"{folder.name}: done before, score {score:.2f}  {folder.record_path}")
+        return
+    from prompt_tuning.experiment import train
+
+    train(config, folder)
+
+
+def _check_words(config: TrainConfig, task: Task) -> None:
+    words = config.init.words or task.init_words
+    if config.init.strategy == "class_label" and not words:
+        raise UserError(
+            f"init=class_label has no words for task={task.name}: its answers are free text",
+            fix="choose init=sampled_vocab, or give 'init.words=[...]'",
+        )

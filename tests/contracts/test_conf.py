@@ -1,0 +1,151 @@
+"""Every file of conf/ composes and validates, with its head's own commands, and fits the code."""
+
+import re
+import shlex
+from collections.abc import Iterator
+from dataclasses import MISSING, fields, is_dataclass
+from pathlib import Path
+from typing import Any, get_type_hints
+
+import pytest
+
+from prompt_tuning.commands.composition import configs_of
+from prompt_tuning.commands.list import GROUPS
+from prompt_tuning.config import (
+    NOT_IN_HASH,
+    DoctorConfig,
+    EvaluateConfig,
+    ListConfig,
+    ScoreConfig,
+    ShowConfig,
+    TrainConfig,
+    train_config,
+)
+from prompt_tuning.config_checks import CHOICES, RANGES
+from prompt_tuning.config_reading import choices, config_dir
+from prompt_tuning.models.random_checkpoint import SHAPES
+from prompt_tuning.tasks import TASKS
+
+SCHEMAS = (TrainConfig, EvaluateConfig, ShowConfig, ScoreConfig, ListConfig, DoctorConfig)
+FILES = sorted(path.relative_to(config_dir()) for path in config_dir().rglob("*.yaml"))
+OURS = [path for path in FILES if path.parts[0] not in ("hydra", "_hydra.yaml", "_run.yaml")]
+NUM_RUNS = {"fig3a": 600, "fig3b": 360, "fig3c": 360, "fig3d": 240}
+
+# These ask for a file, a text or a prompt, which a bare choice does not give.
+INCOMPLETE = {"init=from_file", "init=from_text", "model=as_trained"}
+
+
+def head_of(path: Path) -> list[str]:
+    """The comment lines that open a file, without those that speak to Hydra."""
+    lines = (config_dir() / path).read_text(encoding="utf-8").splitlines()
+    count = next(i for i, line in enumerate(lines) if not line.startswith("#"))
+    return [line[2:] for line in lines[:count] if not line.startswith("# @")]
+
+
+def leaves(schema: type, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Every key of a schema with its type."""
+    for name, hint in get_type_hints(schema).items():
+        if is_dataclass(hint):
+            assert isinstance(hint, type)
+            yield from leaves(hint, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", hint
+
+
+@pytest.mark.parametrize("path", OURS, ids=str)
+def test_a_files_head_says_what_it_is_and_its_commands_can_be_typed(path: Path) -> None:
+    """`ptune list` prints the first line; a command in a head that is wrong misleads."""
+    head = head_of(path)
+    assert re.match(r"[\w(][^#]{20,}", head[0]), head
+    commands = [found[1] for line in head if (found := re.search(r"^  .*?\bptune (.+)", line))]
+    assert commands, head
+    for command in commands:
+        name, *arguments = shlex.split(re.sub("<[^>]*>", "x", command))
+        overrides = [argument for argument in arguments if not argument.startswith("-")]
+        _, problems = configs_of(name, overrides, multirun="-m" in arguments, only_first=True)
+        assert not problems, (command, problems)
+
+
+@pytest.mark.parametrize(
+    "choice", [f"{group}={name}" for group in GROUPS for name in choices(group)]
+)
+def test_every_file_of_a_group_makes_a_valid_run(choice: str) -> None:
+    """Schema, ranges and cross-field checks pass with nothing else on the command line."""
+    (config, *_), problems = configs_of("train", [choice], only_first=True)
+    assert not problems
+    if choice not in INCOMPLETE:
+        train_config(config)
+
+
+@pytest.mark.parametrize("experiment", choices("experiment"))
+def test_every_grid_point_of_an_experiment_is_a_valid_run(experiment: str) -> None:
+    configs, problems = configs_of("train", [f"experiment={experiment}"])
+    assert not problems
+    assert len({repr(train_config(config)) for config in configs}) == NUM_RUNS[experiment]
+    assert any(f"{NUM_RUNS[experiment]} runs" in line for line in head_of_experiment(experiment))
+
+
+def head_of_experiment(name: str) -> list[str]:
+    return head_of(Path("experiment") / f"{name}.yaml")
+
+
+def test_the_groups_are_all_listed() -> None:
+    folders = {path.name for path in config_dir().iterdir() if path.is_dir()} - {"hydra"}
+    assert set(GROUPS) == folders
+
+
+def test_the_tasks_of_conf_are_those_of_the_package() -> None:
+    assert set(choices("task")) == set(TASKS)
+
+
+@pytest.mark.parametrize("group", ["model", "variant", "task", "recipe", "experiment", "tracking"])
+def test_a_file_names_what_it_is_called(group: str) -> None:
+    """Runs, records and W&B tags are named by the value inside, users choose by the file's name."""
+    for name in choices(group):
+        (config, *_), _ = configs_of("train", [f"{group}={name}"], only_first=True)
+        chosen = config[group] if group in ("recipe", "experiment") else config[group].name
+        assert chosen == name
+
+
+def test_the_strategy_of_an_init_is_its_files_name() -> None:
+    assert CHOICES["init.strategy"] == tuple(
+        sorted(choices("init"), key=CHOICES["init.strategy"].index)
+    )
+
+
+@pytest.mark.parametrize("name", [*SHAPES])
+def test_a_models_width_is_that_of_its_shape(name: str) -> None:
+    """conf/ needs it to refuse a prompt of the wrong width before the model is loaded."""
+    (config,), _ = configs_of("train", [f"model={'tiny_random' if name == 'tiny' else name}"])
+    assert config.model.hidden_size == SHAPES[name].d_model
+
+
+def test_the_schema_holds_no_values() -> None:
+    """A default in two places is one that drifts: values are in conf/ alone."""
+
+    def check(schema: type) -> None:
+        for field in fields(schema):
+            assert field.default is MISSING, (schema, field.name)
+            assert field.default_factory is MISSING, (schema, field.name)
+        for hint in get_type_hints(schema).values():
+            if isinstance(hint, type) and is_dataclass(hint):
+                check(hint)
+
+    for schema in SCHEMAS:
+        check(schema)
+
+
+def test_every_number_has_a_range_and_every_range_a_number() -> None:
+    """A new number without a range would accept any value; a renamed key would lose its range."""
+    numbers = (int, float, int | None, float | None)
+    every = {key: hint for schema in SCHEMAS for key, hint in leaves(schema)}
+    unbounded = {key for key, hint in every.items() if hint in numbers} - {*RANGES}
+    assert unbounded == {"model.hidden_size"}  # not a user's to choose
+    assert {*RANGES} <= {*every}
+    assert {*CHOICES} <= {*every}
+
+
+def test_what_is_left_out_of_the_hash_exists() -> None:
+    keys = {key for schema in SCHEMAS for key, _ in leaves(schema)}
+    for left_out in NOT_IN_HASH:
+        assert any(key == left_out or key.startswith(f"{left_out}.") for key in keys), left_out

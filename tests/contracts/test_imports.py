@@ -1,0 +1,118 @@
+"""Imports point one way, and each outside library is known in as few places as possible."""
+
+import ast
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import prompt_tuning
+
+PACKAGE = Path(prompt_tuning.__file__).parent
+
+# Which places of the package a place may import from, beside itself; the lower ones come first.
+MAY_IMPORT: dict[str, set[str]] = {
+    "__init__": set(),
+    "errors": set(),
+    "interrupts": set(),
+    "tasks": set(),
+    "records": set(),
+    "reporting": set(),
+    "tracking": set(),
+    "optim": set(),
+    "prompt_files": {"errors"},
+    "metrics": {"errors", "tasks"},
+    "data": {"errors", "tasks"},
+    "models": {"errors"},
+    "config_reading": {"errors"},
+    "config_checks": {"errors", "prompt_files"},
+    "config": {"errors", "config_reading", "config_checks"},
+    "task_data": {"errors", "tasks", "data", "config"},
+    "training": {"interrupts", "data", "models"},
+    "pretraining": {"errors", "interrupts", "data", "models", "optim"},
+    "evaluation": {"tasks", "metrics", "data", "models"},
+    "assembly": {"errors", "tasks", "data", "models", "prompt_files", "tracking", "config"},
+}
+MAY_IMPORT["run_facts"] = {*MAY_IMPORT} - {"__init__", "optim"}
+MAY_IMPORT["experiment"] = MAY_IMPORT["prompt_evaluation"] = {*MAY_IMPORT}
+MAY_IMPORT["commands"] = {*MAY_IMPORT}
+MAY_IMPORT["cli"] = {"__init__", "errors", "interrupts", "commands"}
+
+# Where an outside library may appear; one that is not here may not appear at all.
+KNOWN_IN: dict[str, set[str]] = {
+    "hydra": {"commands"},
+    "omegaconf": {"commands", "config", "config_reading"},
+    "wandb": {"tracking"},
+    "rich": {"reporting"},
+    "evaluate": {"metrics"},
+    "datasets": {"data", "metrics", "pretraining"},
+    "huggingface_hub": {"commands"},
+    "sentencepiece": {"models", "pretraining"},
+    "safetensors": {"models", "prompt_files"},
+    "transformers": {"models", "data", "pretraining"},
+    "numpy": {"data", "models", "metrics", "optim", "prompt_files", "training", "pretraining"},
+    "torch": {
+        "models",
+        "optim",
+        "pretraining",
+        "training",
+        "evaluation",
+        "assembly",
+        "experiment",
+        "prompt_evaluation",
+        "run_facts",
+        "commands",  # doctor asks it for the device
+    },
+}
+MODULES = sorted(path.relative_to(PACKAGE) for path in PACKAGE.rglob("*.py"))
+
+
+def place_of(module: str) -> str:
+    """The top-level module or package that a dotted name inside the package belongs to."""
+    return module.split(".")[0] or "__init__"
+
+
+def imports_of(tree: ast.AST) -> Iterator[str]:
+    """Dotted names of what is imported at run time, wherever in the file."""
+    for node in ast.iter_child_nodes(tree):
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+            continue
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "relative import"
+            assert node.module is not None
+            yield node.module
+        else:
+            yield from imports_of(node)
+
+
+@pytest.mark.parametrize("path", MODULES, ids=str)
+def test_a_module_imports_only_from_below_it(path: Path) -> None:
+    place = path.with_suffix("").parts[0]
+    tree = ast.parse((PACKAGE / path).read_text(encoding="utf-8"))
+    for name in imports_of(tree):
+        library, _, inside = name.partition(".")
+        if library == PACKAGE.name:
+            imported = place_of(inside)
+            assert imported == place or imported in MAY_IMPORT[place], f"{path} imports {name}"
+        elif library not in sys.stdlib_module_names:
+            assert place in KNOWN_IN[library], f"{path} imports {name}"
+
+
+def test_the_table_has_no_cycle() -> None:
+    below: set[str] = set()
+    for place, imported in MAY_IMPORT.items():
+        assert imported <= below, place
+        below.add(place)
+
+
+def test_the_environment_is_read_at_the_edge_only() -> None:
+    """Whatever changes a run is in its config, not in a variable that no record shows."""
+    readers = {
+        path.parts[0].removesuffix(".py")
+        for path in MODULES
+        if "environ" in (PACKAGE / path).read_text(encoding="utf-8").replace("environment", "")
+    }
+    assert readers <= {"commands", "tracking"}

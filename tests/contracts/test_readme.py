@@ -1,0 +1,29 @@
+"""Every command that the README shows can be typed."""
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+from prompt_tuning.commands import COMMANDS
+from prompt_tuning.commands.composition import configs_of
+
+README = Path(__file__).parents[2] / "README.md"
+TEXT = README.read_text(encoding="utf-8")
+LINES = sorted({found[0].strip() for found in re.finditer(r"\bptune [a-z][^`#|\n]*", TEXT)})
+
+
+def test_the_readme_shows_every_command() -> None:
+    assert {line.split()[1] for line in LINES} == {*COMMANDS}
+
+
+@pytest.mark.parametrize("line", LINES)
+def test_a_command_of_the_readme_composes(line: str) -> None:
+    """Placeholders count as any value; what a value refers to need not exist."""
+    words = shlex.split(re.sub("<[^>]*>", "x", line).replace("...", ""))
+    flags = [word for word in words if word.startswith("-")]
+    overrides = [word for word in words[2:] if "=" in word]
+    assert set(words[2:]) <= {*overrides, *flags, "job"}
+    _, problems = configs_of(words[1], overrides, multirun="-m" in flags, only_first=True)
+    assert not problems

@@ -1,0 +1,201 @@
+"""`ptune train` and `ptune evaluate` as a user runs them: a subprocess, a folder, files."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from safetensors.numpy import load_file
+
+QUICK = ["training.num_steps=6", "evaluation.every_steps=2", "training.batch_size=4"]
+QUIET = [*QUICK, "tracking=none"]
+
+
+def ptune(*arguments: str, folder: Path, status: int = 0) -> subprocess.CompletedProcess[str]:
+    """Runs ptune in `folder`; its exit status must be `status`."""
+    command = [sys.executable, "-m", "prompt_tuning.cli", *arguments]
+    done = subprocess.run(
+        command, cwd=folder, capture_output=True, text=True, timeout=300, env=environment()
+    )
+    assert done.returncode == status, done.stdout + done.stderr
+    return done
+
+
+def environment() -> dict[str, str]:
+    """One thread, no W&B account: what a test machine has."""
+    hidden = ("WANDB_API_KEY", "WANDB_MODE")
+    kept = {name: value for name, value in os.environ.items() if name not in hidden}
+    return kept | {"OMP_NUM_THREADS": "1", "NETRC": "/dev/null"}
+
+
+def only_run(folder: Path) -> Path:
+    (run,) = [path for path in (folder / "runs").iterdir() if path.name not in ("cache", "sweeps")]
+    return run
+
+
+def record_of(run: Path) -> dict[str, Any]:
+    record: dict[str, Any] = json.loads((run / "record.json").read_text())
+    return record
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder in which one quick default run was made, with offline W&B."""
+    folder = tmp_path_factory.mktemp("trained")
+    ptune("train", *QUICK, folder=folder)
+    return folder
+
+
+def test_a_run_leaves_a_record_a_prompt_predictions_curves_and_an_offline_wandb_run(
+    trained: Path,
+) -> None:
+    run = only_run(trained)
+    record = record_of(run)
+    result = record["result"]
+    assert record["config"]["training"]["num_steps"] == 6
+    assert result["best_step"] in (2, 4, 6)
+    assert run.name.endswith(record["config_hash"])
+    assert record["data"]["train"]["sha256"] and record["duration_s"] > 0
+
+    (prompt,) = load_file(run / "prompt.safetensors").values()
+    assert prompt.shape == (20, record["prompt"]["hidden_size"])
+
+    curves = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    losses = {line["step"]: line["train/loss"] for line in curves if "train/loss" in line}
+    assert list(losses) == [1, 2, 3, 4, 5, 6]
+    scores = {line["step"]: line["eval/score"] for line in curves if "eval/score" in line}
+    assert list(scores) == [2, 4, 6]
+    assert max(scores.values()) == scores[result["best_step"]] == result["score"]
+
+    for step in (2, 4, 6):
+        lines = (run / "predictions" / f"step-{step:06d}.jsonl").read_text().splitlines()
+        assert len(lines) == result["num_examples"]
+    assert list(run.glob("wandb/offline-run-*/*.wandb"))
+    assert not (run / "resume.pt").exists()
+
+
+def test_the_same_run_again_returns_the_record_at_once(trained: Path) -> None:
+    before = (only_run(trained) / "record.json").read_text()
+    started = time.monotonic()
+    again = ptune("train", *QUICK, folder=trained)
+    assert "done before" in again.stdout
+    assert time.monotonic() - started < 10  # it does not even import torch; the machine is shared
+    assert (only_run(trained) / "record.json").read_text() == before
+
+
+def test_a_saved_prompt_scores_what_it_scored_in_training(trained: Path) -> None:
+    """save -> load -> same predictions, the model taken from the prompt's own metadata."""
+    run = only_run(trained)
+    best = record_of(run)["result"]
+    prompt = run / "prompt.safetensors"
+    ptune(
+        "evaluate",
+        f"prompt={prompt}",
+        "task=demo",
+        "tracking=none",
+        "output_dir=evaluated",
+        folder=trained,
+    )
+    (evaluated,) = (trained / "evaluated").glob("evaluate-*")
+    record = record_of(evaluated)
+    assert record["result"]["score"] == best["score"]
+    assert record["result"]["metrics"] == best["metrics"]
+    kept = run / "predictions" / f"step-{best['best_step']:06d}.jsonl"
+    again = evaluated / "predictions" / "predictions.jsonl"
+    assert again.read_text() == kept.read_text()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_stopped_run_leaves_a_resume_point_and_continues_to_the_same_prompt(
+    tmp_path: Path, number: signal.Signals
+) -> None:
+    """Stopped from outside between two steps, started again: bit for bit the same prompt."""
+    many = [
+        "training.num_steps=400",
+        "evaluation.every_steps=200",
+        "training.batch_size=4",
+        "tracking=none",
+    ]
+    (tmp_path / "whole").mkdir()
+    (tmp_path / "stopped").mkdir()
+    ptune("train", *many, folder=tmp_path / "whole")
+
+    process = subprocess.Popen(
+        [sys.executable, "-m", "prompt_tuning.cli", "train", *many],
+        cwd=tmp_path / "stopped",
+        env=environment(),
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    wait_for_step(tmp_path / "stopped", 10)
+    process.send_signal(number)
+    assert process.wait(timeout=60) == 128 + number
+    run = only_run(tmp_path / "stopped")
+    assert (run / "resume.pt").exists() and not (run / "record.json").exists()
+
+    resumed = ptune("train", *many, folder=tmp_path / "stopped")
+    assert "resumed at step" in resumed.stdout
+
+    whole = only_run(tmp_path / "whole")
+    assert (run / "metrics.jsonl").read_text() == (whole / "metrics.jsonl").read_text()
+    prompts = [load_file(path / "prompt.safetensors")["prompt"] for path in (run, whole)]
+    assert (prompts[0] == prompts[1]).all()
+
+
+def wait_for_step(folder: Path, step: int) -> None:
+    """Until the run in `folder` has logged `step`."""
+    for _ in range(1200):
+        for curves in folder.glob("runs/*/metrics.jsonl"):
+            if f'"step": {step}' in curves.read_text():
+                return
+        time.sleep(0.1)
+    raise AssertionError(f"no step {step} within two minutes")
+
+
+def test_a_sweep_runs_the_grid_and_goes_on_after_a_failure_in_one_run(tmp_path: Path) -> None:
+    """A broken line in the data of one task fails its run by name; the others finish."""
+    for name in ("RTE", "CB"):
+        write_tiny_task(tmp_path / "data" / name, broken=name == "RTE")
+    sweep = ["train", "-m", "task=rte,cb", "prompt.length=1,3", "data.dir=data", *QUIET]
+    done = ptune(*sweep, folder=tmp_path, status=2)
+    assert "train.jsonl:3" in done.stderr
+    records = sorted(path.parent.name for path in tmp_path.glob("runs/*/record.json"))
+    assert len(records) == 2 and all(name.startswith("cb-") for name in records)
+
+
+def write_tiny_task(folder: Path, *, broken: bool) -> None:
+    """Six official-looking rows a split, of which one may lack its premise."""
+    folder.mkdir(parents=True)
+    labels = ["entailment", "contradiction" if folder.name == "CB" else "not_entailment"]
+    for split in ("train", "val"):
+        rows: list[dict[str, Any]] = [
+            {"premise": f"It is {i}.", "hypothesis": "so", "label": labels[i % 2], "idx": i}
+            for i in range(6)
+        ]
+        if broken and split == "train":
+            del rows[2]["premise"]
+        (folder / f"{split}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+
+def test_a_prompt_on_another_model_is_refused(trained: Path, tmp_path: Path) -> None:
+    """The weights differ though the shape is the same: the fingerprint tells."""
+    from prompt_tuning.models.random_checkpoint import write_tiny_random_checkpoint
+
+    other = tmp_path / "other"
+    write_tiny_random_checkpoint(other, ["some other text that makes another vocabulary of pieces"])
+    prompt = only_run(trained) / "prompt.safetensors"
+    refused = ptune(
+        "evaluate",
+        f"prompt={prompt}",
+        "task=demo",
+        f"model.path={other}",
+        "tracking=none",
+        folder=tmp_path,
+        status=2,
+    )
+    assert "other weights" in refused.stderr
