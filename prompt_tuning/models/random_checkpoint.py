@@ -75,9 +75,9 @@ def write_random_checkpoint(
         seed: of the weights.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    pieces = _write_tokenizer(folder, sentencepiece_model)
+    pieces = write_tokenizer(folder, sentencepiece_model)
     rows = -(-(pieces + NUM_SENTINELS) // ROWS_MULTIPLE) * ROWS_MULTIPLE
-    (folder / "config.json").write_text(json.dumps(_hub_config(shape, rows), indent=2) + "\n")
+    (folder / "config.json").write_text(json.dumps(hub_config(shape, rows), indent=2) + "\n")
     weights = random_weights(shape, rows, seed=seed)
     save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
 
@@ -115,7 +115,7 @@ def random_weights(shape: Shape, vocab_rows: int, *, seed: int) -> dict[str, Ten
     return weights
 
 
-def _hub_config(shape: Shape, vocab_rows: int) -> dict[str, object]:
+def hub_config(shape: Shape, vocab_rows: int) -> dict[str, object]:
     """config.json as google/t5-v1_1-* have it; untied embeddings mean unscaled logits."""
     sizes = asdict(shape)
     return {
@@ -159,7 +159,7 @@ def _train_vocabulary(texts: Sequence[str], path: Path) -> None:
         )
 
 
-def _write_tokenizer(folder: Path, sentencepiece_model: Path) -> int:
+def write_tokenizer(folder: Path, sentencepiece_model: Path) -> int:
     """Copies the vocabulary beside the hub's tokenizer_config.json; returns its size in pieces."""
     import sentencepiece
 

@@ -30,7 +30,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "config": {"errors", "config_reading", "config_checks"},
     "task_data": {"errors", "tasks", "data", "config"},
     "training": {"interrupts", "data", "models"},
-    "pretraining": {"errors", "interrupts", "data", "models", "optim"},
+    "pretraining": {"errors", "interrupts", "records", "tracking", "data", "models", "optim"},
     "evaluation": {"tasks", "metrics", "data", "models"},
     "assembly": {"errors", "tasks", "data", "models", "prompt_files", "tracking", "config"},
 }
@@ -49,7 +49,7 @@ KNOWN_IN: dict[str, set[str]] = {
     "datasets": {"data", "metrics", "pretraining"},
     "huggingface_hub": {"commands"},
     "sentencepiece": {"models", "pretraining"},
-    "safetensors": {"models", "prompt_files"},
+    "safetensors": {"models", "prompt_files", "pretraining"},
     "transformers": {"models", "data", "pretraining"},
     "numpy": {"data", "models", "metrics", "optim", "prompt_files", "training", "pretraining"},
     "torch": {

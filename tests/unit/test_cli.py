@@ -37,7 +37,7 @@ def runs(monkeypatch: pytest.MonkeyPatch) -> list[TrainConfig]:
     trained: list[TrainConfig] = []
     endings = {1: UserError("no seed 1"), 2: ValueError("broken"), 3: Interrupted(15)}
 
-    def train(config: TrainConfig) -> None:
+    def train(config: TrainConfig, _: object) -> None:
         trained.append(config)
         if config.seed in endings:
             raise endings[config.seed]
@@ -169,7 +169,7 @@ def test_a_record_sees_the_command_as_it_was_typed(
     ptune: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: list[list[str]] = []
-    monkeypatch.setattr(experiment, "train", lambda config: seen.append(sys.argv))
+    monkeypatch.setattr(experiment, "train", lambda *_: seen.append(sys.argv))
     ptune("train", "seed=5")
     assert seen == [["ptune", "train", "seed=5"]]
 

@@ -13,7 +13,7 @@ from prompt_tuning.tasks.squad import pad_punctuation
     ("text", "padded"),
     [
         ('"Is  it (1845-1986)?"', ' " Is it ( 1845 - 1986 ) ? " '),
-        ("!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~", " " + " ".join(string.punctuation) + " "),
+        ("x".join(string.punctuation), f" {' x '.join(string.punctuation)} "),
         ("snake_case a.b", "snake _ case a . b"),
         ("Beyonc\u00e9\u2019s \u2013", "Beyonc\u00e9\u2019s \u2013"),
         ("a\u00a0b", "a\u00a0b"),
