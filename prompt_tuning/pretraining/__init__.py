@@ -1,0 +1,1 @@
+"""Pre-training and LM adaptation: text to segments to rows of inputs and targets."""

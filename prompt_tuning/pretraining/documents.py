@@ -1,0 +1,113 @@
+"""Where the documents of a corpus come from: local text files, a hub data set, a generator."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from hashlib import file_digest
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+from prompt_tuning.errors import UserError
+
+
+@dataclass(frozen=True)
+class TextSource:
+    """Documents, and what tells them from others.
+
+    Two sources of one `identity` (plain JSON) give the same documents in the same order: a corpus
+    is cached under it, and a run's record holds it. A generator's is its name, version and seed.
+    """
+
+    identity: Mapping[str, Any]
+    documents: Callable[[], Iterator[str]]
+
+
+def local_text(path: str) -> TextSource:
+    """The documents of text files: UTF-8, a paragraph a line, an empty line between documents.
+
+    Args:
+        path: a file, a folder (its *.txt) or a pattern; files are read in the order of their names.
+
+    Raises:
+        UserError: there is no such file.
+    """
+    files = _find(path)
+    if not files:
+        raise UserError(
+            f"no text file at {path}",
+            allowed="a file, a folder with *.txt, or a pattern such as 'text/*_train_*.txt'",
+        )
+    return TextSource(
+        {"files": _digests(files)}, lambda: (text for file in files for text in _read(file))
+    )
+
+
+def hub_text(
+    repo: str,
+    config: str | None,
+    *,
+    split: str = "train",
+    revision: str | None = None,
+    column: str = "text",
+) -> TextSource:
+    """The documents of a data set of the hub, such as allenai/c4 (en), streamed.
+
+    Args:
+        repo: an id, or a local folder in the hub's layout.
+        config: of the data set; None if it has but one.
+        split: the hub's name of it.
+        revision: a commit. None is the newest, and a cached corpus cannot see that it has moved.
+        column: holds the text of a document.
+    """
+    identity: dict[str, Any] = {"hub": repo, "config": config, "split": split, "revision": revision}
+    if Path(repo).is_dir():
+        files = [path for path in Path(repo).rglob("*") if path.is_file()]
+        identity["files"] = _digests(sorted(files))
+    return TextSource(
+        identity | {"column": column},
+        lambda: _stream(repo, config, split=split, revision=revision, column=column),
+    )
+
+
+def _find(path: str) -> list[Path]:
+    given = Path(path).expanduser()
+    if given.is_file():
+        return [given]
+    folder, pattern = (given, "*.txt") if given.is_dir() else (Path(given.anchor), str(given))
+    return sorted(file for file in folder.glob(pattern.lstrip("/")) if file.is_file())
+
+
+def _digests(files: Sequence[Path]) -> list[dict[str, str]]:
+    digests = []
+    for path in files:
+        with path.open("rb") as file:
+            digests.append({"name": path.name, "sha256": file_digest(file, "sha256").hexdigest()})
+    return digests
+
+
+def _read(path: Path) -> Iterator[str]:
+    try:
+        # Only \n ends a line: Unicode's line separator may stand inside a paragraph.
+        with path.open(encoding="utf-8-sig", newline="\n") as file:
+            for is_text, lines in groupby((line.strip() for line in file), key=bool):
+                if is_text:
+                    yield "\n".join(lines)
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: cannot be read: {error}") from error
+
+
+def _stream(
+    repo: str, config: str | None, *, split: str, revision: str | None, column: str
+) -> Iterator[str]:
+    import datasets  # slow to import, and needed for the hub only
+
+    try:
+        rows = datasets.load_dataset(repo, config, split=split, revision=revision, streaming=True)
+        for row in rows:
+            yield row[column]
+    except Exception as error:  # whatever the network, the hub or the files raise
+        reason = str(error).partition("\n")[0]
+        raise UserError(
+            f"{repo} ({config}, {split}, column {column}): {type(error).__name__}: {reason}",
+            fix="check names and network, or give local text files",
+        ) from error

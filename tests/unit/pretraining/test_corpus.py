@@ -1,0 +1,161 @@
+"""Token ids of documents on disk: whole, equal to SentencePiece's, found again, never half."""
+
+import shutil
+
+import numpy as np
+import pytest
+import sentencepiece
+
+from prompt_tuning.errors import UserError
+from prompt_tuning.pretraining import corpus as module
+from prompt_tuning.pretraining.corpus import hold_out, load_corpus
+from prompt_tuning.pretraining.documents import TextSource, local_text
+
+
+def source_of(*documents, name="test"):
+    return TextSource({"generator": name}, lambda: iter(documents))
+
+
+def documents_of(corpus):
+    return [corpus.document(i).tolist() for i in range(len(corpus))]
+
+
+def test_documents_come_back_as_sentencepiece_cuts_them(
+    tokenizer, vocabulary_folder, texts, tmp_path
+):
+    processor = sentencepiece.SentencePieceProcessor(str(vocabulary_folder / "spiece.model"))
+    corpus = load_corpus(source_of(*texts), tokenizer, cache_dir=tmp_path)
+    assert documents_of(corpus) == processor.encode(texts)
+    assert isinstance(corpus.tokens, np.memmap)
+    assert corpus.tokens.dtype == np.uint16
+    assert corpus.num_tokens == len(corpus.tokens) == corpus.provenance["num_tokens"]
+
+
+@pytest.mark.parametrize(
+    "text", ["a </s> b", "<extra_id_0>", "a<pad>", " <unk>", "\x000", "\u25810"]
+)
+def test_a_special_token_in_a_text_is_text(tokenizer, vocabulary_folder, tmp_path, text):
+    """A sentinel that a document could write would be taken for a noise span."""
+    processor = sentencepiece.SentencePieceProcessor(str(vocabulary_folder / "spiece.model"))
+    corpus = load_corpus(source_of(text), tokenizer, cache_dir=tmp_path)
+    assert documents_of(corpus) == [processor.encode(text)]
+    tokens = tokenizer.convert_ids_to_tokens(corpus.document(0).tolist())
+    assert not set(tokens) & (set(tokenizer.all_special_tokens) - {"<unk>"})
+
+
+def test_empty_documents_are_left_out_and_unknown_tokens_counted(tokenizer, tmp_path):
+    corpus = load_corpus(source_of("", "Anna", " ", "\u4e2d Anna"), tokenizer, cache_dir=tmp_path)
+    assert len(corpus) == 2
+    assert corpus.provenance == {
+        "source": {"generator": "test"},
+        "num_documents": 2,
+        "num_tokens": 4,
+        "num_unknown_tokens": 1,
+    }
+
+
+def test_batches_of_the_tokenizer_leave_no_trace(tokenizer, texts, tmp_path, monkeypatch):
+    whole = documents_of(load_corpus(source_of(*texts), tokenizer, cache_dir=tmp_path / "a"))
+    monkeypatch.setattr(module, "_CHARACTERS_PER_CALL", 300)
+    assert (
+        documents_of(load_corpus(source_of(*texts), tokenizer, cache_dir=tmp_path / "b")) == whole
+    )
+
+
+def test_a_limit_stops_after_the_document_that_reaches_it(tokenizer, tmp_path):
+    documents = iter(["Anna", "Anna Boris", "Clara", "Clara"])
+    monitored = TextSource({"generator": "endless"}, lambda: documents)
+    lengths = [len(tokenizer(text).input_ids) - 1 for text in ("Anna", "Anna Boris")]
+    corpus = load_corpus(monitored, tokenizer, cache_dir=tmp_path, max_tokens=lengths[0] + 1)
+    assert [len(document) for document in documents_of(corpus)] == lengths
+
+
+def test_the_cache_is_used_only_for_the_same_source_tokenizer_and_limit(
+    tokenizer, vocabulary_folder, tmp_path, monkeypatch
+):
+    calls = []
+    encode = module._encode
+    monkeypatch.setattr(module, "_encode", lambda *args: calls.append(1) or encode(*args))
+    cache = tmp_path / "cache"
+    first = load_corpus(source_of("Anna", "Boris"), tokenizer, cache_dir=cache)
+    again = load_corpus(source_of("never read"), tokenizer, cache_dir=cache)
+    assert documents_of(again) == documents_of(first)
+    assert again.provenance == first.provenance
+    assert len(calls) == 1
+
+    load_corpus(source_of("Anna", name="other"), tokenizer, cache_dir=cache)
+    load_corpus(source_of("Anna"), tokenizer, cache_dir=cache, max_tokens=1)
+    other = type(tokenizer).from_pretrained(vocabulary_folder)
+    other.add_tokens(["zorb"])
+    load_corpus(source_of("Anna"), other, cache_dir=cache)
+    assert len(calls) == 4
+
+
+def test_an_interrupted_write_is_not_taken_for_a_corpus(tokenizer, tmp_path):
+    def interrupted():
+        yield "Anna " * 400_000
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        load_corpus(TextSource({"generator": "test"}, interrupted), tokenizer, cache_dir=tmp_path)
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert len(load_corpus(source_of("Anna"), tokenizer, cache_dir=tmp_path)) == 1
+
+
+def test_an_entry_without_its_last_file_is_written_again(tokenizer, tmp_path):
+    load_corpus(source_of("Anna"), tokenizer, cache_dir=tmp_path)
+    (finished,) = tmp_path.glob("*/corpus.json")
+    finished.unlink()
+    corpus = load_corpus(source_of("Anna", "Boris"), tokenizer, cache_dir=tmp_path)
+    assert len(corpus) == 2
+
+
+def test_a_source_without_text_is_the_users_mistake(tokenizer, tmp_path):
+    with pytest.raises(UserError, match="no text in"):
+        load_corpus(source_of("", " "), tokenizer, cache_dir=tmp_path)
+
+
+def test_real_text_is_cut_as_t5s_vocabulary_cuts_it(shared_data, t5_tokenizer, tmp_path):
+    """The first held-out articles; they have none of the ties of data/tokenization.py."""
+    with (shared_data / "text" / "wikipedia_val.txt").open(encoding="utf-8") as file:
+        (tmp_path / "a.txt").write_text(file.read(100_000), encoding="utf-8")
+    source = local_text(str(tmp_path / "a.txt"))
+    corpus = load_corpus(source, t5_tokenizer, cache_dir=tmp_path)
+    vocabulary = shared_data / "t5_vocab" / "t5_vocab"
+    processor = sentencepiece.SentencePieceProcessor(str(vocabulary))
+    assert documents_of(corpus) == processor.encode(list(source.documents()))
+    assert 3.5 < 100_000 / corpus.num_tokens < 4.7  # INVENTORY.md: about 4.1 characters a token
+
+
+@pytest.fixture
+def t5_tokenizer(shared_data, tmp_path):
+    from transformers import AutoTokenizer
+
+    shutil.copy(shared_data / "t5_vocab" / "t5_vocab", tmp_path / "spiece.model")
+    (tmp_path / "tokenizer_config.json").write_text('{"tokenizer_class": "T5Tokenizer"}')
+    return AutoTokenizer.from_pretrained(tmp_path)
+
+
+def test_every_document_is_either_trained_on_or_held_out(tokenizer, texts, tmp_path):
+    corpus = load_corpus(source_of(*texts), tokenizer, cache_dir=tmp_path)
+    train, held_out = hold_out(corpus, 0.1, seed=0)
+    assert sorted(documents_of(train) + documents_of(held_out)) == sorted(documents_of(corpus))
+    assert len(held_out) == 10
+    assert train.num_tokens + held_out.num_tokens == corpus.num_tokens
+    assert documents_of(hold_out(corpus, 0.1, seed=0)[1]) == documents_of(held_out)
+    assert documents_of(hold_out(corpus, 0.1, seed=1)[1]) != documents_of(held_out)
+
+
+def test_a_repeated_document_is_never_on_both_sides(tokenizer, texts, tmp_path):
+    """A generator repeats itself; its held-out loss must not be of what was trained on."""
+    corpus = load_corpus(source_of(*(texts[:20] * 5)), tokenizer, cache_dir=tmp_path)
+    for seed in range(10):
+        train, held_out = (map(tuple, documents_of(c)) for c in hold_out(corpus, 0.13, seed=seed))
+        assert not set(train) & set(held_out)
+
+
+def test_at_least_one_document_is_held_out_and_one_is_left(tokenizer, tmp_path):
+    corpus = load_corpus(source_of("Anna", "Boris"), tokenizer, cache_dir=tmp_path)
+    assert [len(part) for part in hold_out(corpus, 0.01, seed=0)] == [1, 1]
+    with pytest.raises(UserError, match="leaves none to train on"):
+        hold_out(corpus, 0.9, seed=0)
