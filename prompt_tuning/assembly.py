@@ -44,11 +44,16 @@ def load_model(
 
 def load_source(source: str, revision: str | None, machine: MachineConfig) -> Checkpoint:
     """Loads a hub id or a folder on the machine that the config names."""
+    device, dtype = machine_of(machine)
+    return load_checkpoint(source, revision=revision, dtype=dtype, device=device)
+
+
+def machine_of(machine: MachineConfig) -> tuple[torch.device, torch.dtype]:
+    """Device and dtype of a model; also sets the number of threads."""
     if machine.num_threads is not None:
         torch.set_num_threads(machine.num_threads)
     device = _device(machine.device)
-    dtype = _dtype(machine.dtype, device)
-    return load_checkpoint(source, revision=revision, dtype=dtype, device=device)
+    return device, _dtype(machine.dtype, device)
 
 
 def first_prompt(

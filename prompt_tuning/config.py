@@ -9,7 +9,7 @@ import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from omegaconf import DictConfig
 
@@ -221,6 +221,7 @@ NOT_IN_HASH = (
     "output_dir",
     "rerun",
     "data.cache_dir",
+    "corpus.cache_dir",
     "machine.device",
     "machine.max_tokens_per_micro_batch",
     "machine.num_threads",
@@ -247,14 +248,14 @@ def typed(schema: type[T], cfg: DictConfig) -> T:
     return _checked(schema, cfg, lambda _: [])
 
 
-def config_hash(config: TrainConfig | EvaluateConfig) -> str:
-    """8 hexadecimal digits that are equal for configurations with equal results."""
+def config_hash(config: Any) -> str:
+    """8 hexadecimal digits that are equal for configurations (dataclasses) with equal results."""
     values = asdict(config)
     for key in NOT_IN_HASH:
         *sections, name = key.split(".")
         section = values
         for part in sections:
-            section = section[part]
+            section = section.get(part, {})
         section.pop(name, None)
     canonical = json.dumps(values, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(canonical.encode()).hexdigest()[:8]

@@ -47,7 +47,7 @@ def evaluation_set(
     max_target_tokens: int | None = None,
     cache_dir: Path | None = None,
 ) -> EvaluationSet:
-    """Tokenises a split for evaluation. Nothing is truncated, as in T5X (paper.md 1.4).
+    """Tokenises a split for evaluation. Nothing is truncated, as in T5X (its `infer_eval`).
 
     Args:
         task: what the examples are of.
@@ -109,7 +109,7 @@ def strip_sentinel(text: str) -> str:
     """The prediction behind a leading `<extra_id_0>`, with the space after it.
 
     Only the span corruption + sentinel arm does this: elsewhere a sentinel makes an answer wrong.
-    Source: google-research/prompt-tuning data/postprocessors.py (paper.md 1.9).
+    Source: google-research/prompt-tuning data/postprocessors.py.
     """
     return text.removeprefix(SENTINEL).lstrip()
 

@@ -52,7 +52,8 @@ class Adafactor(torch.optim.Optimizer):
             decay_rate: exponent of the decay of the second moment.
             step_offset: subtracted from the step in the decay.
             initial_step: the step the clock starts at. The released code restores it with the
-                checkpoint (1,100,000), while v starts at 0: see paper.md 1.0, row 5.
+                checkpoint (1,100,000) while v starts at 0: the memory is then so long that the
+                clipping is always active.
             weight_decay: the share of a parameter that a step removes.
             clipping_threshold: largest RMS of an unscaled update; None does not clip.
             epsilon1: added to the squared gradient.

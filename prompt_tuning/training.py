@@ -193,7 +193,7 @@ def summed_loss(logits: Tensor, targets: Tensor, z_loss: float) -> Tensor:
     Args:
         logits: [n, V], float32 or wider.
         targets: [n] token ids.
-        z_loss: 1e-4 in the released code (t5x/losses.py; paper.md 1.0, row 8).
+        z_loss: 1e-4 in the released code (t5x/losses.py).
     """
     log_z = logits.logsumexp(-1)
     of_target = logits.gather(1, targets.unsqueeze(1)).squeeze(1)

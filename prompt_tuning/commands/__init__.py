@@ -3,6 +3,8 @@
 COMMANDS = {
     "train": "train a prompt: one run, or a sweep with -m",
     "evaluate": "evaluate a saved prompt on any task and split",
+    "pretrain": "pre-train a T5 v1.1 from text: span corruption",
+    "adapt": "adapt a checkpoint to the LM objective (prefix LM)",
     "show": "show what the model sees for raw rows (JSON lines)",
     "score": "score predictions from anywhere against raw rows",
     "list": "list models, variants, tasks, inits, recipes and experiments",

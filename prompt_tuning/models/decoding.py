@@ -17,7 +17,7 @@ def greedy_decode(model: FrozenT5, encoded: EncodedRows, max_tokens: int) -> lis
     Returns:
         B lists of token ids, without EOS and what comes after it.
 
-    Source: T5X beam search with one beam (paper.md 1.5).
+    Source: T5X's beam search with `num_decodes=1`.
     """
     ids = torch.full((len(encoded.states),), DECODER_START_ID, device=model.device)
     ended = torch.zeros_like(ids, dtype=torch.bool)

@@ -1,7 +1,7 @@
 """How a prompt starts: random, from the vocabulary, from the class labels, or from a text.
 
 Each function returns float32 [P, H]. Source: Lester et al. (2021), section 3.2;
-google-research/prompt-tuning prompts.py (paper.md 1.8).
+google-research/prompt-tuning prompts.py.
 """
 
 import logging

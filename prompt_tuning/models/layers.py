@@ -85,8 +85,7 @@ class Dropout:
 
     On attention weights a mask shared by all queries drops whole keys, which equals scaling the
     rows of V, so the fused attention kernel stays.
-    Source: flaxformer's `broadcast_dims=(-2,)`, paper.md 1.2. Deviation: Hugging Face draws one
-    number an element.
+    Source: flaxformer's `broadcast_dims=(-2,)`; Hugging Face draws one number an element.
     """
 
     def __init__(self, rate: float, generator: torch.Generator) -> None:

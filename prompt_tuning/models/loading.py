@@ -12,11 +12,24 @@ from typing import Any
 import torch
 import transformers
 from torch import Tensor
-from transformers import AutoTokenizer, PreTrainedTokenizerFast, T5ForConditionalGeneration
+from transformers import (
+    AutoTokenizer,
+    PreTrainedTokenizerFast,
+    T5Config,
+    T5ForConditionalGeneration,
+)
+from transformers.utils.hub import cached_file
 
 from prompt_tuning.errors import UserError
 from prompt_tuning.models.frozen_t5 import FrozenT5
 
+DESCRIPTION_FILES = (
+    "config.json",
+    "spiece.model",
+    "special_tokens_map.json",
+    "tokenizer.json",
+    "tokenizer_config.json",
+)
 EXPECTED_SPECIAL_IDS = {"<pad>": 0, "</s>": 1, "<unk>": 2}
 
 
@@ -60,6 +73,22 @@ def load_checkpoint(
     Raises:
         UserError: the checkpoint cannot be read, or is not a T5 v1.1.
     """
+    model, tokenizer = _load(source, revision=revision, dtype=dtype)
+    torch.nn.Module.to(model.requires_grad_(False), device)
+    return Checkpoint(
+        model=FrozenT5(model),
+        tokenizer=tokenizer,
+        source=str(Path(source).resolve()) if Path(source).is_dir() else source,
+        revision=getattr(model.config, "_commit_hash", None),
+        fingerprint=weights_fingerprint(model.shared.weight, model.lm_head.weight),
+        num_parameters=sum(parameter.numel() for parameter in model.parameters()),
+    )
+
+
+def _load(
+    source: str, *, revision: str | None, dtype: torch.dtype
+) -> tuple[T5ForConditionalGeneration, PreTrainedTokenizerFast]:
+    """Model and tokenizer, checked."""
     assert dtype is not torch.float16, "T5 overflows in float16"
     transformers.utils.logging.set_verbosity_error()
     transformers.utils.logging.disable_progress_bar()
@@ -79,15 +108,31 @@ def load_checkpoint(
     problems = _problems(model, report) + _tokenizer_problems(tokenizer)
     if problems:
         raise UserError(f"the checkpoint {source} did not load cleanly: {'; '.join(problems)}")
-    model.requires_grad_(False).to(device)
-    return Checkpoint(
-        model=FrozenT5(model),
-        tokenizer=tokenizer,
-        source=source,
-        revision=getattr(model.config, "_commit_hash", None),
-        fingerprint=weights_fingerprint(model.shared.weight, model.lm_head.weight),
-        num_parameters=sum(parameter.numel() for parameter in model.parameters()),
-    )
+    return model, tokenizer
+
+
+def load_weights(source: str, *, device: torch.device) -> tuple[dict[str, Tensor], T5Config]:
+    """The float32 weights of a checkpoint by name, each requiring a gradient, and its config.
+
+    Raises:
+        UserError: as `load_checkpoint`.
+    """
+    model, _ = _load(source, revision=None, dtype=torch.float32)
+    weights = {
+        name: weight.detach().to(device).clone().requires_grad_()
+        for name, weight in model.state_dict().items()
+        if not name.endswith("embed_tokens.weight")  # shared.weight under other names
+    }
+    return weights, model.config
+
+
+def copy_description(source: str, folder: Path) -> None:
+    """Copies what a checkpoint has beside its weights: config and tokenizer."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in DESCRIPTION_FILES:
+        path = cached_file(source, name, _raise_exceptions_for_missing_entries=False)
+        if path is not None:
+            (folder / name).write_bytes(Path(path).read_bytes())
 
 
 def weights_fingerprint(embedding: Tensor, lm_head: Tensor) -> str:

@@ -64,7 +64,12 @@ SHAPES = {
 
 
 def write_random_checkpoint(
-    folder: Path, shape: Shape, sentencepiece_model: Path, *, seed: int = 0
+    folder: Path,
+    shape: Shape,
+    sentencepiece_model: Path,
+    *,
+    seed: int = 0,
+    lm_head_deviation: float = 1.0,
 ) -> None:
     """Writes config.json, model.safetensors and the tokenizer's files, as a hub folder has them.
 
@@ -73,12 +78,14 @@ def write_random_checkpoint(
         shape: the architecture.
         sentencepiece_model: a T5-like vocabulary (pad 0, eos 1, unk 2), copied as spiece.model.
         seed: of the weights.
+        lm_head_deviation: standard deviation of the lm_head.
     """
     folder.mkdir(parents=True, exist_ok=True)
     pieces = write_tokenizer(folder, sentencepiece_model)
     rows = -(-(pieces + NUM_SENTINELS) // ROWS_MULTIPLE) * ROWS_MULTIPLE
     (folder / "config.json").write_text(json.dumps(hub_config(shape, rows), indent=2) + "\n")
     weights = random_weights(shape, rows, seed=seed)
+    weights["lm_head.weight"] *= lm_head_deviation
     save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
 
 

@@ -125,7 +125,7 @@ def sentence_lm(
     a first sentence that is longer is cut; tokens beyond the targets are not seen. A segment
     without an end before its last token is split as in `prefix_lm`.
     Deviation: the paper cuts anywhere. At the size of the embedded ladder short targets that begin
-    a sentence learn far faster (shared/ladder.md).
+    a sentence learn far faster.
     """
     ends = np.flatnonzero(np.isin(tokens[:-1], list(sentence_end_ids))) + 1
     if not len(ends):

@@ -30,10 +30,10 @@ MAY_IMPORT: dict[str, set[str]] = {
     "config": {"errors", "config_reading", "config_checks"},
     "task_data": {"errors", "tasks", "data", "config"},
     "training": {"interrupts", "data", "models"},
-    "pretraining": {"errors", "interrupts", "records", "tracking", "data", "models", "optim"},
     "evaluation": {"tasks", "metrics", "data", "models"},
     "assembly": {"errors", "tasks", "data", "models", "prompt_files", "tracking", "config"},
 }
+MAY_IMPORT["pretraining"] = {*MAY_IMPORT} - {"__init__", "training", "evaluation", "metrics"}
 MAY_IMPORT["run_facts"] = {*MAY_IMPORT} - {"__init__", "optim"}
 MAY_IMPORT["experiment"] = MAY_IMPORT["prompt_evaluation"] = {*MAY_IMPORT}
 MAY_IMPORT["commands"] = {*MAY_IMPORT}

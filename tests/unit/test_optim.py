@@ -109,7 +109,7 @@ def test_follows_t5x_over_a_trajectory(shape: tuple[int, ...], settings: dict[st
 def test_a_prompt_of_100_positions_keeps_the_whole_second_moment_and_one_of_150_factors_it() -> (
     None
 ):
-    """Both dimensions must have 128 elements (paper.md 1.0, row 6)."""
+    """Both dimensions must have 128 elements: T5X's heuristic for matrices."""
     state = {}
     for length in (100, 150):
         param = torch.nn.Parameter(torch.ones(length, 768))
@@ -124,7 +124,7 @@ def test_a_prompt_of_100_positions_keeps_the_whole_second_moment_and_one_of_150_
 
 
 def test_weight_decay_is_not_multiplied_by_the_learning_rate() -> None:
-    """Where the optimisers of transformers and torch differ (paper.md 1.0, row 7)."""
+    """Where the optimisers of transformers and torch differ."""
     param = torch.nn.Parameter(torch.full((4, 4), 10.0))
     param.grad = torch.zeros_like(param)
     Adafactor([param], 0.3, weight_decay=0.1).step()

@@ -22,7 +22,7 @@ def test_a_saved_prompt_comes_back_with_its_metadata(tmp_path: Path) -> None:
 
 
 def test_the_authors_prompts_can_be_read(shared_data: Path) -> None:
-    """Released .npy files: float32 (100, 768); their RMS is known (paper.md 1.3)."""
+    """Released .npy files: float32 (100, 768); their RMS is known."""
     folder = shared_data / "pretrained_prompts" / "t5_1_1_lm100k_base"
     for name, rms in {"sst2": 51.8, "mrpc": 32.3, "rte": 34.5}.items():
         prompt = load_prompt(folder / f"{name}.npy")

@@ -9,7 +9,7 @@ from prompt_tuning.data.tokenization import EncodedSplit, decode_ids, encode_spl
 from prompt_tuning.tasks import Example
 
 EOS, UNK, SENTINEL = 1, 2, 32099
-TRUE, FALSE = [10998], [10747, 7, 15]  # SentencePiece ids of the two words (paper.md 1.8)
+TRUE, FALSE = [10998], [10747, 7, 15]  # SentencePiece ids of the two words
 
 
 def encode(tokenizer, *pairs, inputs=None, targets=None, sentinel=None, cache_dir=None):

@@ -16,7 +16,7 @@ def generator(seed: int = 0) -> torch.Generator:
 
 @pytest.mark.parametrize(("signed", "low"), [(True, -0.5), (False, 0.0)], ids=["paper", "released"])
 def test_random_uniform_fills_its_range(signed: bool, low: float) -> None:
-    """The paper's U[-0.5, 0.5], the released code's U[0, 0.5) (paper.md 1.0, row 1)."""
+    """The paper's U[-0.5, 0.5], the released code's U[0, 0.5)."""
     prompt = random_uniform(100, 512, bound=0.5, signed=signed, generator=generator())
     assert prompt.shape == (100, 512) and prompt.dtype == torch.float32
     assert low <= prompt.min() < low + 1e-3

@@ -101,7 +101,7 @@ def test_a_folder_that_is_no_checkpoint_is_refused_with_the_way_out(tmp_path: Pa
 def test_a_folder_with_the_real_vocabulary_has_t5s_rows_and_sentinels(
     shared_data: Path, tmp_path: Path
 ) -> None:
-    """32,000 pieces and 100 sentinels in 32,128 rows; <extra_id_0> is 32099 (paper.md 1.1)."""
+    """32,000 pieces and 100 sentinels in 32,128 rows; <extra_id_0> is 32099."""
     vocabulary = shared_data / "t5_vocab" / "t5_vocab"
     write_random_checkpoint(tmp_path / "model", SHAPES["tiny"], vocabulary)
     checkpoint = load(tmp_path / "model")

@@ -1,4 +1,4 @@
-"""Documents from files as shared/data/text has them, and from folders in the hub's layout."""
+"""Documents from text files, and from folders in the hub's layout."""
 
 import gzip
 import json
@@ -46,7 +46,7 @@ def test_no_file_and_a_file_of_bytes_are_the_users_mistake(tmp_path):
 
 
 def test_the_real_text_has_the_documents_that_its_inventory_counts(shared_data):
-    """Source: shared/data/INVENTORY.md, section C."""
+    """The real text: Wikipedia articles and novels."""
     for name, count in (("novels_val.txt", 1), ("wikipedia_val.txt", 66)):
         assert len(list(local_text(str(shared_data / "text" / name)).documents())) == count
 

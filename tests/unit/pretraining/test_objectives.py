@@ -30,7 +30,7 @@ def spans_of(mask):
 
 
 def test_t5s_row_of_512_takes_568_tokens_and_has_114_targets():
-    """Source: paper.md 1.9; the numbers that T5's pre-training configuration was written with."""
+    """The numbers that T5's pre-training configuration was written with."""
     assert span_corruption_lengths(512) == (568, 114)
 
 

@@ -1,0 +1,11 @@
+"""`ptune adapt`: LM adaptation of a checkpoint. The same loop as `ptune pretrain`."""
+
+from prompt_tuning.commands import pretrain
+from prompt_tuning.pretraining.settings import PretrainConfig
+
+check = pretrain.check
+
+
+def run(config: PretrainConfig) -> None:
+    """Adapts, unless the same run is done: then its checkpoint stands."""
+    pretrain.run(config, command="adapt")

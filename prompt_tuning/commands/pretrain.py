@@ -1,0 +1,30 @@
+"""`ptune pretrain`: a T5 v1.1 from text, by span corruption."""
+
+from pathlib import Path
+
+from omegaconf import DictConfig
+
+from prompt_tuning.config import typed
+from prompt_tuning.errors import raise_all
+from prompt_tuning.pretraining.settings import PretrainConfig, pretrain_name, pretrain_problems
+from prompt_tuning.records import RunFolder
+
+
+def check(cfg: DictConfig) -> PretrainConfig:
+    """The run, or everything that is wrong with it; loads no model and no text."""
+    config = typed(PretrainConfig, cfg)
+    raise_all(pretrain_problems(config))
+    return config
+
+
+def run(config: PretrainConfig, command: str = "pretrain") -> None:
+    """Trains, unless the same run is done: then its checkpoint stands."""
+    folder = RunFolder(Path(config.output_dir) / pretrain_name(config))
+    done = folder.record()
+    if done and not config.rerun:
+        loss = done["result"]["held_out_loss"]
+        print(f"{folder.name}: done before, held-out loss {loss:.4f}  {folder.path}")
+        return
+    from prompt_tuning.pretraining.run import pretrain
+
+    pretrain(config, folder, command)
