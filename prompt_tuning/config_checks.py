@@ -28,6 +28,10 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "machine.device": ("auto", "cpu", "cuda"),
     "machine.dtype": ("auto", "float32", "bfloat16"),
     "model.source": ("hub", "embedded", "prompt"),
+    "objective.name": ("span_corruption", "prefix_lm", "sentence_lm"),
+    "pretraining.optimizer": ("adafactor", "adamw"),
+    "pretraining.schedule": ("inverse_square_root", "constant", "linear"),
+    "pretraining.storage_dtype": ("float32", "bfloat16"),
     "split": SPLITS,
     "tracking.name": ("wandb", "none"),
 }
@@ -36,21 +40,36 @@ AT_LEAST_1 = (
     "evaluation.every_steps",
     "evaluation.max_target_tokens",
     "evaluation.num_examples",
+    "evaluation.num_segments",
     "init.vocab_sample_size",
     "machine.max_tokens_per_micro_batch",
     "machine.num_threads",
+    "objective.max_target_tokens",
+    "objective.mean_span_length",
     "optimizer.min_dim_size_to_factor",
+    "pretraining.batch_size",
+    "pretraining.num_steps",
     "prompt.length",
+    "shape.d_ff",
+    "shape.d_kv",
+    "shape.d_model",
+    "shape.num_heads",
+    "shape.num_layers",
     "training.batch_size",
     "training.max_input_tokens",
     "training.max_target_tokens",
     "training.num_steps",
     "training.num_train_examples",
+    "corpus.max_tokens",
+    "vocabulary.num_documents",
+    "vocabulary.num_pieces",
 )
 AT_LEAST_0 = (
     "optimizer.initial_step",
     "optimizer.step_offset",
     "optimizer.weight_decay",
+    "pretraining.warmup_steps",
+    "pretraining.weight_decay",
     "seed",
     "training.z_loss",
     "variant.lm_adapt_steps",
@@ -61,6 +80,7 @@ ABOVE_0 = (
     "optimizer.decay_rate",
     "optimizer.epsilon1",
     "optimizer.learning_rate",
+    "pretraining.learning_rate",
     "timeout_s",
 )
 
@@ -69,6 +89,10 @@ RANGES: dict[str, tuple[Callable[[float], bool], str]] = {
     **dict.fromkeys(AT_LEAST_0, (lambda value: 0 <= value < math.inf, "0 or more")),
     **dict.fromkeys(ABOVE_0, (lambda value: 0 < value < math.inf, "more than 0")),
     "training.dropout": (lambda value: 0 <= value < 1, "0 or more, less than 1"),
+    "corpus.held_out_fraction": (lambda value: 0 < value < 1, "more than 0, less than 1"),
+    "objective.noise_density": (lambda value: 0 < value < 1, "more than 0, less than 1"),
+    # T5's rule for the length of a segment does not hold below 10.
+    "objective.inputs_length": (lambda value: value >= 10, "10 or more"),
 }
 
 FLOAT16 = "float16 overflows inside T5 (huggingface/transformers#14189)"

@@ -5,7 +5,7 @@ import shlex
 from collections.abc import Iterator
 from dataclasses import MISSING, fields, is_dataclass
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any, get_args, get_type_hints
 
 import pytest
 
@@ -24,11 +24,20 @@ from prompt_tuning.config import (
 from prompt_tuning.config_checks import CHOICES, RANGES
 from prompt_tuning.config_reading import choices, config_dir
 from prompt_tuning.models.random_checkpoint import SHAPES
+from prompt_tuning.pretraining.settings import PretrainConfig
 from prompt_tuning.tasks import TASKS
 
-SCHEMAS = (TrainConfig, EvaluateConfig, ShowConfig, ScoreConfig, ListConfig, DoctorConfig)
+SCHEMAS = (
+    TrainConfig,
+    EvaluateConfig,
+    PretrainConfig,
+    ShowConfig,
+    ScoreConfig,
+    ListConfig,
+    DoctorConfig,
+)
 FILES = sorted(path.relative_to(config_dir()) for path in config_dir().rglob("*.yaml"))
-OURS = [path for path in FILES if path.parts[0] not in ("hydra", "_hydra.yaml", "_run.yaml")]
+OURS = [path for path in FILES if path.parts[0] != "hydra" and not path.name.startswith("_")]
 NUM_RUNS = {"fig3a": 600, "fig3b": 360, "fig3c": 360, "fig3d": 240}
 
 # These ask for a file, a text or a prompt, which a bare choice does not give.
@@ -45,10 +54,11 @@ def head_of(path: Path) -> list[str]:
 def leaves(schema: type, prefix: str = "") -> Iterator[tuple[str, Any]]:
     """Every key of a schema with its type."""
     for name, hint in get_type_hints(schema).items():
-        if is_dataclass(hint):
-            assert isinstance(hint, type)
-            yield from leaves(hint, f"{prefix}{name}.")
-        else:
+        sections = [part for part in (hint, *get_args(hint)) if is_dataclass(part)]
+        for section in sections:
+            assert isinstance(section, type)
+            yield from leaves(section, f"{prefix}{name}.")
+        if not sections:
             yield f"{prefix}{name}", hint
 
 

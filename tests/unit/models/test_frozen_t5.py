@@ -151,9 +151,12 @@ def test_greedy_decoding_says_the_tokens_of_generate(
     hf_model: T5ForConditionalGeneration, max_tokens: int
 ) -> None:
     """On ragged rows, whether or not a row ends before the limit."""
-    hf_model.lm_head.weight[1] *= 4  # a likelier EOS: some rows end early, some never
     inputs = random_ids([5, 19, 2, 9, 30, 11, 3, 8], vocab_size=hf_model.config.vocab_size, seed=5)
-    prompt = torch.randn(4, hf_model.config.d_model)
+    prompt = torch.randn(4, hf_model.config.d_model, generator=torch.Generator().manual_seed(6))
+    # EOS takes the place of a token that one row says second: some rows end early, some do not.
+    model = FrozenT5(hf_model)
+    said = greedy_decode(model, model.encode(Rows.under(prompt, inputs)), 2)
+    hf_model.lm_head.weight[1] = 1.01 * hf_model.lm_head.weight[said[0][1]]
     batch = hf_batch(hf_model, [prompt] * len(inputs), inputs)
     generated = hf_model.generate(**batch, max_new_tokens=max_tokens, do_sample=False, num_beams=1)
     rows = generated[:, 1:].tolist()  # without the start token
@@ -164,6 +167,25 @@ def test_greedy_decoding_says_the_tokens_of_generate(
 
     assert decoded == expected
     assert len({len(row) for row in expected}) > 1, "every row ended at the same step"
+
+
+def test_decoding_stops_when_every_row_has_ended(
+    hf_model: T5ForConditionalGeneration, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = FrozenT5(hf_model)
+    steps = []
+
+    def step(ids: Tensor, encoded: object, cache: object) -> tuple[Tensor, list[Tensor]]:
+        steps.append(ids)
+        says = torch.zeros(len(ids), 9)
+        says[0, 1] = 1.0  # the first row ends at once, the others at the third step
+        says[1:, 1 if len(steps) == 3 else 5] = 1.0
+        return says, []
+
+    monkeypatch.setattr(model, "step", step)
+    encoded = model.encode(Rows.under(torch.ones(1, model.hidden_size), [torch.ones(2).long()] * 3))
+    assert greedy_decode(model, encoded, max_tokens=50) == [[], [5, 5], [5, 5]]
+    assert len(steps) == 3
 
 
 def test_target_padding_does_not_change_a_row(hf_model_64: T5ForConditionalGeneration) -> None:

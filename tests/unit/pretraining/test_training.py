@@ -102,7 +102,9 @@ def test_a_stopped_and_resumed_run_ends_in_the_same_weights_bit_for_bit(
 def test_every_tensor_is_trained_and_the_loss_falls(tiny_folder: Path, tmp_path: Path) -> None:
     run, watch = run_of(tiny_folder, tmp_path, num_steps=40), Watch()
     before = {name: weight.detach().clone() for name, weight in run.weights.items()}
+    first_loss = mean_loss(before, run.config, run.rows_of_step(0), max_tokens=1000)
     watch.start(run)
+    assert watch.losses[0] == pytest.approx(first_loss, rel=1e-5)
     for name, weight in run.weights.items():
         assert not torch.equal(weight, before[name]), name
     assert np.mean(watch.losses[-5:]) < 0.7 * np.mean(watch.losses[:5])
