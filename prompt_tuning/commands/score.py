@@ -44,12 +44,12 @@ def _read(task: Task, place: str, line: dict[str, Any]) -> tuple[Example, str]:
     if not isinstance(row, dict) or not isinstance(prediction, str):
         raise UserError(f'{place}: not {{"row": {{...}}, "prediction": "text"}}')
     try:
-        examples = [example for flat in task.flatten(row) for example in task.examples(flat)]
+        examples = [task.examples(flat) for flat in task.flatten(row)]
     except RowError as error:
         raise UserError(f"{place}: {error}") from error
     if len(examples) != 1:
         raise UserError(
-            f"{place}: one prediction for a row that holds {len(examples)} examples",
-            fix="give one line for each example, as the hub serves them",
+            f"{place}: one prediction for a record that holds {len(examples)} rows",
+            fix="give one line for each row, as the hub serves them",
         )
-    return examples[0], prediction
+    return examples[0][0], prediction

@@ -155,7 +155,8 @@ def _collect(
             with _named(place if len(rows) == 1 else f"{place}: row {i} of the record"):
                 found = task.examples({"idx": num_rows, **row}, training=training)
             num_rows += 1
-            examples += found
+            # A row is decoded once: T5 too scores only the first of ReCoRD's examples of a query.
+            examples += found if training else found[:1]
             dropped[task.dropped_because] += not found
         dropped[task.dropped_because] += not rows
     return examples, num_rows, dict(+dropped)

@@ -6,20 +6,16 @@ from prompt_tuning.tasks.base import UNKNOWN, Example, Row, Task, parse_text, re
 
 
 def to_examples(row: Row, training: bool) -> list[Example]:
-    """One example per accepted answer when training, else one per query.
-
-    T5 also evaluates one per answer and then scores only the first of each query.
-    """
+    """One example per accepted answer, all with the same inputs."""
     inputs = (
         f"query: {require(row, 'query', str)}"
         f" entities: {', '.join(require_texts(row, 'entities'))}"
         f" passage: {join_highlights(require(row, 'passage', str))}"
     )
     answers = tuple(require_texts(row, "answers"))
-    targets = answers or (UNKNOWN,)
     return [
         Example(inputs, target, idx=row.get("idx"), answers=answers)
-        for target in (targets if training else targets[:1])
+        for target in answers or (UNKNOWN,)
     ]
 
 

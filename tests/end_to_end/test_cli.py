@@ -9,6 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from prompt_tuning.commands import COMMANDS
+
 PTUNE = Path(sys.executable).with_name("ptune")
 HEAVY = ("torch", "transformers", "datasets", "wandb", "evaluate")
 SECONDS = 5  # a mistake shows within two; the machine that runs the tests may be busy
@@ -45,7 +47,7 @@ def test_help_is_there_at_once(tmp_path: Path, arguments: list[str]) -> None:
     assert seconds < 2
 
 
-@pytest.mark.parametrize("command", ["train", "evaluate", "show", "score", "list", "doctor"])
+@pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_shows_its_keys_and_its_config(tmp_path: Path, command: str) -> None:
     done, heavy, _ = ptune(command, "--help", folder=tmp_path)
     assert done.returncode == 0

@@ -110,40 +110,44 @@ def test_a_saved_prompt_scores_what_it_scored_in_training(trained: Path) -> None
     assert again.read_text() == kept.read_text()
 
 
+LONGER = [
+    "training.num_steps=200",
+    "evaluation.every_steps=100",
+    "training.batch_size=4",
+    "tracking=none",
+]
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run long enough to be stopped, and not stopped."""
+    folder = tmp_path_factory.mktemp("uninterrupted")
+    ptune("train", *LONGER, folder=folder)
+    return only_run(folder)
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_stopped_run_leaves_a_resume_point_and_continues_to_the_same_prompt(
-    tmp_path: Path, number: signal.Signals
+    uninterrupted: Path, tmp_path: Path, number: signal.Signals
 ) -> None:
     """Stopped from outside between two steps, started again: bit for bit the same prompt."""
-    many = [
-        "training.num_steps=400",
-        "evaluation.every_steps=200",
-        "training.batch_size=4",
-        "tracking=none",
-    ]
-    (tmp_path / "whole").mkdir()
-    (tmp_path / "stopped").mkdir()
-    ptune("train", *many, folder=tmp_path / "whole")
-
     process = subprocess.Popen(
-        [sys.executable, "-m", "prompt_tuning.cli", "train", *many],
-        cwd=tmp_path / "stopped",
+        [sys.executable, "-m", "prompt_tuning.cli", "train", *LONGER],
+        cwd=tmp_path,
         env=environment(),
         stdout=subprocess.PIPE,
         text=True,
     )
-    wait_for_step(tmp_path / "stopped", 10)
+    wait_for_step(tmp_path, 10)
     process.send_signal(number)
     assert process.wait(timeout=60) == 128 + number
-    run = only_run(tmp_path / "stopped")
+    run = only_run(tmp_path)
     assert (run / "resume.pt").exists() and not (run / "record.json").exists()
 
-    resumed = ptune("train", *many, folder=tmp_path / "stopped")
+    resumed = ptune("train", *LONGER, folder=tmp_path)
     assert "resumed at step" in resumed.stdout
-
-    whole = only_run(tmp_path / "whole")
-    assert (run / "metrics.jsonl").read_text() == (whole / "metrics.jsonl").read_text()
-    prompts = [load_file(path / "prompt.safetensors")["prompt"] for path in (run, whole)]
+    assert (run / "metrics.jsonl").read_text() == (uninterrupted / "metrics.jsonl").read_text()
+    prompts = [load_file(path / "prompt.safetensors")["prompt"] for path in (run, uninterrupted)]
     assert (prompts[0] == prompts[1]).all()
 
 

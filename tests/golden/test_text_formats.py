@@ -181,7 +181,14 @@ GOLDEN = {
                 "Roma",
                 idx={"passage": 2, "query": 9},
                 answers=("Roma", "Rome"),
-            )
+            ),
+            Example(
+                "query: Yesterday @placeholder beat Milan entities: Milan, Roma, Rome"
+                " passage: Milan lost to Rome. Roma won. 'It hurts' A draw? No",
+                "Rome",
+                idx={"passage": 2, "query": 9},
+                answers=("Roma", "Rome"),
+            ),
         ],
         parsed={"Roma": "Roma", "Lazio": "Lazio", "": None, "  ": None},
     ),
@@ -455,8 +462,8 @@ def test_a_hub_row_is_flat_already(name):
 @every_task
 def test_the_t5_format_has_the_task_name_in_front(name):
     golden = GOLDEN[name]
-    (example,) = TASKS[name].examples(golden.hub, text_format="t5")
-    assert example.inputs == golden.t5_inputs
+    for example in TASKS[name].examples(golden.hub, text_format="t5"):
+        assert example.inputs == golden.t5_inputs
 
 
 @every_task
@@ -466,9 +473,9 @@ def test_answers_are_parsed_to_the_letter(name):
     assert parsed == golden.parsed
 
 
-def test_record_trains_on_every_answer():
-    """T5 makes one training example per accepted answer (100,730 queries, 138,854 examples)."""
-    examples = TASKS["record"].examples(GOLDEN["record"].hub, training=True)
+def test_record_has_an_example_for_every_answer():
+    """T5 makes one per accepted answer: 138,854 of 100,730 training queries."""
+    examples = TASKS["record"].examples(GOLDEN["record"].hub)
     assert [e.targets for e in examples] == ["Roma", "Rome"]
     assert len({e.inputs for e in examples}) == 1
 
@@ -482,6 +489,5 @@ def test_a_row_without_a_label_has_unk_as_target(name):
 
 def test_a_record_query_without_answers_has_unk_as_target():
     row = {**GOLDEN["record"].hub, "answers": []}
-    for training in (False, True):
-        (example,) = TASKS["record"].examples(row, training=training)
-        assert (example.targets, example.answers, example.is_labelled) == ("<unk>", (), False)
+    (example,) = TASKS["record"].examples(row)
+    assert (example.targets, example.answers, example.is_labelled) == ("<unk>", (), False)

@@ -284,7 +284,7 @@ def test_one_prediction_for_several_examples_is_refused(
     record = {"passage": {"text": "The cat is red.", "questions": [question]}, "idx": 0}
     rows = write_lines(tmp_path / "p.jsonl", {"row": record, "prediction": "True"})
     assert ptune("score", "task=multirc", f"rows={rows}") == 2
-    assert f"{rows}:1: one prediction for a row that holds 2 examples" in capsys.readouterr().err
+    assert f"{rows}:1: one prediction for a record that holds 2 rows" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
