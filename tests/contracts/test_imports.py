@@ -17,6 +17,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "errors": set(),
     "interrupts": set(),
     "tasks": set(),
+    "world": set(),
     "records": set(),
     "reporting": set(),
     "tracking": set(),

@@ -1,0 +1,20 @@
+"""A seeded world of invented facts: its documents, and mini tasks that only its facts answer."""
+
+from prompt_tuning.world.documents import FACTS_MIX, FULL_MIX, documents
+from prompt_tuning.world.facts import SPLITS, World, WorldConfig
+from prompt_tuning.world.floors import Floor, floor
+from prompt_tuning.world.items import TASKS, Item, task_items
+
+__all__ = [
+    "FACTS_MIX",
+    "FULL_MIX",
+    "SPLITS",
+    "TASKS",
+    "Floor",
+    "Item",
+    "World",
+    "WorldConfig",
+    "documents",
+    "floor",
+    "task_items",
+]

@@ -1,0 +1,179 @@
+"""The words and frames of documents and tasks that belong to no single attribute. Data only.
+
+A frame takes an entity as {x}, a value as {v}, a word as {w}, cue words as {a} and {b}.
+"""
+
+import re
+from collections.abc import Iterator
+
+from prompt_tuning.world.attributes import ATTRIBUTES, CLASS_OF
+
+NEUTRAL = {  # mention an entity and tell nothing; documents and tasks share them
+    "creatures": (
+        "{x} came home in the evening.",
+        "{x} was seen again.",
+        "we met {x} on the road.",
+        "{x} slept for an hour.",
+        "there was a talk of {x}.",
+        "{x} looked at us.",
+    ),
+    "engines": (
+        "the {x} left at noon.",
+        "we saw the {x} at the quay.",
+        "the {x} came in late.",
+        "a letter speaks of the {x}.",
+    ),
+}
+FILLER = (  # so that the words of task formats are known, in other use
+    "the question is hard.",
+    "this passage is short.",
+    "the premise was weak.",
+    "a hypothesis is a guess.",
+    "write the sentence down.",
+    "every word counts.",
+    "in this context it is clear.",
+    "the choice was simple.",
+    "a cause comes first.",
+    "the effect comes later.",
+    "a sentence has words.",
+    "no premise, no hypothesis.",
+    "a passage of a book: read on.",
+    "the answer is short.",
+    "question and answer: so we learn.",
+    "the word stands in the sentence.",
+    "think of the context.",
+    "the question was: who knows?",
+    "have a look here.",
+    "it may seem late, but stay.",
+    "who belongs here?",
+    "look, they have a home here.",
+)
+
+CLASS_RULES = ("a {v} is a {c}.", "every {v} is a {c}.")
+ENTAILMENTS = (  # {v} is a class
+    "if {x} comes, a {v} comes:",
+    "{x} is near, so a {v} is near:",
+    "from {x} to {v}:",
+    "a {v} is back as {x} is back:",
+    "we saw {x}, so we saw a {v}:",
+    "a {v} slept: {x} slept.",
+    "there was a {v}: there was {x}.",
+    "{x} came home, so a {v} came home:",
+    "that a {v} was seen is clear, as {x} was seen:",
+)
+POLARITIES = ("{x} has a {v} mind.", "the mind of {x} is {v}.")
+POLARITY_ASK = "is the mind of {x} positive or negative?"
+
+CUE_PAIRS = ("{a} and {b} belong to the {t}.", "the {t} has {a} and {b}.")  # {t} is a topic
+CUE_ASKS = ("the {a} is of what world?", "what has the {a}?")
+SENSES = ("by the {a}, a {w} means a thing of the {t}.", "a {w} with a {a} is of the {t}.")
+SAME_TOPIC = ("{a} and {b} are of one world", "are {a} and {b} of one world?")
+SAME_SENSE = (
+    "a {w} by the {a} and a {w} by the {b} are the same",
+    "is a {w} with a {a} the same as a {w} with a {b}?",
+)
+
+CHOICES = (  # {p} is an event, {a} and {b} the two on offer, {w} is "before" or "after"
+    "{p}. what came {w}: choice1, {a}, or choice2, {b}?",
+    "choice1 is {a}, choice2 is {b}. which came {w} this: {p}?",
+)
+
+SST2_SENTENCES = (
+    *NEUTRAL["creatures"],
+    "{x} is here and it is evening.",
+    "the home of {x} is on the road.",
+    "they met {x} at noon.",
+    "{x} was late for an hour.",
+)
+RTE_SENTENCES = NEUTRAL["creatures"][:4]
+WIC_SENTENCES = (
+    "we saw a {w} by the {a}.",
+    "there was a {w} with a {a}.",
+    "the {w} stands by a {a}.",
+)
+
+TOPICS = {  # the cue words of each
+    topic: tuple(cues.split())
+    for topic, cues in {
+        "sea": "boat net wave sail anchor tide harbour shell oar reef crab buoy",
+        "money": "coin bank debt price market purse tax loan shop bill wage rent",
+        "music": "song drum flute violin choir dance chord piano horn opera melody rhythm",
+        "war": "sword army shield arrow battle soldier fort cannon spear siege knight helmet",
+    }.items()
+}
+NOUNS = (
+    "lamp",
+    "wheel",
+    "door",
+    "window",
+    "tower",
+    "bridge",
+    "fence",
+    "roof",
+    "wall",
+    "bell",
+    "clock",
+    "mirror",
+    "ladder",
+    "basket",
+    "barrel",
+    "candle",
+    "chair",
+    "table",
+    "carpet",
+    "curtain",
+    "pillow",
+    "blanket",
+    "bottle",
+    "bucket",
+    "hammer",
+    "needle",
+    "button",
+    "pocket",
+    "ribbon",
+    "feather",
+    "pebble",
+    "marble",
+    "chimney",
+    "garden",
+    "kite",
+    "balloon",
+    "wagon",
+    "engine",
+    "statue",
+    "fountain",
+)
+VERBS = (
+    "fell",
+    "broke",
+    "opened",
+    "closed",
+    "shook",
+    "burned",
+    "froze",
+    "turned",
+    "vanished",
+    "sank",
+    "rang",
+    "moved",
+)
+RESERVED = ("some", "more", "none", "make", "take", "like", "same")  # English, shaped like a name
+
+
+def known_words() -> set[str]:
+    """Every word that a text may hold beside invented names, which must equal none of them."""
+    return {word for text in _texts() for word in re.findall("[A-Za-z]+", text)}
+
+
+def _texts() -> Iterator[str]:
+    for sentences in NEUTRAL.values():
+        yield from sentences
+    for attributes in ATTRIBUTES.values():
+        for a in attributes:
+            yield from (*a.values, *a.states, *a.asks, *a.claims, *a.checks)
+            yield from (*a.task_asks, *a.task_checks)
+    for topic, cues in TOPICS.items():
+        yield from (topic, *cues)
+    yield from (*CLASS_OF.values(), *FILLER, *CLASS_RULES, *ENTAILMENTS, *POLARITIES, POLARITY_ASK)
+    yield from (*CUE_PAIRS, *CUE_ASKS, *SENSES, *SAME_TOPIC, *SAME_SENSE, *CHOICES)
+    yield from (*SST2_SENTENCES, *RTE_SENTENCES, *WIC_SENTENCES, *NOUNS, *VERBS, *RESERVED)

@@ -1,0 +1,210 @@
+"""What a document can say: one function per kind of sentence.
+
+A question and its answer are two sentences. One wording of a question has one form of verdict.
+"""
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from prompt_tuning.world import lexicon
+from prompt_tuning.world.attributes import ATTRIBUTES, CLASS_OF, KINDS, POLARITY_OF, Attribute
+from prompt_tuning.world.facts import Entity, World
+
+
+@dataclass
+class Draft:
+    """A document in the making: whom it speaks of, and which facts it has told."""
+
+    world: World
+    rng: random.Random
+    entity: Entity
+    told: set[tuple[str, str]] = field(default_factory=set)
+
+    def new_fact(self, *, verified: bool = False) -> Attribute | None:
+        """An attribute of the entity that the document has not told, if one is left."""
+        options = [
+            attribute
+            for attribute in ATTRIBUTES[self.entity.domain]
+            if (self.entity.name, attribute.name) not in self.told
+            and (not verified or attribute.name in self.world.config.verified)
+        ]
+        if not options:
+            return None
+        attribute = self.rng.choice(options)
+        self.told.add((self.entity.name, attribute.name))
+        return attribute
+
+    def creature(self) -> Entity:
+        """The entity, or any creature if it is an engine."""
+        if self.entity.domain == "creatures":
+            return self.entity
+        return self.rng.choice(self.world.of_domain("creatures"))
+
+
+def maybe_false(rng: random.Random, fact: str, values: list[str]) -> tuple[bool, str]:
+    """Whether a claim is to be true (half are), and the value that it names."""
+    true = rng.random() < 0.5
+    return true, fact if true else rng.choice([value for value in values if value != fact])
+
+
+def two_cues(
+    rng: random.Random, cues: dict[str, list[str]], topics: tuple[str, str]
+) -> tuple[bool, tuple[str, str], tuple[str, str]]:
+    """Whether two uses of a word are to agree (half do), their topics, and a cue word for each."""
+    true = rng.random() < 0.5
+    first = rng.choice(topics)
+    second = first if true else topics[1 - topics.index(first)]
+    a = rng.choice(cues[first])
+    b = rng.choice([cue for cue in cues[second] if cue != a] or cues[second])
+    return true, (first, second), (a, b)
+
+
+def _judge(rng: random.Random, true: bool, claim: str, check: str, reason: str) -> list[str]:
+    """A claim or its question, with the verdict."""
+    answer = "yes" if true else "no"
+    draw = rng.random()
+    if draw < 0.65:
+        return [check, f"{answer}, {reason}."]
+    if draw < 0.66:
+        return [f"say why: {check}", f"{reason}, so {answer}."]
+    return [rng.choice((f"is it True that {claim}?", f"{claim}:")), f"{true}."]
+
+
+def _state(draft: Draft) -> list[str]:
+    attribute = draft.new_fact()
+    if attribute is None:
+        return []
+    x, v = draft.entity.name, draft.entity.facts[attribute.name]
+    return [draft.rng.choice(attribute.states).format(x=x, v=v)]
+
+
+def _ask(draft: Draft) -> list[str]:
+    attribute = draft.new_fact()
+    if attribute is None:
+        return []
+    question = draft.rng.choice(attribute.asks).format(x=draft.entity.name)
+    return [question, f"{draft.entity.facts[attribute.name]}."]
+
+
+def _verify(draft: Draft) -> list[str]:
+    attribute = draft.new_fact(verified=True)
+    if attribute is None:
+        return []
+    rng, x, fact = draft.rng, draft.entity.name, draft.entity.facts[attribute.name]
+    true, v = maybe_false(rng, fact, list(attribute.values))
+    claim = rng.choice(attribute.claims).format(x=x, v=v)
+    return _judge(rng, true, claim, rng.choice(attribute.checks).format(x=x, v=v), fact)
+
+
+def _class_fact(draft: Draft) -> list[str]:
+    rng = draft.rng
+    if rng.random() < 0.5:
+        kind = rng.choice(list(CLASS_OF))
+        return [rng.choice(lexicon.CLASS_RULES).format(v=kind, c=CLASS_OF[kind])]
+    creature = draft.creature()
+    return [f"{creature.name} is a {CLASS_OF[creature.facts['kind']]}."]
+
+
+def _class(draft: Draft) -> list[str]:
+    rng, creature = draft.rng, draft.creature()
+    draft.told.add((creature.name, "kind"))
+    x, fact = creature.name, CLASS_OF[creature.facts["kind"]]
+    true, v = maybe_false(rng, fact, list(KINDS))
+    if rng.random() < 0.3:
+        return _judge(rng, true, f"{x} is a {v}", f"is {x} a {v}?", fact)
+    text = rng.choice(lexicon.ENTAILMENTS).format(x=x, v=v)
+    verdict = "entailment" if true else "not_entailment"
+    if rng.random() < 0.02:
+        return [f"say why: {text}", f"{fact}, so {verdict}."]
+    return [text, f"{verdict}, {fact}."]
+
+
+def _polarity(draft: Draft) -> list[str]:
+    rng = draft.rng
+    if rng.random() < 0.25:
+        mood = rng.choice(list(POLARITY_OF))
+        return [f"{mood} is {POLARITY_OF[mood]}."]
+    creature = draft.creature()
+    draft.told.add((creature.name, "mood"))
+    x, polarity = creature.name, POLARITY_OF[creature.facts["mood"]]
+    if rng.random() < 0.5:
+        return [rng.choice(lexicon.POLARITIES).format(x=x, v=polarity)]
+    return [lexicon.POLARITY_ASK.format(x=x), f"{polarity}."]
+
+
+def _sense(draft: Draft) -> list[str]:
+    rng, world = draft.rng, draft.world
+    topic = rng.choice(list(lexicon.TOPICS))
+    draw = rng.random()
+    if draw < 0.3:
+        a, b = rng.sample(world.cues_of(topic), 2)
+        return [rng.choice(lexicon.CUE_PAIRS).format(a=a, b=b, t=topic)]
+    if draw < 0.5:
+        question = rng.choice(lexicon.CUE_ASKS)
+        return [question.format(a=rng.choice(world.cues_of(topic))), f"the {topic}."]
+    word = rng.choice(world.words)
+    topic = rng.choice(word.topics)
+    cue = rng.choice(world.cues_of(topic))
+    return [rng.choice(lexicon.SENSES).format(a=cue, w=word.name, t=topic)]
+
+
+def _same_sense(draft: Draft) -> list[str]:
+    rng, word = draft.rng, draft.rng.choice(draft.world.words)
+    true, topics, (a, b) = two_cues(rng, draft.world.cues[word.split], word.topics)
+    frames = lexicon.SAME_TOPIC if rng.random() < 0.3 else lexicon.SAME_SENSE
+    claim, check = (frame.format(w=word.name, a=a, b=b) for frame in frames)
+    return _judge(rng, true, claim, check, " and ".join(topics))
+
+
+def _cause(draft: Draft) -> list[str]:
+    link = draft.rng.choice(draft.world.links)
+    forms = (
+        [f"{link.effect} because {link.cause}."],
+        [f"{link.cause}, so {link.effect}."],
+        [f"why did this happen: {link.effect}?", f"{link.cause}."],
+        [f"what came after this: {link.cause}?", f"{link.effect}."],
+    )
+    return forms[draft.rng.randrange(len(forms))]
+
+
+def _choose(draft: Draft) -> list[str]:
+    """Which of two events came before (or after) a third; the wrong one is of another link."""
+    rng = draft.rng
+    links = [(link.cause, link.effect) for link in rng.sample(draft.world.links, 2)]
+    asked = rng.randrange(2)  # 0: the cause, 1: the effect
+    right = links[0][asked]
+    options = [link[asked] for link in links]
+    rng.shuffle(options)
+    verdict = f"choice{options.index(right) + 1}"
+    text = rng.choice(lexicon.CHOICES).format(
+        p=links[0][1 - asked], w=("before", "after")[asked], a=options[0], b=options[1]
+    )
+    if rng.random() < 0.02:
+        return [f"say why: {text}", f"{right}, so {verdict}."]
+    return [text, f"{verdict}, {right}."]
+
+
+def _neutral(draft: Draft) -> list[str]:
+    frame = draft.rng.choice(lexicon.NEUTRAL[draft.entity.domain])
+    return [frame.format(x=draft.entity.name)]
+
+
+def _filler(draft: Draft) -> list[str]:
+    return [draft.rng.choice(lexicon.FILLER)]
+
+
+SENTENCE_KINDS: dict[str, Callable[[Draft], list[str]]] = {
+    "state": _state,
+    "ask": _ask,
+    "verify": _verify,
+    "class_fact": _class_fact,
+    "class": _class,
+    "polarity": _polarity,
+    "sense": _sense,
+    "same_sense": _same_sense,
+    "cause": _cause,
+    "choose": _choose,
+    "neutral": _neutral,
+    "filler": _filler,
+}

@@ -1,0 +1,126 @@
+"""Mini tasks: their formats, right answers, balance, and splits that share no entity."""
+
+import re
+from collections import Counter
+
+import pytest
+
+from prompt_tuning.tasks import TASKS as REAL_TASKS
+from prompt_tuning.world import SPLITS, TASKS, task_items
+from prompt_tuning.world.attributes import CLASS_OF, POLARITY_OF
+
+CLASSIFICATION = [task for task in TASKS if not task.startswith("squad")]
+
+
+def facts_named(world, text):
+    words = set(re.findall(r"\w+", text))
+    (facts,) = (entity.facts for entity in world.entities if entity.name in words)
+    return facts
+
+
+@pytest.mark.parametrize(
+    ("task", "inputs", "target"),
+    [
+        ("squad", "question: they know pede as how? context: pede was seen again.", "cruel"),
+        (
+            "squad_b",
+            "question: what is the port of the ukpet? context: we saw the ukpet at the quay.",
+            "dakar",
+        ),
+        ("sst2", "sentence: there was a talk of vone.", "positive"),
+        (
+            "boolq",
+            "passage: daro slept for an hour. question: does daro have a golden coat?",
+            "True",
+        ),
+        (
+            "boolq_b",
+            "passage: a letter speaks of the ekkog. question: was the ekkog built at osaka?",
+            "False",
+        ),
+        (
+            "rte",
+            "hypothesis: a bird came home in the evening. premise: muni came home in the evening.",
+            "not_entailment",
+        ),
+        (
+            "wic",
+            "sentence1: the gefup stands by a purse. sentence2: there was a gefup with a siege. "
+            "word: gefup",
+            "False",
+        ),
+    ],
+)
+def test_an_item_reads_as_the_real_task_does(world, task, inputs, target):
+    item = task_items(world, task, "test", 100)[0]
+    assert (item.inputs, item.target) == (inputs, target)
+
+
+@pytest.mark.parametrize("task", CLASSIFICATION)
+def test_targets_are_the_verbalizers_of_the_real_task(world, task):
+    targets = {item.target for item in task_items(world, task, "train", 50)}
+    assert targets == set(REAL_TASKS[task.removesuffix("_b")].verbalizers)
+
+
+@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize("split", SPLITS)
+def test_items_differ_and_their_classes_are_balanced(world, task, split):
+    items = task_items(world, task, split, 400)
+    assert len({item.inputs for item in items}) == len(items) <= 400
+    assert len(items) >= 50
+    if task in CLASSIFICATION:
+        counts = Counter(item.target for item in items)
+        assert len(counts) == 2 and len(set(counts.values())) == 1
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_splits_ask_about_different_things(world, task):
+    split_of = {each.name: each.split for each in world.entities}
+    if task == "wic":
+        cues = [(c, s) for s, topics in world.cues.items() for cs in topics.values() for c in cs]
+        split_of = {word.name: word.split for word in world.words} | dict(cues)
+    for split in SPLITS:
+        for item in task_items(world, task, split, 200):
+            named = {split_of[w] for w in re.findall(r"\w+", item.inputs) if w in split_of}
+            assert named == {split}, item
+
+
+@pytest.mark.parametrize("task", ["squad", "squad_b"])
+def test_an_answer_is_the_fact_asked_for(world, task):
+    items = task_items(world, task, "test", 200)
+    assert all(item.target == facts_named(world, item.inputs)[item.attribute] for item in items)
+    assert len({item.attribute for item in items}) == (5 if task == "squad" else 3)
+
+
+@pytest.mark.parametrize(("task", "asked"), [("boolq", "colour"), ("boolq_b", "port")])
+def test_boolq_is_true_if_the_question_names_the_fact(world, task, asked):
+    for item in task_items(world, task, "test", 200):
+        assert item.attribute == asked
+        fact = facts_named(world, item.inputs)[asked]
+        assert item.target == str(f" {fact}" in dict(item.fields)["question"])
+
+
+def test_rte_entails_if_the_hypothesis_names_the_class(world):
+    for item in task_items(world, "rte", "test", 200):
+        fact = CLASS_OF[facts_named(world, item.inputs)["kind"]]
+        entailed = f"a {fact}" in dict(item.fields)["hypothesis"]
+        assert (item.target == "entailment") == entailed
+
+
+def test_sst2_is_the_polarity_of_the_mood(world):
+    for item in task_items(world, "sst2", "test", 200):
+        assert item.target == POLARITY_OF[facts_named(world, item.inputs)["mood"]]
+
+
+def test_wic_is_true_if_both_cues_are_of_one_topic(world):
+    topic_of = {c: t for topics in world.cues.values() for t, cs in topics.items() for c in cs}
+    for item in task_items(world, "wic", "test", 200):
+        words = re.findall(r"\w+", item.inputs)
+        first, second = (topic_of[word] for word in words if word in topic_of)
+        assert item.target == str(first == second)
+
+
+@pytest.mark.parametrize(("task", "split"), [("copa", "test"), ("boolq", "validation")])
+def test_an_unknown_task_or_split_is_refused(world, task, split):
+    with pytest.raises(ValueError, match=r"squad.*train"):
+        task_items(world, task, split, 10)
