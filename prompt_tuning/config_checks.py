@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 SPLITS = ("train", "validation", "test")
 
 CHOICES: dict[str, tuple[str, ...]] = {
+    "corpus.world": ("facts", "full"),
     "data.source": ("auto", "hub", "local", "embedded"),
     "evaluation.split": SPLITS,
     "format": ("taskless", "t5"),
@@ -61,6 +62,7 @@ AT_LEAST_1 = (
     "training.num_steps",
     "training.num_train_examples",
     "corpus.max_tokens",
+    "corpus.world_documents",
     "vocabulary.num_documents",
     "vocabulary.num_pieces",
 )

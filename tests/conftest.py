@@ -11,6 +11,8 @@ import torch
 from prompt_tuning.models.loading import Checkpoint, load_checkpoint
 from prompt_tuning.models.random_checkpoint import write_tiny_random_checkpoint
 
+torch.set_num_threads(1)  # tiny tensors: two threads wait for each other on a busy machine
+
 REPOSITORY = Path(__file__).parents[1]
 
 

@@ -1,13 +1,16 @@
 """Where the documents of a corpus come from: local text files, a hub data set, a generator."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from hashlib import file_digest
-from itertools import groupby
+from itertools import groupby, islice
 from pathlib import Path
 from typing import Any
 
 from prompt_tuning.errors import UserError
+from prompt_tuning.world import FACTS_MIX, FULL_MIX, World, WorldConfig, documents
+
+WORLD_VERSION = 1  # of the generator: raised when the same seed gives other text
 
 
 @dataclass(frozen=True)
@@ -67,6 +70,24 @@ def hub_text(
         identity | {"column": column},
         lambda: _stream(repo, config, split=split, revision=revision, column=column),
     )
+
+
+def world_text(stage: str, num_documents: int, *, seed: int) -> TextSource:
+    """The running text of the embedded mini world.
+
+    Args:
+        stage: "facts", which a small model has to learn first, or "full", with judgements on them.
+        num_documents: of its endless stream, the first ones.
+        seed: of the world and of the stream.
+    """
+    mix = {"facts": FACTS_MIX, "full": FULL_MIX}[stage]
+    config = WorldConfig(seed=seed)
+
+    def stream() -> Iterator[str]:
+        return islice(documents(World(config), seed=stage, mix=mix), num_documents)
+
+    identity = {"world": asdict(config), "mix": dict(mix), "num_documents": num_documents}
+    return TextSource({**identity, "version": WORLD_VERSION}, stream)
 
 
 def _find(path: str) -> list[Path]:

@@ -1,5 +1,6 @@
 """Where the parts of pre-training meet: from a config to checkpoints and their record."""
 
+import re
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
@@ -20,7 +21,7 @@ from prompt_tuning.models.loading import load_weights
 from prompt_tuning.models.random_checkpoint import Shape, write_random_checkpoint
 from prompt_tuning.optim import Adafactor
 from prompt_tuning.pretraining.corpus import Corpus, hold_out, load_corpus
-from prompt_tuning.pretraining.documents import TextSource, hub_text, local_text
+from prompt_tuning.pretraining.documents import TextSource, hub_text, local_text, world_text
 from prompt_tuning.pretraining.objectives import (
     Objective,
     corrupt_spans,
@@ -74,7 +75,7 @@ def pretrain(config: PretrainConfig, folder: RunFolder, kind: str) -> None:
     with ExitStack() as stack:
         reporter = stack.enter_context(Reporter(folder.log_path))
         stop = stack.enter_context(StopRequests())
-        source = _text_source(config.corpus)
+        source = _text_source(config.corpus, config.seed)
         first = _first_checkpoint(config, source, folder.path / "first")
         tokenizer = AutoTokenizer.from_pretrained(first)
         assert isinstance(tokenizer, PreTrainedTokenizerFast), type(tokenizer)
@@ -148,9 +149,11 @@ class _Watch:
         )
 
 
-def _text_source(corpus: CorpusConfig) -> TextSource:
+def _text_source(corpus: CorpusConfig, seed: int) -> TextSource:
     if corpus.text is not None:
         return local_text(corpus.text)
+    if corpus.world is not None:
+        return world_text(corpus.world, corpus.world_documents, seed=seed)
     assert corpus.hub is not None, corpus
     return hub_text(corpus.hub, corpus.hub_config)
 
@@ -163,13 +166,11 @@ def _first_checkpoint(config: PretrainConfig, source: TextSource, folder: Path) 
     if not (folder / "model.safetensors").exists():
         vocabulary = config.vocabulary
         if vocabulary.path is None:
-            texts = islice(source.documents(), vocabulary.num_documents)
-            write_vocabulary(
-                folder,
-                texts,
-                num_pieces=vocabulary.num_pieces,
-                required_words=vocabulary.required_words,
-            )
+            texts = list(islice(source.documents(), vocabulary.num_documents))
+            words = set(vocabulary.required_words)
+            if config.corpus.world is not None:  # its names share no pieces worth finding
+                words |= {word for text in texts for word in re.findall("[A-Za-z]+", text)}
+            write_vocabulary(folder, texts, num_pieces=vocabulary.num_pieces, required_words=words)
         model_file = Path(vocabulary.path) if vocabulary.path else folder / "spiece.model"
         shape = Shape(**asdict(config.shape))
         write_random_checkpoint(

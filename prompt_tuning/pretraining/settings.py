@@ -29,13 +29,15 @@ class VocabularyConfig:
 
 @dataclass(frozen=True)
 class CorpusConfig:
-    """Where text comes from: local files, or a data set of the hub."""
+    """Where text comes from: local files, a data set of the hub, or the embedded mini world."""
 
     text: str | None  # a file, a folder of *.txt, or a pattern
     held_out_text: str | None  # likewise, for held-out loss; None: a share of the documents
     held_out_fraction: float  # of the documents, if held_out_text is None
     hub: str | None  # a data set's name, such as allenai/c4; streamed
     hub_config: str | None  # such as en
+    world: str | None  # facts | full: a stage of the embedded mini world
+    world_documents: int  # so many of them
     max_tokens: int | None  # of the corpus; None: all of it
     cache_dir: str  # of token ids
 
@@ -96,12 +98,13 @@ class PretrainConfig:
 def pretrain_problems(config: PretrainConfig) -> list[UserError]:
     """What is wrong with a run, found without loading a model or a text."""
     problems = []
-    if (config.corpus.text is None) == (config.corpus.hub is None):
+    sources = (config.corpus.text, config.corpus.hub, config.corpus.world)
+    if sum(source is not None for source in sources) != 1:
         problems.append(
             UserError(
-                "text comes from one place: corpus.text or corpus.hub",
+                "text comes from one place: corpus.text, corpus.hub or corpus.world",
                 fix="corpus.text=<file, folder or pattern>, or corpus.hub=allenai/c4 "
-                "corpus.hub_config=en",
+                "corpus.hub_config=en, or corpus.world=facts",
             )
         )
     if config.checkpoint is None and (config.shape is None or config.vocabulary is None):

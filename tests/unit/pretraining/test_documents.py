@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from prompt_tuning.errors import UserError
-from prompt_tuning.pretraining.documents import hub_text, local_text
+from prompt_tuning.pretraining.documents import hub_text, local_text, world_text
 
 
 def test_a_document_ends_at_an_empty_line_and_a_paragraph_with_its_line(tmp_path):
@@ -117,3 +117,14 @@ def test_documents_are_read_only_as_far_as_they_are_wanted(hub_folder):
     assert [next(documents), next(documents)] == ["0 0", "0 1"]
     with pytest.raises(UserError):
         next(documents)
+
+
+def test_the_mini_worlds_text_is_fixed_by_its_identity() -> None:
+    facts = world_text("facts", 50, seed=3)
+    assert list(facts.documents()) == list(world_text("facts", 50, seed=3).documents())
+    assert len(list(facts.documents())) == 50
+    others = [world_text("full", 50, seed=3), world_text("facts", 50, seed=4)]
+    for other in others:
+        assert other.identity != facts.identity
+        assert list(other.documents()) != list(facts.documents())
+    json.dumps(facts.identity)  # plain JSON: a corpus is cached under it
