@@ -1,6 +1,5 @@
 """Where the parts meet: a training run, from its config to its record."""
 
-import math
 from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
@@ -86,7 +85,7 @@ class _Watch:
     reporter: Reporter
     tracker: Tracker
     stop: StopRequests
-    loss: float = math.nan  # of the last step
+    loss: float | None = None  # of the last step since the run started or resumed
     best: Evaluation | None = None  # since the run started or resumed
 
     def __post_init__(self) -> None:
@@ -114,8 +113,9 @@ class _Watch:
         measured |= {"eval/score": scores.score, "eval/unparseable": scores.num_unparseable}
         measured["prompt/rms"] = prompt.square().mean().sqrt().item()
         self.tracker.log(step, measured)
+        loss = "-" if self.loss is None else f"{self.loss:.4f}"
         self.reporter.line(
-            f"step {step:>6}  loss {self.loss:8.4f}  {scores_line(scores.metrics, scores.score)}  "
+            f"step {step:>6}  loss {loss:>8}  {scores_line(scores.metrics, scores.score)}  "
             f"unparseable {scores.num_unparseable}/{scores.num_examples}{'  best' * is_best}"
         )
         return scores.score
