@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -29,7 +28,7 @@ from prompt_tuning.prompt_files import save_prompt
 from prompt_tuning.records import RunFolder
 from prompt_tuning.reporting import Reporter, scores_line
 from prompt_tuning.run_facts import RunFacts
-from prompt_tuning.task_data import data_spec, task_of
+from prompt_tuning.task_data import cache_dir, data_spec, task_of
 from prompt_tuning.tasks import Task
 from prompt_tuning.tracking import Tracker
 from prompt_tuning.training import EncodedExamples, TrainingRun, TrainingSettings
@@ -159,10 +158,6 @@ def _load_splits(task: Task, config: TrainConfig) -> tuple[Split, Split]:
     return train_split, dev_split
 
 
-def _cache_dir(config: TrainConfig) -> Path | None:
-    return Path(config.data.cache_dir) if config.data.cache_dir else None
-
-
 def _encode_training_split(
     split: Split, checkpoint: Checkpoint, config: TrainConfig
 ) -> EncodedSplit:
@@ -172,7 +167,7 @@ def _encode_training_split(
         max_input_tokens=config.training.max_input_tokens,
         max_target_tokens=config.training.max_target_tokens,
         target_sentinel_id=checkpoint.sentinel_id if config.variant.target_sentinel else None,
-        cache_dir=_cache_dir(config),
+        cache_dir=cache_dir(config.data),
     )
 
 
@@ -185,7 +180,7 @@ def _evaluation_set(
         checkpoint,
         target_sentinel=config.variant.target_sentinel,
         max_target_tokens=config.evaluation.max_target_tokens,
-        cache_dir=_cache_dir(config),
+        cache_dir=cache_dir(config.data),
     )
 
 

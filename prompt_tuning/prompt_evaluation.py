@@ -23,7 +23,7 @@ from prompt_tuning.prompt_files import PromptFile, check_fits, load_prompt
 from prompt_tuning.records import RunFolder, environment, peak_memory_gib
 from prompt_tuning.reporting import Reporter, scores_line
 from prompt_tuning.run_facts import RECORD_FORMAT, model_facts
-from prompt_tuning.task_data import data_spec, task_of
+from prompt_tuning.task_data import cache_dir, data_spec, task_of
 from prompt_tuning.tracking import Tracker
 
 
@@ -80,7 +80,7 @@ def evaluate(config: EvaluateConfig) -> None:
             checkpoint,
             target_sentinel=variant.target_sentinel,
             max_target_tokens=config.evaluation.max_target_tokens,
-            cache_dir=Path(config.data.cache_dir) if config.data.cache_dir else None,
+            cache_dir=cache_dir(config.data),
         )
         bar = reporter.bar("evaluating", len(split.examples))
         evaluation = evaluate_prompt(

@@ -23,6 +23,11 @@ def check_data(task: Task, data: DataConfig, splits: Sequence[str]) -> None:
     check_available(task, data_spec(data), splits)
 
 
+def cache_dir(data: DataConfig) -> Path | None:
+    """Where token ids of splits are kept; None: nowhere."""
+    return Path(data.cache_dir) if data.cache_dir else None
+
+
 def data_spec(data: DataConfig) -> DataSpec:
     """The config's data without what Hydra made of it."""
     return DataSpec(

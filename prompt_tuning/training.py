@@ -4,11 +4,12 @@ import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import torch
 from torch import Tensor
 
+from prompt_tuning.checkpoints import load_state, save_state
 from prompt_tuning.data.batches import BatchOrder, split_by_tokens
 from prompt_tuning.interrupts import StopRequests
 from prompt_tuning.models.frozen_t5 import FrozenT5, Rows
@@ -105,15 +106,13 @@ class TrainingRun:
             "best_prompt": self.best_prompt,
             "optimizer": self.optimizer.state_dict(),
         }
-        unfinished = self.resume_path.with_suffix(".tmp")
-        torch.save(state, unfinished)
-        unfinished.replace(self.resume_path)
+        save_state(self.resume_path, state)
 
     def restore(self) -> bool:
         """Goes back to the resume point, if there is one; True if there was."""
-        if not self.resume_path.exists():
+        state = load_state(self.resume_path)
+        if state is None:
             return False
-        state: dict[str, Any] = torch.load(self.resume_path, weights_only=True)
         self.progress = Progress(**state["progress"])
         with torch.no_grad():
             self.prompt.weight.copy_(state["prompt"])

@@ -4,7 +4,6 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -12,6 +11,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 from transformers import T5Config
 
+from prompt_tuning.checkpoints import load_state, save_state
 from prompt_tuning.data.batches import split_by_tokens
 from prompt_tuning.interrupts import StopRequests
 from prompt_tuning.models.frozen_t5 import PackedT5, Rows
@@ -104,15 +104,13 @@ class PretrainingRun:
             "weights": {name: weight.detach() for name, weight in self.weights.items()},
             "optimizer": self.optimizer.state_dict(),
         }
-        unfinished = self.resume_path.with_suffix(".tmp")
-        torch.save(state, unfinished)
-        unfinished.replace(self.resume_path)
+        save_state(self.resume_path, state)
 
     def restore(self) -> bool:
         """Goes back to the resume point, if there is one; True if there was."""
-        if not self.resume_path.exists():
+        state = load_state(self.resume_path)
+        if state is None:
             return False
-        state: dict[str, Any] = torch.load(self.resume_path, weights_only=True)
         self.progress = PretrainingProgress(**state["progress"])
         with torch.no_grad():
             for name, weight in self.weights.items():
@@ -127,7 +125,7 @@ class PretrainingRun:
         self.optimizer.zero_grad()
         loss = 0.0
         num_target_tokens = sum(len(targets) for _, targets in rows)
-        for micro_batch in self._micro_batches(rows):
+        for micro_batch in micro_batches(rows, self.settings.max_tokens_per_micro_batch):
             summed = summed_cross_entropy(self.weights, self.config, micro_batch)
             share = summed / num_target_tokens
             share.backward()
@@ -135,9 +133,6 @@ class PretrainingRun:
         self.optimizer.step()
         self.progress.num_tokens += sum(len(inputs) + len(targets) for inputs, targets in rows)
         return loss
-
-    def _micro_batches(self, rows: Sequence[Row]) -> list[list[Row]]:
-        return micro_batches(rows, self.settings.max_tokens_per_micro_batch)
 
 
 def micro_batches(rows: Sequence[Row], max_tokens: int) -> list[list[Row]]:

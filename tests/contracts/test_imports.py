@@ -22,6 +22,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "reporting": set(),
     "tracking": set(),
     "optim": set(),
+    "checkpoints": set(),
     "prompt_files": {"errors"},
     "metrics": {"errors", "tasks"},
     "data": {"errors", "tasks"},
@@ -30,7 +31,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "config_checks": {"errors", "prompt_files"},
     "config": {"errors", "config_reading", "config_checks"},
     "task_data": {"errors", "tasks", "data", "config"},
-    "training": {"interrupts", "data", "models"},
+    "training": {"interrupts", "checkpoints", "data", "models"},
     "evaluation": {"tasks", "metrics", "data", "models"},
     "assembly": {"errors", "tasks", "data", "models", "prompt_files", "tracking", "config"},
 }
@@ -54,6 +55,7 @@ KNOWN_IN: dict[str, set[str]] = {
     "transformers": {"models", "data", "pretraining"},
     "numpy": {"data", "models", "metrics", "optim", "prompt_files", "training", "pretraining"},
     "torch": {
+        "checkpoints",
         "models",
         "optim",
         "pretraining",
