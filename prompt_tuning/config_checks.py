@@ -63,6 +63,7 @@ AT_LEAST_1 = (
     "training.num_train_examples",
     "corpus.max_tokens",
     "corpus.world_documents",
+    "corpus.world_max_sentences",
     "vocabulary.num_documents",
     "vocabulary.num_pieces",
 )
@@ -82,7 +83,9 @@ ABOVE_0 = (
     "optimizer.decay_rate",
     "optimizer.epsilon1",
     "optimizer.learning_rate",
+    "pretraining.embedding_learning_rate",
     "pretraining.learning_rate",
+    "pretraining.max_gradient_norm",
     "timeout_s",
 )
 

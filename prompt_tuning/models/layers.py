@@ -12,7 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
-from torch.nn.utils.rnn import pad_sequence
+
+SHORT_ROW = 64  # positions, on a CPU: up to here one padded product beats a product a row
 
 
 class _RMSNorm(torch.autograd.Function):
@@ -119,9 +120,9 @@ def packed_self_attention(qkv: Tensor, lengths: Sequence[int], bias: Tensor) -> 
     Returns:
         [N, heads * d_kv].
     """
-    # A loop over rows wastes nothing on a CPU; a GPU wants few large kernels instead.
-    attend = _attend_padded if qkv.is_cuda else _attend_row_by_row
-    return attend(qkv, lengths, bias).flatten(1)
+    # A loop over rows wastes nothing; short rows, and a GPU, want few large products instead.
+    pad = qkv.is_cuda or max(lengths) <= SHORT_ROW
+    return (_attend_padded if pad else _attend_row_by_row)(qkv, lengths, bias).flatten(1)
 
 
 def _attend_row_by_row(qkv: Tensor, lengths: Sequence[int], bias: Tensor) -> Tensor:
@@ -136,13 +137,20 @@ def _attend_row_by_row(qkv: Tensor, lengths: Sequence[int], bias: Tensor) -> Ten
 
 
 def _attend_padded(qkv: Tensor, lengths: Sequence[int], bias: Tensor) -> Tensor:
-    rows = qkv.transpose(0, 1).split(list(lengths))
-    q, k, v = pad_sequence(list(rows), batch_first=True).permute(2, 0, 3, 1, 4)
     real = positions_mask(lengths, qkv.device)
-    longest = real.shape[1]
+    batch, longest = real.shape
+    positions = real.flatten().nonzero().squeeze(1)  # of the packed rows in the padded ones
+    packed = positions.new_zeros(real.numel()).index_copy(
+        0, positions, torch.arange(len(positions), device=qkv.device)
+    )
+    padded = qkv.index_select(1, packed).unflatten(1, (batch, longest))
+    q, k, v = padded.transpose(2, 3)  # [B, heads, L, d_kv]
     mask = bias[:, :longest, :longest] + padding_bias(real, bias.dtype)[:, None, None]
-    out = F.scaled_dot_product_attention(q, k, v, attn_mask=mask, scale=1.0)
-    return out.transpose(1, 2)[real]
+    if bias.requires_grad:  # no fused kernel gives the bias a gradient
+        out = torch.softmax(q @ k.mT + mask, dim=-1) @ v
+    else:
+        out = F.scaled_dot_product_attention(q, k, v, attn_mask=mask, scale=1.0)
+    return out.transpose(1, 2).flatten(0, 1).index_select(0, positions)
 
 
 def positions_mask(lengths: Sequence[int], device: torch.device) -> Tensor:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from prompt_tuning.errors import UserError
-from prompt_tuning.world import FACTS_MIX, FULL_MIX, World, WorldConfig, documents
+from prompt_tuning.world import FACTS_MIX, FULL_MIX, LADDER_WORLD, World, documents
 
 WORLD_VERSION = 1  # of the generator: raised when the same seed gives other text
 
@@ -72,22 +72,23 @@ def hub_text(
     )
 
 
-def world_text(stage: str, num_documents: int, *, seed: int) -> TextSource:
+def world_text(stage: str, num_documents: int, *, max_sentences: int) -> TextSource:
     """The running text of the embedded mini world.
 
     Args:
         stage: "facts", which a small model has to learn first, or "full", with judgements on them.
         num_documents: of its endless stream, the first ones.
-        seed: of the world and of the stream.
+        max_sentences: of a document, which has at least one.
     """
     mix = {"facts": FACTS_MIX, "full": FULL_MIX}[stage]
-    config = WorldConfig(seed=seed)
+    lengths = (1, max_sentences)
 
     def stream() -> Iterator[str]:
-        return islice(documents(World(config), seed=stage, mix=mix), num_documents)
+        text = documents(World(LADDER_WORLD), seed=stage, mix=mix, num_sentences=lengths)
+        return islice(text, num_documents)
 
-    identity = {"world": asdict(config), "mix": dict(mix), "num_documents": num_documents}
-    return TextSource({**identity, "version": WORLD_VERSION}, stream)
+    identity = {"world": asdict(LADDER_WORLD), "mix": dict(mix), "max_sentences": max_sentences}
+    return TextSource({**identity, "documents": num_documents, "version": WORLD_VERSION}, stream)
 
 
 def _find(path: str) -> list[Path]:

@@ -127,7 +127,7 @@ def sentence_lm(
     Deviation: the paper cuts anywhere. At the size of the embedded ladder short targets that begin
     a sentence learn far faster.
     """
-    ends = np.flatnonzero(np.isin(tokens[:-1], list(sentence_end_ids))) + 1
+    ends = np.flatnonzero([token in sentence_end_ids for token in tokens[:-1].tolist()]) + 1
     if not len(ends):
         return prefix_lm(tokens, rng, eos_id=eos_id, max_target_tokens=max_target_tokens)
     cut = int(rng.choice(ends))

@@ -1,6 +1,6 @@
 """What the config of a pre-training run names: text, first checkpoint, objective, optimiser."""
 
-import re
+from collections.abc import Mapping
 from dataclasses import asdict
 from functools import partial
 from itertools import islice
@@ -34,14 +34,19 @@ from prompt_tuning.pretraining.settings import (
 )
 from prompt_tuning.pretraining.training import inverse_square_root
 from prompt_tuning.pretraining.vocabulary import sentence_end_ids, write_vocabulary
+from prompt_tuning.world import LADDER_WORLD, World
+
+EMBEDDING = "shared.weight"
 
 
-def text_source(corpus: CorpusConfig, seed: int) -> TextSource:
+def text_source(corpus: CorpusConfig) -> TextSource:
     """The documents that the config names."""
     if corpus.text is not None:
         return local_text(corpus.text)
     if corpus.world is not None:
-        return world_text(corpus.world, corpus.world_documents, seed=seed)
+        return world_text(
+            corpus.world, corpus.world_documents, max_sentences=corpus.world_max_sentences
+        )
     assert corpus.hub is not None, corpus
     return hub_text(corpus.hub, corpus.hub_config)
 
@@ -57,7 +62,7 @@ def first_checkpoint(config: PretrainConfig, source: TextSource, folder: Path) -
             texts = list(islice(source.documents(), vocabulary.num_documents))
             words = set(vocabulary.required_words)
             if config.corpus.world is not None:  # its names share no pieces worth finding
-                words |= {word for text in texts for word in re.findall("[A-Za-z]+", text)}
+                words |= World(LADDER_WORLD).all_words()
             write_vocabulary(folder, texts, num_pieces=vocabulary.num_pieces, required_words=words)
         model_file = Path(vocabulary.path) if vocabulary.path else folder / "spiece.model"
         shape = Shape(**asdict(config.shape))
@@ -116,14 +121,33 @@ def objective_of(
     return split, segmentation
 
 
-def make_optimizer(settings: PretrainingConfig, parameters: list[Tensor]) -> torch.optim.Optimizer:
-    """Adafactor relative to each parameter's scale, as T5 was pre-trained, or AdamW."""
-    if settings.optimizer == "adamw":
-        return torch.optim.AdamW(
-            parameters, settings.learning_rate, weight_decay=settings.weight_decay
+def make_optimizer(
+    settings: PretrainingConfig, weights: Mapping[str, Tensor]
+) -> torch.optim.Optimizer:
+    """Adafactor relative to each parameter's scale, as T5 was pre-trained, or AdamW.
+
+    A group's `lr_factor` times the learning rate of a step is the group's. AdamW's steps are of one
+    size for all tensors, and embeddings are drawn with deviation 1, matrices with d_model^-0.5.
+    """
+    if settings.optimizer == "adafactor":
+        return Adafactor(
+            [{"params": list(weights.values()), "lr_factor": 1.0}],
+            settings.learning_rate,
+            weight_decay=0.0,
+            multiply_by_parameter_scale=True,
         )
-    return Adafactor(
-        parameters, settings.learning_rate, weight_decay=0.0, multiply_by_parameter_scale=True
+    others = [weight for name, weight in weights.items() if name != EMBEDDING]
+    groups = [
+        {"params": others, "lr_factor": 1.0},
+        {"params": [weights[EMBEDDING]], "lr_factor": settings.embedding_learning_rate},
+    ]
+    beta1, beta2 = settings.betas
+    return torch.optim.AdamW(
+        groups,
+        settings.learning_rate,
+        betas=(beta1, beta2),
+        weight_decay=settings.weight_decay,
+        fused=True,
     )
 
 

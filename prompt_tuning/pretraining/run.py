@@ -24,6 +24,7 @@ from prompt_tuning.pretraining.parts import (
     objective_of,
     text_source,
 )
+from prompt_tuning.pretraining.probes import WorldProbes
 from prompt_tuning.pretraining.segments import SegmentOrder, make_rows
 from prompt_tuning.pretraining.settings import PretrainConfig
 from prompt_tuning.pretraining.training import (
@@ -39,6 +40,7 @@ from prompt_tuning.tracking import Tracker
 
 RECORD_FORMAT = 1
 LOSSES_PER_EVALUATION = 100
+NUM_PROBES = 200  # of each kind
 
 
 def pretrain(config: PretrainConfig, folder: RunFolder, kind: str) -> None:
@@ -57,7 +59,7 @@ def pretrain(config: PretrainConfig, folder: RunFolder, kind: str) -> None:
     with ExitStack() as stack:
         reporter = stack.enter_context(Reporter(folder.log_path))
         stop = stack.enter_context(StopRequests())
-        source = text_source(config.corpus, config.seed)
+        source = text_source(config.corpus)
         first = first_checkpoint(config, source, folder.path / "first")
         tokenizer = AutoTokenizer.from_pretrained(first)
         assert isinstance(tokenizer, PreTrainedTokenizerFast), type(tokenizer)
@@ -75,7 +77,14 @@ def pretrain(config: PretrainConfig, folder: RunFolder, kind: str) -> None:
         tracker = stack.enter_context(
             Tracker(folder.path, wandb, asdict(config), run.progress.step)
         )
-        watch = _Watch(config, run, reporter, tracker, _held_out_rows(config, held_out, tokenizer))
+        watch = _Watch(
+            config,
+            run,
+            reporter,
+            tracker,
+            _held_out_rows(config, held_out, tokenizer),
+            _probes(config, tokenizer),
+        )
 
         def save(step: int) -> None:
             inside = "" if step == config.pretraining.num_steps else f"step-{step}"
@@ -84,7 +93,7 @@ def pretrain(config: PretrainConfig, folder: RunFolder, kind: str) -> None:
         run.run(stop, on_step=watch.on_step, on_evaluation=watch.evaluate, on_save=save)
         save(run.progress.step)
         held_out_loss = watch.last_held_out_loss()
-        folder.finish(_record(config, kind, run, corpus, held_out_loss))
+        folder.finish(_record(config, kind, run, corpus, held_out_loss, watch.probe()))
         reporter.line(
             f"{folder.name}: held-out loss {held_out_loss:.4f}, "
             f"{run.progress.num_tokens:,} tokens, {run.progress.duration_s:.0f} s  "
@@ -101,6 +110,7 @@ class _Watch:
     reporter: Reporter
     tracker: Tracker
     held_out_rows: Sequence[Row]
+    probes: WorldProbes | None  # of a run on the mini world
     loss: float | None = None  # of the last step since the run started or resumed
     held_out_loss: float | None = None  # last measured
 
@@ -123,11 +133,18 @@ class _Watch:
         self.tracker.log(
             step, {"eval/held_out_loss": self.held_out_loss, "train/tokens": num_tokens}
         )
+        probed = self.probe()
+        self.tracker.log(step, {f"probe/{kind}": share for kind, share in probed.items()})
         loss = "-" if self.loss is None else f"{self.loss:.4f}"
         self.reporter.line(
             f"step {step:>7}  loss {loss:>7}  held-out loss {self.held_out_loss:7.4f}  "
             f"{num_tokens:,} tokens"
+            + "".join(f"  {kind} {share:.2f}" for kind, share in probed.items())
         )
+
+    def probe(self) -> dict[str, float]:
+        """The zero-shot probes, if there are any."""
+        return self.probes.measure(self.run.weights, self.run.config) if self.probes else {}
 
     def last_held_out_loss(self) -> float:
         """That of the last step; measured again if the run was resumed behind it."""
@@ -140,6 +157,13 @@ class _Watch:
             self.held_out_rows,
             max_tokens=self.config.machine.max_tokens_per_micro_batch,
         )
+
+
+def _probes(config: PretrainConfig, tokenizer: PreTrainedTokenizerFast) -> WorldProbes | None:
+    if config.corpus.world is None:
+        return None
+    masks_spans = config.objective.name == "span_corruption"
+    return WorldProbes(tokenizer, masks_spans=masks_spans, num_probes=NUM_PROBES)
 
 
 def _rows(
@@ -174,13 +198,14 @@ def _run(
     return PretrainingRun(
         weights=weights,
         config=t5_config,
-        optimizer=make_optimizer(settings, list(weights.values())),
+        optimizer=make_optimizer(settings, weights),
         learning_rate=partial(learning_rate, settings),
         rows_of_step=rows_of_step,
         settings=PretrainingSettings(
             num_steps=settings.num_steps,
             eval_every_steps=config.evaluation.every_steps,
             save_at_steps=tuple(settings.save_at_steps),
+            max_gradient_norm=settings.max_gradient_norm,
             max_tokens_per_micro_batch=config.machine.max_tokens_per_micro_batch,
         ),
         resume_path=folder.resume_path,
@@ -207,13 +232,19 @@ def _header(config: PretrainConfig, run: PretrainingRun, corpus: Corpus) -> dict
 
 
 def _record(
-    config: PretrainConfig, kind: str, run: PretrainingRun, corpus: Corpus, held_out_loss: float
+    config: PretrainConfig,
+    kind: str,
+    run: PretrainingRun,
+    corpus: Corpus,
+    held_out_loss: float,
+    probed: dict[str, float],
 ) -> dict[str, Any]:
     return {
         "format": RECORD_FORMAT,
         "kind": kind,
         "result": {
             "held_out_loss": held_out_loss,
+            "probes": probed,
             "num_tokens": run.progress.num_tokens,
         },
         "config": asdict(config),

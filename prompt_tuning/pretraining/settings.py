@@ -38,6 +38,7 @@ class CorpusConfig:
     hub_config: str | None  # such as en
     world: str | None  # facts | full: a stage of the embedded mini world
     world_documents: int  # so many of them
+    world_max_sentences: int  # of a document of the world, which has at least one
     max_tokens: int | None  # of the corpus; None: all of it
     cache_dir: str  # of token ids
 
@@ -64,6 +65,9 @@ class PretrainingConfig:
     learning_rate: float  # peak; Adafactor's is relative to the scale of each parameter
     warmup_steps: int
     weight_decay: float  # of AdamW
+    betas: list[float]  # of AdamW: of the mean of the gradient and of its square
+    embedding_learning_rate: float  # of AdamW: times learning_rate, for the input embeddings
+    max_gradient_norm: float | None  # of AdamW; null: gradients are not clipped
     save_at_steps: list[int]  # checkpoints beside the last one
     storage_dtype: str  # of the checkpoints: float32 | bfloat16
 

@@ -28,6 +28,7 @@ class PretrainingSettings:
     num_steps: int
     eval_every_steps: int
     save_at_steps: tuple[int, ...]  # checkpoints beside the last one
+    max_gradient_norm: float | None  # None: gradients are not clipped
     max_tokens_per_micro_batch: int  # inputs and targets; the machine's
 
 
@@ -121,7 +122,7 @@ class PretrainingRun:
     def _step(self, step: int) -> float:
         rows = self.rows_of_step(step)
         for group in self.optimizer.param_groups:
-            group["lr"] = self.learning_rate(step)
+            group["lr"] = self.learning_rate(step) * group["lr_factor"]
         self.optimizer.zero_grad()
         loss = 0.0
         num_target_tokens = sum(len(targets) for _, targets in rows)
@@ -130,6 +131,8 @@ class PretrainingRun:
             share = summed / num_target_tokens
             share.backward()
             loss += share.item()
+        if self.settings.max_gradient_norm is not None:
+            torch.nn.utils.clip_grad_norm_(self.weights.values(), self.settings.max_gradient_norm)
         self.optimizer.step()
         self.progress.num_tokens += sum(len(inputs) + len(targets) for inputs, targets in rows)
         return loss

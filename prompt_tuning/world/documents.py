@@ -11,11 +11,10 @@ from prompt_tuning.world.sentences import SENTENCE_KINDS, Draft
 
 FACTS_MIX: Mapping[str, float] = {
     "state": 0.32,
-    "ask": 0.42,
+    "ask": 0.45,
     "polarity": 0.05,
     "class_fact": 0.03,
-    "sense": 0.12,
-    "cause": 0.06,
+    "sense": 0.15,
 }
 FULL_MIX: Mapping[str, float] = {
     "state": 0.03,
@@ -26,8 +25,7 @@ FULL_MIX: Mapping[str, float] = {
     "polarity": 0.05,
     "sense": 0.03,
     "same_sense": 0.10,
-    "cause": 0.04,
-    "choose": 0.03,
+    "choose": 0.07,
     "neutral": 0.04,
     "filler": 0.01,
 }

@@ -1,6 +1,6 @@
 """A world: all its facts, drawn once from a seed.
 
-Every entity, ambiguous word, cue word and causal link belongs to one split. Documents speak of all
+Every entity, ambiguous word and cue word belongs to one split. Documents speak of all
 of them; a task asks about those of its split alone.
 """
 
@@ -9,14 +9,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from prompt_tuning.world.attributes import ATTRIBUTES
-from prompt_tuning.world.lexicon import NOUNS, TOPICS, VERBS, known_words
+from prompt_tuning.world.lexicon import TOPICS, known_words
 
 SPLITS = ("train", "dev", "test")
 
 _NAME_SHAPES = {"creatures": "CVCV", "engines": "VCCVC", "words": "CVCVC"}
 _LETTERS = {"C": "bdfgklmnprstvz", "V": "aeiou"}
-_VERBS_PER_NOUN = 2
-_MAX_LINKS = len(NOUNS) * _VERBS_PER_NOUN // 2
 _MAX_NAMES = 1000  # of a domain, of at least 4,900 that its shape allows
 
 
@@ -30,17 +28,14 @@ class WorldConfig:
     """
 
     seed: int = 0
-    num_creatures: int = 120
-    num_engines: int = 48
+    num_creatures: int = 240
+    num_engines: int = 80
     num_words: int = 24
-    num_links: int = 24
     split_shares: tuple[float, float, float] = (0.40, 0.15, 0.45)
     verified: tuple[str, ...] = ("colour", "port")
 
     def __post_init__(self) -> None:
         """Raises ValueError for a world that the lexicon cannot fill."""
-        if self.num_links > _MAX_LINKS:
-            raise ValueError(f"num_links={self.num_links}: at most {_MAX_LINKS}")
         if max(self.num_creatures, self.num_engines, self.num_words) > _MAX_NAMES:
             raise ValueError(f"more than {_MAX_NAMES} creatures, engines or words: {self}")
         if abs(sum(self.split_shares) - 1) > 1e-9:
@@ -71,17 +66,8 @@ class Word:
     topics: tuple[str, str]
 
 
-@dataclass(frozen=True)
-class Link:
-    """Two events, of which the first brings about the second."""
-
-    cause: str
-    effect: str
-    split: str
-
-
 class World:
-    """The facts of a world: `entities`, `words`, their topics' `cues` by split, and `links`."""
+    """The facts of a world: `entities`, `words`, and their topics' `cues` by split."""
 
     def __init__(self, config: WorldConfig) -> None:
         """Draws everything from `config.seed`."""
@@ -101,11 +87,15 @@ class World:
         names = _invent_names(config.num_words, _NAME_SHAPES["words"], taken, rng)
         self.cues = _draw_cues(config, rng)
         self.words = _draw_words(names, config, rng)
-        self.links = _draw_links(config, rng)
 
     def of_domain(self, domain: str, split: str | None = None) -> list[Entity]:
         """The creatures or the engines, of one split or of all."""
         return self._members[domain, split]
+
+    def all_words(self) -> set[str]:
+        """Every word of its documents and tasks: names, values and the words of frames."""
+        names = {entity.name for entity in self.entities} | {word.name for word in self.words}
+        return known_words() | names
 
     def cues_of(self, topic: str) -> list[str]:
         """The cue words of a topic, of all splits."""
@@ -166,15 +156,3 @@ def _draw_words(names: list[str], config: WorldConfig, rng: random.Random) -> li
         first, second = rng.sample(list(TOPICS), 2)
         words.append(Word(name, split, (first, second)))
     return words
-
-
-def _draw_links(config: WorldConfig, rng: random.Random) -> list[Link]:
-    """Links between events that are all different."""
-    nouns = list(NOUNS)
-    rng.shuffle(nouns)
-    events = [f"the {noun} {verb}" for noun in nouns for verb in rng.sample(VERBS, _VERBS_PER_NOUN)]
-    rng.shuffle(events)
-    num_links = config.num_links
-    causes, effects = events[:num_links], events[num_links : 2 * num_links]
-    splits = _deal_splits(num_links, config, rng)
-    return [Link(*link) for link in zip(causes, effects, splits, strict=True)]

@@ -1,7 +1,8 @@
 """Mini tasks: the real tasks' formats, asked about a world without telling its facts.
 
 The answer to an item lies in the documents alone. squad_b and boolq_b ask about engines, all others
-about creatures and words. There is no copa: no model learned to point at choice1 or choice2.
+about creatures, words and cue words. copa asks which choice goes with the premise; its question,
+cause or effect, decides nothing.
 """
 
 import random
@@ -12,7 +13,7 @@ from dataclasses import dataclass
 from prompt_tuning.world import lexicon
 from prompt_tuning.world.attributes import ATTRIBUTES, CLASS_OF, KINDS, POLARITY_OF
 from prompt_tuning.world.facts import SPLITS, World
-from prompt_tuning.world.sentences import maybe_false, two_cues
+from prompt_tuning.world.sentences import choose_cue, maybe_false, two_cues
 
 _DRAWS_PER_ITEM = 30  # more of them find hardly any further item
 
@@ -105,6 +106,14 @@ def _wic(world: World, split: str, rng: random.Random) -> Item:
     return Item((("sentence1", first), ("sentence2", second), ("word", word.name)), str(true))
 
 
+def _copa(world: World, split: str, rng: random.Random) -> Item:
+    _, premise, choices, answer = choose_cue(rng, world.cues[split])
+    events = [rng.choice(lexicon.COPA_SENTENCES).format(a=cue) for cue in (*choices, premise)]
+    names = ("choice1", "choice2", "premise")
+    question = ("question", rng.choice(("cause", "effect")))
+    return Item((*zip(names, events, strict=True), question), f"choice{answer + 1}")
+
+
 _MAKERS: dict[str, Callable[[World, str, random.Random], Item]] = {
     "squad": _squad,
     "squad_b": _squad_b,
@@ -113,5 +122,6 @@ _MAKERS: dict[str, Callable[[World, str, random.Random], Item]] = {
     "boolq_b": _boolq_b,
     "rte": _rte,
     "wic": _wic,
+    "copa": _copa,
 }
 TASKS = tuple(_MAKERS)

@@ -4,12 +4,12 @@ A question and its answer are two sentences. One wording of a question has one f
 """
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from prompt_tuning.world import lexicon
 from prompt_tuning.world.attributes import ATTRIBUTES, CLASS_OF, KINDS, POLARITY_OF, Attribute
-from prompt_tuning.world.facts import Entity, World
+from prompt_tuning.world.facts import SPLITS, Entity, World
 
 
 @dataclass
@@ -153,36 +153,26 @@ def _same_sense(draft: Draft) -> list[str]:
     rng, word = draft.rng, draft.rng.choice(draft.world.words)
     true, topics, (a, b) = two_cues(rng, draft.world.cues[word.split], word.topics)
     frames = lexicon.SAME_TOPIC if rng.random() < 0.3 else lexicon.SAME_SENSE
-    claim, check = (frame.format(w=word.name, a=a, b=b) for frame in frames)
+    claim, check = (frame.format(w=word.name, a=a, b=b) for frame in rng.choice(frames))
     return _judge(rng, true, claim, check, " and ".join(topics))
 
 
-def _cause(draft: Draft) -> list[str]:
-    link = draft.rng.choice(draft.world.links)
-    forms = (
-        [f"{link.effect} because {link.cause}."],
-        [f"{link.cause}, so {link.effect}."],
-        [f"why did this happen: {link.effect}?", f"{link.cause}."],
-        [f"what came after this: {link.cause}?", f"{link.effect}."],
-    )
-    return forms[draft.rng.randrange(len(forms))]
+def choose_cue(
+    rng: random.Random, cues: Mapping[str, list[str]]
+) -> tuple[str, str, tuple[str, str], int]:
+    """A topic, a cue word of it, two more on offer, and which of these is of the topic too."""
+    topic, other = rng.sample(list(cues), 2)
+    premise, right = rng.sample(cues[topic], 2)
+    wrong = rng.choice(cues[other])
+    answer = rng.randrange(2)
+    return topic, premise, (wrong, right) if answer else (right, wrong), answer
 
 
 def _choose(draft: Draft) -> list[str]:
-    """Which of two events came before (or after) a third; the wrong one is of another link."""
     rng = draft.rng
-    links = [(link.cause, link.effect) for link in rng.sample(draft.world.links, 2)]
-    asked = rng.randrange(2)  # 0: the cause, 1: the effect
-    right = links[0][asked]
-    options = [link[asked] for link in links]
-    rng.shuffle(options)
-    verdict = f"choice{options.index(right) + 1}"
-    text = rng.choice(lexicon.CHOICES).format(
-        p=links[0][1 - asked], w=("before", "after")[asked], a=options[0], b=options[1]
-    )
-    if rng.random() < 0.02:
-        return [f"say why: {text}", f"{right}, so {verdict}."]
-    return [text, f"{verdict}, {right}."]
+    topic, premise, (a, b), answer = choose_cue(rng, draft.world.cues[rng.choice(SPLITS)])
+    text = rng.choice(lexicon.CHOICES).format(p=premise, a=a, b=b)
+    return [text, f"choice{answer + 1}, the {topic}."]
 
 
 def _neutral(draft: Draft) -> list[str]:
@@ -203,7 +193,6 @@ SENTENCE_KINDS: dict[str, Callable[[Draft], list[str]]] = {
     "polarity": _polarity,
     "sense": _sense,
     "same_sense": _same_sense,
-    "cause": _cause,
     "choose": _choose,
     "neutral": _neutral,
     "filler": _filler,

@@ -41,7 +41,10 @@ def run_of(tiny_folder: Path, folder: Path, *, num_steps: int = 6) -> Pretrainin
         weights=weights,
         config=config,
         optimizer=Adafactor(
-            weights.values(), 1.0, weight_decay=0.0, multiply_by_parameter_scale=True
+            [{"params": list(weights.values()), "lr_factor": 1.0}],
+            1.0,
+            weight_decay=0.0,
+            multiply_by_parameter_scale=True,
         ),
         learning_rate=partial(inverse_square_root, warmup_steps=100),
         rows_of_step=partial(rows_of_step, vocab_size=config.vocab_size),
@@ -49,6 +52,7 @@ def run_of(tiny_folder: Path, folder: Path, *, num_steps: int = 6) -> Pretrainin
             num_steps=num_steps,
             eval_every_steps=2,
             save_at_steps=(3,),
+            max_gradient_norm=1.0,
             max_tokens_per_micro_batch=40,
         ),
         resume_path=folder / "resume.pt",

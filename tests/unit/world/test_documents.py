@@ -48,7 +48,7 @@ def test_the_shares_of_a_mix_add_up_to_one(mix):
 @pytest.mark.parametrize("kind", SENTENCE_KINDS)
 def test_every_kind_of_sentence_has_something_to_say(world, kind):
     texts = texts_of(world, 200, kind)
-    assert all(re.fullmatch(r"[A-Za-z0-9_ ,.:?]+[.?]", text) for text in texts)
+    assert all(re.fullmatch(r"[A-Za-z0-9_ ,.:;?]+[.?]", text) for text in texts)
     assert len(set(texts)) >= 20
 
 
@@ -111,7 +111,7 @@ def test_a_document_tells_no_fact_of_an_entity_twice(world):
 def test_no_document_holds_the_format_of_a_task(world, running_text):
     """A model that met "question: ... context: ..." in pre-training would need no prompt for it."""
     names = {name for task in TASKS for name, _ in task_items(world, task, "train", 2)[0].fields}
-    assert len(names) == 9
+    assert len(names) == 11
     for name in names:
         assert not re.search(rf"\b{name}:", running_text), name
         assert name.rstrip("12") in running_text or name == "premise"
@@ -124,6 +124,7 @@ def test_no_document_holds_an_item(world, running_text, task):
     for split in SPLITS:
         for item in task_items(world, task, split, 200):
             asked.add(item.inputs)
-            asked.add(dict(item.fields).get("question", item.inputs))
+            if task != "copa":  # whose question is cause or effect
+                asked.add(dict(item.fields).get("question", item.inputs))
     assert len(asked) > 100
     assert not [text for text in asked if text in running_text]

@@ -36,8 +36,8 @@ def test_every_value_of_an_attribute_is_equally_frequent(world, domain):
 
 
 def test_splits_have_their_shares(world):
-    groups = [world.of_domain(domain) for domain in ATTRIBUTES] + [world.words, world.links]
-    assert [len(group) for group in groups] == [120, 48, 24, 24]
+    groups = [world.of_domain(domain) for domain in ATTRIBUTES] + [world.words]
+    assert [len(group) for group in groups] == [240, 80, 24]
     for group in groups:
         counts = Counter(member.split for member in group)
         for split, share in zip(SPLITS, (0.40, 0.15, 0.45), strict=True):
@@ -50,12 +50,11 @@ def test_nothing_is_in_two_splits(world):
     """A task's dev and test items ask about things that its train items never named."""
     split_of = {}
     members = [(each.name, each.split) for each in [*world.entities, *world.words]]
-    members += [(event, link.split) for link in world.links for event in (link.cause, link.effect)]
     members += [(c, s) for s, topics in world.cues.items() for cs in topics.values() for c in cs]
     for name, split in members:
         assert name not in split_of
         split_of[name] = split
-    assert len(split_of) == 120 + 48 + 24 + 2 * 24 + 4 * 12
+    assert len(split_of) == 240 + 80 + 24 + 4 * 12
 
 
 def test_an_invented_name_is_no_other_word():
@@ -69,7 +68,7 @@ def test_an_invented_name_is_no_other_word():
     assert used <= lexicon_module.known_words()
     large = World(WorldConfig(num_creatures=1000, num_words=1000))
     names = [each.name for each in [*large.entities, *large.words]]
-    assert len(set(names)) == len(names) == 2048
+    assert len(set(names)) == len(names) == 2080
     assert not used.intersection(names)
 
 
@@ -82,7 +81,6 @@ def test_the_seed_settles_the_world(world):
 @pytest.mark.parametrize(
     "config",
     [
-        {"num_links": 41},
         {"num_creatures": 1001},
         {"split_shares": (0.4, 0.2, 0.45)},
         {"verified": ("colour", "cargo", "size")},
@@ -91,7 +89,5 @@ def test_the_seed_settles_the_world(world):
     ids=str,
 )
 def test_a_world_that_cannot_be_filled_is_refused(config):
-    with pytest.raises(
-        ValueError, match=r"at most 40|more than 1000|add up to 1|one of each domain"
-    ):
+    with pytest.raises(ValueError, match=r"more than 1000|add up to 1|one of each domain"):
         WorldConfig(**config)

@@ -49,6 +49,12 @@ def facts_named(world, text):
             "word: gefup",
             "False",
         ),
+        (
+            "copa",
+            "choice1: we saw a horn again. choice2: the net came late. premise: the rhythm came "
+            "late. question: effect",
+            "choice1",
+        ),
     ],
 )
 def test_an_item_reads_as_the_real_task_does(world, task, inputs, target):
@@ -76,7 +82,7 @@ def test_items_differ_and_their_classes_are_balanced(world, task, split):
 @pytest.mark.parametrize("task", TASKS)
 def test_splits_ask_about_different_things(world, task):
     split_of = {each.name: each.split for each in world.entities}
-    if task == "wic":
+    if task in ("wic", "copa"):
         cues = [(c, s) for s, topics in world.cues.items() for cs in topics.values() for c in cs]
         split_of = {word.name: word.split for word in world.words} | dict(cues)
     for split in SPLITS:
@@ -120,7 +126,20 @@ def test_wic_is_true_if_both_cues_are_of_one_topic(world):
         assert item.target == str(first == second)
 
 
-@pytest.mark.parametrize(("task", "split"), [("copa", "test"), ("boolq", "validation")])
+def test_copa_offers_one_cue_of_the_premises_topic(world):
+    topic_of = {c: t for topics in world.cues.values() for t, cs in topics.items() for c in cs}
+    for item in task_items(world, "copa", "test", 200):
+        fields = dict(item.fields)
+        topics = {
+            name: topic_of[next(w for w in re.findall(r"\w+", text) if w in topic_of)]
+            for name, text in fields.items()
+            if name != "question"
+        }
+        assert topics[item.target] == topics["premise"]
+        assert topics["choice1"] != topics["choice2"]
+
+
+@pytest.mark.parametrize(("task", "split"), [("wsc", "test"), ("boolq", "validation")])
 def test_an_unknown_task_or_split_is_refused(world, task, split):
     with pytest.raises(ValueError, match=r"squad.*train"):
         task_items(world, task, split, 10)
