@@ -1,4 +1,4 @@
-"""From the groups of the config to the parts they name: model, first prompt, tracking."""
+"""From the groups of the config to the parts they name: model, what is trained, tracking."""
 
 import tempfile
 from pathlib import Path
@@ -11,12 +11,15 @@ from prompt_tuning.config import (
     MachineConfig,
     ModelConfig,
     TrackingConfig,
+    TrainConfig,
     VariantConfig,
 )
 from prompt_tuning.data.sources import DataSpec, load_split
 from prompt_tuning.errors import UserError
 from prompt_tuning.models import initializers
-from prompt_tuning.models.loading import Checkpoint, load_checkpoint
+from prompt_tuning.models.frozen_t5 import FrozenT5
+from prompt_tuning.models.loading import Checkpoint, load_checkpoint, load_weights
+from prompt_tuning.models.methods import Method, ModelTuning, PromptTuning
 from prompt_tuning.models.random_checkpoint import write_tiny_random_checkpoint
 from prompt_tuning.prompt_files import check_fits, load_prompt
 from prompt_tuning.tasks import TASKS, Task
@@ -54,6 +57,23 @@ def machine_of(machine: MachineConfig) -> tuple[torch.device, torch.dtype]:
         torch.set_num_threads(machine.num_threads)
     device = _device(machine.device)
     return device, _dtype(machine.dtype, device)
+
+
+def make_method(config: TrainConfig, task: Task, checkpoint: Checkpoint) -> Method:
+    """What a run trains, before its first update.
+
+    Raises:
+        UserError: as `first_prompt`.
+    """
+    model, length = checkpoint.model, config.prompt.length
+    if config.method == "model_tuning":
+        weights, t5_config = load_weights(
+            checkpoint.source, device=model.device, revision=checkpoint.revision
+        )
+        return ModelTuning(weights, t5_config, model.dtype)
+    assert isinstance(model, FrozenT5) and length is not None, (model, length)
+    init = first_prompt(config.init, length, task, checkpoint, seed=config.seed)
+    return PromptTuning(model, init.to(model.device).requires_grad_())
 
 
 def first_prompt(

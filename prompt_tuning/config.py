@@ -52,7 +52,8 @@ class TaskConfig:
 class InitConfig:
     """How the prompt's values start (figure 3b)."""
 
-    strategy: str  # random_uniform | sampled_vocab | class_label | from_file | from_text
+    # random_uniform | sampled_vocab | class_label | from_file | from_text; None: no prompt
+    strategy: str | None
     uniform_range: float  # random_uniform: bound of the draw
     uniform_signed: bool  # True: U[-range, range); False: U[0, range)
     vocab_sample_size: int  # sample among this many of the most frequent tokens
@@ -63,14 +64,14 @@ class InitConfig:
 
 @dataclass(frozen=True)
 class PromptConfig:
-    length: int  # P, positions in front of the input (figure 3a)
+    length: int | None  # P, positions in front of the input (figure 3a); None: no prompt
 
 
 @dataclass(frozen=True)
 class TrainingConfig:
-    num_steps: int  # updates of the prompt
+    num_steps: int  # updates
     batch_size: int  # examples an update
-    dropout: float  # rate inside the frozen model; off in evaluation
+    dropout: float  # rate inside the model; off in evaluation
     z_loss: float  # weight of log(Z)^2
     max_input_tokens: int | None  # with EOS, without the prompt; None: no cut
     max_target_tokens: int | None  # with EOS; None: no cut
@@ -129,7 +130,7 @@ class MachineConfig:
     """What a run may use; no key but dtype changes its result."""
 
     device: str  # auto | cpu | cuda
-    dtype: str  # of the frozen model: auto | float32 | bfloat16
+    dtype: str  # of the model's forward pass: auto | float32 | bfloat16
     max_tokens_per_micro_batch: int  # tokens, prompt included, in one forward pass
     num_threads: int | None  # None: torch's choice
 
@@ -158,6 +159,7 @@ class TrainConfig:
     data: DataConfig
     machine: MachineConfig
     tracking: TrackingConfig
+    method: str  # prompt_tuning | model_tuning
     recipe: str  # name of the file in conf/recipe that set the values
     experiment: str | None  # name of the file in conf/experiment, if any
     seed: int  # of initialisation, order of examples and dropout
@@ -262,10 +264,20 @@ def config_hash(config: Any) -> str:
 
 
 def run_name(config: TrainConfig) -> str:
-    """The run's folder, such as rte-small-lm_adapted-class_label-P20-s0-3f2a91c0."""
+    """The run's folder, such as rte-small-lm_adapted-class_label-P20-s0-3f2a91c0.
+
+    A run without a prompt has its method there: rte-small-span_corruption-model_tuning-s0-f00dcafe.
+    """
     model = Path(config.model.path).resolve().name if config.model.path else config.model.name
-    axes = (config.task.name, model, config.variant.name, config.init.strategy)
-    return "-".join((*axes, f"P{config.prompt.length}", f"s{config.seed}", config_hash(config)))
+    axes = (config.task.name, model, config.variant.name, *method_axes(config))
+    return "-".join((*axes, f"s{config.seed}", config_hash(config)))
+
+
+def method_axes(config: TrainConfig) -> tuple[str, ...]:
+    """Initialisation and length of the prompt; of a run without one, its method."""
+    if config.init.strategy is None:
+        return (config.method,)
+    return (config.init.strategy, f"P{config.prompt.length}")
 
 
 def _checked(schema: type[T], cfg: DictConfig, check: Callable[[T], list[UserError]]) -> T:

@@ -28,6 +28,7 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "init.strategy": ("random_uniform", "sampled_vocab", "class_label", "from_file", "from_text"),
     "machine.device": ("auto", "cpu", "cuda"),
     "machine.dtype": ("auto", "float32", "bfloat16"),
+    "method": ("prompt_tuning", "model_tuning"),
     "model.source": ("hub", "embedded", "prompt"),
     "objective.name": ("span_corruption", "prefix_lm", "sentence_lm"),
     "pretraining.optimizer": ("adafactor", "adamw"),
@@ -142,8 +143,7 @@ def train_problems(config: TrainConfig) -> list[UserError]:
             )
         )
     problems += _variant_problems(config.model, config.variant.lm_adapt_steps)
-    problems += _init_problems(config)
-    return problems
+    return [*problems, *_method_problems(config), *_init_problems(config)]
 
 
 def evaluate_problems(config: EvaluateConfig) -> list[UserError]:
@@ -225,6 +225,22 @@ def _variant_problems(model: ModelConfig, steps: int) -> list[UserError]:
             allowed=", ".join(str(known) for known in model.checkpoints),
             fix="give a checkpoint of your own with model.path=<folder>",
         )
+    ]
+
+
+def _method_problems(config: TrainConfig) -> list[UserError]:
+    method, has_prompt = config.method, config.method == "prompt_tuning"
+    settings = {"init": config.init.strategy, "prompt.length": config.prompt.length}
+    if has_prompt:
+        return [
+            UserError(f"method={method} needs {key}", fix=f"add {key}=<value>, or leave {key} out")
+            for key, value in settings.items()
+            if value is None
+        ]
+    return [
+        UserError(f"{key}={value} is of a prompt, and method={method} has none", fix="leave it out")
+        for key, value in settings.items()
+        if value is not None
     ]
 
 

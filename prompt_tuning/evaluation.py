@@ -87,8 +87,8 @@ def evaluate_prompt(
     """Decodes every example greedily under `prompt` and scores the text.
 
     Args:
-        checkpoint: the frozen T5 and its tokenizer.
-        prompt: [P, H].
+        checkpoint: the T5 and its tokenizer.
+        prompt: [P, H]; P is 0 for a model that needs none.
         data: the examples.
         max_tokens: encoder positions per forward pass; changes memory, not results.
         on_batch: called with the number of rows after each forward pass.

@@ -2,14 +2,14 @@
 
 from collections.abc import Mapping
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
 
-from prompt_tuning.assembly import first_prompt, load_model, wandb_settings
-from prompt_tuning.config import TrainConfig
+from prompt_tuning.assembly import load_model, make_method, wandb_settings
+from prompt_tuning.config import TrainConfig, method_axes
 from prompt_tuning.data.sources import Split, load_split
 from prompt_tuning.data.tokenization import EncodedSplit, encode_split
 from prompt_tuning.errors import UserError
@@ -21,8 +21,8 @@ from prompt_tuning.evaluation import (
     write_predictions,
 )
 from prompt_tuning.interrupts import StopRequests
-from prompt_tuning.models.loading import Checkpoint
-from prompt_tuning.models.prompts import SoftPrompt
+from prompt_tuning.models.loading import Checkpoint, save_checkpoint
+from prompt_tuning.models.methods import Method
 from prompt_tuning.optim import Adafactor
 from prompt_tuning.prompt_files import save_prompt
 from prompt_tuning.records import RunFolder
@@ -37,7 +37,7 @@ LOSSES_PER_EVALUATION = 100  # so many training losses are logged between two ev
 
 
 def train(config: TrainConfig, folder: RunFolder) -> None:
-    """Trains a soft prompt as the config says, from the start or from where a run stopped.
+    """Trains a prompt or a model as the config says, from the start or from where a run stopped.
 
     Args:
         config: the run.
@@ -65,10 +65,10 @@ def train(config: TrainConfig, folder: RunFolder) -> None:
         watch = _Watch(checkpoint, dev, folder, run, reporter, tracker, stop)
         run.run(watch, stop)
 
-        assert run.best_prompt is not None, run.progress
-        save_prompt(folder.prompt_path, run.best_prompt.numpy(), facts.prompt_metadata())
+        run.go_to_best()
+        prompt_path = _save(facts, folder)
         result = facts.result(watch.best_evaluation())
-        tracker.summarise(_summary(result), folder.prompt_path)
+        tracker.summarise(_summary(result), prompt_path)
         folder.finish(facts.record(result))
         reporter.line(facts.closing_line(result, folder))
 
@@ -99,9 +99,9 @@ class _Watch:
         if step % self._log_every == 0:
             self.tracker.log(step, {"train/loss": loss})
 
-    def evaluate(self, prompt: Tensor, step: int) -> float:
-        """Scores the prompt of a step; keeps, logs and prints what came out."""
-        evaluation = self._decode(prompt)
+    def evaluate(self, method: Method, step: int) -> float:
+        """Scores what a step has trained; keeps, logs and prints what came out."""
+        evaluation = self._decode()
         scores, best_score = evaluation.scores, self.run.progress.best_score
         assert scores.score is not None, "the evaluation split has no labels"
         is_best = best_score is None or scores.score > best_score
@@ -110,7 +110,8 @@ class _Watch:
         write_predictions(self.folder.predictions_path(step), self.dev, evaluation)
         measured = {f"eval/{name}": value for name, value in scores.metrics.items()}
         measured |= {"eval/score": scores.score, "eval/unparseable": scores.num_unparseable}
-        measured["prompt/rms"] = prompt.square().mean().sqrt().item()
+        if len(method.prompt):
+            measured["prompt/rms"] = method.prompt.square().mean().sqrt().item()
         self.tracker.log(step, measured)
         loss = "-" if self.loss is None else f"{self.loss:.4f}"
         self.reporter.line(
@@ -120,13 +121,17 @@ class _Watch:
         return scores.score
 
     def best_evaluation(self) -> Evaluation:
-        """That of the best step; decoded again if it was made before the run was resumed."""
+        """That of the best step, once the run has gone to it.
+
+        Decoded again if it was made before the run was resumed.
+        """
         if self.best is None:
-            assert self.run.best_prompt is not None, self.run.progress
-            self.best = self._decode(self.run.best_prompt)
+            self.best = self._decode()
         return self.best
 
-    def _decode(self, prompt: Tensor) -> Evaluation:
+    @torch.no_grad()
+    def _decode(self) -> Evaluation:
+        method = self.run.method
         bar = self.reporter.bar("evaluating", len(self.dev.examples))
 
         def on_batch(num_rows: int) -> None:
@@ -135,8 +140,8 @@ class _Watch:
 
         try:
             return evaluate_prompt(
-                self.checkpoint,
-                prompt.to(self.checkpoint.model.device),
+                replace(self.checkpoint, model=method.make_model()),
+                method.prompt,
                 self.dev,
                 max_tokens=self.run.settings.max_tokens_per_micro_batch,
                 on_batch=on_batch,
@@ -191,16 +196,12 @@ def _training_run(
     encoded: EncodedSplit,
     folder: RunFolder,
 ) -> TrainingRun:
-    """The run before its first step: prompt, optimiser, data, settings."""
-    length = config.prompt.length
-    init = first_prompt(config.init, length, task, checkpoint, seed=config.seed)
-    device = checkpoint.model.device
-    prompt = SoftPrompt(init).to(device)
+    """The run before its first step: what it trains, optimiser, data, settings."""
+    method, device = make_method(config, task, checkpoint), checkpoint.model.device
     settings = asdict(config.optimizer)
     return TrainingRun(
-        model=checkpoint.model,
-        prompt=prompt,
-        optimizer=Adafactor(prompt.parameters(), settings.pop("learning_rate"), **settings),
+        method=method,
+        optimizer=Adafactor(method.trained.values(), settings.pop("learning_rate"), **settings),
         examples=EncodedExamples(
             inputs=[torch.tensor(ids, device=device) for ids in encoded.inputs],
             targets=[torch.tensor(ids, device=device) for ids in encoded.targets],
@@ -218,6 +219,23 @@ def _training_run(
     )
 
 
+def _save(facts: RunFacts, folder: RunFolder) -> Path | None:
+    """Saves what was trained; returns the prompt's file, if there is a prompt."""
+    method, checkpoint = facts.run.method, facts.checkpoint
+    if facts.config.method == "prompt_tuning":
+        prompt = method.prompt.detach().cpu().numpy()
+        save_prompt(folder.prompt_path, prompt, facts.prompt_metadata())
+        return folder.prompt_path
+    save_checkpoint(
+        folder.model_path,
+        method.trained,
+        checkpoint.source,
+        dtype=torch.float32,
+        revision=checkpoint.revision,
+    )
+    return None
+
+
 def _tracker(config: TrainConfig, folder: RunFolder, step: int) -> Tracker:
     settings = wandb_settings(
         config.tracking,
@@ -228,8 +246,7 @@ def _tracker(config: TrainConfig, folder: RunFolder, step: int) -> Tracker:
             config.model.name,
             config.variant.name,
             config.task.name,
-            config.init.strategy,
-            f"P{config.prompt.length}",
+            *method_axes(config),
             config.recipe,
         ],
     )

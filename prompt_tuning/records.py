@@ -54,6 +54,11 @@ class RunFolder:
         return self.path / "prompt.safetensors"
 
     @property
+    def model_path(self) -> Path:
+        """The model of the best step, a folder in the hub's layout."""
+        return self.path / "model"
+
+    @property
     def log_path(self) -> Path:
         """What the run said on the terminal."""
         return self.path / "log.txt"

@@ -31,13 +31,12 @@ class RunFacts:
     def header(self) -> dict[str, str]:
         """What is about to be run, a fact a line."""
         config, model = self.config, self.checkpoint.model
-        trainable, parameters = self.run.prompt.weight.numel(), self.checkpoint.num_parameters
+        parameters = "frozen parameters" if config.method == "prompt_tuning" else "parameters"
         training, step = config.training, self.run.progress.step
         facts = {
-            "model": f"{self.checkpoint.source}: {parameters:,} frozen parameters, "
+            "model": f"{self.checkpoint.source}: {self.checkpoint.num_parameters:,} {parameters}, "
             f"{str(model.dtype).removeprefix('torch.')} on {model.device}",
-            "prompt": f"{config.prompt.length} x {model.hidden_size} = {trainable:,} trainable "
-            f"parameters ({100 * trainable / parameters:.4f} %), init {config.init.strategy}",
+            "trained": self._trained_line(),
             "task": f"{config.task.name}: {len(self.train_split.examples)} training examples, "
             f"{len(self.evaluation_split.examples)} of {config.evaluation.split}",
             "training": f"recipe {config.recipe}: {training.num_steps} steps of "
@@ -56,6 +55,21 @@ class RunFacts:
                 f"{training.max_target_tokens}"
             )
         return facts
+
+    def _trained_line(self) -> str:
+        trained, every = self.num_trainable_parameters, self.checkpoint.num_parameters
+        if self.config.method == "model_tuning":
+            return f"all {trained:,} parameters (model tuning), no prompt"
+        length, hidden_size = self.run.method.prompt.shape
+        return (
+            f"a prompt of {length} x {hidden_size} = {trained:,} parameters "
+            f"({100 * trained / every:.4f} %), init {self.config.init.strategy}"
+        )
+
+    @property
+    def num_trainable_parameters(self) -> int:
+        """Numbers that the optimiser moves."""
+        return sum(tensor.numel() for tensor in self.run.method.trained.values())
 
     def prompt_metadata(self) -> dict[str, Any]:
         """What a prompt file has to know to be used again."""
@@ -97,11 +111,7 @@ class RunFacts:
             "config": asdict(config),
             "config_hash": config_hash(config),
             "model": model_facts(self.checkpoint),
-            "prompt": {
-                "length": config.prompt.length,
-                "hidden_size": self.checkpoint.model.hidden_size,
-                "num_parameters": self.run.prompt.weight.numel(),
-            },
+            "num_trainable_parameters": self.num_trainable_parameters,
             "data": {
                 "train": self.train_split.provenance,
                 config.evaluation.split: self.evaluation_split.provenance,
@@ -131,6 +141,7 @@ def model_facts(checkpoint: Checkpoint) -> dict[str, Any]:
         "revision": checkpoint.revision,
         "fingerprint": checkpoint.fingerprint,
         "num_parameters": checkpoint.num_parameters,
+        "hidden_size": checkpoint.model.hidden_size,
         "dtype": str(checkpoint.model.dtype).removeprefix("torch."),
         "device": str(checkpoint.model.device),
     }

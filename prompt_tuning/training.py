@@ -1,7 +1,7 @@
 """The training loop: steps, micro-batches, evaluation, best step, resume. It knows no task."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -12,19 +12,19 @@ from torch import Tensor
 from prompt_tuning.checkpoints import load_state, save_state
 from prompt_tuning.data.batches import BatchOrder, split_by_tokens
 from prompt_tuning.interrupts import StopRequests
-from prompt_tuning.models.frozen_t5 import FrozenT5, Rows
+from prompt_tuning.models.frozen_t5 import Rows
 from prompt_tuning.models.layers import Dropout
-from prompt_tuning.models.prompts import SoftPrompt
+from prompt_tuning.models.methods import Method
 
 
 @dataclass(frozen=True)
 class TrainingSettings:
-    """What fixes the course of a run, beside its data, its first prompt and its optimiser."""
+    """What fixes the course of a run, beside its data, its first values and its optimiser."""
 
     num_steps: int
     batch_size: int  # examples per update: the experiment's
     eval_every_steps: int
-    dropout: float  # in the frozen model, T5X-style; 0 is off
+    dropout: float  # in the model, T5X-style; 0 is off
     z_loss: float  # weight of log(Z)^2 per target token
     seed: int
     max_tokens_per_micro_batch: int  # encoder positions per forward pass: the machine's
@@ -40,7 +40,7 @@ class EncodedExamples:
 
 @dataclass
 class Progress:
-    """How far a run is: everything that a resumed run must know beside prompt and optimiser."""
+    """How far a run is: everything that a resumed run must know beside tensors and optimiser."""
 
     step: int = 0
     evaluated_step: int = 0
@@ -52,8 +52,8 @@ class Progress:
 class Observer(Protocol):
     """What watches a run."""
 
-    def evaluate(self, prompt: Tensor, step: int) -> float:
-        """Scores the prompt of `step`; the higher, the better."""
+    def evaluate(self, method: Method, step: int) -> float:
+        """Scores what `step` has trained; the higher, the better."""
 
     def on_step(self, step: int, loss: float) -> None:
         """Called after every update with the mean loss per target token."""
@@ -61,19 +61,18 @@ class Observer(Protocol):
 
 @dataclass
 class TrainingRun:
-    """One run from its first prompt to its best one, resumable at every step."""
+    """One run from its first step to its best one, resumable at every step."""
 
-    model: FrozenT5
-    prompt: SoftPrompt
+    method: Method
     optimizer: torch.optim.Optimizer
     examples: EncodedExamples
     settings: TrainingSettings
     resume_path: Path
     progress: Progress = field(default_factory=Progress)
-    best_prompt: Tensor | None = None  # [P, H] at progress.best_step
+    best: dict[str, Tensor] | None = None  # what was trained, at progress.best_step
 
     def run(self, observer: Observer, stop: StopRequests) -> None:
-        """Trains to the last step, evaluating on the way, and keeps the prompt of the best step.
+        """Trains to the last step, evaluating on the way, and keeps what the best step had.
 
         Raises:
             Interrupted: `stop` was requested; a resume point is on disk.
@@ -102,8 +101,8 @@ class TrainingRun:
         """Writes a resume point by atomic rename."""
         state = {
             "progress": asdict(self.progress),
-            "prompt": self.prompt.weight.detach().cpu(),
-            "best_prompt": self.best_prompt,
+            "trained": {name: value.detach() for name, value in self.method.trained.items()},
+            "best": self.best,
             "optimizer": self.optimizer.state_dict(),
         }
         save_state(self.resume_path, state)
@@ -114,11 +113,20 @@ class TrainingRun:
         if state is None:
             return False
         self.progress = Progress(**state["progress"])
-        with torch.no_grad():
-            self.prompt.weight.copy_(state["prompt"])
-        self.best_prompt = state["best_prompt"]
+        self._set_trained(state["trained"])
+        self.best = state["best"]
         self.optimizer.load_state_dict(state["optimizer"])
         return True
+
+    def go_to_best(self) -> None:
+        """Puts the values of the best step into what was trained; the run is over then."""
+        assert self.best is not None, self.progress
+        self._set_trained(self.best)
+
+    @torch.no_grad()
+    def _set_trained(self, values: Mapping[str, Tensor]) -> None:
+        for name, tensor in self.method.trained.items():
+            tensor.copy_(values[name])
 
     def _evaluation_is_due(self) -> bool:
         step, settings = self.progress.step, self.settings
@@ -127,12 +135,12 @@ class TrainingRun:
 
     def _evaluate(self, observer: Observer) -> None:
         progress = self.progress
-        weight = self.prompt.weight.detach()
-        score = observer.evaluate(weight, progress.step)
+        score = observer.evaluate(self.method, progress.step)
         progress.evaluated_step = progress.step
         if progress.best_score is None or score > progress.best_score:
             progress.best_score, progress.best_step = score, progress.step
-            self.best_prompt = weight.cpu().clone()
+            trained = self.method.trained.items()
+            self.best = {name: value.detach().cpu().clone() for name, value in trained}
 
     def _step(self, indices: Sequence[int]) -> float:
         """One update on one batch; returns its mean loss per target token."""
@@ -142,29 +150,25 @@ class TrainingRun:
         # Dropout of a step depends on seed and step alone, so that a resumed run draws the same.
         generator = torch.Generator().manual_seed(self.settings.seed * 2**32 + self.progress.step)
         dropout = Dropout(self.settings.dropout, generator) if self.settings.dropout else None
-        loss = accumulate_gradient(
-            self.model, self.prompt.weight, inputs, targets, self.settings, dropout
-        )
+        loss = accumulate_gradient(self.method, inputs, targets, self.settings, dropout)
         self.optimizer.step()
         return loss
 
 
 def accumulate_gradient(
-    model: FrozenT5,
-    prompt: Tensor,
+    method: Method,
     inputs: Sequence[Tensor],
     targets: Sequence[Tensor],
     settings: TrainingSettings,
     dropout: Dropout | None,
 ) -> float:
-    """Adds the gradient of a batch's mean loss per target token to `prompt.grad`.
+    """Adds the gradient of a batch's mean loss per target token to what is trained.
 
     The batch is split into micro-batches of like length under the token budget. Each adds its share
     of the *batch's* mean, so that the split changes memory and nothing else.
 
     Args:
-        model: the frozen T5.
-        prompt: [P, H], requires a gradient.
+        method: what is trained, and the model made of it.
         inputs: B tensors of token ids.
         targets: B tensors of token ids.
         settings: z-loss and token budget.
@@ -174,9 +178,11 @@ def accumulate_gradient(
         The mean loss per target token, z-loss included.
     """
     num_target_tokens = sum(len(ids) for ids in targets)
+    prompt = method.prompt
     lengths = [len(prompt) + len(ids) for ids in inputs]
     total = 0.0
     for group in split_by_tokens(lengths, settings.max_tokens_per_micro_batch):
+        model = method.make_model()
         encoded = model.encode(Rows.under(prompt, [inputs[i] for i in group]), dropout)
         group_targets = [targets[i] for i in group]
         logits = model.target_logits(encoded, group_targets, dropout)

@@ -156,7 +156,7 @@ def _existing_choices(overrides: Sequence[Override], problems: list[UserError]) 
         group = override.key_or_group
         known = [] if override.is_hydra_override() or override.is_delete() else choices(group)
         names = [text.strip("'\"") for text in _elements(override)] if known else []
-        wrong = [name for name in names if name not in (*known, "null", "None")]
+        wrong = [name for name in names if name not in known]
         if not wrong:
             kept.append(override)
         for name in wrong:

@@ -8,7 +8,7 @@ from prompt_tuning.config import ListConfig, typed
 from prompt_tuning.config_reading import choices, config_dir
 from prompt_tuning.errors import UserError, did_you_mean
 
-GROUPS = ("model", "variant", "task", "init", "recipe", "experiment", "tracking")
+GROUPS = ("model", "variant", "task", "init", "method", "recipe", "experiment", "tracking")
 
 
 def check(cfg: DictConfig) -> ListConfig:

@@ -2,15 +2,15 @@
 
 import torch
 
-from prompt_tuning.models.frozen_t5 import DECODER_START_ID, EOS_ID, EncodedRows, FrozenT5
+from prompt_tuning.models.frozen_t5 import DECODER_START_ID, EOS_ID, EncodedRows, PackedT5
 
 
 @torch.no_grad()
-def greedy_decode(model: FrozenT5, encoded: EncodedRows, max_tokens: int) -> list[list[int]]:
+def greedy_decode(model: PackedT5, encoded: EncodedRows, max_tokens: int) -> list[list[int]]:
     """The most likely token at every step, for all rows at once, until all have said EOS.
 
     Args:
-        model: the frozen T5.
+        model: the T5.
         encoded: B encoded rows.
         max_tokens: at most so many tokens a row, EOS included.
 

@@ -1,16 +1,18 @@
-"""Loading a T5 v1.1 checkpoint, from the hub or from a folder in the hub's layout, and checking it.
+"""T5 v1.1 checkpoints: loading from the hub or a folder in the hub's layout, checking, saving.
 
 What transformers can silently get wrong is asserted here, once, before a prompt is trained on it.
 """
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 import transformers
+from safetensors.torch import save_file
 from torch import Tensor
 from transformers import (
     AutoTokenizer,
@@ -21,7 +23,7 @@ from transformers import (
 from transformers.utils.hub import cached_file
 
 from prompt_tuning.errors import UserError
-from prompt_tuning.models.frozen_t5 import FrozenT5
+from prompt_tuning.models.frozen_t5 import FrozenT5, PackedT5
 
 DESCRIPTION_FILES = (
     "config.json",
@@ -35,13 +37,13 @@ EXPECTED_SPECIAL_IDS = {"<pad>": 0, "</s>": 1, "<unk>": 2}
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A frozen model with its tokenizer and its identity.
+    """A model with its tokenizer and its identity.
 
     `source` is a hub id or a folder, `revision` the hub's commit (None for a folder), and
     `fingerprint` names the weights themselves: a prompt trained on them works on no others.
     """
 
-    model: FrozenT5
+    model: PackedT5
     tokenizer: PreTrainedTokenizerFast
     source: str
     revision: str | None
@@ -111,13 +113,15 @@ def _load(
     return model, tokenizer
 
 
-def load_weights(source: str, *, device: torch.device) -> tuple[dict[str, Tensor], T5Config]:
+def load_weights(
+    source: str, *, device: torch.device, revision: str | None = None
+) -> tuple[dict[str, Tensor], T5Config]:
     """The float32 weights of a checkpoint by name, each requiring a gradient, and its config.
 
     Raises:
         UserError: as `load_checkpoint`.
     """
-    model, _ = _load(source, revision=None, dtype=torch.float32)
+    model, _ = _load(source, revision=revision, dtype=torch.float32)
     weights = {
         name: weight.detach().to(device).clone().requires_grad_()
         for name, weight in model.state_dict().items()
@@ -126,11 +130,37 @@ def load_weights(source: str, *, device: torch.device) -> tuple[dict[str, Tensor
     return weights, model.config
 
 
-def copy_description(source: str, folder: Path) -> None:
+def save_checkpoint(
+    folder: Path,
+    weights: Mapping[str, Tensor],
+    first: str,
+    *,
+    dtype: torch.dtype,
+    revision: str | None = None,
+) -> None:
+    """Writes weights beside the config and the tokenizer of the checkpoint they began as.
+
+    Args:
+        folder: gets the hub's layout; the weights come last.
+        weights: by their names in a checkpoint.
+        first: that checkpoint, a folder or a hub id.
+        dtype: of the file; it is loaded as the run asks for.
+        revision: of the hub repository; None: its newest.
+    """
+    _copy_description(first, revision, folder)
+    stored = {name: weight.detach().to(dtype).cpu() for name, weight in weights.items()}
+    unfinished = folder / "model.safetensors.tmp"
+    save_file(stored, unfinished, metadata={"format": "pt"})
+    unfinished.replace(folder / "model.safetensors")
+
+
+def _copy_description(source: str, revision: str | None, folder: Path) -> None:
     """Copies what a checkpoint has beside its weights: config and tokenizer."""
     folder.mkdir(parents=True, exist_ok=True)
     for name in DESCRIPTION_FILES:
-        path = cached_file(source, name, _raise_exceptions_for_missing_entries=False)
+        path = cached_file(
+            source, name, revision=revision, _raise_exceptions_for_missing_entries=False
+        )
         if path is not None:
             (folder / name).write_bytes(Path(path).read_bytes())
 

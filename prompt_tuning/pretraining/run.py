@@ -14,7 +14,7 @@ from transformers import AutoTokenizer, PreTrainedTokenizerFast
 from prompt_tuning.assembly import machine_of, wandb_settings
 from prompt_tuning.config import config_hash
 from prompt_tuning.interrupts import StopRequests
-from prompt_tuning.models.loading import load_weights
+from prompt_tuning.models.loading import load_weights, save_checkpoint
 from prompt_tuning.pretraining.corpus import Corpus
 from prompt_tuning.pretraining.parts import (
     corpora,
@@ -32,7 +32,6 @@ from prompt_tuning.pretraining.training import (
     PretrainingSettings,
     Row,
     mean_loss,
-    save_checkpoint,
 )
 from prompt_tuning.records import RunFolder, environment, peak_memory_gib
 from prompt_tuning.reporting import Reporter

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-from safetensors.torch import save_file
 from torch import Tensor
 from transformers import T5Config
 
@@ -15,7 +14,6 @@ from prompt_tuning.checkpoints import load_state, save_state
 from prompt_tuning.data.batches import split_by_tokens
 from prompt_tuning.interrupts import StopRequests
 from prompt_tuning.models.frozen_t5 import PackedT5, Rows
-from prompt_tuning.models.loading import copy_description
 from prompt_tuning.pretraining.objectives import Ids
 
 Row = tuple[Ids, Ids]  # inputs and targets, each ending in EOS
@@ -177,24 +175,6 @@ def inverse_square_root(step: int, *, warmup_steps: int = 10_000) -> float:
     Source: Raffel et al. (2020), section 3.1.2. It multiplies the scale of each parameter.
     """
     return float(max(step, warmup_steps) ** -0.5)
-
-
-def save_checkpoint(
-    folder: Path, weights: Mapping[str, Tensor], first: str, *, dtype: torch.dtype
-) -> None:
-    """Writes weights beside the config and the tokenizer of the checkpoint they began as.
-
-    Args:
-        folder: gets the hub's layout; the weights come last.
-        weights: by their names in a checkpoint.
-        first: that checkpoint, a folder or a hub id.
-        dtype: of the file; it is loaded as the run asks for.
-    """
-    copy_description(first, folder)
-    stored = {name: weight.detach().to(dtype).cpu() for name, weight in weights.items()}
-    unfinished = folder / "model.safetensors.tmp"
-    save_file(stored, unfinished, metadata={"format": "pt"})
-    unfinished.replace(folder / "model.safetensors")
 
 
 def _tensor(ids: Ids, device: torch.device) -> Tensor:

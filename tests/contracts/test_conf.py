@@ -108,19 +108,19 @@ def test_the_tasks_of_conf_are_those_of_the_package() -> None:
     assert set(choices("task")) == set(TASKS)
 
 
-@pytest.mark.parametrize("group", ["model", "variant", "task", "recipe", "experiment", "tracking"])
+@pytest.mark.parametrize("group", [group for group in GROUPS if group != "init"])
 def test_a_file_names_what_it_is_called(group: str) -> None:
     """Runs, records and W&B tags are named by the value inside, users choose by the file's name."""
     for name in choices(group):
         (config, *_), _ = configs_of("train", [f"{group}={name}"], only_first=True)
-        chosen = config[group] if group in ("recipe", "experiment") else config[group].name
+        section = config[group]
+        chosen = section if isinstance(section, str) else section.name
         assert chosen == name
 
 
-def test_the_strategy_of_an_init_is_its_files_name() -> None:
-    assert CHOICES["init.strategy"] == tuple(
-        sorted(choices("init"), key=CHOICES["init.strategy"].index)
-    )
+@pytest.mark.parametrize(("key", "group"), [("init.strategy", "init"), ("method", "method")])
+def test_the_choices_of_a_key_are_the_files_of_its_group(key: str, group: str) -> None:
+    assert CHOICES[key] == tuple(sorted(choices(group), key=CHOICES[key].index))
 
 
 @pytest.mark.parametrize("name", [*SHAPES])

@@ -63,7 +63,8 @@ def test_a_run_leaves_a_record_a_prompt_predictions_curves_and_an_offline_wandb_
     assert record["data"]["train"]["sha256"] and record["duration_s"] > 0
 
     (prompt,) = load_file(run / "prompt.safetensors").values()
-    assert prompt.shape == (20, record["prompt"]["hidden_size"])
+    assert prompt.shape == (20, record["model"]["hidden_size"])
+    assert record["num_trainable_parameters"] == prompt.size
 
     curves = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
     losses = {line["step"]: line["train/loss"] for line in curves if "train/loss" in line}

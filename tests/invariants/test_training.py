@@ -1,5 +1,6 @@
 """What must hold of every training run, whatever is trained."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,8 +10,9 @@ from torch import Tensor
 
 from prompt_tuning.data.batches import BatchOrder
 from prompt_tuning.interrupts import Interrupted, StopRequests
-from prompt_tuning.models.loading import Checkpoint
-from prompt_tuning.models.prompts import SoftPrompt
+from prompt_tuning.models.frozen_t5 import FrozenT5
+from prompt_tuning.models.loading import Checkpoint, load_weights
+from prompt_tuning.models.methods import Method, ModelTuning, PromptTuning
 from prompt_tuning.optim import Adafactor
 from prompt_tuning.training import (
     EncodedExamples,
@@ -32,7 +34,7 @@ SETTINGS = TrainingSettings(
 
 
 class Watch:
-    """Scores a prompt by its first number; stops the run at a step if asked to."""
+    """Scores by the first trained number; stops the run at a step if asked to."""
 
     def __init__(self, stop_at: int | None = None) -> None:
         self.losses: list[float] = []
@@ -44,9 +46,28 @@ class Watch:
         if step == self.stop_at:
             raise Interrupted(15)
 
-    def evaluate(self, prompt: Tensor, step: int) -> float:
+    def evaluate(self, method: Method, step: int) -> float:
         self.evaluated.append(step)
-        return prompt[0, 0].item()
+        return first_tensor(method).flatten()[0].item()
+
+
+def first_tensor(method: Method) -> Tensor:
+    return next(iter(method.trained.values())).detach()
+
+
+def prompt_tuning(checkpoint: Checkpoint) -> PromptTuning:
+    """A random prompt of three positions."""
+    assert isinstance(checkpoint.model, FrozenT5)
+    init = torch.randn(3, checkpoint.model.hidden_size, generator=torch.Generator().manual_seed(1))
+    return PromptTuning(checkpoint.model, init.requires_grad_())
+
+
+def model_tuning(checkpoint: Checkpoint) -> ModelTuning:
+    weights, config = load_weights(checkpoint.source, device=torch.device("cpu"))
+    return ModelTuning(weights, config, torch.float32)
+
+
+METHODS = [prompt_tuning, model_tuning]
 
 
 def examples(checkpoint: Checkpoint) -> EncodedExamples:
@@ -63,15 +84,15 @@ def examples(checkpoint: Checkpoint) -> EncodedExamples:
 
 
 def run_of(
-    checkpoint: Checkpoint, folder: Path, settings: TrainingSettings = SETTINGS
+    checkpoint: Checkpoint,
+    folder: Path,
+    settings: TrainingSettings = SETTINGS,
+    make_method: Callable[[Checkpoint], Method] = prompt_tuning,
 ) -> TrainingRun:
-    init = torch.randn(3, checkpoint.model.hidden_size, generator=torch.Generator().manual_seed(1))
-    prompt = SoftPrompt(init)
-    optimizer = Adafactor(prompt.parameters(), 0.3)
+    method = make_method(checkpoint)
+    optimizer = Adafactor(method.trained.values(), 0.3)
     data = examples(checkpoint)
-    return TrainingRun(
-        checkpoint.model, prompt, optimizer, data, settings, resume_path=folder / "resume.pt"
-    )
+    return TrainingRun(method, optimizer, data, settings, resume_path=folder / "resume.pt")
 
 
 def frozen_tensors(checkpoint: Checkpoint) -> list[Tensor]:
@@ -104,75 +125,86 @@ def test_the_prompt_moves_and_no_frozen_tensor_does(
     assert held > 0.99 * tiny_checkpoint.num_parameters  # the norm scales are folded into matrices
     before = [t.clone() for t in tensors]
     run = run_of(tiny_checkpoint, tmp_path)
-    first_prompt = run.prompt.weight.detach().clone()
+    first_prompt = run.method.prompt.detach().clone()
 
     run.run(Watch(), StopRequests())
 
-    assert (run.prompt.weight != first_prompt).all()
+    assert (run.method.prompt != first_prompt).all()
     for now, then in zip(tensors, before, strict=True):
         assert torch.equal(now, then)
         assert not now.requires_grad
         assert now.grad is None
 
 
-def test_micro_batches_change_memory_and_not_the_update(tiny_checkpoint: Checkpoint) -> None:
+@pytest.mark.parametrize("make_method", METHODS)
+def test_micro_batches_change_memory_and_not_the_update(
+    tiny_checkpoint: Checkpoint, make_method: Callable[[Checkpoint], Method]
+) -> None:
     """Accumulation gives the gradient of the batch's mean loss, to rounding."""
     data = examples(tiny_checkpoint)
     gradients = []
     for max_tokens in (10_000, 40, 1):
-        prompt = torch.ones(3, tiny_checkpoint.model.hidden_size, requires_grad=True)
+        method = make_method(tiny_checkpoint)
         settings = replace(SETTINGS, max_tokens_per_micro_batch=max_tokens)
-        accumulate_gradient(
-            tiny_checkpoint.model, prompt, data.inputs, data.targets, settings, dropout=None
-        )
-        assert prompt.grad is not None
-        gradients.append(prompt.grad)
-    for gradient in gradients[1:]:
-        assert (gradient - gradients[0]).norm() <= 1e-5 * gradients[0].norm()
+        accumulate_gradient(method, data.inputs, data.targets, settings, dropout=None)
+        gradients.append([tensor.grad for tensor in method.trained.values()])
+    for split in gradients[1:]:
+        for gradient, whole in zip(split, gradients[0], strict=True):
+            assert gradient is not None and whole is not None
+            assert (gradient - whole).norm() <= 1e-5 * whole.norm()
 
 
+@pytest.mark.parametrize("make_method", METHODS)
 @pytest.mark.parametrize("stop_at", [1, 2, 5])
-def test_a_stopped_and_resumed_run_ends_in_the_same_prompt_bit_for_bit(
-    tiny_checkpoint: Checkpoint, tmp_path: Path, stop_at: int
+def test_a_stopped_and_resumed_run_ends_in_the_same_values_bit_for_bit(
+    tiny_checkpoint: Checkpoint,
+    tmp_path: Path,
+    stop_at: int,
+    make_method: Callable[[Checkpoint], Method],
 ) -> None:
     """With dropout on: batches and masks of a step follow from the seed and the step alone."""
-    whole, watch = run_of(tiny_checkpoint, tmp_path), Watch()
+    whole, watch = run_of(tiny_checkpoint, tmp_path, SETTINGS, make_method), Watch()
     whole.run(watch, StopRequests())
     (tmp_path / "resume.pt").unlink()
 
-    first, first_watch = run_of(tiny_checkpoint, tmp_path), Watch(stop_at)
+    first = run_of(tiny_checkpoint, tmp_path, SETTINGS, make_method)
+    first_watch = Watch(stop_at)
     with pytest.raises(Interrupted):
         first.run(first_watch, StopRequests())
-    second, second_watch = run_of(tiny_checkpoint, tmp_path), Watch()
+    second, second_watch = run_of(tiny_checkpoint, tmp_path, SETTINGS, make_method), Watch()
     assert second.restore()
     second.run(second_watch, StopRequests())
 
-    assert torch.equal(second.prompt.weight, whole.prompt.weight)
-    assert second.best_prompt is not None and whole.best_prompt is not None
-    assert torch.equal(second.best_prompt, whole.best_prompt)
+    assert second.best is not None and whole.best is not None
+    for name, value in whole.method.trained.items():
+        assert torch.equal(second.method.trained[name], value), name
+        assert torch.equal(second.best[name], whole.best[name]), name
     assert first_watch.losses + second_watch.losses == watch.losses
     assert first_watch.evaluated + second_watch.evaluated == watch.evaluated == [2, 4, 6]
     assert second.progress.best_step == whole.progress.best_step
 
 
+@pytest.mark.parametrize("make_method", METHODS)
 def test_the_best_step_is_the_first_of_the_highest_score(
-    tiny_checkpoint: Checkpoint, tmp_path: Path
+    tiny_checkpoint: Checkpoint, tmp_path: Path, make_method: Callable[[Checkpoint], Method]
 ) -> None:
     """Early stopping as in the paper: the best evaluated step, not the last."""
     scores = {2: 10.0, 4: 30.0, 6: 30.0}
-    prompts = {}
+    values = {}
 
     class Scripted(Watch):
-        def evaluate(self, prompt: Tensor, step: int) -> float:
-            prompts[step] = prompt.clone()
+        def evaluate(self, method: Method, step: int) -> float:
+            values[step] = {name: value.detach().clone() for name, value in method.trained.items()}
             return scores[step]
 
-    run = run_of(tiny_checkpoint, tmp_path)
+    run = run_of(tiny_checkpoint, tmp_path, SETTINGS, make_method)
     run.run(Scripted(), StopRequests())
+    run.go_to_best()
 
     assert (run.progress.best_step, run.progress.best_score) == (4, 30.0)
-    assert run.best_prompt is not None
-    assert torch.equal(run.best_prompt, prompts[4])
+    for name, value in run.method.trained.items():
+        assert torch.equal(value, values[4][name]), name
+        assert not torch.equal(values[4][name], values[6][name]), name
 
 
 def test_the_last_step_is_evaluated_even_off_the_interval(

@@ -140,6 +140,7 @@ def test_every_point_of_a_sweep_is_checked_before_the_first_runs(
         (["prompt.lenght=5"], "did you mean prompt.length?"),
         (["lenght=5"], "did you mean prompt.length?"),
         (["task=rtee"], "did you mean rte?"),
+        (["init=null"], "there is no such init"),
         (["rte"], "write key=rte"),
         (["data.dir=a(b"], "quote a value"),
         (["task=rte,cb"], "add -m to sweep over them"),
@@ -205,7 +206,8 @@ def test_list_prints_a_line_for_every_choice(
     assert ptune("list") == 0
     lines = capsys.readouterr().out.splitlines()
     groups = [line for line in lines if not line.startswith(" ")]
-    assert groups == ["model=", "variant=", "task=", "init=", "recipe=", "experiment=", "tracking="]
+    expected = ["model", "variant", "task", "init", "method", "recipe", "experiment", "tracking"]
+    assert groups == [f"{group}=" for group in expected]
     (rte,) = [line for line in lines if line.startswith("  rte ")]
     assert "RTE: does the premise entail the hypothesis?" in rte
     assert not any("@package" in line for line in lines)

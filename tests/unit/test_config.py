@@ -130,10 +130,9 @@ def test_a_value_out_of_range_is_refused_with_what_is_allowed(override: str, all
 @pytest.mark.parametrize(
     ("override", "allowed"),
     [
-        ("prompt.length=abc", "an integer"),
-        ("prompt.length=1.5", "an integer"),
-        ("prompt.length=true", "an integer"),
-        ("prompt.length=null", "an integer"),
+        ("prompt.length=abc", "an integer, or null"),
+        ("prompt.length=1.5", "an integer, or null"),
+        ("prompt.length=true", "an integer, or null"),
         ("training.dropout=abc", "a number"),
         ("rerun=1", "true or false"),
         ("init.words=yes", "a list of texts: '[a,b]', or null"),
@@ -288,7 +287,14 @@ def test_a_run_that_two_figures_share_has_one_hash() -> None:
 
 @pytest.mark.parametrize(
     "override",
-    ["seed=1", "prompt.length=5", "machine.dtype=bfloat16", "task=cb", "training.dropout=0"],
+    [
+        "seed=1",
+        "prompt.length=5",
+        "machine.dtype=bfloat16",
+        "task=cb",
+        "training.dropout=0",
+        "method=model_tuning",
+    ],
 )
 def test_what_changes_a_result_changes_the_hash(override: str) -> None:
     assert config_hash(train(override)) != config_hash(train())
@@ -299,6 +305,38 @@ def test_the_hash_is_the_same_in_every_process() -> None:
     config = train("model=base", "task=rte")
     assert run_name(config) == f"rte-base-lm_adapted-class_label-P100-s0-{config_hash(config)}"
     assert len(config_hash(config)) == 8
+
+
+@pytest.mark.parametrize("recipe", ["paper", "released", "mini"])
+def test_model_tuning_brings_its_own_optimiser_to_any_recipe(recipe: str) -> None:
+    """The paper, figure 1 and footnote 3: T5 v1.1 without LM adaptation, learning rate 0.001."""
+    own, prompts = train(f"recipe={recipe}", "method=model_tuning"), train(f"recipe={recipe}")
+    assert own.training == prompts.training
+    assert own.variant.name == "span_corruption"
+    assert own.optimizer == replace(
+        prompts.optimizer,
+        learning_rate=0.001,
+        initial_step=0,
+        weight_decay=0.0,
+        multiply_by_parameter_scale=True,
+    )
+    assert train("method=model_tuning", "variant=lm_adapted").variant.name == "lm_adapted"
+    assert train("model=base", "method=model_tuning").recipe == "paper"
+
+
+def test_model_tuning_is_named_so_and_has_no_prompt() -> None:
+    config = train("method=model_tuning", "task=rte", "seed=2")
+    assert (config.init.strategy, config.prompt.length) == (None, None)
+    expected = f"rte-tiny_random-span_corruption-model_tuning-s2-{config_hash(config)}"
+    assert run_name(config) == expected
+
+
+def test_a_prompts_settings_are_refused_where_there_is_none_and_missed_where_there_is_one() -> None:
+    """Ignored, they would make a sweep over them look like a finding."""
+    refused = errors_of("method=model_tuning", "init=sampled_vocab", "prompt.length=5")
+    assert [error.split()[0] for error in refused] == ["init=sampled_vocab", "prompt.length=5"]
+    assert "method=prompt_tuning needs prompt.length" in error_of("prompt.length=null")
+    assert "method=prompt_tuning needs init" in error_of("init.strategy=null")
 
 
 def test_a_run_on_a_model_folder_is_named_after_the_folder(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from transformers import T5ForConditionalGeneration
 
 from prompt_tuning.models.decoding import greedy_decode
 from prompt_tuning.models.frozen_t5 import FrozenT5, PackedT5, Rows
+from prompt_tuning.models.methods import PromptTuning
 from prompt_tuning.training import TrainingSettings, accumulate_gradient
 
 INPUT_LENGTHS = [7, 23, 1, 12, 12]
@@ -81,7 +82,7 @@ def test_loss_and_prompt_gradient_equal_hugging_face(
     (expected_grad,) = torch.autograd.grad(expected, prompt)
 
     loss = accumulate_gradient(
-        FrozenT5(model), prompt, inputs, targets, settings(max_tokens), dropout=None
+        PromptTuning(FrozenT5(model), prompt), inputs, targets, settings(max_tokens), dropout=None
     )
 
     assert loss == pytest.approx(expected.item(), rel=tolerance)

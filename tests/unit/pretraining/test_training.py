@@ -10,7 +10,7 @@ import torch
 from transformers import T5ForConditionalGeneration
 
 from prompt_tuning.interrupts import Interrupted, StopRequests
-from prompt_tuning.models.loading import load_weights
+from prompt_tuning.models.loading import load_weights, save_checkpoint
 from prompt_tuning.optim import Adafactor
 from prompt_tuning.pretraining.training import (
     PretrainingRun,
@@ -18,7 +18,6 @@ from prompt_tuning.pretraining.training import (
     Row,
     inverse_square_root,
     mean_loss,
-    save_checkpoint,
     summed_cross_entropy,
 )
 

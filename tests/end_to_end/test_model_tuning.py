@@ -1,0 +1,82 @@
+"""`ptune train method=model_tuning` as a user runs it, and the model that it leaves."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from prompt_tuning.data.sources import DataSpec, load_split
+from prompt_tuning.evaluation import evaluate_prompt, evaluation_set
+from prompt_tuning.models.loading import load_checkpoint
+from prompt_tuning.tasks import TASKS
+
+QUICK = [
+    "training.num_steps=6",
+    "evaluation.every_steps=3",
+    "training.batch_size=4",
+    "tracking=none",
+]
+
+
+def ptune(*arguments: str, folder: Path) -> str:
+    command = [sys.executable, "-m", "prompt_tuning.cli", *arguments]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    done = subprocess.run(
+        command, cwd=folder, capture_output=True, text=True, timeout=300, env=environment
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def tuned(tiny_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a quick run."""
+    folder = tmp_path_factory.mktemp("tuned")
+    arguments = ["method=model_tuning", "optimizer.learning_rate=0.05", *QUICK]
+    said = ptune("train", f"model.path={tiny_folder}", *arguments, folder=folder)
+    assert "(model tuning), no prompt" in said
+    (run,) = folder.glob("runs/demo-*")
+    return run
+
+
+def test_a_run_leaves_a_whole_model_and_no_prompt(tuned: Path, tiny_folder: Path) -> None:
+    record = json.loads((tuned / "record.json").read_text())
+    first = load_file(tiny_folder / "model.safetensors")
+    weights = load_file(tuned / "model" / "model.safetensors")
+
+    assert "-model_tuning-" in tuned.name and record["config"]["method"] == "model_tuning"
+    assert not (tuned / "prompt.safetensors").exists() and not (tuned / "resume.pt").exists()
+    assert record["num_trainable_parameters"] == record["model"]["num_parameters"]
+    assert record["num_trainable_parameters"] == sum(weight.numel() for weight in weights.values())
+    assert weights.keys() == first.keys()
+    for name, weight in weights.items():
+        assert not torch.equal(weight, first[name]), name
+
+
+def test_the_saved_model_says_what_it_said_at_its_best_step(tuned: Path) -> None:
+    """save -> load -> same predictions, through an empty prompt."""
+    record = json.loads((tuned / "record.json").read_text())
+    model = str(tuned / "model")
+    cpu = torch.device("cpu")
+    checkpoint = load_checkpoint(model, revision=None, dtype=torch.float32, device=cpu)
+    task = TASKS["demo"]
+    split = load_split(task, "validation", DataSpec(source="embedded"))
+    data = evaluation_set(task, split.examples, checkpoint)
+    no_prompt = torch.zeros(0, checkpoint.model.hidden_size)
+    again = evaluate_prompt(checkpoint, no_prompt, data, max_tokens=8192)
+
+    kept = tuned / "predictions" / f"step-{record['result']['best_step']:06d}.jsonl"
+    lines = kept.read_text().splitlines()
+    assert again.predictions == [json.loads(line)["prediction"] for line in lines]
+    assert again.scores.score == record["result"]["score"]
+
+
+def test_a_prompt_can_be_trained_on_the_saved_model(tuned: Path, tmp_path: Path) -> None:
+    assert "frozen parameters" in ptune(
+        "train", f"model.path={tuned / 'model'}", *QUICK, folder=tmp_path
+    )
