@@ -5,9 +5,12 @@ from prompt_tuning.world.facts import SPLITS, World, WorldConfig
 from prompt_tuning.world.floors import Floor, floor
 from prompt_tuning.world.items import TASKS, Item, task_items
 
+LADDER_WORLD = WorldConfig()  # the embedded models were trained on its text
+
 __all__ = [
     "FACTS_MIX",
     "FULL_MIX",
+    "LADDER_WORLD",
     "SPLITS",
     "TASKS",
     "Floor",
