@@ -46,6 +46,7 @@ class TaskConfig:
     """Which task; what it is made of is in prompt_tuning/tasks/."""
 
     name: str
+    report_split: str | None  # labelled, and free of choices: recipe=mini reports it; None: none
 
 
 @dataclass(frozen=True)
@@ -106,7 +107,8 @@ class EvaluationConfig(DecodingConfig):
     """When a training run is evaluated, and on what."""
 
     every_steps: int
-    split: str  # train | validation | test
+    split: str  # train | validation | test; chooses the best step
+    report_split: str | None  # the best prompt is scored on all of it at the end; None: on none
 
 
 @dataclass(frozen=True)
@@ -222,6 +224,7 @@ NOT_IN_HASH = (
     "recipe",
     "output_dir",
     "rerun",
+    "task.report_split",
     "data.cache_dir",
     "corpus.cache_dir",
     "machine.device",

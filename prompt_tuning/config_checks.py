@@ -23,6 +23,7 @@ SPLITS = ("train", "validation", "test")
 CHOICES: dict[str, tuple[str, ...]] = {
     "corpus.world": ("facts", "full"),
     "data.source": ("auto", "hub", "local", "embedded"),
+    "evaluation.report_split": SPLITS,
     "evaluation.split": SPLITS,
     "format": ("taskless", "t5"),
     "init.strategy": ("random_uniform", "sampled_vocab", "class_label", "from_file", "from_text"),
@@ -35,6 +36,7 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "pretraining.schedule": ("inverse_square_root", "constant", "linear"),
     "pretraining.storage_dtype": ("float32", "bfloat16"),
     "split": SPLITS,
+    "task.report_split": SPLITS,
     "tracking.name": ("wandb", "none"),
 }
 
@@ -143,7 +145,16 @@ def train_problems(config: TrainConfig) -> list[UserError]:
             )
         )
     problems += _variant_problems(config.model, config.variant.lm_adapt_steps)
-    return [*problems, *_method_problems(config), *_init_problems(config)]
+    problems += [*_method_problems(config), *_init_problems(config)]
+    if config.evaluation.report_split == config.evaluation.split:
+        problems.append(
+            UserError(
+                f"evaluation.report_split={config.evaluation.split} is the split that chooses the "
+                "best step: its score is known already",
+                fix="choose another split, or evaluation.report_split=null",
+            )
+        )
+    return problems
 
 
 def evaluate_problems(config: EvaluateConfig) -> list[UserError]:

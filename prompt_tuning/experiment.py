@@ -1,10 +1,8 @@
 """Where the parts meet: a training run, from its config to its record."""
 
-from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -27,7 +25,7 @@ from prompt_tuning.optim import Adafactor
 from prompt_tuning.prompt_files import save_prompt
 from prompt_tuning.records import RunFolder
 from prompt_tuning.reporting import Reporter, scores_line
-from prompt_tuning.run_facts import RunFacts
+from prompt_tuning.run_facts import RunFacts, Splits, summary
 from prompt_tuning.task_data import cache_dir, data_spec, task_of
 from prompt_tuning.tasks import Task
 from prompt_tuning.tracking import Tracker
@@ -48,17 +46,17 @@ def train(config: TrainConfig, folder: RunFolder) -> None:
         Interrupted: Ctrl-C or SIGTERM; the same command goes on from there.
     """
     task = task_of(config.task)
-    train_split, dev_split = _load_splits(task, config)  # a broken line stops the run here
+    splits = _load_splits(task, config)  # a broken line stops the run here
     folder.start(asdict(config))
     with ExitStack() as stack:
         reporter = stack.enter_context(Reporter(folder.log_path))
         stop = stack.enter_context(StopRequests())
         checkpoint = load_model(config.model, config.variant, config.machine, folder.cache)
-        encoded = _encode_training_split(train_split, checkpoint, config)
-        dev = _evaluation_set(task, dev_split, checkpoint, config)
+        encoded = _encode_training_split(splits.train, checkpoint, config)
+        dev = _evaluation_set(task, splits.evaluation, checkpoint, config)
         run = _training_run(config, task, checkpoint, encoded, folder)
         run.restore()
-        facts = RunFacts(config, checkpoint, train_split, dev_split, encoded, run)
+        facts = RunFacts(config, task, checkpoint, splits, encoded, run)
         reporter.header(f"ptune train  {folder.name}", facts.header())
 
         tracker = stack.enter_context(_tracker(config, folder, run.progress.step))
@@ -67,10 +65,14 @@ def train(config: TrainConfig, folder: RunFolder) -> None:
 
         run.go_to_best()
         prompt_path = _save(facts, folder)
-        result = facts.result(watch.best_evaluation())
-        tracker.summarise(_summary(result), prompt_path)
+        report = None
+        if splits.report is not None:
+            report = watch.report(_evaluation_set(task, splits.report, checkpoint, config))
+        result = facts.result(watch.best_evaluation(), report)
+        tracker.summarise(summary(result), prompt_path)
         folder.finish(facts.record(result))
-        reporter.line(facts.closing_line(result, folder))
+        for line in facts.closing_lines(result, folder):
+            reporter.line(line)
 
 
 @dataclass
@@ -101,7 +103,7 @@ class _Watch:
 
     def evaluate(self, method: Method, step: int) -> float:
         """Scores what a step has trained; keeps, logs and prints what came out."""
-        evaluation = self._decode()
+        evaluation = self._decode(self.dev)
         scores, best_score = evaluation.scores, self.run.progress.best_score
         assert scores.score is not None, "the evaluation split has no labels"
         is_best = best_score is None or scores.score > best_score
@@ -126,13 +128,19 @@ class _Watch:
         Decoded again if it was made before the run was resumed.
         """
         if self.best is None:
-            self.best = self._decode()
+            self.best = self._decode(self.dev)
         return self.best
 
+    def report(self, data: EvaluationSet) -> Evaluation:
+        """That of the best step on a split that chose nothing; keeps what came out."""
+        evaluation = self._decode(data)
+        write_predictions(self.folder.predictions_path("report"), data, evaluation)
+        return evaluation
+
     @torch.no_grad()
-    def _decode(self) -> Evaluation:
+    def _decode(self, data: EvaluationSet) -> Evaluation:
         method = self.run.method
-        bar = self.reporter.bar("evaluating", len(self.dev.examples))
+        bar = self.reporter.bar("evaluating", len(data.examples))
 
         def on_batch(num_rows: int) -> None:
             bar.advance(num_rows)
@@ -142,7 +150,7 @@ class _Watch:
             return evaluate_prompt(
                 replace(self.checkpoint, model=method.make_model()),
                 method.prompt,
-                self.dev,
+                data,
                 max_tokens=self.run.settings.max_tokens_per_micro_batch,
                 on_batch=on_batch,
             )
@@ -150,17 +158,25 @@ class _Watch:
             bar.remove()
 
 
-def _load_splits(task: Task, config: TrainConfig) -> tuple[Split, Split]:
-    """The training split and the one that chooses the best step."""
-    spec, name = data_spec(config.data), config.evaluation.split
-    train_split = load_split(task, "train", spec, limit=config.training.num_train_examples)
-    dev_split = load_split(task, name, spec, limit=config.evaluation.num_examples)
-    if not any(example.is_labelled for example in dev_split.examples):
-        raise UserError(
-            f"evaluation.split={name} of {task.name} has no labels to choose the best step by",
-            fix="evaluation.split=validation",
-        )
-    return train_split, dev_split
+def _load_splits(task: Task, config: TrainConfig) -> Splits:
+    """The training split, and two with labels."""
+    spec, evaluation = data_spec(config.data), config.evaluation
+    splits = Splits(
+        load_split(task, "train", spec, limit=config.training.num_train_examples),
+        load_split(task, evaluation.split, spec, limit=evaluation.num_examples),
+        load_split(task, evaluation.report_split, spec) if evaluation.report_split else None,
+    )
+    for key, split, instead in (
+        ("split", splits.evaluation, "validation"),
+        ("report_split", splits.report, "null"),
+    ):
+        if split is not None and not split.is_labelled:
+            raise UserError(
+                f"evaluation.{key}={split.provenance['split']} of {task.name} has no labels to "
+                "score a prompt by",
+                fix=f"evaluation.{key}={instead}",
+            )
+    return splits
 
 
 def _encode_training_split(
@@ -251,14 +267,3 @@ def _tracker(config: TrainConfig, folder: RunFolder, step: int) -> Tracker:
         ],
     )
     return Tracker(folder.path, settings, asdict(config), step)
-
-
-def _summary(result: Mapping[str, Any]) -> dict[str, Any]:
-    """Flat best values, which W&B can sort and plot a sweep by."""
-    metrics = {f"best/{name}": value for name, value in result["metrics"].items()}
-    return {
-        **metrics,
-        "best/score": result["score"],
-        "best/step": result["best_step"],
-        "best/unparseable": result["num_unparseable"],
-    }

@@ -68,9 +68,9 @@ class RunFolder:
         """Shared by the runs beside this one."""
         return self.path.parent / "cache"
 
-    def predictions_path(self, step: int | None = None) -> Path:
-        """Predictions of a step; of a saved prompt if None."""
-        name = "predictions" if step is None else f"step-{step:06d}"
+    def predictions_path(self, of: int | str = "predictions") -> Path:
+        """Predictions of a step while training, or of a finished prompt under a name."""
+        name = of if isinstance(of, str) else f"step-{of:06d}"
         return self.path / "predictions" / f"{name}.jsonl"
 
     def record(self) -> dict[str, Any] | None:

@@ -6,15 +6,27 @@ from datetime import UTC, datetime
 from typing import Any
 
 from prompt_tuning.config import TrainConfig, config_hash
+from prompt_tuning.data.mini_tasks import MINI_SPLITS
 from prompt_tuning.data.sources import Split
 from prompt_tuning.data.tokenization import EncodedSplit
 from prompt_tuning.evaluation import Evaluation
+from prompt_tuning.ladder import floor_line, floor_of, next_commands, random_control
 from prompt_tuning.models.loading import Checkpoint
 from prompt_tuning.records import RunFolder, code_version, environment, peak_memory_gib
 from prompt_tuning.reporting import scores_line
+from prompt_tuning.tasks import Task
 from prompt_tuning.training import TrainingRun
 
 RECORD_FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Splits:
+    """The examples of a run."""
+
+    train: Split
+    evaluation: Split  # chooses the best step
+    report: Split | None  # chooses nothing; None: the evaluation split is reported
 
 
 @dataclass(frozen=True)
@@ -22,9 +34,9 @@ class RunFacts:
     """A run with all that it was made of."""
 
     config: TrainConfig
+    task: Task
     checkpoint: Checkpoint
-    train_split: Split
-    evaluation_split: Split
+    splits: Splits
     encoded: EncodedSplit  # the training split's tokens
     run: TrainingRun
 
@@ -37,8 +49,8 @@ class RunFacts:
             "model": f"{self.checkpoint.source}: {self.checkpoint.num_parameters:,} {parameters}, "
             f"{str(model.dtype).removeprefix('torch.')} on {model.device}",
             "trained": self._trained_line(),
-            "task": f"{config.task.name}: {len(self.train_split.examples)} training examples, "
-            f"{len(self.evaluation_split.examples)} of {config.evaluation.split}",
+            "task": f"{config.task.name}: {len(self.splits.train.examples)} training examples, "
+            f"{len(self.splits.evaluation.examples)} of {config.evaluation.split}",
             "training": f"recipe {config.recipe}: {training.num_steps} steps of "
             f"{training.batch_size} examples, seed {config.seed}"
             + (f", resumed at step {step}" if step else ""),
@@ -46,7 +58,7 @@ class RunFacts:
         }
         if config.model.source == "embedded" and config.model.path is None:
             facts["note"] = "random weights: this tries the path, and its score means nothing"
-        if left_out := self.train_split.provenance["dropped"]:
+        if left_out := self.splits.train.provenance["dropped"]:
             facts["left out"] = ", ".join(f"{count} {why}" for why, count in left_out.items())
         if truncated := self.encoded.truncated_inputs + self.encoded.truncated_targets:
             facts["truncated"] = (
@@ -90,20 +102,23 @@ class RunFacts:
             "score": progress.best_score,
         }
 
-    def result(self, best: Evaluation) -> dict[str, Any]:
-        """What came out, at the best step."""
+    def result(self, best: Evaluation, report: Evaluation | None) -> dict[str, Any]:
+        """What came out, at the best step: on the split that chose it, and on the reported one."""
+        names, splits = self.config.evaluation, self.splits
         return {
-            "split": self.config.evaluation.split,
-            "score": best.scores.score,
-            "metrics": best.scores.metrics,
+            "split": names.split,
+            **asdict(best.scores),
             "best_step": self.run.progress.best_step,
-            "num_examples": best.scores.num_examples,
-            "num_unparseable": best.scores.num_unparseable,
+            "report": report and {"split": names.report_split, **asdict(report.scores)},
+            "floor": floor_of(self.task, splits.report or splits.evaluation),
         }
 
     def record(self, result: Mapping[str, Any]) -> dict[str, Any]:
         """Everything that fixes the run, and its result."""
-        config = self.config
+        config, splits = self.config, self.splits
+        data = {config.evaluation.split: splits.evaluation.provenance}
+        if splits.report is not None:
+            data[str(config.evaluation.report_split)] = splits.report.provenance
         return {
             "format": RECORD_FORMAT,
             "kind": "train",
@@ -113,8 +128,8 @@ class RunFacts:
             "model": model_facts(self.checkpoint),
             "num_trainable_parameters": self.num_trainable_parameters,
             "data": {
-                "train": self.train_split.provenance,
-                config.evaluation.split: self.evaluation_split.provenance,
+                **data,
+                "train": splits.train.provenance,
                 "truncated_inputs": self.encoded.truncated_inputs,
                 "truncated_targets": self.encoded.truncated_targets,
             },
@@ -124,14 +139,42 @@ class RunFacts:
             **environment(),
         }
 
-    def closing_line(self, result: Mapping[str, Any], folder: RunFolder) -> str:
-        """The run in one line."""
-        return (
-            f"{self.config.task.name}: {scores_line(result['metrics'], result['score'])} "
+    def closing_lines(self, result: Mapping[str, Any], folder: RunFolder) -> list[str]:
+        """The run in one line; then what is reported, what it stands beside, what to try next."""
+        name, report = self.task.name, result["report"]
+        lines = [
+            f"{name} on {result['split']}: {scores_line(result['metrics'], result['score'])} "
             f"at step {result['best_step']} of {self.config.training.num_steps}, "
             f"unparseable {result['num_unparseable']}/{result['num_examples']}, "
             f"{self.run.progress.duration_s:.1f} s  {folder.record_path}"
-        )
+        ]
+        if report:
+            lines.append(
+                f"{name} on {report['split']}: {scores_line(report['metrics'], report['score'])}, "
+                f"unparseable {report['num_unparseable']}/{report['num_examples']}"
+            )
+        if result["floor"]:
+            control = random_control(name) if report and report["split"] == "test" else None
+            lines.append(floor_line(result["floor"], control))
+        if name in MINI_SPLITS and self.config.model.path is None:
+            lines += [f"next: {line}" for line in next_commands(self.task, self.config.model.name)]
+        return lines
+
+
+def summary(result: Mapping[str, Any]) -> dict[str, Any]:
+    """Flat best values, which W&B can sort and plot a sweep by."""
+    metrics = {f"best/{name}": value for name, value in result["metrics"].items()}
+    values = {
+        **metrics,
+        "best/score": result["score"],
+        "best/step": result["best_step"],
+        "best/unparseable": result["num_unparseable"],
+    }
+    if report := result["report"]:
+        values |= {f"report/{name}": value for name, value in report["metrics"].items()}
+        values |= {"report/score": report["score"]}
+        values |= {"report/unparseable": report["num_unparseable"]}
+    return values
 
 
 def model_facts(checkpoint: Checkpoint) -> dict[str, Any]:

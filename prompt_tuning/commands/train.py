@@ -16,7 +16,8 @@ def check(cfg: DictConfig) -> TrainConfig:
     config = train_config(cfg)
     task = task_of(config.task)
     _check_words(config, task)
-    check_data(task, config.data, ("train", config.evaluation.split))
+    splits = ("train", config.evaluation.split, config.evaluation.report_split)
+    check_data(task, config.data, [split for split in splits if split])
     return config
 
 
@@ -25,8 +26,9 @@ def run(config: TrainConfig) -> None:
     folder = RunFolder(Path(config.output_dir) / run_name(config))
     done = folder.record()
     if done and not config.rerun:
-        score = done["result"]["score"]
-        print(f"{folder.name}: done before, score {score:.2f}  {folder.record_path}")
+        result, report = done["result"], done["result"]["report"]
+        on = f" ({report['score']:.2f} on {report['split']})" if report else ""
+        print(f"{folder.name}: done before, score {result['score']:.2f}{on}  {folder.record_path}")
         return
     from prompt_tuning.experiment import train
 

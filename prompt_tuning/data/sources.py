@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from prompt_tuning.data.hub import HUB_SOURCES, HubSource, read_hub
+from prompt_tuning.data.mini_tasks import MINI_SPLITS, MiniSplit, mini_provenance, mini_rows
 from prompt_tuning.data.official import OFFICIAL_FILES, find_file, no_such_split
 from prompt_tuning.data.readers import read_records
 from prompt_tuning.errors import UserError
@@ -22,11 +23,12 @@ _EMBEDDED = Path(__file__).parent / "embedded"
 EMBEDDED_FILES = {
     "demo": {split: _EMBEDDED / "demo" / f"{split}.jsonl" for split in ("train", "validation")}
 }
+EMBEDDED: dict[str, Mapping[str, Path | MiniSplit]] = {**EMBEDDED_FILES, **MINI_SPLITS}
 SPLITS = ("train", "validation", "test")
 SOURCES: dict[str, Mapping[str, Any]] = {  # which tasks each has
     "hub": HUB_SOURCES,
     "local": OFFICIAL_FILES,
-    "embedded": EMBEDDED_FILES,
+    "embedded": EMBEDDED,
 }
 
 
@@ -48,6 +50,11 @@ class Split:
     examples: list[Example]
     provenance: dict[str, Any]
 
+    @property
+    def is_labelled(self) -> bool:
+        """Whether any prediction for it can be scored."""
+        return any(example.is_labelled for example in self.examples)
+
 
 def load_split(task: Task, split: str, spec: DataSpec, limit: int | None = None) -> Split:
     """Reads a whole split and makes its examples; keeps the first `limit` of them.
@@ -65,6 +72,10 @@ def load_split(task: Task, split: str, spec: DataSpec, limit: int | None = None)
     if isinstance(origin, Path):
         read = ((f"{origin}:{line}", record) for line, record in read_records(origin))
         provenance: dict[str, Any] = {"file": str(origin), "sha256": _sha256(origin)}
+    elif isinstance(origin, MiniSplit):
+        rows = mini_rows(task, origin)
+        read = ((f"{task.name}, {split} row {i}", row) for i, row in enumerate(rows))
+        provenance = mini_provenance(rows)
     else:
         read = ((f"{origin.repo}, row {i}", row) for i, row in read_hub(origin, split))
         provenance = {"hub": origin.repo, "config": origin.config, "revision": origin.revision}
@@ -112,24 +123,25 @@ def _locate_any(task: Task, spec: DataSpec) -> None:
     raise errors[0]
 
 
-def _locate(task: Task, split: str, spec: DataSpec) -> Path | HubSource:
-    """The file, or the place on the hub, that a split is read from."""
+def _locate(task: Task, split: str, spec: DataSpec) -> Path | MiniSplit | HubSource:
+    """The file, the generator's split, or the place on the hub, that a split is read from."""
     if split not in SPLITS:
         raise UserError(f"{split!r} is not a split", allowed=", ".join(SPLITS))
     source = _source(task, spec)
     if source == "local":
         return find_file(task, split, spec.dir, getattr(spec, f"{split}_file"))
-    splits = EMBEDDED_FILES[task.name] if source == "embedded" else HUB_SOURCES[task.name].splits
+    embedded = source == "embedded"
+    splits = EMBEDDED[task.name] if embedded else HUB_SOURCES[task.name].splits
     if split not in splits:
         raise no_such_split(task, split, list(splits))
-    return EMBEDDED_FILES[task.name][split] if source == "embedded" else HUB_SOURCES[task.name]
+    return EMBEDDED[task.name][split] if embedded else HUB_SOURCES[task.name]
 
 
 def _source(task: Task, spec: DataSpec) -> str:
     """Which of the `SOURCES` is meant."""
     source = spec.source
     if source == "auto":
-        source = "embedded" if task.name in EMBEDDED_FILES else "local" if spec.dir else "hub"
+        source = "embedded" if task.name in EMBEDDED else "local" if spec.dir else "hub"
     if source not in SOURCES:
         allowed = ", ".join(("auto", *SOURCES))
         raise UserError(f"data.source={source} is not a source", allowed=allowed)

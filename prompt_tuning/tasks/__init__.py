@@ -6,6 +6,7 @@ from prompt_tuning.tasks.cb import CB
 from prompt_tuning.tasks.copa import COPA
 from prompt_tuning.tasks.demo import DEMO
 from prompt_tuning.tasks.dpr import DPR
+from prompt_tuning.tasks.mini import MINI
 from prompt_tuning.tasks.mrpc import MRPC
 from prompt_tuning.tasks.mrqa import MRQA
 from prompt_tuning.tasks.multirc import MULTIRC
@@ -34,5 +35,5 @@ _SUPERGLUE_TASKS = (BOOLQ, CB, COPA, MULTIRC, RECORD, RTE, WIC, WSC)
 SUPERGLUE: tuple[str, ...] = tuple(task.name for task in _SUPERGLUE_TASKS)
 
 TASKS: dict[str, Task] = {
-    task.name: task for task in (*_SUPERGLUE_TASKS, SST2, MRPC, QQP, SQUAD, *MRQA, DPR, DEMO)
+    task.name: task for task in (*_SUPERGLUE_TASKS, SST2, MRPC, QQP, SQUAD, *MRQA, DPR, DEMO, *MINI)
 }

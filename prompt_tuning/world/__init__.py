@@ -6,6 +6,8 @@ from prompt_tuning.world.floors import Floor, floor
 from prompt_tuning.world.items import TASKS, Item, task_items
 from prompt_tuning.world.probes import Probe, probes
 
+LADDER_WORLD = WorldConfig()  # the embedded models were trained on its text
+
 __all__ = [
     "FACTS_MIX",
     "FULL_MIX",

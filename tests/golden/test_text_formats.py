@@ -432,6 +432,11 @@ MRQA = Golden(
     parsed={"Neil": "Neil"},
 )
 GOLDEN |= {name: MRQA for name in TASKS if name.startswith("mrqa_")}
+GOLDEN |= {
+    name: GOLDEN[name.removeprefix("mini_").removesuffix("_b")]
+    for name in TASKS
+    if name.startswith("mini_")
+}
 
 every_task = pytest.mark.parametrize("name", GOLDEN)
 

@@ -88,6 +88,26 @@ def test_the_papers_optimiser_is_t5x_adafactor_with_its_late_clock() -> None:
     assert not optimizer.multiply_by_parameter_scale
 
 
+def test_the_mini_recipe_reports_the_test_split_where_it_has_labels() -> None:
+    """The paper reports the split that chose the step, on whatever task."""
+
+    def report_split(*overrides: str) -> str | None:
+        return train(*overrides).evaluation.report_split
+
+    assert report_split("task=mini_rte") == "test"
+    assert report_split("task=mini_rte", "evaluation.report_split=null") is None
+    assert report_split("task=demo") is report_split("task=rte") is None
+    assert report_split("task=rte", "evaluation.report_split=test") == "test"
+    assert report_split("task=mini_rte", "recipe=paper") is None
+    assert report_split("task=mini_rte", "recipe=released") is None
+
+
+def test_the_split_that_chooses_is_not_reported_a_second_time() -> None:
+    error = error_of("task=mini_rte", "evaluation.split=test")
+    assert error.startswith("evaluation.report_split=test is the split that chooses")
+    assert "evaluation.report_split=null" in error
+
+
 def test_all_mistakes_are_reported_at_once() -> None:
     errors = errors_of(
         "+prompt.lenght=5", "training.batch_size=0", "training.num_steps=abc", "machine.dtype=int8"
@@ -118,6 +138,7 @@ def test_all_mistakes_are_reported_at_once() -> None:
         ("data.source=internet", "auto, hub, local, embedded"),
         ("machine.device=tpu", "auto, cpu, cuda"),
         ("evaluation.split=dev", "train, validation, test"),
+        ("evaluation.report_split=dev", "train, validation, test"),
     ],
 )
 def test_a_value_out_of_range_is_refused_with_what_is_allowed(override: str, allowed: str) -> None:
@@ -283,6 +304,14 @@ def test_what_does_not_change_a_result_is_not_in_the_hash(override: str) -> None
 def test_a_run_that_two_figures_share_has_one_hash() -> None:
     config = train()
     assert config_hash(replace(config, experiment="fig3a")) == config_hash(config)
+
+
+def test_what_a_task_offers_to_report_is_in_the_hash_only_if_it_is_reported() -> None:
+    config = train("task=mini_rte", "evaluation.report_split=null")
+    assert config.task.report_split == "test"
+    assert config_hash(train("task=mini_rte")) != config_hash(config)
+    offered = replace(config, task=replace(config.task, report_split=None))
+    assert config_hash(offered) == config_hash(config)
 
 
 @pytest.mark.parametrize(

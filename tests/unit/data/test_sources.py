@@ -161,6 +161,7 @@ def test_an_empty_file_is_refused(tmp_path):
         ("rte", "train", DataSpec("disk"), "data.source=disk is not a source"),
         ("rte", "train", DataSpec("embedded"), "data.source=embedded does not have task rte"),
         ("demo", "train", DataSpec("hub"), "data.source=hub does not have task demo"),
+        ("mini_rte", "test", DataSpec("hub"), "data.source=hub does not have task mini_rte"),
         ("rte", "dev", DataSpec("hub"), "'dev' is not a split"),
         ("rte", "train", DataSpec("local"), "no data.dir to find task rte in"),
         ("mrqa_race", "train", DataSpec("hub"), "task mrqa_race has no train split"),
