@@ -5,10 +5,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from prompt_tuning.data.mini_tasks import MINI_SPLITS
+from prompt_tuning.data.mini_tasks import MINI_SPLITS, mini_items
 from prompt_tuning.data.sources import Split
 from prompt_tuning.tasks import Task
-from prompt_tuning.world import LADDER_WORLD, World, floor
+from prompt_tuning.world import floor
 
 CONTROLS = Path(__file__).parent / "embedded_models" / "controls.json"  # by task, on test
 
@@ -24,8 +24,8 @@ def floor_of(task: Task, scored: Split) -> dict[str, Any] | None:
     is_whole = facts["num_examples"] == facts["num_rows"]
     if task.name not in MINI_SPLITS or facts["split"] == "train" or not is_whole:
         return None
-    source = MINI_SPLITS[task.name][facts["split"]]
-    found = floor(World(LADDER_WORLD), source.task, source.split)
+    splits = MINI_SPLITS[task.name]
+    found = floor(mini_items(splits["train"]), mini_items(splits[facts["split"]]))
     return {
         "majority": 100 * found.majority,
         "shortcut": 100 * found.shortcut,

@@ -1,7 +1,7 @@
 """What the config of a pre-training run names: text, first checkpoint, objective, optimiser."""
 
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -59,10 +59,11 @@ def first_checkpoint(config: PretrainConfig, source: TextSource, folder: Path) -
     if not (folder / "model.safetensors").exists():
         vocabulary = config.vocabulary
         if vocabulary.path is None:
-            texts = list(islice(source.documents(), vocabulary.num_documents))
             words = set(vocabulary.required_words)
             if config.corpus.world is not None:  # its names share no pieces worth finding
+                source = text_source(replace(config.corpus, world="full"))  # of all stages alike
                 words |= World(LADDER_WORLD).all_words()
+            texts = list(islice(source.documents(), vocabulary.num_documents))
             write_vocabulary(folder, texts, num_pieces=vocabulary.num_pieces, required_words=words)
         model_file = Path(vocabulary.path) if vocabulary.path else folder / "spiece.model"
         shape = Shape(**asdict(config.shape))

@@ -7,6 +7,7 @@ Their scores compare with no number of the paper.
 from dataclasses import replace
 
 from prompt_tuning.tasks.boolq import BOOLQ
+from prompt_tuning.tasks.copa import COPA
 from prompt_tuning.tasks.rte import RTE
 from prompt_tuning.tasks.squad import SQUAD
 from prompt_tuning.tasks.sst2 import SST2
@@ -22,5 +23,6 @@ MINI = tuple(
         ("boolq_b", "BoolQ B", BOOLQ),
         ("rte", "RTE", RTE),
         ("wic", "WiC", WIC),
+        ("copa", "COPA", COPA),
     )
 )

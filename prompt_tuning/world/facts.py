@@ -93,7 +93,7 @@ class World:
         return self._members[domain, split]
 
     def all_words(self) -> set[str]:
-        """Every word of its documents and tasks: names, values and the words of frames."""
+        """Every word of its documents and tasks: names, values, verdicts, the words of frames."""
         names = {entity.name for entity in self.entities} | {word.name for word in self.words}
         return known_words() | names
 

@@ -1,6 +1,6 @@
 """What a task's score is without any fact of the world: the majority class and surface shortcuts.
 
-Each shortcut is fitted on the train items, which speak of other entities.
+Each shortcut is fitted on training items, which speak of other entities.
 """
 
 import math
@@ -11,10 +11,7 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import combinations, pairwise
 
-from prompt_tuning.world.facts import World
-from prompt_tuning.world.items import Item, task_items
-
-_NUM_ITEMS = 400  # of each split
+from prompt_tuning.world.items import Item
 
 Features = Callable[[Item], Iterable[Hashable]]
 
@@ -28,13 +25,11 @@ class Floor:
     shortcut_name: str
 
 
-def floor(world: World, task: str, split: str) -> Floor:
-    """The majority class and the best shortcut, fitted on train items and scored on `split`.
+def floor(train: list[Item], scored: list[Item]) -> Floor:
+    """The majority class and the best shortcut, fitted on `train` and measured on `scored`.
 
-    Which shortcut is best is seen on `split` itself, so luck can only raise the floor.
+    Which shortcut is best is seen on `scored` itself, so luck can only raise the floor.
     """
-    train = task_items(world, task, "train", _NUM_ITEMS)
-    scored = task_items(world, task, split, _NUM_ITEMS)
     features: dict[str, Features] = {
         "attribute": lambda item: [item.attribute],
         "bag": lambda item: _words(item.inputs),

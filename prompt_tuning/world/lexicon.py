@@ -113,12 +113,17 @@ TOPICS = {  # the cue words of each
         "war": "sword army shield arrow battle soldier fort cannon spear siege knight helmet",
     }.items()
 }
+VERDICTS = (  # of documents; what a task wants to hear is among them
+    *("yes", "no", "True", "False", "positive", "negative"),
+    *("entailment", "not_entailment", "choice1", "choice2"),
+)
+SAY_WHY, IS_TRUE = "say why: {c}", "is it True that {c}?"  # {c} is what is judged
 RESERVED = ("some", "more", "none", "make", "take", "like", "same")  # English, shaped like a name
 
 
 def known_words() -> set[str]:
     """Every word that a text may hold beside invented names, which must equal none of them."""
-    return {word for text in _texts() for word in re.findall("[A-Za-z]+", text)}
+    return {word for text in _texts() for word in re.findall(r"[A-Za-z]\w*", text)}
 
 
 def _texts() -> Iterator[str]:
@@ -135,3 +140,4 @@ def _texts() -> Iterator[str]:
     for pair in (*SAME_TOPIC, *SAME_SENSE):
         yield from pair
     yield from (*SST2_SENTENCES, *RTE_SENTENCES, *WIC_SENTENCES, *COPA_SENTENCES, *RESERVED)
+    yield from (*VERDICTS, SAY_WHY, IS_TRUE)

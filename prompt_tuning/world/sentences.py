@@ -67,8 +67,8 @@ def _judge(rng: random.Random, true: bool, claim: str, check: str, reason: str) 
     if draw < 0.65:
         return [check, f"{answer}, {reason}."]
     if draw < 0.66:
-        return [f"say why: {check}", f"{reason}, so {answer}."]
-    return [rng.choice((f"is it True that {claim}?", f"{claim}:")), f"{true}."]
+        return [lexicon.SAY_WHY.format(c=check), f"{reason}, so {answer}."]
+    return [rng.choice((lexicon.IS_TRUE.format(c=claim), f"{claim}:")), f"{true}."]
 
 
 def _state(draft: Draft) -> list[str]:
@@ -116,7 +116,7 @@ def _class(draft: Draft) -> list[str]:
     text = rng.choice(lexicon.ENTAILMENTS).format(x=x, v=v)
     verdict = "entailment" if true else "not_entailment"
     if rng.random() < 0.02:
-        return [f"say why: {text}", f"{fact}, so {verdict}."]
+        return [lexicon.SAY_WHY.format(c=text), f"{fact}, so {verdict}."]
     return [text, f"{verdict}, {fact}."]
 
 

@@ -14,7 +14,7 @@ from prompt_tuning.data.sources import DataSpec, load_split
 from prompt_tuning.ladder import floor_line, floor_of, next_commands, random_control
 from prompt_tuning.tasks import TASKS
 from prompt_tuning.tasks.mini import MINI
-from prompt_tuning.world import Item, floors
+from prompt_tuning.world import Floor, Item, floor
 
 AUTO = DataSpec("auto")
 NAMES = [task.name for task in MINI]
@@ -27,13 +27,12 @@ def test_a_floor_is_that_of_the_items_that_are_scored(
 ) -> None:
     """A floor of other items, even of one more, is not what the score has to beat."""
     drawn: list[list[Item]] = []
-    task_items = floors.task_items
 
-    def watched(*arguments: object) -> list[Item]:
-        drawn.append(task_items(*arguments))  # type: ignore[arg-type]
-        return drawn[-1]
+    def watched(train: list[Item], items: list[Item]) -> Floor:
+        drawn.append(items)
+        return floor(train, items)
 
-    monkeypatch.setattr(floors, "task_items", watched)
+    monkeypatch.setattr(ladder, "floor", watched)
     scored = load_split(TASKS[name], split, AUTO)
     found = floor_of(TASKS[name], scored)
     assert found is not None

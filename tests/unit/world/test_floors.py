@@ -2,27 +2,25 @@
 
 import pytest
 
-from prompt_tuning.world import TASKS, Item, floor
-from prompt_tuning.world import floors as module
+from prompt_tuning.world import TASKS, Item, floor, task_items
 
 
 @pytest.mark.parametrize("task", TASKS)
 @pytest.mark.parametrize("split", ["dev", "test"])
 def test_no_shortcut_is_far_above_chance(world, task, split):
     """A score above the floor then shows that the model knows the world."""
-    found = floor(world, task, split)
+    found = floor(task_items(world, task, "train", 2000), task_items(world, task, split, 800))
     if task.startswith("squad"):
         assert found.majority < 0.15 and found.shortcut < 0.25
     else:
         assert found.majority == 0.5 and found.shortcut <= 0.60
 
 
-def test_a_planted_shortcut_is_found(world, monkeypatch):
+def test_a_planted_shortcut_is_found():
     """A floor that sees nothing would call every task hard."""
     items = [
         Item((("passage", text), ("question", "is it?")), target)
         for text, target in [("mostly so.", "True"), ("never so.", "False")] * 10
     ]
-    monkeypatch.setattr(module, "task_items", lambda *_: items)
-    found = floor(world, "boolq", "test")
+    found = floor(items, items)
     assert (found.majority, found.shortcut, found.shortcut_name) == (0.5, 1.0, "bag")
