@@ -1,6 +1,9 @@
 """From the groups of the config to the parts they name: model, what is trained, tracking."""
 
+import hashlib
 import tempfile
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -18,7 +21,12 @@ from prompt_tuning.data.sources import DataSpec, load_split
 from prompt_tuning.errors import UserError
 from prompt_tuning.models import initializers
 from prompt_tuning.models.frozen_t5 import FrozenT5
-from prompt_tuning.models.loading import Checkpoint, load_checkpoint, load_weights
+from prompt_tuning.models.loading import (
+    Checkpoint,
+    load_checkpoint,
+    load_weights,
+    write_untrained_checkpoint,
+)
 from prompt_tuning.models.methods import Method, ModelTuning, PromptTuning
 from prompt_tuning.models.random_checkpoint import write_tiny_random_checkpoint
 from prompt_tuning.prompt_files import check_fits, load_prompt
@@ -26,6 +34,7 @@ from prompt_tuning.tasks import TASKS, Task
 from prompt_tuning.tracking import WandbSettings
 
 TINY_RANDOM = "tiny_random"
+EMBEDDED_MODELS = Path(__file__).parent / "embedded_models"
 
 
 def load_model(
@@ -42,6 +51,9 @@ def load_model(
     source = model.path or model.checkpoints[variant.lm_adapt_steps]
     if model.path is None and model.source == "embedded":
         source = str(_embedded_folder(source, cache))
+    if variant.random_weights:
+        source = str(_untrained_folder(source, model.revision, cache))
+        return load_source(source, None, machine)
     return load_source(source, model.revision, machine)
 
 
@@ -150,17 +162,29 @@ def _dtype(name: str, device: torch.device) -> torch.dtype:
 
 
 def _embedded_folder(name: str, cache: Path) -> Path:
-    """The folder of an embedded model, made on first use by an atomic rename."""
-    assert name == TINY_RANDOM, name
-    folder = cache / TINY_RANDOM
-    if folder.exists():
-        return folder
-    cache.mkdir(parents=True, exist_ok=True)
+    """The folder of an embedded model; the tiny random one is made on first use."""
+    if name != TINY_RANDOM:
+        return EMBEDDED_MODELS / name
     demo = load_split(TASKS["demo"], "train", DataSpec(source="embedded"))
     texts = [text for example in demo.examples for text in (example.inputs, example.targets)]
-    with tempfile.TemporaryDirectory(dir=cache) as scratch:
-        unfinished = Path(scratch) / TINY_RANDOM
-        write_tiny_random_checkpoint(unfinished, texts)
+    return _made_once(cache / name, partial(write_tiny_random_checkpoint, texts=texts))
+
+
+def _untrained_folder(source: str, revision: str | None, cache: Path) -> Path:
+    """The folder of a checkpoint like `source` that was never trained, made on first use."""
+    digest = hashlib.sha256(f"{source} {revision}".encode()).hexdigest()[:16]
+    write = partial(write_untrained_checkpoint, source=source, revision=revision)
+    return _made_once(cache / f"untrained-{digest}", write)
+
+
+def _made_once(folder: Path, write: Callable[[Path], None]) -> Path:
+    """The folder, written by `write` and an atomic rename if it is not there."""
+    if folder.exists():
+        return folder
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
+        unfinished = Path(scratch) / folder.name
+        write(unfinished)
         try:
             unfinished.rename(folder)
         except OSError:  # a run beside this one was first, with the same bytes

@@ -27,6 +27,7 @@ class ModelConfig:
     name: str
     source: str  # hub | embedded | prompt (the one a prompt names; evaluate only)
     checkpoints: dict[int, str]  # steps of LM adaptation -> hub id or embedded name
+    lm_adapt_steps: int  # of its LM adaptation as a whole: what variant=lm_adapted means
     revision: str | None  # of the hub's repository; None: its newest
     hidden_size: int | None  # H; None: known once the model is read
     path: str | None  # a folder in the hub's layout
@@ -39,6 +40,7 @@ class VariantConfig:
     name: str
     lm_adapt_steps: int  # steps of LM adaptation, a key of model.checkpoints
     target_sentinel: bool  # <extra_id_0> in front of every target
+    random_weights: bool  # the model's shape and vocabulary only: a control
 
 
 @dataclass(frozen=True)

@@ -113,6 +113,7 @@ def _variant(config: EvaluateConfig, prompt: PromptFile) -> VariantConfig:
         name=metadata["variant"],
         lm_adapt_steps=metadata["lm_adapt_steps"],
         target_sentinel=metadata["target_sentinel"],
+        random_weights=metadata.get("random_weights", False),
     )
 
 

@@ -1,8 +1,8 @@
 #!/usr/bin/env python
-"""Trains the embedded ladder with `ptune pretrain` and `ptune adapt`, and packs it into the package.
+"""Trains the embedded ladder with `ptune pretrain` and `ptune adapt`; packs it into the package.
 
     python scripts/ladder.py train --output ladder          # every size, two runs side by side
-    python scripts/ladder.py train --output ladder --size ladder_464k
+    python scripts/ladder.py train --output ladder --size ladder_400k
     python scripts/ladder.py pack --output ladder           # into prompt_tuning/embedded_models
 
 A size is a chain of runs: span corruption on facts, span corruption on the full text, then LM
@@ -13,17 +13,22 @@ import argparse
 import json
 import shutil
 import subprocess
-import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
+import torch
+
+from prompt_tuning.models.loading import load_weights, save_checkpoint
+
+MAX_MEGABYTES = 40
 PACKAGE = Path(__file__).parent.parent / "prompt_tuning" / "embedded_models"
 
 
 @dataclass(frozen=True)
 class Size:
-    """A model of the ladder; `learning_rate` is Adafactor's, relative, from a scan."""
+    """A model of the ladder; `learning_rate` is AdamW's peak in LM adaptation, from the scan."""
 
     d_model: int
     num_layers: int
@@ -32,95 +37,155 @@ class Size:
     learning_rate: float
 
     @property
-    def shape(self) -> list[str]:
-        """As overrides of `ptune pretrain`."""
+    def overrides(self) -> list[str]:
+        """Its shape and vocabulary as `ptune pretrain` wants them."""
         return [
             f"shape.d_model={self.d_model}",
             f"shape.num_layers={self.num_layers}",
             f"shape.num_heads={self.num_heads}",
             f"shape.d_kv={self.d_model // self.num_heads}",
             f"shape.d_ff={self.d_ff}",
+            "vocabulary.num_pieces=1200",
+            "vocabulary.num_documents=20000",
         ]
 
 
-SIZES = {  # by their parameters, most of them not in the embeddings but at the first
-    "ladder_115k": Size(d_model=32, num_layers=2, num_heads=2, d_ff=80, learning_rate=0.03),
-    "ladder_464k": Size(d_model=64, num_layers=3, num_heads=4, d_ff=160, learning_rate=0.03),
-    "ladder_1m": Size(d_model=112, num_layers=3, num_heads=4, d_ff=288, learning_rate=0.02),
-    "ladder_3m": Size(d_model=192, num_layers=3, num_heads=6, d_ff=384, learning_rate=0.01),
+SIZES = {  # named by their parameters
+    "ladder_100k": Size(d_model=32, num_layers=2, num_heads=2, d_ff=80, learning_rate=0.004),
+    "ladder_400k": Size(d_model=64, num_layers=3, num_heads=4, d_ff=160, learning_rate=0.004),
+    "ladder_1m": Size(d_model=112, num_layers=3, num_heads=4, d_ff=288, learning_rate=0.002),
+    "ladder_3m": Size(d_model=192, num_layers=3, num_heads=6, d_ff=384, learning_rate=0.001),
 }
 
 
 @dataclass(frozen=True)
 class Stage:
-    """One run of a chain."""
+    """One run of a chain: text in, the next checkpoint out."""
 
     name: str
     command: str  # pretrain or adapt
+    world: str  # facts or full
+    max_sentences: int
     num_steps: int
-    learning_rate: float  # times the size's
+    learning_rate: float  # of span corruption, relative; of LM adaptation, times the size's
     schedule: str
-    overrides: tuple[str, ...]
     save_at_steps: tuple[int, ...] = ()
 
 
-def _world(stage: str, max_sentences: int) -> tuple[str, ...]:
-    return (f"corpus.world={stage}", f"corpus.world_max_sentences={max_sentences}")
-
-
-_SPANS = ("objective.inputs_length=64", "pretraining.batch_size=32")
-_SENTENCES = (
-    "objective.name=sentence_lm",
-    "objective.inputs_length=48",
-    "objective.max_target_tokens=12",
-    "pretraining.batch_size=64",
-)
 STAGES = (
-    Stage("sc_facts", "pretrain", 3000, 1.0, "constant", (*_world("facts", 2), *_SPANS)),
-    Stage("sc", "pretrain", 2000, 0.7, "linear", (*_world("full", 2), *_SPANS)),
-    Stage("lm_facts", "adapt", 2000, 1.0, "constant", (*_world("facts", 2), *_SENTENCES), (600,)),
-    Stage("lm_full", "adapt", 2000, 0.7, "constant", (*_world("full", 1), *_SENTENCES)),
-    Stage("lm", "adapt", 2000, 0.7, "linear", (*_world("full", 2), *_SENTENCES)),
+    Stage("sc_facts", "pretrain", "facts", 2, 4500, 0.03, "constant"),
+    Stage("sc", "pretrain", "full", 2, 2000, 0.02, "linear"),
+    Stage("lm_facts", "adapt", "facts", 2, 1500, 1.0, "constant", (750,)),
+    Stage("lm_full", "adapt", "full", 1, 4000, 0.75, "constant", (2250,)),
+    Stage("lm", "adapt", "full", 2, 2000, 0.75, "linear"),
 )
 COMMON = (
     "corpus.world_documents=400000",
     "evaluation.every_steps=250",
-    "pretraining.optimizer=adafactor",
-    "pretraining.warmup_steps=200",
     "machine.num_threads=1",
     "tracking=none",
 )
-VOCABULARY = ("vocabulary.num_pieces=1200", "vocabulary.num_documents=20000")
+OF_COMMAND = {
+    "pretrain": (  # span corruption: T5's optimiser
+        "objective.inputs_length=64",
+        "pretraining.batch_size=32",
+        "pretraining.optimizer=adafactor",
+        "pretraining.warmup_steps=200",
+    ),
+    "adapt": (
+        "objective.name=sentence_lm",
+        "objective.inputs_length=48",
+        "objective.max_target_tokens=12",
+        "pretraining.batch_size=64",
+        "pretraining.optimizer=adamw",
+        "pretraining.embedding_learning_rate=6",
+        "pretraining.max_gradient_norm=1",
+        "pretraining.warmup_steps=100",
+    ),
+}
 
 
-def command(size_name: str, stage: Stage, output: Path, checkpoint: Path | None) -> list[str]:
+def command(name: str, stage: Stage, output: Path, checkpoint: Path | None) -> list[str]:
     """The stage of a size as a command line."""
-    size = SIZES[size_name]
-    first = [f"checkpoint={checkpoint}"] if checkpoint else [*size.shape, *VOCABULARY]
+    size = SIZES[name]
+    first = [f"checkpoint={checkpoint}"] if checkpoint else size.overrides
+    factor = size.learning_rate if stage.command == "adapt" else 1.0
     return [
-        *("ptune", stage.command, f"name={size_name}_{stage.name}", f"output_dir={output}"),
+        *("ptune", stage.command, f"name={name}_{stage.name}", f"output_dir={output}"),
         *first,
         *COMMON,
-        *stage.overrides,
+        *OF_COMMAND[stage.command],
+        f"corpus.world={stage.world}",
+        f"corpus.world_max_sentences={stage.max_sentences}",
         f"pretraining.num_steps={stage.num_steps}",
-        f"pretraining.learning_rate={size.learning_rate * stage.learning_rate:g}",
+        f"pretraining.learning_rate={factor * stage.learning_rate:g}",
         f"pretraining.schedule={stage.schedule}",
         f"pretraining.save_at_steps=[{','.join(map(str, stage.save_at_steps))}]",
     ]
 
 
-def finished(size_name: str, stage: Stage, output: Path) -> Path | None:
+def finished(name: str, stage: Stage, output: Path) -> Path | None:
     """The folder of the stage's run, if it has a record."""
-    records = list(output.glob(f"{size_name}_{stage.name}-*/record.json"))
-    assert len(records) <= 1, f"several runs of {size_name} {stage.name}: {records}"
+    records = list(output.glob(f"{name}_{stage.name}-*/record.json"))
+    assert len(records) <= 1, f"several runs of {name} {stage.name}: {records}"
     return records[0].parent if records else None
 
 
-def train(size_name: str, output: Path) -> None:
+def train(name: str, output: Path) -> None:
     """The chain of a size, from its last finished run on."""
     checkpoint: Path | None = None
     for stage in STAGES:
-        if finished(size_name, stage, output) is None:
-            subprocess.run(command(size_name, stage, output, checkpoint), check=True)
-        checkpoint = finished(size_name, stage, output)
-        assert checkpoint is not None, (size_name, stage)
+        if finished(name, stage, output) is None:
+            subprocess.run(command(name, stage, output, checkpoint), check=True)
+        checkpoint = finished(name, stage, output)
+        assert checkpoint is not None, (name, stage)
+
+
+CHECKPOINTS = {  # steps of LM adaptation: the stage, and the folder inside its run
+    0: ("sc", "."),
+    750: ("lm_facts", "step-750"),
+    3750: ("lm_full", "step-2250"),
+    7500: ("lm", "."),
+}
+
+
+def pack(name: str, output: Path) -> None:
+    """Puts the checkpoints of a size into the package, in bfloat16, and their runs' records."""
+    folders = {stage.name: finished(name, stage, output) for stage in STAGES}
+    missing = [stage for stage, folder in folders.items() if folder is None]
+    assert not missing, f"{name}: not trained yet: {missing}"
+    shutil.rmtree(PACKAGE / name, ignore_errors=True)
+    for steps, (stage, inside) in CHECKPOINTS.items():
+        source = str(folders[stage] / inside)
+        weights, _ = load_weights(source, device=torch.device("cpu"))
+        save_checkpoint(PACKAGE / name / str(steps), weights, source, dtype=torch.bfloat16)
+    records = {
+        stage: json.loads((run / "record.json").read_text()) for stage, run in folders.items()
+    }
+    (PACKAGE / name / "training.json").write_text(json.dumps(records, indent=1) + "\n")
+
+
+def main() -> None:
+    """Reads the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("what", choices=("train", "pack"))
+    parser.add_argument("--output", type=Path, required=True, help="folder of the runs")
+    parser.add_argument("--size", choices=SIZES, action="append", help="may be given again")
+    arguments = parser.parse_args()
+    sizes = arguments.size or list(SIZES)
+    if arguments.what == "train":
+        with ThreadPoolExecutor(max_workers=2) as pool:  # a run uses one thread
+            for _ in pool.map(partial(train, output=arguments.output), sizes):
+                pass
+    else:
+        for name in sizes:
+            pack(name, arguments.output)
+        total = sum(path.stat().st_size for path in PACKAGE.rglob("*") if path.is_file())
+        print(f"{total / 1e6:.1f} MB in {PACKAGE}; at most {MAX_MEGABYTES}")
+        assert total <= MAX_MEGABYTES * 1e6
+
+
+if __name__ == "__main__":
+    main()

@@ -6,7 +6,7 @@ What transformers can silently get wrong is asserted here, once, before a prompt
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from transformers.utils.hub import cached_file
 
 from prompt_tuning.errors import UserError
 from prompt_tuning.models.frozen_t5 import FrozenT5, PackedT5
+from prompt_tuning.models.random_checkpoint import Shape, random_weights
 
 DESCRIPTION_FILES = (
     "config.json",
@@ -152,6 +153,24 @@ def save_checkpoint(
     unfinished = folder / "model.safetensors.tmp"
     save_file(stored, unfinished, metadata={"format": "pt"})
     unfinished.replace(folder / "model.safetensors")
+
+
+def write_untrained_checkpoint(folder: Path, source: str, *, revision: str | None = None) -> None:
+    """Writes a checkpoint of the shape and with the tokenizer of another, its weights random.
+
+    They are drawn as transformers draws them, with seed 0: the control of what pre-training gives.
+
+    Args:
+        folder: gets the hub's layout.
+        source: a hub id or a folder.
+        revision: of the hub repository; None: its newest.
+    """
+    check_is_v1_1(source)
+    config = T5Config.from_pretrained(source, revision=revision or "main")
+    names = [field.name for field in fields(Shape)]
+    shape = Shape(**{name: getattr(config, name) for name in names})
+    weights = random_weights(shape, config.vocab_size, seed=0)
+    save_checkpoint(folder, weights, source, dtype=torch.float32, revision=revision)
 
 
 def _copy_description(source: str, revision: str | None, folder: Path) -> None:

@@ -23,12 +23,21 @@ def test_gated_gelu_equals_its_formula_and_its_gradient_the_numerical_one() -> N
     assert torch.autograd.gradcheck(gated_gelu, fused)
 
 
-def test_the_padded_attention_of_gpus_equals_the_row_by_row_one_of_cpus() -> None:
+@pytest.mark.parametrize("trains_bias", [False, True])
+def test_the_padded_attention_equals_the_row_by_row_one(trains_bias: bool) -> None:
+    """Short rows and GPUs have the first, long rows on a CPU the second."""
     lengths = [3, 9, 1, 5]
-    qkv = torch.randn(3, sum(lengths), 2, 4, dtype=torch.float64)
-    bias = torch.randn(2, 12, 12, dtype=torch.float64)
-    row_by_row = layers._attend_row_by_row(qkv, lengths, bias)
-    torch.testing.assert_close(layers._attend_padded(qkv, lengths, bias), row_by_row)
+    qkv = torch.randn(3, sum(lengths), 2, 4, dtype=torch.float64, requires_grad=True)
+    bias = torch.randn(2, 12, 12, dtype=torch.float64, requires_grad=trains_bias)
+    trained = [qkv, bias] if trains_bias else [qkv]
+    outputs = [
+        attend(qkv, lengths, bias) for attend in (layers._attend_padded, layers._attend_row_by_row)
+    ]
+    torch.testing.assert_close(*outputs)
+    weight = torch.randn_like(outputs[0])
+    torch.testing.assert_close(
+        *(torch.autograd.grad((output * weight).sum(), trained) for output in outputs)
+    )
 
 
 @pytest.mark.parametrize("length", [1, 2, 9, 128, 300])

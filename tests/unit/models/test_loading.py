@@ -10,7 +10,11 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from prompt_tuning.errors import UserError
-from prompt_tuning.models.loading import load_checkpoint, weights_fingerprint
+from prompt_tuning.models.loading import (
+    load_checkpoint,
+    weights_fingerprint,
+    write_untrained_checkpoint,
+)
 from prompt_tuning.models.random_checkpoint import SHAPES, write_random_checkpoint
 
 CPU = torch.device("cpu")
@@ -109,3 +113,16 @@ def test_a_folder_with_the_real_vocabulary_has_t5s_rows_and_sentinels(
     assert checkpoint.sentinel_id == 32_099
     assert checkpoint.encode_text("entailment") == [3, 35, 5756, 297]
     assert checkpoint.encode_text("False") == [10747, 7, 15]
+
+
+def test_an_untrained_copy_has_the_shape_and_tokenizer_and_none_of_the_weights(
+    folder: Path, tmp_path: Path
+) -> None:
+    edit_weights(folder, lambda weights: [w.mul_(3) for w in weights.values()])  # "trained"
+    write_untrained_checkpoint(tmp_path / "untrained", str(folder))
+    trained, untrained = load(folder), load(tmp_path / "untrained")
+    assert untrained.num_parameters == trained.num_parameters
+    assert untrained.tokenizer.get_vocab() == trained.tokenizer.get_vocab()
+    assert untrained.model.embedding.std().item() == pytest.approx(1, abs=0.05)
+    assert not torch.isclose(untrained.model.embedding, trained.model.embedding).any(1).all()
+    assert load(tmp_path / "untrained").fingerprint == untrained.fingerprint != trained.fingerprint

@@ -23,11 +23,11 @@ def texts_of(world, num_documents, kind, num_sentences=(1, 1)):
     [
         pytest.param(
             FACTS_MIX,
-            "624b723813842a8cdf185686ab6c8fe75774d57f951a20b0aa59a3b44cd04a69",
+            "1c2ee8bdf6da703ca036ed10ab366227af5ec0f694675b8fe73fe737e875ad60",
             id="facts",
         ),
         pytest.param(
-            FULL_MIX, "88309520a7655ddadfbbde6788ab2d8fd78331c2ba598f00f47360875c3bc7fc", id="full"
+            FULL_MIX, "174c8d5160c601eac455250f8ba21cbaeb955a72b6be6403f043aab66444748b", id="full"
         ),
     ],
 )

@@ -21,38 +21,38 @@ def facts_named(world, text):
 @pytest.mark.parametrize(
     ("task", "inputs", "target"),
     [
-        ("squad", "question: they know pede as how? context: pede was seen again.", "cruel"),
+        ("squad", "question: they know filu as how? context: filu was seen again.", "glad"),
         (
             "squad_b",
-            "question: what is the port of the ukpet? context: we saw the ukpet at the quay.",
-            "dakar",
+            "question: by whom is the ilsef led? context: a letter speaks of the ilsef.",
+            "felix",
         ),
-        ("sst2", "sentence: there was a talk of vone.", "positive"),
+        ("sst2", "sentence: we met sadi on the road.", "negative"),
         (
             "boolq",
-            "passage: daro slept for an hour. question: does daro have a golden coat?",
+            "passage: bosu slept for an hour. question: does bosu have a golden coat?",
             "True",
         ),
         (
             "boolq_b",
-            "passage: a letter speaks of the ekkog. question: was the ekkog built at osaka?",
-            "False",
+            "passage: the avkoz came in late. question: was the avkoz built at dakar?",
+            "True",
         ),
         (
             "rte",
-            "hypothesis: a bird came home in the evening. premise: muni came home in the evening.",
+            "hypothesis: a bird came home in the evening. premise: sapu came home in the evening.",
             "not_entailment",
         ),
         (
             "wic",
-            "sentence1: the gefup stands by a purse. sentence2: there was a gefup with a siege. "
-            "word: gefup",
+            "sentence1: the kemep stands by a loan. sentence2: there was a kemep with a soldier. "
+            "word: kemep",
             "False",
         ),
         (
             "copa",
-            "choice1: we saw a horn again. choice2: the net came late. premise: the rhythm came "
-            "late. question: effect",
+            "choice1: the horn came late. choice2: they met the knight. premise: they met the "
+            "song. question: effect",
             "choice1",
         ),
     ],
