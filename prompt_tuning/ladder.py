@@ -2,15 +2,13 @@
 
 import json
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
+from prompt_tuning.assembly import EMBEDDED_MODELS
 from prompt_tuning.data.mini_tasks import MINI_SPLITS, mini_items
 from prompt_tuning.data.sources import Split
 from prompt_tuning.tasks import Task
 from prompt_tuning.world import floor
-
-CONTROLS = Path(__file__).parent / "embedded_models" / "controls.json"  # by task, on test
 
 
 def floor_of(task: Task, scored: Split) -> dict[str, Any] | None:
@@ -33,11 +31,16 @@ def floor_of(task: Task, scored: Split) -> dict[str, Any] | None:
     }
 
 
-def random_control(task: str) -> float | None:
-    """The score, in percent, of a prompt on a frozen model of random weights; None if unknown."""
-    if not CONTROLS.exists():
+def random_control(model: str, task: str) -> float | None:
+    """The test score, in percent, of a prompt on a frozen model of this shape with random weights.
+
+    Measured when the embedded models were made (recipe mini, the mean over seeds); None if it was
+    not, or if the model is no embedded one.
+    """
+    path = EMBEDDED_MODELS / model / "controls.json"
+    if not path.exists():
         return None
-    scores: dict[str, float] = json.loads(CONTROLS.read_text(encoding="utf-8"))
+    scores: dict[str, float] = json.loads(path.read_text(encoding="utf-8"))
     return scores.get(task)
 
 

@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from prompt_tuning.assembly import TINY_RANDOM
 from prompt_tuning.config import TrainConfig, config_hash
 from prompt_tuning.data.mini_tasks import MINI_SPLITS
 from prompt_tuning.data.sources import Split
@@ -56,7 +57,9 @@ class RunFacts:
             + (f", resumed at step {step}" if step else ""),
             "code": _code_line(),
         }
-        if config.model.source == "embedded" and config.model.path is None:
+        if config.variant.random_weights:
+            facts["note"] = "random weights: the control that a trained model has to beat"
+        elif config.model.name == TINY_RANDOM and config.model.path is None:
             facts["note"] = "random weights: this tries the path, and its score means nothing"
         if left_out := self.splits.train.provenance["dropped"]:
             facts["left out"] = ", ".join(f"{count} {why}" for why, count in left_out.items())
@@ -154,7 +157,8 @@ class RunFacts:
                 f"unparseable {report['num_unparseable']}/{report['num_examples']}"
             )
         if result["floor"]:
-            control = random_control(name) if report and report["split"] == "test" else None
+            on_test = report and report["split"] == "test"
+            control = random_control(self.config.model.name, name) if on_test else None
             lines.append(floor_line(result["floor"], control))
         if name in MINI_SPLITS and self.config.model.path is None:
             lines += [f"next: {line}" for line in next_commands(self.task, self.config.model.name)]

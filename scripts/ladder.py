@@ -28,7 +28,7 @@ PACKAGE = Path(__file__).parent.parent / "prompt_tuning" / "embedded_models"
 
 @dataclass(frozen=True)
 class Size:
-    """A model of the ladder; `learning_rate` is AdamW's peak in LM adaptation, from the scan."""
+    """A model of the ladder; `learning_rate` is AdamW's peak, from the scan."""
 
     d_model: int
     num_layers: int
@@ -52,7 +52,7 @@ class Size:
 
 SIZES = {  # named by their parameters
     "ladder_100k": Size(d_model=32, num_layers=2, num_heads=2, d_ff=80, learning_rate=0.004),
-    "ladder_400k": Size(d_model=64, num_layers=3, num_heads=4, d_ff=160, learning_rate=0.004),
+    "ladder_400k": Size(d_model=64, num_layers=3, num_heads=4, d_ff=160, learning_rate=0.003),
     "ladder_1m": Size(d_model=112, num_layers=3, num_heads=4, d_ff=288, learning_rate=0.002),
     "ladder_3m": Size(d_model=192, num_layers=3, num_heads=6, d_ff=384, learning_rate=0.001),
 }
@@ -63,62 +63,60 @@ class Stage:
     """One run of a chain: text in, the next checkpoint out."""
 
     name: str
-    command: str  # pretrain or adapt
+    command: str  # pretrain: span corruption; adapt: LM adaptation
     world: str  # facts or full
     max_sentences: int
     num_steps: int
-    learning_rate: float  # of span corruption, relative; of LM adaptation, times the size's
+    learning_rate: float | None  # Adafactor's, relative to each parameter; None: AdamW, the size's
     schedule: str
     save_at_steps: tuple[int, ...] = ()
 
 
 STAGES = (
     Stage("sc_facts", "pretrain", "facts", 2, 4500, 0.03, "constant"),
-    Stage("sc", "pretrain", "full", 2, 2000, 0.02, "linear"),
-    Stage("lm_facts", "adapt", "facts", 2, 1500, 1.0, "constant", (750,)),
-    Stage("lm_full", "adapt", "full", 1, 4000, 0.75, "constant", (2250,)),
-    Stage("lm", "adapt", "full", 2, 2000, 0.75, "linear"),
+    Stage("sc", "pretrain", "full", 2, 3500, 0.03, "linear"),
+    Stage("lm_facts", "adapt", "facts", 2, 1500, 0.03, "constant", (750,)),
+    Stage("lm_full", "adapt", "full", 1, 4000, None, "constant", (2250,)),
+    Stage("lm", "adapt", "full", 2, 2000, None, "linear"),
 )
 COMMON = (
     "corpus.world_documents=400000",
     "evaluation.every_steps=250",
+    "pretraining.warmup_steps=200",
     "machine.num_threads=1",
     "tracking=none",
 )
 OF_COMMAND = {
-    "pretrain": (  # span corruption: T5's optimiser
-        "objective.inputs_length=64",
-        "pretraining.batch_size=32",
-        "pretraining.optimizer=adafactor",
-        "pretraining.warmup_steps=200",
-    ),
+    "pretrain": ("objective.inputs_length=64", "pretraining.batch_size=32"),
     "adapt": (
         "objective.name=sentence_lm",
         "objective.inputs_length=48",
         "objective.max_target_tokens=12",
         "pretraining.batch_size=64",
-        "pretraining.optimizer=adamw",
-        "pretraining.embedding_learning_rate=6",
-        "pretraining.max_gradient_norm=1",
-        "pretraining.warmup_steps=100",
     ),
 }
+ADAMW = (
+    "pretraining.optimizer=adamw",
+    "pretraining.embedding_learning_rate=6",
+    "pretraining.max_gradient_norm=1",
+)
 
 
 def command(name: str, stage: Stage, output: Path, checkpoint: Path | None) -> list[str]:
     """The stage of a size as a command line."""
     size = SIZES[name]
     first = [f"checkpoint={checkpoint}"] if checkpoint else size.overrides
-    factor = size.learning_rate if stage.command == "adapt" else 1.0
+    optimizer = ADAMW if stage.learning_rate is None else ("pretraining.optimizer=adafactor",)
     return [
         *("ptune", stage.command, f"name={name}_{stage.name}", f"output_dir={output}"),
         *first,
         *COMMON,
         *OF_COMMAND[stage.command],
+        *optimizer,
         f"corpus.world={stage.world}",
         f"corpus.world_max_sentences={stage.max_sentences}",
         f"pretraining.num_steps={stage.num_steps}",
-        f"pretraining.learning_rate={factor * stage.learning_rate:g}",
+        f"pretraining.learning_rate={stage.learning_rate or size.learning_rate}",
         f"pretraining.schedule={stage.schedule}",
         f"pretraining.save_at_steps=[{','.join(map(str, stage.save_at_steps))}]",
     ]

@@ -1,5 +1,6 @@
 """Where the parts of pre-training meet: from a config to checkpoints and their record."""
 
+import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
@@ -117,6 +118,7 @@ class _Watch:
         num_steps, step = self.config.pretraining.num_steps, self.run.progress.step
         self._log_every = max(1, self.config.evaluation.every_steps // LOSSES_PER_EVALUATION)
         self._bar = self.reporter.bar("pre-training", num_steps, completed=step)
+        self._since = (time.monotonic(), self.run.progress.num_tokens)
 
     def on_step(self, step: int, loss: float) -> None:
         """Moves the bar on and logs some of the losses."""
@@ -128,18 +130,24 @@ class _Watch:
     def evaluate(self, step: int) -> None:
         """Measures, prints and logs the held-out loss."""
         num_tokens = self.run.progress.num_tokens
+        then, num_tokens_then = self._since
+        tokens_per_s = (num_tokens - num_tokens_then) / (time.monotonic() - then)
         self.held_out_loss = self._measure()
-        self.tracker.log(
-            step, {"eval/held_out_loss": self.held_out_loss, "train/tokens": num_tokens}
-        )
         probed = self.probe()
-        self.tracker.log(step, {f"probe/{kind}": share for kind, share in probed.items()})
+        measured = {
+            "eval/held_out_loss": self.held_out_loss,
+            "train/tokens": num_tokens,
+            "train/tokens_per_s": tokens_per_s,
+        }
+        measured |= {f"probe/{kind}": share for kind, share in probed.items()}
+        self.tracker.log(step, measured)
         loss = "-" if self.loss is None else f"{self.loss:.4f}"
         self.reporter.line(
             f"step {step:>7}  loss {loss:>7}  held-out loss {self.held_out_loss:7.4f}  "
-            f"{num_tokens:,} tokens"
+            f"{num_tokens:,} tokens, {tokens_per_s:,.0f}/s"
             + "".join(f"  {kind} {share:.2f}" for kind, share in probed.items())
         )
+        self._since = (time.monotonic(), num_tokens)
 
     def probe(self) -> dict[str, float]:
         """The zero-shot probes, if there are any."""
@@ -245,6 +253,7 @@ def _record(
             "held_out_loss": held_out_loss,
             "probes": probed,
             "num_tokens": run.progress.num_tokens,
+            "tokens_per_s": round(run.progress.num_tokens / run.progress.duration_s, 1),
         },
         "config": asdict(config),
         "config_hash": config_hash(config),

@@ -26,7 +26,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "prompt_files": {"errors"},
     "metrics": {"errors", "tasks"},
     "data": {"errors", "tasks", "world"},
-    "ladder": {"tasks", "world", "data"},
+    "ladder": {"assembly", "tasks", "world", "data"},
     "models": {"errors"},
     "config_reading": {"errors"},
     "config_checks": {"errors", "prompt_files"},

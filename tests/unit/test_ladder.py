@@ -59,11 +59,13 @@ def test_where_a_floor_is_not_measured_there_is_none(
 def test_a_control_is_read_from_the_package_and_unknown_without_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ladder, "CONTROLS", tmp_path / "controls.json")
-    assert random_control("mini_rte") is None
-    (tmp_path / "controls.json").write_text(json.dumps({"mini_rte": 49.25}))
-    assert random_control("mini_rte") == 49.25
-    assert random_control("mini_wic") is None
+    monkeypatch.setattr(ladder, "EMBEDDED_MODELS", tmp_path)
+    assert random_control("rung", "mini_rte") is None
+    (tmp_path / "rung").mkdir()
+    (tmp_path / "rung" / "controls.json").write_text(json.dumps({"mini_rte": 49.25}))
+    assert random_control("rung", "mini_rte") == 49.25
+    assert random_control("rung", "mini_wic") is None
+    assert random_control("other", "mini_rte") is None
 
 
 def test_the_line_says_a_control_only_if_there_is_one() -> None:
