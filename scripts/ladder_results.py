@@ -68,7 +68,7 @@ QUESTIONS = (
 
 def planned(question: Question) -> Plan:
     """The runs that the question's experiment asks for."""
-    plan = {}
+    plan: dict[tuple[Axes, int], None] = {}  # ordered, each once
     for overrides in ("", *question.squad):
         arguments = [f"experiment={question.experiment}", *shlex.split(overrides)]
         configs, problems = configs_of("train", arguments)
