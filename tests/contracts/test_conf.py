@@ -38,7 +38,19 @@ SCHEMAS = (
 )
 FILES = sorted(path.relative_to(config_dir()) for path in config_dir().rglob("*.yaml"))
 OURS = [path for path in FILES if path.parts[0] != "hydra" and not path.name.startswith("_")]
-NUM_RUNS = {"fig3a": 600, "fig3b": 360, "fig3c": 360, "fig3d": 240}
+NUM_RUNS = {
+    "fig3a": 600,
+    "fig3b": 360,
+    "fig3c": 360,
+    "fig3d": 240,
+    "ladder_control": 30,
+    "ladder_variant": 45,
+    "ladder_steps": 60,
+    "ladder_length": 60,
+    "ladder_init": 45,
+    "ladder_size": 60,
+    "ladder_method": 60,
+}
 
 # These ask for a file, a text or a prompt, which a bare choice does not give.
 INCOMPLETE = {"init=from_file", "init=from_text", "model=as_trained"}
