@@ -26,7 +26,6 @@ MAY_IMPORT: dict[str, set[str]] = {
     "prompt_files": {"errors"},
     "metrics": {"errors", "tasks"},
     "data": {"errors", "tasks", "world"},
-    "ladder": {"assembly", "tasks", "world", "data"},
     "models": {"errors"},
     "config_reading": {"errors"},
     "config_checks": {"errors", "prompt_files"},
@@ -35,6 +34,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "training": {"interrupts", "checkpoints", "data", "models"},
     "evaluation": {"tasks", "metrics", "data", "models"},
     "assembly": {"errors", "tasks", "data", "models", "prompt_files", "tracking", "config"},
+    "ladder": {"assembly", "tasks", "world", "data"},
 }
 MAY_IMPORT["pretraining"] = {*MAY_IMPORT} - {"__init__", "training", "evaluation", "metrics"}
 MAY_IMPORT["run_facts"] = {*MAY_IMPORT} - {"__init__", "optim"}
