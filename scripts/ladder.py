@@ -77,7 +77,7 @@ STAGES = (
     Stage("sc", "pretrain", "full", 2, 3500, 0.03, "linear"),
     Stage("lm_facts", "adapt", "facts", 2, 1500, 0.03, "constant", (750,)),
     Stage("lm_full", "adapt", "full", 1, 4000, None, "constant", (2250,)),
-    Stage("lm", "adapt", "full", 2, 2000, None, "linear"),
+    Stage("lm", "adapt", "full", 1, 2000, None, "linear"),
 )
 COMMON = (
     "corpus.world_documents=400000",

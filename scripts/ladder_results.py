@@ -39,39 +39,39 @@ Plan = Sequence[tuple[Axes, int]]  # axes and seed of every run that a question 
 
 
 class Question(NamedTuple):
-    """A table: an experiment of conf/, the axes that make its rows, its mini_squad commands."""
+    """A table: the axes that make its rows, and the sweeps of conf/experiment/ that fill it."""
 
-    experiment: str
     title: str
     rows: tuple[str, ...]
-    squad: tuple[str, ...] = ("task=mini_squad init=sampled_vocab",)
+    sweeps: tuple[str, ...]
 
 
-INITS_OF_SQUAD = "task=mini_squad init=random_uniform,sampled_vocab"
-PROMPT_OF_SQUAD = "method=prompt_tuning task=mini_squad init=sampled_vocab"
-MODEL_OF_SQUAD = "method=model_tuning task=mini_squad"
+def both(experiment: str, squad: str = "init=sampled_vocab") -> tuple[str, ...]:
+    """An experiment, and the same on mini_squad, which has no class labels."""
+    sweep = f"experiment={experiment}"
+    return (sweep, f"{sweep} task=mini_squad {squad}".rstrip())
+
+
 QUESTIONS = (
-    Question("ladder_control", "Control", ("variant", "lm_adapt_steps")),
-    Question("ladder_variant", "Pre-training objective", ("variant", "lm_adapt_steps")),
-    Question("ladder_steps", "Steps of LM adaptation", ("lm_adapt_steps",)),
-    Question("ladder_length", "Prompt length", ("length",)),
-    Question("ladder_init", "Initialisation", ("init",), (INITS_OF_SQUAD,)),
-    Question("ladder_size", "Model size", ("model",)),
+    Question("Control", ("variant", "lm_adapt_steps"), both("ladder_control")),
+    Question("Pre-training objective", ("variant", "lm_adapt_steps"), both("ladder_variant")),
+    Question("Steps of LM adaptation", ("lm_adapt_steps",), both("ladder_steps")),
+    Question("Prompt length", ("length",), both("ladder_length")),
+    Question("Initialisation", ("init",), both("ladder_init", "init=random_uniform,sampled_vocab")),
+    Question("Model size", ("model",), both("ladder_size")),
     Question(
-        "ladder_method",
         "Method",
         ("method", "variant", "lm_adapt_steps"),
-        (PROMPT_OF_SQUAD, MODEL_OF_SQUAD),
+        (*both("ladder_control"), *both("ladder_method", "")),
     ),
 )
 
 
 def planned(question: Question) -> Plan:
-    """The runs that the question's experiment asks for."""
+    """The runs that the question's sweeps ask for."""
     plan: dict[tuple[Axes, int], None] = {}  # ordered, each once
-    for overrides in ("", *question.squad):
-        arguments = [f"experiment={question.experiment}", *shlex.split(overrides)]
-        configs, problems = configs_of("train", arguments)
+    for sweep in question.sweeps:
+        configs, problems = configs_of("train", shlex.split(sweep))
         assert not problems, problems
         for config in map(train_config, configs):
             plan[axes_of(asdict(config)), config.seed] = None
@@ -176,7 +176,8 @@ def shared_text(question: Question, asked: Sequence[Axes]) -> str:
         for value, of in tasks.items():
             whose = "" if len(tasks) == 1 else f" ({', '.join(dict.fromkeys(of))})"
             texts.append(f"{name}={value}{whose}")
-    return f"`experiment={question.experiment}`: {', '.join(texts)}."
+    experiments = dict.fromkeys(sweep.split()[0] for sweep in question.sweeps)
+    return f"`{'`, `'.join(experiments)}`: {', '.join(texts)}."
 
 
 def missing_text(question: Question, plan: Plan, cells: Cells) -> str:

@@ -81,7 +81,7 @@ def table(results: ModuleType, folder: Path, *asked: tuple[Any, ...]) -> list[st
     """The lines of the question of prompt length, asked with three seeds."""
     cells, left_out = results.read_cells(folder)
     assert not left_out
-    question = results.Question("ladder_length", "Prompt length", ("length",))
+    question = results.Question("Prompt length", ("length",), results.both("ladder_length"))
     lines: list[str] = results.question_lines(
         question, [(a, s) for a in asked for s in range(3)], cells
     )
@@ -215,9 +215,10 @@ def test_a_score_on_the_split_that_chose_the_step_is_left_out(
 def test_the_plan_is_that_of_the_experiment_and_its_head(results: ModuleType) -> None:
     """The experiment's head shows the commands whose runs the table expects."""
     for question in results.QUESTIONS:
-        path = config_dir() / "experiment" / f"{question.experiment}.yaml"
-        for overrides in question.squad:
-            assert f"-m experiment={question.experiment} {overrides}\n" in path.read_text()
+        for sweep in question.sweeps:
+            name = sweep.split()[0].removeprefix("experiment=")
+            path = config_dir() / "experiment" / f"{name}.yaml"
+            assert f"-m {sweep}\n" in path.read_text()
     (control, *_) = results.QUESTIONS
     plan = results.planned(control)
     assert len(plan) == 36

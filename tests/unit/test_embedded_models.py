@@ -1,0 +1,88 @@
+"""What the package ships: small, loadable, with every word of its world, and its own history."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from prompt_tuning.assembly import EMBEDDED_MODELS
+from prompt_tuning.commands.composition import configs_of
+from prompt_tuning.config import ModelConfig, train_config
+from prompt_tuning.config_reading import choices
+from prompt_tuning.data.mini_tasks import MINI_SPLITS, mini_rows
+from prompt_tuning.models.loading import Checkpoint, load_checkpoint
+from prompt_tuning.tasks import TASKS
+from prompt_tuning.world import LADDER_WORLD, World
+
+LADDER = [name for name in choices("model") if name.startswith("ladder_")]
+MAX_BYTES = 40e6
+
+
+def model_config(name: str) -> ModelConfig:
+    (config,), problems = configs_of("train", [f"model={name}"], multirun=False)
+    assert not problems
+    return train_config(config).model
+
+
+def load(folder: str) -> Checkpoint:
+    return load_checkpoint(
+        str(EMBEDDED_MODELS / folder),
+        revision=None,
+        dtype=torch.float32,
+        device=torch.device("cpu"),
+    )
+
+
+def test_every_model_that_is_shipped_can_be_chosen() -> None:
+    assert LADDER
+    assert sorted(path.name for path in EMBEDDED_MODELS.iterdir()) == sorted(LADDER)
+
+
+def test_all_models_together_are_small() -> None:
+    files = [path for path in EMBEDDED_MODELS.rglob("*") if path.is_file()]
+    assert sum(path.stat().st_size for path in files) < MAX_BYTES
+
+
+@pytest.mark.parametrize("name", LADDER)
+def test_a_model_has_all_its_checkpoints_in_bfloat16_and_its_history(name: str) -> None:
+    model = model_config(name)
+    loaded = {steps: load(folder) for steps, folder in model.checkpoints.items()}
+    assert len({checkpoint.fingerprint for checkpoint in loaded.values()}) == len(loaded) == 4
+    for steps, checkpoint in loaded.items():
+        assert checkpoint.model.hidden_size == model.hidden_size
+        stored = load_file(EMBEDDED_MODELS / model.checkpoints[steps] / "model.safetensors")
+        assert {weight.dtype for weight in stored.values()} == {torch.bfloat16}
+    history = json.loads((EMBEDDED_MODELS / name / "training.json").read_text())
+    adapted = [run for run in history.values() if run["kind"] == "adapt"]
+    assert sum(run["config"]["pretraining"]["num_steps"] for run in adapted) == model.lm_adapt_steps
+    for run in history.values():
+        assert run["num_parameters"] == loaded[0].num_parameters
+        assert run["data"]["source"]["world"]["seed"] == LADDER_WORLD.seed
+        assert run["result"].keys() >= {"held_out_loss", "probes", "num_tokens", "tokens_per_s"}
+
+
+@pytest.mark.parametrize("name", LADDER)
+def test_every_word_of_the_world_and_every_verdict_is_a_piece(name: str) -> None:
+    """An unknown word would make its items unanswerable, a verdict in pieces hard to learn."""
+    checkpoint = load(model_config(name).checkpoints[0])
+    for word in World(LADDER_WORLD).all_words():
+        (token_id,) = checkpoint.encode_text(word)
+        assert token_id != checkpoint.tokenizer.unk_token_id, word
+    for task, splits in MINI_SPLITS.items():
+        for row in mini_rows(TASKS[task], splits["test"])[:50]:
+            (example,) = TASKS[task].examples(row)
+            ids = checkpoint.encode_text(f"{example.inputs} {example.targets}")
+            assert checkpoint.tokenizer.unk_token_id not in ids, example
+
+
+@pytest.mark.parametrize("name", LADDER)
+def test_transformers_loads_it(name: str) -> None:
+    from transformers import AutoModelForSeq2SeqLM, AutoTokenizer
+
+    folder = EMBEDDED_MODELS / model_config(name).checkpoints[0]
+    assert isinstance(folder, Path)
+    model = AutoModelForSeq2SeqLM.from_pretrained(folder)
+    ids = AutoTokenizer.from_pretrained(folder)("is it red?", return_tensors="pt").input_ids
+    assert model.generate(ids, max_new_tokens=2).shape[0] == 1
