@@ -58,7 +58,6 @@ QUESTIONS = (
     Question("Steps of LM adaptation", ("lm_adapt_steps",), both("ladder_steps")),
     Question("Prompt length", ("length",), both("ladder_length")),
     Question("Initialisation", ("init",), both("ladder_init", "init=random_uniform,sampled_vocab")),
-    Question("Model size", ("model",), both("ladder_size")),
     Question(
         "Method",
         ("method", "variant", "lm_adapt_steps"),

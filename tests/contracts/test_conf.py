@@ -48,7 +48,6 @@ NUM_RUNS = {
     "ladder_steps": 60,
     "ladder_length": 60,
     "ladder_init": 45,
-    "ladder_size": 60,
     "ladder_method": 30,
 }
 

@@ -19,6 +19,7 @@ QUICK = [
     "training.num_steps=6",
     "evaluation.every_steps=3",
     "training.batch_size=4",
+    "task=demo",
     "tracking=none",
 ]
 

@@ -97,7 +97,7 @@ def test_a_saved_prompt_scores_what_it_scored_in_training(trained: Path) -> None
     ptune(
         "evaluate",
         f"prompt={prompt}",
-        "task=demo",
+        "task=mini_rte",
         "tracking=none",
         "output_dir=evaluated",
         folder=trained,
@@ -115,6 +115,7 @@ LONGER = [
     "training.num_steps=200",
     "evaluation.every_steps=100",
     "training.batch_size=4",
+    "training.dropout=0.1",
     "tracking=none",
 ]
 

@@ -43,9 +43,10 @@ def error_of(*overrides: str) -> str:
     return error
 
 
-def test_the_default_run_is_the_tiny_random_model_on_the_demo_task() -> None:
+def test_the_default_run_is_a_model_of_the_ladder_on_a_mini_task() -> None:
     config = train()
-    assert (config.model.name, config.task.name, config.recipe) == ("tiny_random", "demo", "mini")
+    assert (config.model.name, config.task.name) == ("ladder_400k", "mini_rte")
+    assert (config.recipe, config.variant.lm_adapt_steps) == ("mini", 7500)
     assert (config.init.strategy, config.prompt.length) == ("class_label", 20)
 
 
