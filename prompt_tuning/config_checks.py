@@ -78,6 +78,7 @@ AT_LEAST_0 = (
     "pretraining.weight_decay",
     "seed",
     "training.z_loss",
+    "model.lm_adapt_steps",
     "variant.lm_adapt_steps",
 )
 ABOVE_0 = (

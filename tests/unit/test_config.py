@@ -322,7 +322,7 @@ def test_what_a_task_offers_to_report_is_in_the_hash_only_if_it_is_reported() ->
         "prompt.length=5",
         "machine.dtype=bfloat16",
         "task=cb",
-        "training.dropout=0",
+        "training.dropout=0.2",
         "method=model_tuning",
     ],
 )
@@ -357,7 +357,7 @@ def test_model_tuning_brings_its_own_optimiser_to_any_recipe(recipe: str) -> Non
 def test_model_tuning_is_named_so_and_has_no_prompt() -> None:
     config = train("method=model_tuning", "task=rte", "seed=2")
     assert (config.init.strategy, config.prompt.length) == (None, None)
-    expected = f"rte-tiny_random-span_corruption-model_tuning-s2-{config_hash(config)}"
+    expected = f"rte-ladder_400k-span_corruption-model_tuning-s2-{config_hash(config)}"
     assert run_name(config) == expected
 
 
@@ -373,4 +373,4 @@ def test_a_run_on_a_model_folder_is_named_after_the_folder(tmp_path: Path) -> No
     folder = tmp_path / "my_t5"
     folder.mkdir()
     (folder / "config.json").write_text('{"model_type": "t5"}')
-    assert run_name(train(f"model.path={folder}")).startswith("demo-my_t5-")
+    assert run_name(train(f"model.path={folder}")).startswith("mini_rte-my_t5-")
