@@ -4,6 +4,8 @@
     python scripts/ladder.py train --output ladder          # every size, two runs side by side
     python scripts/ladder.py train --output ladder --size ladder_400k
     python scripts/ladder.py pack --output ladder           # into prompt_tuning/embedded_models
+    ptune train -m experiment=ladder_control                # and with task=mini_squad, see there
+    python scripts/ladder.py controls --output runs --size ladder_400k
 
 A size is a chain of runs: span corruption on facts, span corruption on the full text, then LM
 adaptation on facts and on the full text. Finished runs are not repeated, a stopped one goes on.
@@ -13,16 +15,19 @@ import argparse
 import json
 import shutil
 import subprocess
+from collections import defaultdict
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from statistics import fmean
 
 import torch
 
 from prompt_tuning.models.loading import load_weights, save_checkpoint
 
 MAX_MEGABYTES = 40
+MIN_SEEDS = 3
 PACKAGE = Path(__file__).parent.parent / "prompt_tuning" / "embedded_models"
 
 
@@ -99,6 +104,7 @@ ADAMW = (
     "pretraining.optimizer=adamw",
     "pretraining.embedding_learning_rate=6",
     "pretraining.max_gradient_norm=1",
+    "pretraining.weight_decay=0.1",
 )
 
 
@@ -163,12 +169,27 @@ def pack(name: str, output: Path) -> None:
     (PACKAGE / name / "training.json").write_text(json.dumps(records, indent=1) + "\n")
 
 
+def controls(name: str, output: Path) -> None:
+    """Puts the scores of prompts on random weights beside the models that they are controls of."""
+    scores: dict[str, list[float]] = defaultdict(list)
+    for path in sorted(output.glob("*/record.json")):
+        record = json.loads(path.read_text())
+        config = record["config"]
+        axes = (config["model"]["name"], config["variant"]["name"], config["method"])
+        is_default = config["prompt"]["length"] == 20 and config["recipe"] == "mini"
+        if axes == (name, "random_weights", "prompt_tuning") and is_default:
+            scores[config["task"]["name"]].append(record["result"]["report"]["score"])
+    assert all(len(of_task) >= MIN_SEEDS for of_task in scores.values()), scores
+    means = {task: round(fmean(of_task), 2) for task, of_task in sorted(scores.items())}
+    (PACKAGE / name / "controls.json").write_text(json.dumps(means, indent=1) + "\n")
+
+
 def main() -> None:
     """Reads the command line."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
-    parser.add_argument("what", choices=("train", "pack"))
+    parser.add_argument("what", choices=("train", "pack", "controls"))
     parser.add_argument("--output", type=Path, required=True, help="folder of the runs")
     parser.add_argument("--size", choices=SIZES, action="append", help="may be given again")
     arguments = parser.parse_args()
@@ -177,6 +198,9 @@ def main() -> None:
         with ThreadPoolExecutor(max_workers=2) as pool:  # a run uses one thread
             for _ in pool.map(partial(train, output=arguments.output), sizes):
                 pass
+    elif arguments.what == "controls":
+        for name in sizes:
+            controls(name, arguments.output)
     else:
         for name in sizes:
             pack(name, arguments.output)
