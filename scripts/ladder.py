@@ -104,7 +104,6 @@ ADAMW = (
     "pretraining.optimizer=adamw",
     "pretraining.embedding_learning_rate=6",
     "pretraining.max_gradient_norm=1",
-    "pretraining.weight_decay=0.1",
 )
 
 

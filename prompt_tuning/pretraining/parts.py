@@ -134,7 +134,7 @@ def make_optimizer(
         return Adafactor(
             [{"params": list(weights.values()), "lr_factor": 1.0}],
             settings.learning_rate,
-            weight_decay=0.0,
+            weight_decay=settings.weight_decay,
             multiply_by_parameter_scale=True,
         )
     others = [weight for name, weight in weights.items() if name != EMBEDDING]

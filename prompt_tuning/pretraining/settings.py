@@ -64,7 +64,7 @@ class PretrainingConfig:
     schedule: str  # inverse_square_root | constant | linear (to 0), after the warm-up
     learning_rate: float  # peak; Adafactor's is relative to the scale of each parameter
     warmup_steps: int
-    weight_decay: float  # of AdamW
+    weight_decay: float  # a step's share; of AdamW times the learning rate
     betas: list[float]  # of AdamW: of the mean of the gradient and of its square
     embedding_learning_rate: float  # of AdamW: times learning_rate, for the input embeddings
     max_gradient_norm: float | None  # of AdamW; null: gradients are not clipped

@@ -97,7 +97,7 @@ def test_a_saved_prompt_scores_what_it_scored_in_training(trained: Path) -> None
     ptune(
         "evaluate",
         f"prompt={prompt}",
-        "task=mini_rte",
+        "task=mini_sst2",
         "tracking=none",
         "output_dir=evaluated",
         folder=trained,

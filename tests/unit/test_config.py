@@ -45,7 +45,7 @@ def error_of(*overrides: str) -> str:
 
 def test_the_default_run_is_a_model_of_the_ladder_on_a_mini_task() -> None:
     config = train()
-    assert (config.model.name, config.task.name) == ("ladder_400k", "mini_rte")
+    assert (config.model.name, config.task.name) == ("ladder_400k", "mini_sst2")
     assert (config.recipe, config.variant.lm_adapt_steps) == ("mini", 7500)
     assert (config.init.strategy, config.prompt.length) == ("class_label", 20)
 
@@ -373,4 +373,4 @@ def test_a_run_on_a_model_folder_is_named_after_the_folder(tmp_path: Path) -> No
     folder = tmp_path / "my_t5"
     folder.mkdir()
     (folder / "config.json").write_text('{"model_type": "t5"}')
-    assert run_name(train(f"model.path={folder}")).startswith("mini_rte-my_t5-")
+    assert run_name(train(f"model.path={folder}")).startswith("mini_sst2-my_t5-")
