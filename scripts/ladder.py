@@ -100,6 +100,10 @@ OF_COMMAND = {
         "pretraining.batch_size=64",
     ),
 }
+ADAFACTOR = (
+    "pretraining.optimizer=adafactor",
+    "pretraining.weight_decay=0.00045",  # half of 0.03 squared: the norm of weights holds
+)
 ADAMW = (
     "pretraining.optimizer=adamw",
     "pretraining.embedding_learning_rate=6",
@@ -111,7 +115,7 @@ def command(name: str, stage: Stage, output: Path, checkpoint: Path | None) -> l
     """The stage of a size as a command line."""
     size = SIZES[name]
     first = [f"checkpoint={checkpoint}"] if checkpoint else size.overrides
-    optimizer = ADAMW if stage.learning_rate is None else ("pretraining.optimizer=adafactor",)
+    optimizer = ADAMW if stage.learning_rate is None else ADAFACTOR
     return [
         *("ptune", stage.command, f"name={name}_{stage.name}", f"output_dir={output}"),
         *first,
