@@ -167,18 +167,17 @@ class RunFacts:
 
 def summary(result: Mapping[str, Any]) -> dict[str, Any]:
     """Flat best values, which W&B can sort and plot a sweep by."""
-    metrics = {f"best/{name}": value for name, value in result["metrics"].items()}
+    report = _flat("report", result["report"]) if result["report"] else {}
+    return {**_flat("best", result), "best/step": result["best_step"], **report}
+
+
+def _flat(prefix: str, scored: Mapping[str, Any]) -> dict[str, Any]:
     values = {
-        **metrics,
-        "best/score": result["score"],
-        "best/step": result["best_step"],
-        "best/unparseable": result["num_unparseable"],
+        **scored["metrics"],
+        "score": scored["score"],
+        "unparseable": scored["num_unparseable"],
     }
-    if report := result["report"]:
-        values |= {f"report/{name}": value for name, value in report["metrics"].items()}
-        values |= {"report/score": report["score"]}
-        values |= {"report/unparseable": report["num_unparseable"]}
-    return values
+    return {f"{prefix}/{name}": value for name, value in values.items()}
 
 
 def model_facts(checkpoint: Checkpoint) -> dict[str, Any]:

@@ -12,9 +12,7 @@ from typing import Any
 
 from prompt_tuning.tasks import Row, Task
 from prompt_tuning.tasks.mini import MINI
-from prompt_tuning.world import LADDER_WORLD, Item, World, task_items
-
-ITEMS_VERSION = 1  # of the generator: raised when the same world gives other rows
+from prompt_tuning.world import LADDER_WORLD, VERSION, Item, World, task_items
 
 
 @dataclass(frozen=True)
@@ -55,7 +53,7 @@ def mini_provenance(rows: Sequence[Row]) -> dict[str, Any]:
     lines = "".join(json.dumps(row) + "\n" for row in rows)
     return {
         "generator": "prompt_tuning.world",
-        "version": ITEMS_VERSION,
+        "version": VERSION,
         "world": asdict(LADDER_WORLD),
         "sha256": hashlib.sha256(lines.encode()).hexdigest(),
     }

@@ -8,9 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from prompt_tuning.errors import UserError
-from prompt_tuning.world import FACTS_MIX, FULL_MIX, LADDER_WORLD, World, documents
-
-WORLD_VERSION = 1  # of the generator: raised when the same seed gives other text
+from prompt_tuning.world import FACTS_MIX, FULL_MIX, LADDER_WORLD, VERSION, World, documents
 
 
 @dataclass(frozen=True)
@@ -88,7 +86,7 @@ def world_text(stage: str, num_documents: int, *, max_sentences: int) -> TextSou
         return islice(text, num_documents)
 
     identity = {"world": asdict(LADDER_WORLD), "mix": dict(mix), "max_sentences": max_sentences}
-    return TextSource({**identity, "documents": num_documents, "version": WORLD_VERSION}, stream)
+    return TextSource({**identity, "documents": num_documents, "version": VERSION}, stream)
 
 
 def _find(path: str) -> list[Path]:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedTokenizerFast
 
+from prompt_tuning.models.frozen_t5 import EOS_ID
 from prompt_tuning.models.random_checkpoint import Shape, write_random_checkpoint
 from prompt_tuning.optim import Adafactor
 from prompt_tuning.pretraining.corpus import Corpus, hold_out, load_corpus
@@ -94,7 +95,6 @@ def objective_of(
     config: ObjectiveConfig, tokenizer: PreTrainedTokenizerFast
 ) -> tuple[Objective, Segmentation]:
     """What a segment becomes, and how long segments are."""
-    eos_id = 1
     if config.name == "span_corruption":
         tokens_length, _ = span_corruption_lengths(
             config.inputs_length, config.noise_density, config.mean_span_length
@@ -104,7 +104,7 @@ def objective_of(
         corrupt = partial(
             corrupt_spans,
             first_sentinel_id=first_sentinel_id,
-            eos_id=eos_id,
+            eos_id=EOS_ID,
             noise_density=config.noise_density,
             mean_span_length=config.mean_span_length,
         )
@@ -112,10 +112,10 @@ def objective_of(
     segmentation = prefix_lm_segmentation(config.inputs_length)
     limit = config.max_target_tokens
     if config.name == "prefix_lm":
-        return partial(prefix_lm, eos_id=eos_id, max_target_tokens=limit), segmentation
+        return partial(prefix_lm, eos_id=EOS_ID, max_target_tokens=limit), segmentation
     split = partial(
         sentence_lm,
-        eos_id=eos_id,
+        eos_id=EOS_ID,
         sentence_end_ids=sentence_end_ids(tokenizer),
         max_target_tokens=limit or config.inputs_length,
     )

@@ -7,10 +7,8 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedTokenizerFast, T5Config
 
-from prompt_tuning.models.frozen_t5 import PackedT5, Rows
+from prompt_tuning.models.frozen_t5 import EOS_ID, PackedT5, Rows
 from prompt_tuning.world import LADDER_WORLD, World, probes
-
-_EOS_ID = 1
 
 
 class WorldProbes:
@@ -43,7 +41,7 @@ class WorldProbes:
         asked, said = (
             tokenizer(text, add_special_tokens=False).input_ids for text in (question, answer)
         )
-        return [*asked, *self._mark, _EOS_ID], [*self._mark, *said]
+        return [*asked, *self._mark, EOS_ID], [*self._mark, *said]
 
     def _accuracy(self, model: PackedT5, rows: Sequence[tuple[list[int], list[int]]]) -> float:
         inputs, targets = (

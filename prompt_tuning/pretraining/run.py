@@ -92,13 +92,21 @@ def pretrain(config: PretrainConfig, folder: RunFolder, kind: str) -> None:
 
         run.run(stop, on_step=watch.on_step, on_evaluation=watch.evaluate, on_save=save)
         save(run.progress.step)
-        held_out_loss = watch.last_held_out_loss()
-        folder.finish(_record(config, kind, run, corpus, held_out_loss, watch.probe()))
+        measured = watch.last_measured()
+        folder.finish(_record(config, kind, run, corpus, measured))
         reporter.line(
-            f"{folder.name}: held-out loss {held_out_loss:.4f}, "
+            f"{folder.name}: held-out loss {measured.held_out_loss:.4f}, "
             f"{run.progress.num_tokens:,} tokens, {run.progress.duration_s:.0f} s  "
             f"{folder.path}"
         )
+
+
+@dataclass(frozen=True)
+class _Measured:
+    """What an evaluation found."""
+
+    held_out_loss: float
+    probes: dict[str, float]  # zero-shot; empty if the run has none
 
 
 @dataclass
@@ -112,7 +120,7 @@ class _Watch:
     held_out_rows: Sequence[Row]
     probes: WorldProbes | None  # of a run on the mini world
     loss: float | None = None  # of the last step since the run started or resumed
-    held_out_loss: float | None = None  # last measured
+    measured: _Measured | None = None  # by the last evaluation since then
 
     def __post_init__(self) -> None:
         num_steps, step = self.config.pretraining.num_steps, self.run.progress.step
@@ -128,42 +136,35 @@ class _Watch:
             self.tracker.log(step, {"train/loss": loss})
 
     def evaluate(self, step: int) -> None:
-        """Measures, prints and logs the held-out loss."""
+        """Measures, prints and logs held-out loss and probes."""
         num_tokens = self.run.progress.num_tokens
         then, num_tokens_then = self._since
         tokens_per_s = (num_tokens - num_tokens_then) / (time.monotonic() - then)
-        self.held_out_loss = self._measure()
-        probed = self.probe()
-        measured = {
-            "eval/held_out_loss": self.held_out_loss,
+        self.measured = measured = self._measure()
+        values = {
+            "eval/held_out_loss": measured.held_out_loss,
             "train/tokens": num_tokens,
             "train/tokens_per_s": tokens_per_s,
         }
-        measured |= {f"probe/{kind}": share for kind, share in probed.items()}
-        self.tracker.log(step, measured)
+        values |= {f"probe/{kind}": share for kind, share in measured.probes.items()}
+        self.tracker.log(step, values)
         loss = "-" if self.loss is None else f"{self.loss:.4f}"
         self.reporter.line(
-            f"step {step:>7}  loss {loss:>7}  held-out loss {self.held_out_loss:7.4f}  "
+            f"step {step:>7}  loss {loss:>7}  held-out loss {measured.held_out_loss:7.4f}  "
             f"{num_tokens:,} tokens, {tokens_per_s:,.0f}/s"
-            + "".join(f"  {kind} {share:.2f}" for kind, share in probed.items())
+            + "".join(f"  {kind} {share:.2f}" for kind, share in measured.probes.items())
         )
         self._since = (time.monotonic(), num_tokens)
 
-    def probe(self) -> dict[str, float]:
-        """The zero-shot probes, if there are any."""
-        return self.probes.measure(self.run.weights, self.run.config) if self.probes else {}
+    def last_measured(self) -> _Measured:
+        """Of the last step; measured again if the run was resumed behind it."""
+        return self.measured or self._measure()
 
-    def last_held_out_loss(self) -> float:
-        """That of the last step; measured again if the run was resumed behind it."""
-        return self._measure() if self.held_out_loss is None else self.held_out_loss
-
-    def _measure(self) -> float:
-        return mean_loss(
-            self.run.weights,
-            self.run.config,
-            self.held_out_rows,
-            max_tokens=self.config.machine.max_tokens_per_micro_batch,
-        )
+    def _measure(self) -> _Measured:
+        weights, config = self.run.weights, self.run.config
+        max_tokens = self.config.machine.max_tokens_per_micro_batch
+        loss = mean_loss(weights, config, self.held_out_rows, max_tokens=max_tokens)
+        return _Measured(loss, self.probes.measure(weights, config) if self.probes else {})
 
 
 def _probes(config: PretrainConfig, tokenizer: PreTrainedTokenizerFast) -> WorldProbes | None:
@@ -243,15 +244,13 @@ def _record(
     kind: str,
     run: PretrainingRun,
     corpus: Corpus,
-    held_out_loss: float,
-    probed: dict[str, float],
+    measured: _Measured,
 ) -> dict[str, Any]:
     return {
         "format": RECORD_FORMAT,
         "kind": kind,
         "result": {
-            "held_out_loss": held_out_loss,
-            "probes": probed,
+            **asdict(measured),
             "num_tokens": run.progress.num_tokens,
             "tokens_per_s": round(run.progress.num_tokens / run.progress.duration_s, 1),
         },

@@ -6,14 +6,13 @@ from prompt_tuning.world.floors import Floor, floor
 from prompt_tuning.world.items import TASKS, Item, task_items
 from prompt_tuning.world.probes import Probe, probes
 
-LADDER_WORLD = WorldConfig()  # the embedded models were trained on its text
-
 __all__ = [
     "FACTS_MIX",
     "FULL_MIX",
     "LADDER_WORLD",
     "SPLITS",
     "TASKS",
+    "VERSION",
     "Floor",
     "Item",
     "Probe",
@@ -25,4 +24,5 @@ __all__ = [
     "task_items",
 ]
 
+VERSION = 1  # of the generator: raised when the same world gives other text or items
 LADDER_WORLD = WorldConfig()  # that the shipped models read about, and the mini tasks ask about

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from prompt_tuning.world.facts import World
+from prompt_tuning.world.lexicon import SAY_WHY
 from prompt_tuning.world.sentences import SENTENCE_KINDS, Draft
 
 CHANCE: Mapping[str, float] = {  # of the first word of an answer
@@ -39,6 +40,6 @@ def _of_kind(world: World, kind: str, num_probes: int) -> list[Probe]:
     found: list[Probe] = []
     while len(found) < num_probes:
         sentences = SENTENCE_KINDS[kind](Draft(world, rng, rng.choice(world.entities)))
-        if len(sentences) == 2 and not sentences[0].startswith("say why"):
+        if len(sentences) == 2 and not sentences[0].startswith(SAY_WHY.format(c="")):
             found.append(Probe(sentences[0], re.findall(r"\w+", sentences[1])[0]))
     return found
