@@ -3,6 +3,7 @@
 
     python scripts/ladder.py train --output ladder          # every size, two runs side by side
     python scripts/ladder.py train --output ladder --size ladder_400k
+    python scripts/ladder.py scan --output ladder           # other learning rates, once trained
     python scripts/ladder.py pack --output ladder           # into prompt_tuning/embedded_models
     ptune train -m experiment=ladder_control                # and with task=mini_squad, see there
     python scripts/ladder.py controls --output runs --size ladder_400k
@@ -17,23 +18,24 @@ import shutil
 import subprocess
 from collections import defaultdict
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
+from itertools import product
 from pathlib import Path
 from statistics import fmean
 
 import torch
+from ladder_records import MIN_SEEDS
 
 from prompt_tuning.models.loading import load_weights, save_checkpoint
 
 MAX_MEGABYTES = 40
-MIN_SEEDS = 3
 PACKAGE = Path(__file__).parent.parent / "prompt_tuning" / "embedded_models"
 
 
 @dataclass(frozen=True)
 class Size:
-    """A model of the ladder; `learning_rate` is AdamW's peak, from the scan."""
+    """A model of the ladder, and the learning rate of its LM adaptation on the full text."""
 
     d_model: int
     num_layers: int
@@ -59,7 +61,7 @@ SIZES = {  # named by their parameters
     "ladder_100k": Size(d_model=32, num_layers=2, num_heads=2, d_ff=80, learning_rate=0.004),
     "ladder_400k": Size(d_model=64, num_layers=3, num_heads=4, d_ff=160, learning_rate=0.003),
     "ladder_1m": Size(d_model=112, num_layers=3, num_heads=4, d_ff=288, learning_rate=0.002),
-    "ladder_3m": Size(d_model=192, num_layers=3, num_heads=6, d_ff=384, learning_rate=0.001),
+    "ladder_3m": Size(d_model=192, num_layers=3, num_heads=6, d_ff=352, learning_rate=0.001),
 }
 
 
@@ -72,17 +74,18 @@ class Stage:
     world: str  # facts or full
     max_sentences: int
     num_steps: int
-    learning_rate: float | None  # Adafactor's, relative to each parameter; None: AdamW, the size's
+    optimizer: str
     schedule: str
     save_at_steps: tuple[int, ...] = ()
+    rate_factor: float = 1.0  # of the learning rate; others are the scan's
 
 
 STAGES = (
-    Stage("sc_facts", "pretrain", "facts", 2, 4500, 0.03, "constant"),
-    Stage("sc", "pretrain", "full", 2, 3500, 0.03, "linear"),
-    Stage("lm_facts", "adapt", "facts", 2, 1500, 0.03, "constant", (750,)),
-    Stage("lm_full", "adapt", "full", 1, 4000, None, "constant", (2250,)),
-    Stage("lm", "adapt", "full", 1, 2000, None, "linear"),
+    Stage("sc_facts", "pretrain", "facts", 2, 4500, "adafactor", "constant"),
+    Stage("sc", "pretrain", "full", 2, 3500, "adafactor", "linear"),
+    Stage("lm_facts", "adapt", "facts", 2, 1500, "adafactor", "constant", (750,)),
+    Stage("lm_full", "adapt", "full", 1, 4000, "adamw", "constant", (2250,)),
+    Stage("lm", "adapt", "full", 1, 2000, "adamw", "linear"),
 )
 COMMON = (
     "corpus.world_documents=400000",
@@ -100,32 +103,33 @@ OF_COMMAND = {
         "pretraining.batch_size=64",
     ),
 }
-ADAFACTOR = (
-    "pretraining.optimizer=adafactor",
-    "pretraining.weight_decay=0.00045",  # half of 0.03 squared: the norm of weights holds
-)
-ADAMW = (
-    "pretraining.optimizer=adamw",
-    "pretraining.embedding_learning_rate=6",
-    "pretraining.max_gradient_norm=1",
-)
+ADAFACTOR_RATE = 0.03  # relative to the scale of each parameter, for all sizes
+OF_OPTIMIZER = {
+    "adafactor": ("pretraining.weight_decay=0.00045",),  # half of 0.03 squared: the norm holds
+    "adamw": ("pretraining.embedding_learning_rate=6", "pretraining.max_gradient_norm=1"),
+}
+
+
+SCANNED = {"sc_facts": (None, 500), "lm_full": ("lm_facts", 750)}  # goes on from; steps
+FACTORS = (0.5, 1.0, 2.0)  # of the recipe's learning rate
 
 
 def command(name: str, stage: Stage, output: Path, checkpoint: Path | None) -> list[str]:
     """The stage of a size as a command line."""
     size = SIZES[name]
     first = [f"checkpoint={checkpoint}"] if checkpoint else size.overrides
-    optimizer = ADAMW if stage.learning_rate is None else ADAFACTOR
+    rate = ADAFACTOR_RATE if stage.optimizer == "adafactor" else size.learning_rate
     return [
         *("ptune", stage.command, f"name={name}_{stage.name}", f"output_dir={output}"),
         *first,
         *COMMON,
         *OF_COMMAND[stage.command],
-        *optimizer,
+        *OF_OPTIMIZER[stage.optimizer],
+        f"pretraining.optimizer={stage.optimizer}",
         f"corpus.world={stage.world}",
         f"corpus.world_max_sentences={stage.max_sentences}",
         f"pretraining.num_steps={stage.num_steps}",
-        f"pretraining.learning_rate={stage.learning_rate or size.learning_rate}",
+        f"pretraining.learning_rate={stage.rate_factor * rate:g}",
         f"pretraining.schedule={stage.schedule}",
         f"pretraining.save_at_steps=[{','.join(map(str, stage.save_at_steps))}]",
     ]
@@ -146,6 +150,22 @@ def train(name: str, output: Path) -> None:
             subprocess.run(command(name, stage, output, checkpoint), check=True)
         checkpoint = finished(name, stage, output)
         assert checkpoint is not None, (name, stage)
+
+
+def scan(name: str, output: Path) -> None:
+    """The start of two stages, one of each optimiser, at other learning rates."""
+    stages = {stage.name: stage for stage in STAGES}
+    for (scanned, (before, num_steps)), factor in product(SCANNED.items(), FACTORS):
+        stage = replace(
+            stages[scanned],
+            name=f"{scanned}_x{factor:g}",
+            num_steps=num_steps,
+            rate_factor=factor,
+            save_at_steps=(),
+        )
+        checkpoint = finished(name, stages[before], output) if before else None
+        if finished(name, stage, output) is None:
+            subprocess.run(command(name, stage, output, checkpoint), check=True)
 
 
 CHECKPOINTS = {  # steps of LM adaptation: the stage, and the folder inside its run
@@ -192,14 +212,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
-    parser.add_argument("what", choices=("train", "pack", "controls"))
+    parser.add_argument("what", choices=("train", "scan", "pack", "controls"))
     parser.add_argument("--output", type=Path, required=True, help="folder of the runs")
     parser.add_argument("--size", choices=SIZES, action="append", help="may be given again")
     arguments = parser.parse_args()
     sizes = arguments.size or list(SIZES)
-    if arguments.what == "train":
+    if arguments.what in ("train", "scan"):
+        run = train if arguments.what == "train" else scan
         with ThreadPoolExecutor(max_workers=2) as pool:  # a run uses one thread
-            for _ in pool.map(partial(train, output=arguments.output), sizes):
+            for _ in pool.map(partial(run, output=arguments.output), sizes):
                 pass
     elif arguments.what == "controls":
         for name in sizes:

@@ -25,6 +25,7 @@ AXES = {  # of a run -> key of its config
     "length": "prompt.length",
     "recipe": "recipe",
 }
+MIN_SEEDS = 3  # of a cell; one with fewer says so
 Axes = tuple[Any, ...]  # values in the order of AXES
 Settings = frozenset[tuple[str, str]]  # everything else that fixes a run but the seed
 
@@ -63,10 +64,7 @@ def axes_of(config: Mapping[str, Any]) -> Axes:
 
 
 def settings_of(record: Mapping[str, Any]) -> Settings:
-    """Config, weights and data of a run, without its axes and what may differ between its seeds.
-
-    Of the control's weights only the number counts, as they may be drawn from the seed.
-    """
+    """Config, weights and data of a run, without its axes and what may differ between its seeds."""
     config, model = record["config"], record["model"]
     ignored = ("seed", *AXES.values(), *NOT_IN_HASH)
     values = {
@@ -74,9 +72,7 @@ def settings_of(record: Mapping[str, Any]) -> Settings:
         for key, value in flat(config)
         if not any(key == name or key.startswith(f"{name}.") for name in ignored)
     }
-    is_control = config["variant"]["name"] == "random_weights"
-    fact = "num_parameters" if is_control else "fingerprint"
-    values |= {f"model.{fact}": model[fact], "model.dtype": model["dtype"]}
+    values |= {f"model.{fact}": model[fact] for fact in ("fingerprint", "dtype")}
     values |= {key: value for key, value in flat(record["data"], "data.") if key.endswith("sha256")}
     return frozenset((key, json.dumps(value)) for key, value in values.items())
 

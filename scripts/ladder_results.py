@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 
 from ladder_records import (
     AXES,
+    MIN_SEEDS,
     Axes,
     Cells,
     Run,
@@ -33,7 +34,6 @@ from ladder_records import (
 from prompt_tuning.commands.composition import configs_of
 from prompt_tuning.config import train_config
 
-MIN_SEEDS = 3
 SHOWN_ILLEGAL_SHARE = 0.01  # of a cell's answers
 Plan = Sequence[tuple[Axes, int]]  # axes and seed of every run that a question asks for
 
@@ -52,6 +52,9 @@ def both(experiment: str, squad: str = "init=sampled_vocab") -> tuple[str, ...]:
     return (sweep, f"{sweep} task=mini_squad {squad}".rstrip())
 
 
+MODEL_TUNING_BY_SIZE = (
+    "experiment=ladder_method variant=lm_adapted model=ladder_100k,ladder_400k,ladder_1m,ladder_3m"
+)
 QUESTIONS = (
     Question("Control", ("variant", "lm_adapt_steps"), both("ladder_control")),
     Question("Pre-training objective", ("variant", "lm_adapt_steps"), both("ladder_variant")),
@@ -62,6 +65,15 @@ QUESTIONS = (
         "Method",
         ("method", "variant", "lm_adapt_steps"),
         (*both("ladder_control"), *both("ladder_method", "")),
+    ),
+    Question(
+        "Size",
+        ("method", "model"),
+        (
+            *both("ladder_size"),
+            MODEL_TUNING_BY_SIZE,
+            f"{MODEL_TUNING_BY_SIZE} task=mini_squad",
+        ),
     ),
 )
 
@@ -245,6 +257,7 @@ def checkpoint_lines(folder: Path) -> list[str]:
                 "from": Path(config["checkpoint"] or "random weights").name,
                 "objective": config["objective"]["name"],
                 "steps": config["pretraining"]["num_steps"],
+                "learning rate": config["pretraining"]["learning_rate"],
                 "tokens": f"{result['num_tokens']:,}",
                 "held-out loss": f"{result['held_out_loss']:.4f}",
                 "probes": ", ".join(f"{kind} {share:.2f}" for kind, share in probes) or None,

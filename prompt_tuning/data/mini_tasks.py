@@ -8,6 +8,7 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from functools import cache
 from typing import Any
 
 from prompt_tuning.tasks import Row, Task
@@ -38,9 +39,10 @@ MINI_SPLITS = {
 }
 
 
-def mini_items(source: MiniSplit) -> list[Item]:
+@cache
+def mini_items(source: MiniSplit) -> tuple[Item, ...]:
     """Every item of a split, the classes equally frequent."""
-    return task_items(World(LADDER_WORLD), source.task, source.split, source.num_items)
+    return tuple(task_items(World(LADDER_WORLD), source.task, source.split, source.num_items))
 
 
 def mini_rows(task: Task, source: MiniSplit) -> list[Row]:

@@ -6,7 +6,7 @@ Each shortcut is fitted on training items, which speak of other entities.
 import math
 import re
 from collections import Counter, defaultdict
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import combinations, pairwise
@@ -25,7 +25,7 @@ class Floor:
     shortcut_name: str
 
 
-def floor(train: list[Item], scored: list[Item]) -> Floor:
+def floor(train: Sequence[Item], scored: Sequence[Item]) -> Floor:
     """The majority class and the best shortcut, fitted on `train` and measured on `scored`.
 
     Which shortcut is best is seen on `scored` itself, so luck can only raise the floor.
@@ -58,7 +58,7 @@ def _overlap(item: Item) -> tuple[int, ...]:
     return tuple(len(a & b) for a, b in combinations(fields, 2))
 
 
-def _accuracy(train: list[Item], scored: list[Item], features: Features) -> float:
+def _accuracy(train: Sequence[Item], scored: Sequence[Item], features: Features) -> float:
     """Accuracy of naive Bayes over the features that an item has; with none, of the majority."""
     items_of_class = Counter(item.target for item in train)
     counts: dict[str, Counter[Hashable]] = defaultdict(Counter)

@@ -49,6 +49,7 @@ NUM_RUNS = {
     "ladder_length": 60,
     "ladder_init": 45,
     "ladder_method": 30,
+    "ladder_size": 60,
 }
 
 # These ask for a file, a text or a prompt, which a bare choice does not give.

@@ -3,6 +3,7 @@
 import json
 import re
 import shlex
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -26,9 +27,9 @@ def test_a_floor_is_that_of_the_items_that_are_scored(
     name: str, split: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A floor of other items, even of one more, is not what the score has to beat."""
-    drawn: list[list[Item]] = []
+    drawn: list[Sequence[Item]] = []
 
-    def watched(train: list[Item], items: list[Item]) -> Floor:
+    def watched(train: Sequence[Item], items: Sequence[Item]) -> Floor:
         drawn.append(items)
         return floor(train, items)
 

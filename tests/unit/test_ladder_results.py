@@ -187,19 +187,6 @@ def test_a_record_without_a_key_is_named(results: ModuleType, tmp_path: Path) ->
         results.read_cells(tmp_path)
 
 
-def test_the_weights_of_the_control_may_be_drawn_from_the_seed(
-    results: ModuleType, tmp_path: Path
-) -> None:
-    """They are no other model then, unless their number is another."""
-    variant = {"name": "random_weights", "lm_adapt_steps": 0}
-    for seed, count in enumerate([9, 9, 8]):
-        model = {"fingerprint": f"f{seed}", "num_parameters": count, "dtype": "float32"}
-        numbers = {"config__seed": seed, "config__variant": variant, "model": model}
-        write_record(tmp_path, str(seed), **numbers)
-    cells, _ = results.read_cells(tmp_path)
-    assert sorted(len(runs) for runs in cells.values()) == [1, 2]
-
-
 def test_a_score_on_the_split_that_chose_the_step_is_left_out(
     results: ModuleType, tmp_path: Path
 ) -> None:
@@ -244,10 +231,13 @@ def test_the_files_hold_every_cell_and_the_pretraining_runs(
     assert "Records by commit: c0ffee: 3." in text
     assert "Missing: 1 of 1 runs" in text
     assert "| 7 | mini | - | 72.0 ± 13.1 (3) |" in text
-    assert "| lm | 400,000 | adapt | sc-0 | sentence_lm | 9 | 1,234 | 2.5000 | qa 0.95 |" in text
-    (row,) = csv.DictReader(cells.open())
-    assert (row["mean"], row["num_seeds"], row["runs"]) == ("72.0", "3", "a-0 a-1 a-2")
-    assert float(row["sample_sd"]) == pytest.approx(172**0.5)
+    assert (
+        "| lm | 400,000 | adapt | sc-0 | sentence_lm | 9 | 0.03 | 1,234 | 2.5000 | qa 0.95 |"
+        in text
+    )
+    (cell,) = csv.DictReader(cells.open())
+    assert (cell["mean"], cell["num_seeds"], cell["runs"]) == ("72.0", "3", "a-0 a-1 a-2")
+    assert float(cell["sample_sd"]) == pytest.approx(172**0.5)
 
 
 def write_pretraining(folder: Path) -> None:
@@ -258,7 +248,7 @@ def write_pretraining(folder: Path) -> None:
             "name": "lm",
             "checkpoint": "checkpoints/sc-0",
             "objective": {"name": "sentence_lm"},
-            "pretraining": {"num_steps": 9},
+            "pretraining": {"num_steps": 9, "learning_rate": 0.03},
             "seed": 0,
         },
         "num_parameters": 400000,
