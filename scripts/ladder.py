@@ -26,6 +26,7 @@ from statistics import fmean
 
 import torch
 from ladder_records import MIN_SEEDS
+from sentencepiece import sentencepiece_model_pb2 as protocol
 
 from prompt_tuning.models.loading import load_weights, save_checkpoint
 
@@ -186,10 +187,19 @@ def pack(name: str, output: Path) -> None:
         source = str(folders[stage] / inside)
         weights, _ = load_weights(source, device=torch.device("cpu"))
         save_checkpoint(PACKAGE / name / str(steps), weights, source, dtype=torch.bfloat16)
+        drop_normalizer(PACKAGE / name / str(steps) / "spiece.model")
     records = {
         stage: json.loads((run / "record.json").read_text()) for stage, run in folders.items()
     }
     (PACKAGE / name / "training.json").write_text(json.dumps(records, indent=1) + "\n")
+
+
+def drop_normalizer(vocabulary: Path) -> None:
+    """Takes Unicode's equivalences, 240 kB, out of a vocabulary: the world is ASCII."""
+    model = protocol.ModelProto.FromString(vocabulary.read_bytes())
+    model.normalizer_spec.name = "identity"
+    model.normalizer_spec.precompiled_charsmap = b""
+    vocabulary.write_bytes(model.SerializeToString(deterministic=True))
 
 
 def controls(name: str, output: Path) -> None:
