@@ -8,8 +8,9 @@
     ptune train -m experiment=ladder_control                # and with task=mini_squad, see there
     python scripts/ladder.py controls --output runs --size ladder_400k
 
-A size is a chain of runs: span corruption on facts, span corruption on the full text, then LM
-adaptation on facts and on the full text. Finished runs are not repeated, a stopped one goes on.
+A size is a chain of runs: span corruption on facts and on the full text, then LM adaptation on the
+full text, at a constant rate and at a falling one. Finished runs are not repeated, a stopped one
+goes on.
 """
 
 import argparse
@@ -82,10 +83,9 @@ class Stage:
 
 
 STAGES = (
-    Stage("sc_facts", "pretrain", "facts", 2, 4500, "adafactor", "constant"),
-    Stage("sc", "pretrain", "full", 2, 3500, "adafactor", "linear"),
-    Stage("lm_facts", "adapt", "facts", 2, 1500, "adafactor", "constant", (750,)),
-    Stage("lm_full", "adapt", "full", 1, 4000, "adamw", "constant", (2250,)),
+    Stage("sc_facts", "pretrain", "facts", 2, 2250, "adafactor", "constant"),
+    Stage("sc", "pretrain", "full", 2, 1750, "adafactor", "linear"),
+    Stage("lm_full", "adapt", "full", 1, 4000, "adamw", "constant", (600, 3000)),
     Stage("lm", "adapt", "full", 1, 2000, "adamw", "linear"),
 )
 COMMON = (
@@ -111,7 +111,7 @@ OF_OPTIMIZER = {
 }
 
 
-SCANNED = {"sc_facts": (None, 500), "lm_full": ("lm_facts", 750)}  # goes on from; steps
+SCANNED = {"sc_facts": (None, 500), "lm_full": ("sc", 750)}  # goes on from; steps
 FACTORS = (0.5, 1.0, 2.0)  # of the recipe's learning rate
 
 
@@ -171,9 +171,9 @@ def scan(name: str, output: Path) -> None:
 
 CHECKPOINTS = {  # steps of LM adaptation: the stage, and the folder inside its run
     0: ("sc", "."),
-    750: ("lm_facts", "step-750"),
-    3750: ("lm_full", "step-2250"),
-    7500: ("lm", "."),
+    600: ("lm_full", "step-600"),
+    3000: ("lm_full", "step-3000"),
+    6000: ("lm", "."),
 }
 
 
