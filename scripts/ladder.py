@@ -63,7 +63,7 @@ SIZES = {  # named by their parameters
     "ladder_100k": Size(d_model=32, num_layers=2, num_heads=2, d_ff=80, learning_rate=0.004),
     "ladder_400k": Size(d_model=64, num_layers=3, num_heads=4, d_ff=160, learning_rate=0.003),
     "ladder_1m": Size(d_model=112, num_layers=3, num_heads=4, d_ff=288, learning_rate=0.002),
-    "ladder_3m": Size(d_model=192, num_layers=3, num_heads=6, d_ff=352, learning_rate=0.001),
+    "ladder_3m": Size(d_model=192, num_layers=3, num_heads=6, d_ff=384, learning_rate=0.001),
 }
 
 

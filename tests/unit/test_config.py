@@ -46,7 +46,7 @@ def error_of(*overrides: str) -> str:
 def test_the_default_run_is_a_model_of_the_ladder_on_a_mini_task() -> None:
     config = train()
     assert (config.model.name, config.task.name) == ("ladder_400k", "mini_sst2")
-    assert (config.recipe, config.variant.lm_adapt_steps) == ("mini", 7500)
+    assert (config.recipe, config.variant.lm_adapt_steps) == ("mini", 6000)
     assert (config.init.strategy, config.prompt.length) == ("class_label", 20)
 
 
