@@ -44,12 +44,12 @@ NUM_RUNS = {
     "fig3c": 360,
     "fig3d": 240,
     "ladder_control": 30,
-    "ladder_variant": 45,
-    "ladder_steps": 60,
-    "ladder_length": 60,
-    "ladder_init": 45,
-    "ladder_method": 30,
-    "ladder_size": 60,
+    "ladder_variant": 27,
+    "ladder_steps": 36,
+    "ladder_length": 36,
+    "ladder_init": 27,
+    "ladder_method": 18,
+    "ladder_size": 36,
 }
 
 # These ask for a file, a text or a prompt, which a bare choice does not give.
