@@ -109,15 +109,14 @@ def _step(
 
 def _measured(point: Point, costs: Sequence[Any], config: BenchConfig) -> dict[str, Any]:
     """A point in the record: what it is, what it needs, what it took."""
-    lengths = [point.positions_of_row] * point.batch_size
+    shape, lengths = SIZES[point.size], [point.positions_of_row] * point.batch_size
     targets = [TARGET_TOKENS] * point.batch_size
     groups = split_by_tokens(lengths, config.machine.max_tokens_per_micro_batch)
     memory = peak_memory_gib(make_step, point, config.machine) if config.memory else None
     return {
         **asdict(point),
-        "operations": useful_operations(
-            SIZES[point.size], VOCAB_SIZE, lengths, targets, PROMPT_TUNING
-        ),
+        "operations": useful_operations(shape, VOCAB_SIZE, lengths, targets, PROMPT_TUNING),
+        "activations_of_position": shape.num_layers * (shape.d_model + shape.d_ff),
         "positions_at_once": max(map(len, groups)) * point.positions_of_row,
         **as_columns(costs),
         "peak_memory_gib": memory,
