@@ -38,7 +38,7 @@ def plot_growth(measured: Mapping[str, Any], path: Path) -> None:
     panels = figure.subplots(2, len(measured), squeeze=False)
     for column, (axis, of_axis) in enumerate(measured.items()):
         points, base = of_axis["points"], of_axis["base"]
-        x = [str(value) for value in of_axis["values"]]
+        x = of_axis["values"]
         above, below = panels[0][column], panels[1][column]
         above.plot(x, [point_seconds(point) for point in points], "o-", label="measured")
         law = [expected_seconds(point, base) for point in points]
@@ -50,10 +50,11 @@ def plot_growth(measured: Mapping[str, Any], path: Path) -> None:
             below.plot(x, law, "--", color="grey", label="in proportion to activations")
         for panel in (above, below):
             panel.set_xlabel(axis)
-            panel.set_ylim(bottom=0)
             if axis == "size":
                 panel.set_yscale("log")
-    panels[0][0].set_ylabel("CPU seconds of forward and backward")
+            else:
+                panel.set_ylim(bottom=0)
+    panels[0][0].set_ylabel("CPU seconds, forward + backward")
     panels[1][0].set_ylabel("GiB above the loaded model")
     for row in panels:
         row[0].legend(fontsize=7)

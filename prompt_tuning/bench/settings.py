@@ -55,6 +55,13 @@ def bench_problems(config: BenchConfig) -> list[UserError]:
         )
         for name in missing
     ]
+    if config.part == "pretraining" and config.dropout:
+        problems.append(
+            UserError(
+                f"dropout={config.dropout}: T5 v1.1 is pre-trained without, and so is ptune's",
+                fix="dropout=0",
+            )
+        )
     allowed = ARMS.get(config.part, ())
     problems += [
         UserError(

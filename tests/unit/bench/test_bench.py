@@ -137,6 +137,12 @@ def test_an_arm_that_is_not_there_and_a_headline_that_is_missing_are_refused() -
     assert "peft_longest and ptune" in problems[1]
 
 
+def test_pretraining_is_measured_without_dropout_on_both_sides() -> None:
+    """`ptune pretrain` has none: a rate would slow down Hugging Face alone."""
+    (problem,) = bench_problems(config_of("part=pretraining"))
+    assert "dropout=0.1" in str(problem)
+
+
 def test_a_missing_opponent_is_named_with_the_fix(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("prompt_tuning.bench.settings.find_spec", lambda name: None)
     (problem,) = bench_problems(config_of())
