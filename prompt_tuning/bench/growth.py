@@ -87,6 +87,8 @@ def make_step(point: Point, machine: MachineConfig) -> Callable[[], None]:
         ]
         for tokens in (point.input_tokens, TARGET_TOKENS)
     )
+    _step(model, prompts[:1], inputs[:1], targets[:1], max_tokens=1)  # what libraries do once
+    prompts[0].grad = None
     return partial(_step, model, prompts, inputs, targets, machine.max_tokens_per_micro_batch)
 
 
