@@ -8,5 +8,6 @@ COMMANDS = {
     "show": "show what the model sees for raw rows (JSON lines)",
     "score": "score predictions from anywhere against raw rows",
     "list": "list models, variants, tasks, inits, recipes and experiments",
+    "bench": "measure speed and memory against PEFT and Hugging Face",
     "doctor": "say what works on this machine and what is missing",
 }

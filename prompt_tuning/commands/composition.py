@@ -5,7 +5,8 @@ and composes each choice of groups only once.
 """
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from hydra import compose, initialize_config_dir
@@ -38,7 +39,7 @@ def configs_of(
         only_first: leave out all points of a sweep but one.
     """
     problems: list[UserError] = []
-    with initialize_config_dir(str(config_dir()), version_base="1.3"):
+    with _no_running_hydra(), initialize_config_dir(str(config_dir()), version_base="1.3"):
         composer = Composer(command)
         overrides = _parsed(arguments, problems)
         overrides = _existing_choices(overrides, problems)
@@ -111,6 +112,19 @@ def is_plain_value(override: Override) -> bool:
         and not override.is_hydra_override()
         and not choices(override.key_or_group)
     )
+
+
+@contextmanager
+def _no_running_hydra() -> Iterator[None]:
+    """Lets a command that Hydra runs compose the config of another one."""
+    instance = GlobalHydra.instance()
+    running = instance.hydra
+    instance.clear()
+    try:
+        yield
+    finally:
+        if running is not None:
+            GlobalHydra.instance().initialize(running)
 
 
 def hydra_problem(error: Exception) -> UserError:

@@ -1,6 +1,9 @@
-"""Greedy decoding: how the paper's scores are read off a model."""
+"""Greedy decoding, by which the paper scores, and label scoring, an explicit alternative."""
+
+from collections.abc import Sequence
 
 import torch
+from torch import Tensor
 
 from prompt_tuning.models.frozen_t5 import DECODER_START_ID, EOS_ID, EncodedRows, PackedT5
 
@@ -31,3 +34,23 @@ def greedy_decode(model: PackedT5, encoded: EncodedRows, max_tokens: int) -> lis
             break
     rows = torch.stack(steps, dim=1).tolist()
     return [row[: row.index(EOS_ID)] if EOS_ID in row else row for row in rows]
+
+
+@torch.no_grad()
+def score_labels(model: PackedT5, encoded: EncodedRows, labels: Sequence[Tensor]) -> Tensor:
+    """The log-probability of every label for every row, summed over the label's tokens.
+
+    Args:
+        model: the T5.
+        encoded: B encoded rows.
+        labels: K token sequences, each ending in EOS.
+
+    Returns:
+        [B, K], natural logarithms.
+    """
+    num_rows, scores = len(encoded.states), []
+    for label in labels:
+        logits = model.target_logits(encoded, [label] * num_rows)
+        of_tokens = logits.log_softmax(-1).gather(1, label.repeat(num_rows).unsqueeze(1))
+        scores.append(of_tokens.view(num_rows, -1).sum(1))
+    return torch.stack(scores, dim=1)

@@ -9,6 +9,7 @@ from typing import Any, get_args, get_type_hints
 
 import pytest
 
+from prompt_tuning.bench.settings import BenchConfig
 from prompt_tuning.commands.composition import configs_of
 from prompt_tuning.commands.list import GROUPS
 from prompt_tuning.config import (
@@ -35,6 +36,7 @@ SCHEMAS = (
     ScoreConfig,
     ListConfig,
     DoctorConfig,
+    BenchConfig,
 )
 FILES = sorted(path.relative_to(config_dir()) for path in config_dir().rglob("*.yaml"))
 OURS = [path for path in FILES if path.parts[0] != "hydra" and not path.name.startswith("_")]

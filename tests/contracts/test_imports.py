@@ -38,6 +38,7 @@ MAY_IMPORT: dict[str, set[str]] = {
 }
 MAY_IMPORT["pretraining"] = {*MAY_IMPORT} - {"__init__", "training", "evaluation", "metrics"}
 MAY_IMPORT["run_facts"] = {*MAY_IMPORT} - {"__init__", "optim"}
+MAY_IMPORT["bench"] = {*MAY_IMPORT} - {"__init__", "tracking", "run_facts"}
 MAY_IMPORT["experiment"] = MAY_IMPORT["prompt_evaluation"] = {*MAY_IMPORT}
 MAY_IMPORT["commands"] = {*MAY_IMPORT}
 MAY_IMPORT["cli"] = {"__init__", "errors", "interrupts", "commands"}
@@ -51,10 +52,20 @@ KNOWN_IN: dict[str, set[str]] = {
     "evaluate": {"metrics"},
     "datasets": {"data", "metrics", "pretraining"},
     "huggingface_hub": {"commands"},
+    "peft": {"bench"},
     "sentencepiece": {"models", "pretraining"},
     "safetensors": {"models", "prompt_files", "pretraining"},
-    "transformers": {"models", "data", "pretraining"},
-    "numpy": {"data", "models", "metrics", "optim", "prompt_files", "training", "pretraining"},
+    "transformers": {"models", "data", "pretraining", "bench"},
+    "numpy": {
+        "bench",
+        "data",
+        "models",
+        "metrics",
+        "optim",
+        "prompt_files",
+        "training",
+        "pretraining",
+    },
     "torch": {
         "checkpoints",
         "models",
@@ -63,6 +74,7 @@ KNOWN_IN: dict[str, set[str]] = {
         "training",
         "evaluation",
         "assembly",
+        "bench",
         "experiment",
         "prompt_evaluation",
         "run_facts",

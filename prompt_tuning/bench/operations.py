@@ -1,0 +1,110 @@
+"""The useful operations of a step, and the rate at which this machine multiplies matrices.
+
+Their quotient is the floor: the time of a step that does nothing but its necessary products, at
+the machine's own rate. An addition and a multiplication are an operation each.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+
+from prompt_tuning.bench.clock import cost_of
+from prompt_tuning.bench.workload import Place
+from prompt_tuning.models.random_checkpoint import Shape
+
+RATE_REPEATS = 5
+
+
+@dataclass(frozen=True)
+class Passes:
+    """Operations for each multiply-add of the forward pass, by what is multiplied."""
+
+    weights: int  # an activation and a weight
+    activations: int  # queries and keys, or attention weights and values
+
+
+# Forward 2. Backward through a weight 2 for the activation's gradient and, if it is trained, 2 for
+# the weight's. Attention has two products; backward they are four, and the fused kernel makes the
+# scores again rather than keep them: (2 * 2 + 4 * 2 + 2) / 2 = 7 for each of the two.
+EVALUATION = Passes(weights=2, activations=2)
+PROMPT_TUNING = Passes(weights=4, activations=7)
+MODEL_TUNING = Passes(weights=6, activations=7)
+
+
+def useful_operations(
+    shape: Shape,
+    vocab_size: int,
+    encoder_lengths: Sequence[int],
+    target_lengths: Sequence[int],
+    passes: Passes,
+) -> int:
+    """Operations of one step on ragged rows, real positions only.
+
+    Norms, activations, softmax, dropout and the optimiser count nothing. Cross-attention is counted
+    in the cheaper of its two forms: keys and values projected from every encoder state, or the
+    projections absorbed into the few target positions.
+
+    Args:
+        shape: of the T5.
+        vocab_size: rows of the lm_head.
+        encoder_lengths: B lengths, prompt included.
+        target_lengths: B lengths.
+        passes: what is done with each product.
+    """
+    hidden, inner, layers = shape.d_model, shape.inner, shape.num_layers
+    square, feed_forward = hidden * inner, 3 * hidden * shape.d_ff
+    total = 0
+    for length, target_length in zip(encoder_lengths, target_lengths, strict=True):
+        pairs = target_length * length  # of cross-attention
+        projected = (
+            passes.weights * 2 * square * (length + target_length)
+            + passes.activations * 2 * inner * pairs
+        )
+        absorbed = (
+            passes.weights * 4 * square * target_length
+            + passes.activations * 2 * hidden * shape.num_heads * pairs
+        )
+        of_encoder = passes.weights * (4 * square + feed_forward) * length
+        of_encoder += passes.activations * 2 * inner * length**2
+        of_decoder = passes.weights * (4 * square + feed_forward) * target_length
+        of_decoder += passes.activations * 2 * inner * target_length**2
+        of_decoder += min(projected, absorbed)
+        total += layers * (of_encoder + of_decoder)
+        total += passes.weights * hidden * vocab_size * target_length
+    return total
+
+
+def matrix_product_rate(shape: Shape, num_rows: int, place: Place) -> float:
+    """Operations a second of this machine on the encoder's own products, the best of several.
+
+    Args:
+        shape: gives the matrices of a layer.
+        num_rows: encoder positions multiplied at once.
+        place: device and precision.
+    """
+    sizes = [
+        (shape.d_model, 3 * shape.inner),
+        (shape.inner, shape.d_model),
+        (shape.d_model, 2 * shape.d_ff),
+        (shape.d_ff, shape.d_model),
+    ]
+    pairs = [
+        (
+            torch.randn(num_rows, columns, dtype=place.dtype, device=place.device),
+            torch.randn(rows, columns, dtype=place.dtype, device=place.device),
+        )
+        for columns, rows in sizes
+    ]
+    operations = sum(2 * num_rows * weight.numel() for _, weight in pairs)
+    calls = max(1, int(2e9 / operations))  # so that a clock tick does not matter
+
+    def multiply() -> None:
+        for _ in range(calls):
+            for x, weight in pairs:
+                F.linear(x, weight)
+
+    multiply()
+    best = min(cost_of(multiply, place.device).seconds for _ in range(RATE_REPEATS))
+    return calls * operations / best

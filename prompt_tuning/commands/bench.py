@@ -1,0 +1,43 @@
+"""`ptune bench`: speed and memory against PEFT and Hugging Face."""
+
+from pathlib import Path
+
+from omegaconf import DictConfig
+
+from prompt_tuning.bench.settings import BenchConfig, bench_name, bench_problems
+from prompt_tuning.commands import train
+from prompt_tuning.commands.composition import configs_of
+from prompt_tuning.config import TrainConfig, typed
+from prompt_tuning.errors import raise_all
+from prompt_tuning.records import RunFolder, code_version
+
+
+def check(cfg: DictConfig) -> BenchConfig:
+    """The measurement, or everything that is wrong with it; loads no model."""
+    config = typed(BenchConfig, cfg)
+    raise_all(bench_problems(config))
+    _train_config(config)
+    return config
+
+
+def run(config: BenchConfig) -> None:
+    """Measures, unless this commit has done so before: then its table is printed again."""
+    folder = RunFolder(Path(config.output_dir) / bench_name(config))
+    done = folder.record()
+    if done and done["commit"] == code_version()["commit"] and not config.rerun:
+        from prompt_tuning.bench.tables import table_of
+
+        print(f"{folder.name}: done before  {folder.record_path}")
+        print(*table_of(done), sep="\n")
+        return
+    from prompt_tuning.bench.run import bench
+
+    bench(config, _train_config(config), folder)
+
+
+def _train_config(config: BenchConfig) -> TrainConfig:
+    """The run that part=end_to_end times, as `ptune train` would read it."""
+    configs, problems = configs_of("train", config.train)
+    raise_all(problems)
+    (cfg,) = configs
+    return train.check(cfg)

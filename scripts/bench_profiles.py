@@ -1,0 +1,66 @@
+#!/usr/bin/env python
+"""Counts the token lengths of real training sets: the profiles that `ptune bench` draws from.
+
+    python scripts/bench_profiles.py ../shared/data --vocabulary ../shared/data/t5_vocab/t5_vocab
+
+Lengths only, EOS included, of the text that a run would train on; no text is kept.
+"""
+
+import argparse
+import json
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from transformers import AutoTokenizer
+
+from prompt_tuning.bench.profiles import PROFILES_PATH
+from prompt_tuning.data.sources import DataSpec, load_split
+from prompt_tuning.data.tokenization import encode_split
+from prompt_tuning.models.random_checkpoint import write_tokenizer
+from prompt_tuning.tasks import TASKS
+
+PROFILED = ("wic", "rte", "boolq", "multirc")
+
+
+def counted(sequences: Sequence[Sequence[int]]) -> list[tuple[int, int]]:
+    """Pairs of a length and how many sequences have it, shortest first."""
+    return sorted(Counter(map(len, sequences)).items())
+
+
+def main() -> None:
+    """Parses the command line and writes the package's file."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("data", type=Path, help="a folder of official files")
+    parser.add_argument("--vocabulary", type=Path, required=True, help="T5's SentencePiece model")
+    arguments = parser.parse_args()
+    with TemporaryDirectory() as folder:
+        write_tokenizer(Path(folder), arguments.vocabulary)
+        tokenizer = AutoTokenizer.from_pretrained(folder)
+    profiles = {}
+    for name in PROFILED:
+        split = load_split(TASKS[name], "train", DataSpec(source="local", dir=arguments.data))
+        encoded = encode_split(
+            split.examples,
+            tokenizer,
+            max_input_tokens=None,
+            max_target_tokens=None,
+            target_sentinel_id=None,
+            cache_dir=None,
+        )
+        profiles[name] = {
+            "source": "/".join(Path(split.provenance["file"]).parts[-2:]),
+            "sha256": split.provenance["sha256"],
+            "num_examples": len(split.examples),
+            "input_lengths": counted(encoded.inputs),
+            "target_lengths": counted(encoded.targets),
+        }
+    lines = [f'"{name}": {json.dumps(profile)}' for name, profile in profiles.items()]
+    PROFILES_PATH.write_text("{\n" + ",\n".join(lines) + "\n}\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
