@@ -1,6 +1,10 @@
-"""Greedy decoding: how the paper's scores are read off a model."""
+"""Answers read off a model: decoded greedily, as the paper does it, or scored labels."""
+
+from collections.abc import Sequence
 
 import torch
+import torch.nn.functional as F
+from torch import Tensor
 
 from prompt_tuning.models.frozen_t5 import DECODER_START_ID, EOS_ID, EncodedRows, PackedT5
 
@@ -31,3 +35,25 @@ def greedy_decode(model: PackedT5, encoded: EncodedRows, max_tokens: int) -> lis
             break
     rows = torch.stack(steps, dim=1).tolist()
     return [row[: row.index(EOS_ID)] if EOS_ID in row else row for row in rows]
+
+
+@torch.no_grad()
+def score_labels(model: PackedT5, encoded: EncodedRows, labels: Sequence[Tensor]) -> Tensor:
+    """Log-probabilities of K label texts for each of B encoded rows, decoded in one pass.
+
+    Not the paper's way: a label always wins, where greedy decoding can say something else.
+
+    Args:
+        model: the T5.
+        encoded: B encoded rows.
+        labels: K tensors [U_k] of token ids that end in EOS.
+
+    Returns:
+        [B, K], summed over the tokens of a label, EOS included.
+    """
+    targets = list(labels) * len(encoded.states)
+    logits = model.target_logits(encoded, targets)
+    of_tokens = -F.cross_entropy(logits, torch.cat(targets), reduction="none")
+    by_row = of_tokens.view(len(encoded.states), -1)  # [B, sum of U_k]
+    of_labels = by_row.split([len(label) for label in labels], dim=1)
+    return torch.stack([tokens.sum(1) for tokens in of_labels], dim=1)
