@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import Self
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 from transformers import T5Config, T5ForConditionalGeneration
@@ -23,6 +22,7 @@ from prompt_tuning.models.layers import (
     positions_mask,
     rms_norm,
 )
+from prompt_tuning.models.products import linear
 
 Weights = Mapping[str, Tensor]  # by their names in a checkpoint
 
@@ -184,13 +184,13 @@ class PackedT5:
         bias = self._encoder_bias(max(lengths))
         x = drop(x)
         for attention, feed_forward in self._encoder:
-            qkv = F.linear(self._norm(x), attention.qkv)
+            qkv = linear(self._norm(x), attention.qkv)
             q, k, v = qkv.view(len(x), 3, self.num_heads, -1).unbind(1)
             v = dropout.values(v) if dropout else v
             context = packed_self_attention(torch.stack([q, k, v]), lengths, bias)
-            x = x + drop(F.linear(context, attention.output))
-            inner = drop(gated_gelu(F.linear(self._norm(x), feed_forward.gate_and_linear)))
-            x = x + drop(F.linear(inner, feed_forward.output))
+            x = x + drop(linear(context, attention.output))
+            inner = drop(gated_gelu(linear(self._norm(x), feed_forward.gate_and_linear)))
+            x = x + drop(linear(inner, feed_forward.output))
         x = drop(self._norm(x))
         states = pad_sequence(list(x.split(lengths)), batch_first=True)
         bias = padding_bias(positions_mask(lengths, x.device), x.dtype)
@@ -203,11 +203,12 @@ class PackedT5:
 
         Args:
             encoded: B rows.
-            targets: B tensors [U_b] of token ids that end in EOS.
+            targets: B tensors [U_b] of token ids that end in EOS; or B * K of them, K to a row,
+                those of a row side by side.
             dropout: as in `encode`; None evaluates.
 
         Returns:
-            [sum of U_b, V], row after row, in float32 or wider.
+            [sum of U_b, V], target after target, in float32 or wider.
         """
         padded = pad_sequence(list(targets), batch_first=True)
         start = padded.new_full((len(padded), 1), DECODER_START_ID)
@@ -250,7 +251,7 @@ class PackedT5:
         keys_and_values = []
         x = drop(self.embedding[ids])
         for layer, (attention, cross, feed_forward) in enumerate(self._decoder):
-            qkv = F.linear(self._norm(x), attention.qkv)
+            qkv = linear(self._norm(x), attention.qkv)
             q, kv = _heads(qkv, 3, self.num_heads).split([1, 2])  # [., B, heads, U, d_kv]
             if cache:
                 kv = torch.cat([cache[layer], kv], dim=3)
@@ -259,33 +260,33 @@ class PackedT5:
             if dropout:
                 weights = weights * dropout.mask((batch, self.num_heads, 1, past + length), x)
             context = (weights @ kv[1]).transpose(1, 2).flatten(2)
-            x = x + drop(F.linear(context, attention.output))
+            x = x + drop(linear(context, attention.output))
             x = x + drop(self._cross_attend(self._norm(x), cross, encoded, dropout))
-            inner = drop(gated_gelu(F.linear(self._norm(x), feed_forward.gate_and_linear)))
-            x = x + drop(F.linear(inner, feed_forward.output))
+            inner = drop(gated_gelu(linear(self._norm(x), feed_forward.gate_and_linear)))
+            x = x + drop(linear(inner, feed_forward.output))
         return drop(self._norm(x) * self._decoder_scale), keys_and_values
 
     def _cross_attend(
         self, x: Tensor, cross: _CrossAttention, encoded: EncodedRows, dropout: Dropout | None
     ) -> Tensor:
-        """Attention of [B, U, H] to the encoder states, key and value matrices absorbed."""
-        (q,) = _heads(F.linear(x, cross.query), 1, self.num_heads)  # [B, heads, U, d_kv]
-        absorbed = (q @ cross.key).flatten(1, 2)  # [B, heads * U, H]
-        scores = absorbed @ encoded.states.mT + encoded.bias
-        weights = torch.softmax(scores, dim=-1)
+        """Attention of [B * K, U, H] to the states of B rows, key and value matrices absorbed."""
+        (q,) = _heads(linear(x, cross.query), 1, self.num_heads)  # [B * K, heads, U, d_kv]
+        absorbed = _product_by_head(q, cross.key)  # [B * K, heads, U, H]
+        queries = absorbed.reshape(len(encoded.states), -1, self.hidden_size)
+        weights = torch.softmax(queries @ encoded.states.mT + encoded.bias, dim=-1)
         if dropout:
             mask = dropout.mask((len(x), self.num_heads, 1, weights.shape[-1]), x)
-            weights = (weights.unflatten(1, (self.num_heads, -1)) * mask).flatten(1, 2)
-        mean_states = (weights @ encoded.states).unflatten(1, (self.num_heads, -1))
-        context = (mean_states @ cross.value).transpose(1, 2).flatten(2)
-        return F.linear(context, cross.output)
+            weights = (weights.view(*q.shape[:3], -1) * mask).view_as(weights)
+        mean_states = (weights @ encoded.states).view_as(absorbed)
+        context = _product_by_head(mean_states, cross.value).transpose(1, 2).flatten(2)
+        return linear(context, cross.output)
 
     def _norm(self, x: Tensor) -> Tensor:
         return rms_norm(x, self._epsilon)
 
     def _logits(self, x: Tensor) -> Tensor:
         """[n, H] to [n, V]. The loss is taken in float32 whatever the weights are."""
-        return F.linear(x, self.lm_head).to(torch.promote_types(x.dtype, torch.float32))
+        return linear(x, self.lm_head).to(torch.promote_types(x.dtype, torch.float32))
 
 
 class FrozenT5(PackedT5):
@@ -304,3 +305,10 @@ class FrozenT5(PackedT5):
 def _heads(x: Tensor, parts: int, heads: int) -> Tensor:
     """[B, U, parts * heads * d_kv] to [parts, B, heads, U, d_kv]."""
     return x.unflatten(-1, (parts, heads, -1)).permute(2, 0, 3, 1, 4)
+
+
+def _product_by_head(x: Tensor, matrices: Tensor) -> Tensor:
+    """[B, heads, U, n] times [heads, n, m], which a broadcast product would copy for each row."""
+    by_head = x.transpose(0, 1)  # [heads, B, U, n]
+    product = torch.bmm(by_head.flatten(1, 2), matrices)
+    return product.unflatten(1, by_head.shape[1:3]).transpose(0, 1)

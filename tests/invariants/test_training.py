@@ -218,12 +218,27 @@ def test_the_last_step_is_evaluated_even_off_the_interval(
 
 def test_z_loss_adds_the_squared_log_partition_function() -> None:
     """Source: t5x/losses.py: cross-entropy + z_loss * log(Z)^2."""
-    logits = torch.randn(7, 11, dtype=torch.float64) * 3
+    logits = (torch.randn(7, 11, dtype=torch.float64) * 3).requires_grad_()
     targets = torch.randint(11, (7,))
     cross_entropy = torch.nn.functional.cross_entropy(logits, targets, reduction="sum")
     log_z = logits.exp().sum(-1).log()
     expected = cross_entropy + 0.01 * (log_z**2).sum()
-    torch.testing.assert_close(summed_loss(logits, targets, 0.01), expected)
+    loss = summed_loss(logits, targets, 0.01)
+    torch.testing.assert_close(loss, expected)
+    torch.testing.assert_close(
+        torch.autograd.grad(loss / 3, logits), torch.autograd.grad(expected / 3, logits)
+    )
+
+
+def test_the_loss_of_a_hopeless_target_is_finite() -> None:
+    """Its probability is 0 in float32, its logarithm is not."""
+    logits = torch.tensor([[0.0, 300.0, 299.0]], requires_grad=True)
+    loss = summed_loss(logits, torch.tensor([0]), 0.0)
+    loss.backward()
+    assert loss.item() == pytest.approx(300.3133)
+    torch.testing.assert_close(
+        logits.grad, torch.tensor([[-1.0, 0.7311, 0.2689]]), atol=1e-4, rtol=0
+    )
 
 
 def test_every_epoch_sees_every_example_once_and_no_batch_is_cut() -> None:

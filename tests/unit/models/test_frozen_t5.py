@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 from transformers import T5ForConditionalGeneration
 
-from prompt_tuning.models.decoding import greedy_decode
+from prompt_tuning.models.decoding import greedy_decode, score_labels
 from prompt_tuning.models.frozen_t5 import FrozenT5, PackedT5, Rows
 from prompt_tuning.models.methods import PromptTuning
 from prompt_tuning.training import TrainingSettings, accumulate_gradient
@@ -202,3 +202,25 @@ def test_bfloat16_stays_close_and_keeps_the_loss_in_float32(
     assert F.cosine_similarity(rounded.flatten(), exact.flatten(), dim=0) > 0.99
     rounded.sum().backward()
     assert prompt.grad is not None and prompt.grad.dtype == torch.float32
+
+
+def test_label_scores_equal_a_full_forward_of_hugging_face_for_each_label(
+    hf_model_64: T5ForConditionalGeneration,
+) -> None:
+    """The encoder runs once, all labels in one pass, of whatever lengths, under any prompt."""
+    size, width = hf_model_64.config.vocab_size, hf_model_64.config.d_model
+    prompts = [torch.randn(length, width, dtype=torch.float64) for length in (2, 5)]
+    prompt_of_row = [0, 1, 1, 0, 1]
+    inputs = random_ids(INPUT_LENGTHS, vocab_size=size, seed=3)
+    labels = random_ids([2, 5, 1], vocab_size=size, seed=4)
+    model = FrozenT5(hf_model_64)
+
+    scores = score_labels(model, model.encode(Rows(prompts, inputs, prompt_of_row)), labels)
+
+    assert scores.shape == (len(inputs), len(labels))
+    for row, k in enumerate(prompt_of_row):
+        batch = hf_batch(hf_model_64, [prompts[k]], [inputs[row]])
+        for label, score in zip(labels, scores[row], strict=True):
+            logits = hf_model_64(**batch, labels=label[None]).logits[0]
+            expected = -F.cross_entropy(logits, label, reduction="sum")
+            torch.testing.assert_close(score, expected, rtol=1e-10, atol=1e-10)
