@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from prompt_tuning.config import (
+    FrozenMachineConfig,
     InitConfig,
     MachineConfig,
     ModelConfig,
@@ -38,14 +39,14 @@ EMBEDDED_MODELS = Path(__file__).parent / "embedded_models"
 
 
 def load_model(
-    model: ModelConfig, variant: VariantConfig, machine: MachineConfig, cache: Path
+    model: ModelConfig, variant: VariantConfig, machine: FrozenMachineConfig, cache: Path
 ) -> Checkpoint:
     """Loads the model that the config names, on the machine that it names.
 
     Args:
         model: a folder (`path`), one of the hub's, or an embedded one.
         variant: picks one of the model's checkpoints by its steps of LM adaptation.
-        machine: device, dtype and threads.
+        machine: device, dtype, threads and compilation.
         cache: where an embedded model that is made on demand is kept.
     """
     source = model.path or model.checkpoints[variant.lm_adapt_steps]
@@ -57,10 +58,13 @@ def load_model(
     return load_source(source, model.revision, machine)
 
 
-def load_source(source: str, revision: str | None, machine: MachineConfig) -> Checkpoint:
+def load_source(source: str, revision: str | None, machine: FrozenMachineConfig) -> Checkpoint:
     """Loads a hub id or a folder on the machine that the config names."""
     device, dtype = machine_of(machine)
-    return load_checkpoint(source, revision=revision, dtype=dtype, device=device)
+    checkpoint = load_checkpoint(source, revision=revision, dtype=dtype, device=device)
+    if machine.compile is not None:
+        checkpoint.model.compile(machine.compile)
+    return checkpoint
 
 
 def machine_of(machine: MachineConfig) -> tuple[torch.device, torch.dtype]:

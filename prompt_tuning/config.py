@@ -140,6 +140,13 @@ class MachineConfig:
 
 
 @dataclass(frozen=True)
+class FrozenMachineConfig(MachineConfig):
+    """What a run with a frozen model may use."""
+
+    compile: str | None  # a mode of torch.compile: default | reduce-overhead; None: eager
+
+
+@dataclass(frozen=True)
 class TrackingConfig:
     name: str  # wandb | none
     project: str
@@ -161,7 +168,7 @@ class TrainConfig:
     optimizer: OptimizerConfig
     evaluation: EvaluationConfig
     data: DataConfig
-    machine: MachineConfig
+    machine: FrozenMachineConfig
     tracking: TrackingConfig
     method: str  # prompt_tuning | model_tuning
     recipe: str  # name of the file in conf/recipe that set the values
@@ -182,7 +189,7 @@ class EvaluateConfig:
     task: TaskConfig
     evaluation: DecodingConfig
     data: DataConfig
-    machine: MachineConfig
+    machine: FrozenMachineConfig
     tracking: TrackingConfig
     output_dir: str
     rerun: bool
@@ -229,6 +236,7 @@ NOT_IN_HASH = (
     "task.report_split",
     "data.cache_dir",
     "corpus.cache_dir",
+    "machine.compile",
     "machine.device",
     "machine.max_tokens_per_micro_batch",
     "machine.num_threads",

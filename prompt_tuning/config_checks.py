@@ -27,6 +27,7 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "evaluation.split": SPLITS,
     "format": ("taskless", "t5"),
     "init.strategy": ("random_uniform", "sampled_vocab", "class_label", "from_file", "from_text"),
+    "machine.compile": ("default", "reduce-overhead"),
     "machine.device": ("auto", "cpu", "cuda"),
     "machine.dtype": ("auto", "float32", "bfloat16"),
     "method": ("prompt_tuning", "model_tuning"),
@@ -259,8 +260,9 @@ def _method_problems(config: TrainConfig) -> list[UserError]:
             for key, value in settings.items()
             if value is None
         ]
+    settings["machine.compile"] = config.machine.compile
     return [
-        UserError(f"{key}={value} is of a prompt, and method={method} has none", fix="leave it out")
+        UserError(f"{key}={value} is not for method={method}", fix="leave it out")
         for key, value in settings.items()
         if value is not None
     ]

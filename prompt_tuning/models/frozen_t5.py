@@ -4,7 +4,7 @@ Hugging Face's model is the loader and the oracle: these classes take its weight
 give the same loss, gradients and tokens from packed rows, several prompts to a batch.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Self
 
@@ -13,6 +13,12 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 from transformers import T5Config, T5ForConditionalGeneration
 
+from prompt_tuning.models.fused_weights import (
+    CrossAttention,
+    FeedForward,
+    SelfAttention,
+    Weights,
+)
 from prompt_tuning.models.layers import (
     Dropout,
     RelativePositionBias,
@@ -23,8 +29,6 @@ from prompt_tuning.models.layers import (
     rms_norm,
 )
 from prompt_tuning.models.products import linear
-
-Weights = Mapping[str, Tensor]  # by their names in a checkpoint
 
 DECODER_START_ID = 0  # T5 starts decoding with the pad token
 EOS_ID = 1
@@ -67,58 +71,6 @@ class EncodedRows:
     bias: Tensor
 
 
-@dataclass(frozen=True)
-class _SelfAttention:
-    qkv: Tensor  # [3 * heads * d_kv, H], norm scale folded in
-    output: Tensor  # [H, heads * d_kv]
-
-    @classmethod
-    def fuse(cls, weights: Weights, layer: str) -> Self:
-        parts = [weights[f"{layer}.SelfAttention.{name}.weight"] for name in "qkv"]
-        scale = weights[f"{layer}.layer_norm.weight"]
-        return cls(torch.cat(parts) * scale, weights[f"{layer}.SelfAttention.o.weight"])
-
-
-@dataclass(frozen=True)
-class _CrossAttention:
-    """Cross-attention with the key and value matrices absorbed.
-
-    Targets have a handful of positions and inputs hundreds: projecting the *queries* through the
-    key matrix, and the weighted mean of the encoder states through the value matrix, gives the
-    same numbers as projecting every encoder state.
-    """
-
-    query: Tensor  # [heads * d_kv, H], norm scale folded in
-    key: Tensor  # [heads, d_kv, H], encoder's final scale folded in
-    value: Tensor  # [heads, H, d_kv], encoder's final scale folded in
-    output: Tensor  # [H, heads * d_kv]
-
-    @classmethod
-    def fuse(cls, weights: Weights, layer: str, heads: int) -> Self:
-        q, k, v, o = (weights[f"{layer}.EncDecAttention.{name}.weight"] for name in "qkvo")
-        encoder_scale = weights["encoder.final_layer_norm.weight"]
-        return cls(
-            q * weights[f"{layer}.layer_norm.weight"],
-            (k * encoder_scale).unflatten(0, (heads, -1)),
-            (v * encoder_scale).unflatten(0, (heads, -1)).mT.contiguous(),
-            o,
-        )
-
-
-@dataclass(frozen=True)
-class _FeedForward:
-    gate_and_linear: Tensor  # [2 * d_ff, H], norm scale folded in
-    output: Tensor  # [H, d_ff]
-
-    @classmethod
-    def fuse(cls, weights: Weights, layer: str) -> Self:
-        gate, linear, output = (
-            weights[f"{layer}.DenseReluDense.{name}.weight"] for name in ("wi_0", "wi_1", "wo")
-        )
-        fused = torch.cat([gate, linear]) * weights[f"{layer}.layer_norm.weight"]
-        return cls(fused, output.to(fused.dtype))  # transformers may keep wo in float32
-
-
 class PackedT5:
     """T5 v1.1 on packed rows: encode them, score their targets, step the decoder.
 
@@ -134,19 +86,20 @@ class PackedT5:
         self.embedding = weights["shared.weight"]
         self.lm_head = weights["lm_head.weight"]
         self._epsilon = config.layer_norm_epsilon
+        self._project, self._expand = _project, _expand
         self._decoder_scale = weights["decoder.final_layer_norm.weight"]
         self._encoder = [
             (
-                _SelfAttention.fuse(weights, f"encoder.block.{block}.layer.0"),
-                _FeedForward.fuse(weights, f"encoder.block.{block}.layer.1"),
+                SelfAttention.fuse(weights, f"encoder.block.{block}.layer.0"),
+                FeedForward.fuse(weights, f"encoder.block.{block}.layer.1"),
             )
             for block in range(config.num_layers)
         ]
         self._decoder = [
             (
-                _SelfAttention.fuse(weights, f"decoder.block.{block}.layer.0"),
-                _CrossAttention.fuse(weights, f"decoder.block.{block}.layer.1", config.num_heads),
-                _FeedForward.fuse(weights, f"decoder.block.{block}.layer.2"),
+                SelfAttention.fuse(weights, f"decoder.block.{block}.layer.0"),
+                CrossAttention.fuse(weights, f"decoder.block.{block}.layer.1", config.num_heads),
+                FeedForward.fuse(weights, f"decoder.block.{block}.layer.2"),
             )
             for block in range(config.num_decoder_layers or config.num_layers)
         ]
@@ -158,6 +111,17 @@ class PackedT5:
             )
             for stack in ("encoder", "decoder")
         )
+
+    def compile(self, mode: str) -> None:
+        """Compiles what every layer does to single positions, for any number of them.
+
+        Attention stays as it is: its shapes follow the rows. Equal on a CPU, unmeasured on a GPU.
+
+        Args:
+            mode: of `torch.compile`.
+        """
+        self._project = torch.compile(_project, mode=mode, dynamic=True)
+        self._expand = torch.compile(_expand, mode=mode, dynamic=True)
 
     @property
     def device(self) -> torch.device:
@@ -184,12 +148,12 @@ class PackedT5:
         bias = self._encoder_bias(max(lengths))
         x = drop(x)
         for attention, feed_forward in self._encoder:
-            qkv = linear(self._norm(x), attention.qkv)
+            qkv = self._project(x, attention.qkv, self._epsilon)
             q, k, v = qkv.view(len(x), 3, self.num_heads, -1).unbind(1)
             v = dropout.values(v) if dropout else v
             context = packed_self_attention(torch.stack([q, k, v]), lengths, bias)
             x = x + drop(linear(context, attention.output))
-            inner = drop(gated_gelu(linear(self._norm(x), feed_forward.gate_and_linear)))
+            inner = drop(self._expand(x, feed_forward.gate_and_linear, self._epsilon))
             x = x + drop(linear(inner, feed_forward.output))
         x = drop(self._norm(x))
         states = pad_sequence(list(x.split(lengths)), batch_first=True)
@@ -251,7 +215,7 @@ class PackedT5:
         keys_and_values = []
         x = drop(self.embedding[ids])
         for layer, (attention, cross, feed_forward) in enumerate(self._decoder):
-            qkv = linear(self._norm(x), attention.qkv)
+            qkv = self._project(x, attention.qkv, self._epsilon)
             q, kv = _heads(qkv, 3, self.num_heads).split([1, 2])  # [., B, heads, U, d_kv]
             if cache:
                 kv = torch.cat([cache[layer], kv], dim=3)
@@ -261,16 +225,17 @@ class PackedT5:
                 weights = weights * dropout.mask((batch, self.num_heads, 1, past + length), x)
             context = (weights @ kv[1]).transpose(1, 2).flatten(2)
             x = x + drop(linear(context, attention.output))
-            x = x + drop(self._cross_attend(self._norm(x), cross, encoded, dropout))
-            inner = drop(gated_gelu(linear(self._norm(x), feed_forward.gate_and_linear)))
+            x = x + drop(self._cross_attend(x, cross, encoded, dropout))
+            inner = drop(self._expand(x, feed_forward.gate_and_linear, self._epsilon))
             x = x + drop(linear(inner, feed_forward.output))
         return drop(self._norm(x) * self._decoder_scale), keys_and_values
 
     def _cross_attend(
-        self, x: Tensor, cross: _CrossAttention, encoded: EncodedRows, dropout: Dropout | None
+        self, x: Tensor, cross: CrossAttention, encoded: EncodedRows, dropout: Dropout | None
     ) -> Tensor:
         """Attention of [B * K, U, H] to the states of B rows, key and value matrices absorbed."""
-        (q,) = _heads(linear(x, cross.query), 1, self.num_heads)  # [B * K, heads, U, d_kv]
+        projected = self._project(x, cross.query, self._epsilon)
+        (q,) = _heads(projected, 1, self.num_heads)  # [B * K, heads, U, d_kv]
         absorbed = _product_by_head(q, cross.key)  # [B * K, heads, U, H]
         queries = absorbed.reshape(len(encoded.states), -1, self.hidden_size)
         weights = torch.softmax(queries @ encoded.states.mT + encoded.bias, dim=-1)
@@ -300,6 +265,14 @@ class FrozenT5(PackedT5):
         """Takes the weights of `model` (see `loading.py` for what was checked about them)."""
         weights = {name: weight.detach() for name, weight in model.state_dict().items()}
         super().__init__(weights, model.config)
+
+
+def _project(x: Tensor, weight: Tensor, epsilon: float) -> Tensor:
+    return linear(rms_norm(x, epsilon), weight)
+
+
+def _expand(x: Tensor, gate_and_linear: Tensor, epsilon: float) -> Tensor:
+    return gated_gelu(linear(rms_norm(x, epsilon), gate_and_linear))
 
 
 def _heads(x: Tensor, parts: int, heads: int) -> Tensor:

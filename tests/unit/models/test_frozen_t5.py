@@ -1,7 +1,10 @@
 """The packed forward pass against Hugging Face's model, which is the loader and the oracle."""
 
+from pathlib import Path
+
 import pytest
 import torch
+import torch._inductor.config
 import torch.nn.functional as F
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
@@ -88,6 +91,27 @@ def test_loss_and_prompt_gradient_equal_hugging_face(
     assert loss == pytest.approx(expected.item(), rel=tolerance)
     assert prompt.grad is not None
     assert (prompt.grad - expected_grad).norm() <= tolerance * expected_grad.norm()
+
+
+def test_the_compiled_model_has_the_loss_and_gradient_of_the_eager_one(
+    hf_model: T5ForConditionalGeneration, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """On a CPU; of GPUs nothing is known. CUDA graphs are what this mode adds there."""
+    # Compiled here and now: a pool of compilers outlives the test, a cache may be of another one.
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path))
+    prompt, inputs, targets = ragged_batch(hf_model)
+    losses, gradients = [], []
+    for mode in (None, "reduce-overhead"):
+        model = FrozenT5(hf_model)
+        if mode is not None:
+            model.compile(mode)
+        prompt.grad = None
+        method = PromptTuning(model, prompt)
+        with torch._inductor.config.patch(compile_threads=1):
+            losses.append(accumulate_gradient(method, inputs, targets, settings(60), dropout=None))
+        gradients.append(prompt.grad)
+    assert losses[1] == pytest.approx(losses[0], rel=1e-5)
+    torch.testing.assert_close(gradients[1], gradients[0], rtol=1e-4, atol=1e-5)
 
 
 def test_float64_gradients_of_all_weights_equal_hugging_face(
