@@ -216,7 +216,10 @@ def _ptune_prompt_tuning(
     # The prompt is float32 as in `ptune train`, and wider only where the gate asks for it.
     wide = torch.promote_types(place.dtype, torch.float32)
     prompt = prompt.to(place.device, wide).requires_grad_()
-    return PtuneArm(PromptTuning(FrozenT5(model), prompt), _settings(config), place.device)
+    frozen = FrozenT5(model)
+    if config.machine.compile is not None:
+        frozen.compile(config.machine.compile)
+    return PtuneArm(PromptTuning(frozen, prompt), _settings(config), place.device)
 
 
 def _settings(config: BenchConfig) -> TrainingSettings:

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from importlib.util import find_spec
 from typing import Any
 
-from prompt_tuning.config import MachineConfig
+from prompt_tuning.config import FrozenMachineConfig
 from prompt_tuning.errors import UserError, did_you_mean
 
 PEFT_ARMS = ("peft_512", "peft_tight", "peft_longest")
@@ -39,7 +39,7 @@ class BenchConfig:
     max_target_tokens: int  # evaluation: tokens that every row says, unless it ends before
     train: list[str]  # end_to_end: the run, as overrides of `ptune train`
     target_score: float  # end_to_end: the dev score, 0 to 100, that stops the clock
-    machine: MachineConfig
+    machine: FrozenMachineConfig
     seed: int  # of lengths, token ids and dropout
     output_dir: str
     rerun: bool  # True: measure again what has a record
