@@ -131,7 +131,7 @@ class DataConfig(FolderConfig):
 
 @dataclass(frozen=True)
 class MachineConfig:
-    """What a run may use; no key but dtype changes its result."""
+    """What a run may use; all but dtype change rounding, and which rows share a draw of dropout."""
 
     device: str  # auto | cpu | cuda
     dtype: str  # of the model's forward pass: auto | float32 | bfloat16
