@@ -13,12 +13,13 @@ import shlex
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import fmean
 from typing import Any
 
 from bench_plots import plot_growth, plot_speed
+from result_tables import markdown
 
 from prompt_tuning.bench.settings import BenchConfig, bench_name
 from prompt_tuning.bench.summary import (
@@ -226,15 +227,6 @@ def growth_lines(records: Sequence[Record]) -> list[str]:
                 )
         lines += markdown(header, rows)
     return lines
-
-
-def markdown(header: Sequence[str], rows: Iterable[Sequence[object]]) -> list[str]:
-    """A table; what is missing is a dash."""
-    lines = []
-    for row in (header, ["---"] * len(header), *rows):
-        cells = ["-" if value is None else str(value) for value in row]
-        lines.append(f"| {' | '.join(cells)} |")
-    return [*lines, ""]
 
 
 def of_part(records: Sequence[Record], part: str) -> list[Record]:

@@ -143,14 +143,20 @@ def finished(name: str, stage: Stage, output: Path) -> Path | None:
     return records[0].parent if records else None
 
 
+def run_once(name: str, stage: Stage, output: Path, checkpoint: Path | None) -> Path:
+    """Runs a stage unless it is finished; returns its folder."""
+    if finished(name, stage, output) is None:
+        subprocess.run(command(name, stage, output, checkpoint), check=True)
+    folder = finished(name, stage, output)
+    assert folder is not None, (name, stage)
+    return folder
+
+
 def train(name: str, output: Path) -> None:
     """The chain of a size, from its last finished run on."""
     checkpoint: Path | None = None
     for stage in STAGES:
-        if finished(name, stage, output) is None:
-            subprocess.run(command(name, stage, output, checkpoint), check=True)
-        checkpoint = finished(name, stage, output)
-        assert checkpoint is not None, (name, stage)
+        checkpoint = run_once(name, stage, output, checkpoint)
 
 
 def scan(name: str, output: Path) -> None:
@@ -165,8 +171,7 @@ def scan(name: str, output: Path) -> None:
             save_at_steps=(),
         )
         checkpoint = finished(name, stages[before], output) if before else None
-        if finished(name, stage, output) is None:
-            subprocess.run(command(name, stage, output, checkpoint), check=True)
+        run_once(name, stage, output, checkpoint)
 
 
 CHECKPOINTS = {  # steps of LM adaptation: the stage, and the folder inside its run

@@ -13,7 +13,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from statistics import fmean, stdev
+from statistics import fmean
 from typing import Any, NamedTuple
 
 from ladder_records import (
@@ -30,6 +30,7 @@ from ladder_records import (
     varied_keys,
     write_csv,
 )
+from result_tables import markdown, spread
 
 from prompt_tuning.commands.composition import configs_of
 from prompt_tuning.config import train_config
@@ -97,21 +98,10 @@ def label(question: Question, axes: Axes) -> str:
 
 def cell_text(runs: Sequence[Run]) -> str:
     """Mean, deviation, seeds, a dagger if they are few, and the share of illegal answers."""
-    scores = [run.score for run in runs]
-    deviation = f"{stdev(scores):.1f}" if len(scores) > 1 else "-"
-    few = "†" if len(scores) < MIN_SEEDS else ""
-    text = f"{fmean(scores):.1f} ± {deviation} ({len(scores)}){few}"
+    few = "†" if len(runs) < MIN_SEEDS else ""
+    text = spread([run.score for run in runs]) + few
     share = illegal_share(runs)
     return text if share <= SHOWN_ILLEGAL_SHARE else f"{text}, illegal {100 * share:.1f} %"
-
-
-def markdown(header: Sequence[str], rows: Iterable[Sequence[object]]) -> list[str]:
-    """A table; what is missing is a dash."""
-    lines = []
-    for row in (header, ["---"] * len(header), *rows):
-        cells = ["-" if value is None else str(value) for value in row]
-        lines.append(f"| {' | '.join(cells)} |")
-    return [*lines, ""]
 
 
 def question_lines(question: Question, plan: Plan, cells: Cells) -> list[str]:

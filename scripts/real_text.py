@@ -13,9 +13,9 @@ import json
 import subprocess
 from collections import Counter, defaultdict
 from pathlib import Path
-from statistics import fmean, stdev
 
 from ladder_records import read_records
+from result_tables import markdown, spread
 
 TASKS = ("sst2", "rte", "cb", "wic")
 VERBALIZERS = (
@@ -103,19 +103,21 @@ def table(output: Path) -> list[str]:
         (predictions,) = (path.parent / "predictions").glob("*.jsonl")
         targets = [json.loads(line)["targets"] for line in predictions.open(encoding="utf-8")]
         majority[name] = 100 * Counter(targets).most_common(1)[0][1] / len(targets)
-    lines = ["| task | majority | random weights | adapted |", "| --- | --- | --- | --- |"]
+    rows: list[list[str | None]] = []
     for name in TASKS:
-        shown = [text_of(cells[name, variant]) for variant in ("random_weights", "lm_adapted")]
-        lines.append(f"| {name} | {majority[name]:.1f} | {shown[0]} | {shown[1]} |")
+        of_task = [cells[name, variant] for variant in ("random_weights", "lm_adapted")]
+        shown = [spread(scores) if scores else None for scores in of_task]
+        rows.append([name, f"{majority[name]:.1f}", *shown])
+    lines = markdown(["task", "majority", "random weights", "adapted"], rows)
     for command in NUM_STEPS:
         record = json.loads((finished(output, command) / "record.json").read_text("utf-8"))
         result = record["result"]
         lines += [
-            "",
             f"`ptune {command}`: {record['num_parameters']:,} parameters, "
             f"{NUM_STEPS[command]:,} steps, {result['num_tokens']:,} tokens, "
             f"held-out loss {result['held_out_loss']:.3f}, {record['duration_s']:.0f} s, "
             f"commit {record['commit'][:12]}.",
+            "",
         ]
     return [
         "# A model of real text",
@@ -126,14 +128,6 @@ def table(output: Path) -> list[str]:
         "",
         *lines,
     ]
-
-
-def text_of(scores: list[float]) -> str:
-    """Mean, deviation and seeds; a dash without a run."""
-    if not scores:
-        return "-"
-    deviation = f"{stdev(scores):.1f}" if len(scores) > 1 else "-"
-    return f"{fmean(scores):.1f} ± {deviation} ({len(scores)})"
 
 
 def main() -> None:
