@@ -45,7 +45,7 @@ SWEEPS = {  # `ptune bench -m ...` -> minutes on two cores of 2026, one of them 
     "size=small batch_size=8 num_batches=2 num_rounds=1 memory=false profile=wic,boolq,multirc "
     + HEADLINE: 2.0,
     "size=small batch_size=8 num_batches=2 num_rounds=1 profile=rte": 2.0,
-    f"size=nano,tiny batch_size=32 {HEADLINE} {PROFILES} memory=false": 2.0,
+    f"size=nano,tiny batch_size=8,32 {HEADLINE} {PROFILES} memory=false": 3.0,
     "part=evaluation size=tiny,small batch_size=16 num_batches=2 num_rounds=1": 1.0,
     "part=end_to_end num_rounds=2": 1.0,
     "part=model_tuning size=tiny batch_size=8": 0.5,
@@ -152,7 +152,22 @@ def step_lines(part: str, records: Sequence[Record]) -> list[str]:
                 f"Mean over the profiles of {size}, batch {batch_size}, dropout "
                 f"{dropout}: {fmean(ratios):.2f}x, lowest {min(ratios):.2f}x."
             )
-    return [*lines, ""] if lines[-1] else lines
+    lines = [*lines, ""] if lines[-1] else lines
+    return lines + _breakdown_lines(records)
+
+
+def _breakdown_lines(records: Sequence[Record]) -> list[str]:
+    """Where ptune's time goes."""
+    kinds = [*records[0]["result"]["breakdown"]]
+    rows = [
+        [
+            *(record["config"][key] for key in ("size", "batch_size", "profile")),
+            *(f"{100 * record['result']['breakdown'][kind]:.0f} %" for kind in kinds),
+        ]
+        for record in records
+    ]
+    note = "Where ptune's time goes: shares of one profiled step on the first batch."
+    return [note, "", *markdown(["size", "batch", "profile", *kinds], rows)]
 
 
 def _step_rows(record: Record) -> list[list[object]]:

@@ -6,6 +6,7 @@ from typing import Any
 
 from prompt_tuning.assembly import machine_of
 from prompt_tuning.bench.arms import Arm, make_arm, make_optimizer, train_step
+from prompt_tuning.bench.breakdown import breakdown
 from prompt_tuning.bench.clock import as_columns, interleave
 from prompt_tuning.bench.memory import peak_memory_gib
 from prompt_tuning.bench.operations import (
@@ -36,6 +37,7 @@ def measure_steps(config: BenchConfig, say: Callable[[str], None]) -> dict[str, 
     say(f"{', '.join(names)} on {len(batches)} batches, {config.num_rounds} rounds")
     costs = interleave(calls, config.num_rounds, place.device)
     rate = max(rate, _rate(config, batches, place))
+    shares = breakdown(calls["ptune"][0]) if "ptune" in calls else None
     calls.clear()
     memory: dict[str, float | None] = {}
     for name in names if config.memory else ():
@@ -45,6 +47,7 @@ def measure_steps(config: BenchConfig, say: Callable[[str], None]) -> dict[str, 
         "baseline": ARMS[config.part][-2],
         "batches": [_facts(config, batch) for batch in batches],
         "matrix_product_rate": rate,
+        "breakdown": shares,  # of ptune's step on the first batch
         "arms": {
             name: {**as_columns(of_arm), "peak_memory_gib": memory.get(name)}
             for name, of_arm in costs.items()

@@ -49,6 +49,11 @@ def text(cell: object) -> str:
     return f"{cell:.3g}" if isinstance(cell, float) else str(cell)
 
 
+def shares_text(shares: Mapping[str, float]) -> str:
+    """Where a step's time goes, in one line."""
+    return ", ".join(f"{kind} {100 * share:.0f} %" for kind, share in shares.items())
+
+
 def _steps(result: Record) -> list[str]:
     """Every arm of a training step; how many times it takes what ptune takes."""
     rows = [
@@ -73,6 +78,7 @@ def _steps(result: Record) -> list[str]:
     return [
         *aligned(header, rows),
         f"matrix products: {rate:.1f} G operations/s",
+        *([f"ptune's time: {shares_text(result['breakdown'])}"] if result["breakdown"] else []),
         f"ptune against {baseline}: {speed_up(result, baseline, 'ptune')}{memory}",
     ]
 

@@ -15,6 +15,7 @@ from prompt_tuning import cli
 from prompt_tuning.bench import arms as arms_module
 from prompt_tuning.bench import run as bench_run
 from prompt_tuning.bench.arms import make_arm
+from prompt_tuning.bench.breakdown import breakdown, kind_of
 from prompt_tuning.bench.evaluation_speed import check_same
 from prompt_tuning.bench.gate import NotEqualError, check_equality, compare
 from prompt_tuning.bench.operations import EVALUATION, PROMPT_TUNING, useful_operations
@@ -128,6 +129,20 @@ def test_ratios_and_the_floor_follow_from_the_record() -> None:
     }
     assert str(speed_up(result, "slow", "fast")) == "3.50x (2.00 to 5.00)"
     assert floor_fraction(result, "fast") == 0.5
+
+
+def test_a_step_is_broken_down_by_what_its_operators_are_for() -> None:
+    x, w = torch.randn(400, 400), torch.randn(400, 400)
+
+    def step() -> None:
+        for _ in range(5):
+            torch.nn.functional.gelu(torch.bmm(x[None], w[None]) @ w)
+
+    shares = breakdown(step)
+    assert sum(shares.values()) == pytest.approx(1, abs=1e-3)
+    assert min(shares["products with weights"], shares["products by head"], shares["GELU"]) > 0.02
+    assert shares["attention"] == 0
+    assert kind_of("aten::_scaled_dot_product_flash_attention_for_cpu_backward") == "attention"
 
 
 def test_an_arm_that_is_not_there_and_a_headline_that_is_missing_are_refused() -> None:
