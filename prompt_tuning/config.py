@@ -67,7 +67,8 @@ class InitConfig:
 
 @dataclass(frozen=True)
 class PromptConfig:
-    length: int | None  # P, positions in front of the input (figure 3a); None: no prompt
+    length: int | None  # P, positions in front of the input (figure 3a); None: no soft prompt
+    num_shots: int | None  # K, solved examples in front of the input (prompt design); None: none
 
 
 @dataclass(frozen=True)
@@ -243,6 +244,9 @@ NOT_IN_HASH = (
     "tracking",
 )
 
+# Keys that came later: where they are null, a run has the hash that it had before they were there.
+NOT_IN_HASH_IF_NULL = ("prompt.num_shots",)
+
 
 def train_config(cfg: DictConfig) -> TrainConfig:
     """The run that `cfg` describes.
@@ -266,12 +270,13 @@ def typed(schema: type[T], cfg: DictConfig) -> T:
 def config_hash(config: Any) -> str:
     """8 hexadecimal digits that are equal for configurations (dataclasses) with equal results."""
     values = asdict(config)
-    for key in NOT_IN_HASH:
+    for key in (*NOT_IN_HASH, *NOT_IN_HASH_IF_NULL):
         *sections, name = key.split(".")
         section = values
         for part in sections:
             section = section.get(part, {})
-        section.pop(name, None)
+        if key in NOT_IN_HASH or section.get(name) is None:
+            section.pop(name, None)
     canonical = json.dumps(values, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(canonical.encode()).hexdigest()[:8]
 

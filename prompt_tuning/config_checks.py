@@ -58,6 +58,7 @@ AT_LEAST_1 = (
     "pretraining.batch_size",
     "pretraining.num_steps",
     "prompt.length",
+    "prompt.num_shots",
     "shape.d_ff",
     "shape.d_kv",
     "shape.d_model",

@@ -5,7 +5,7 @@
     python scripts/ladder.py train --output ladder --size ladder_400k
     python scripts/ladder.py scan --output ladder           # other learning rates, once trained
     python scripts/ladder.py pack --output ladder           # into prompt_tuning/embedded_models
-    ptune train -m experiment=ladder_control                # and with task=mini_squad, see there
+    ptune train -m experiment=control_ladder                # and with task=mini_squad, see there
     python scripts/ladder.py controls --output runs --size ladder_400k
 
 A size is a chain of runs: span corruption on facts and on the full text, then LM adaptation on the

@@ -4,7 +4,7 @@
     python scripts/ladder_results.py runs --checkpoints ladder \
         --output results/ladder.md --csv results/ladder.csv
 
-Rows and columns are those of conf/experiment/ladder_*.yaml.
+Rows and columns are those of conf/experiment/*_ladder.yaml.
 """
 
 import argparse
@@ -53,28 +53,24 @@ def both(experiment: str, squad: str = "init=sampled_vocab") -> tuple[str, ...]:
     return (sweep, f"{sweep} task=mini_squad {squad}".rstrip())
 
 
-MODEL_TUNING_BY_SIZE = (
-    "experiment=ladder_method variant=lm_adapted model=ladder_100k,ladder_400k,ladder_1m,ladder_3m"
-)
 QUESTIONS = (
-    Question("Control", ("variant", "lm_adapt_steps"), both("ladder_control")),
-    Question("Pre-training objective", ("variant", "lm_adapt_steps"), both("ladder_variant")),
-    Question("Steps of LM adaptation", ("lm_adapt_steps",), both("ladder_steps")),
-    Question("Prompt length", ("length",), both("ladder_length")),
-    Question("Initialisation", ("init",), both("ladder_init", "init=random_uniform,sampled_vocab")),
     Question(
-        "Method",
+        "Control",
         ("method", "variant", "lm_adapt_steps"),
-        (*both("ladder_control"), *both("ladder_method", "")),
+        (*both("control_ladder"), *both("control_ladder_model_tuning", "")),
+    ),
+    Question("Pre-training objective", ("model", "variant", "lm_adapt_steps"), both("fig3c_ladder")),
+    Question("Steps of LM adaptation", ("model", "lm_adapt_steps"), both("fig3d_ladder")),
+    Question("Prompt length", ("model", "length"), both("fig3a_ladder")),
+    Question(
+        "Initialisation",
+        ("model", "init"),
+        both("fig3b_ladder", "init=random_uniform,sampled_vocab"),
     ),
     Question(
         "Size",
-        ("method", "model"),
-        (
-            *both("ladder_size"),
-            MODEL_TUNING_BY_SIZE,
-            f"{MODEL_TUNING_BY_SIZE} task=mini_squad",
-        ),
+        ("method", "model", "variant", "lm_adapt_steps"),
+        (*both("fig1_ladder"), *both("fig1_ladder_model_tuning", "")),
     ),
 )
 

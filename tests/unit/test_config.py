@@ -20,6 +20,9 @@ from prompt_tuning.errors import UserError
 from prompt_tuning.prompt_files import save_prompt
 
 
+HASH_OF_2026_11_24 = "7ccc08b7"
+
+
 def train(*overrides: str) -> TrainConfig:
     (cfg,), problems = configs_of("train", overrides)
     assert not problems
@@ -335,6 +338,14 @@ def test_the_hash_is_the_same_in_every_process() -> None:
     config = train("model=base", "task=rte")
     assert run_name(config) == f"rte-base-lm_adapted-class_label-P100-s0-{config_hash(config)}"
     assert len(config_hash(config)) == 8
+
+
+def test_runs_of_earlier_versions_keep_their_hash() -> None:
+    """A key that came later does not make committed results look missing."""
+    config = train("task=mini_rte", "model=ladder_100k")
+    assert config_hash(config) == HASH_OF_2026_11_24
+    with_shots = replace(config, prompt=replace(config.prompt, num_shots=4))
+    assert config_hash(with_shots) != config_hash(config)
 
 
 @pytest.mark.parametrize("recipe", ["paper", "released", "mini"])
