@@ -140,7 +140,9 @@ def step_lines(part: str, records: Sequence[Record]) -> list[str]:
     lines = [f"## {STEP_PARTS[part]}", ""]
     if part == "training":
         lines += ["![speed](bench_speed.svg)", ""]
-    lines += markdown([*header, "of floor", "GiB", "ptune is faster by", "its memory"], rows)
+    lines += markdown(
+        [*header, "of floor", "GiB", "ptune is faster by", "in user time", "its memory"], rows
+    )
     groups: dict[tuple[Any, ...], list[float]] = {}
     for record in records:
         config, result = record["config"], record["result"]
@@ -184,6 +186,9 @@ def _step_rows(record: Record) -> list[list[object]]:
                 f"{100 * floor_fraction(result, arm):.0f} %",
                 None if peak is None else f"{peak:.3f}",
                 None if arm == "ptune" else speed_up(result, arm, "ptune"),
+                None
+                if arm == "ptune"
+                else f"{speed_up(result, arm, 'ptune', 'user_s').median:.2f}x",
                 None if arm == "ptune" or ratio is None else f"1/{ratio:.1f}",
             ]
         )
