@@ -77,6 +77,13 @@ def points_of(
             return [], [*problems, hydra_problem(error)]
 
 
+def own_overrides(points: Sequence[Point]) -> list[str]:
+    """What distinguishes each point of a sweep from the others, as one text."""
+    common = set.intersection(*(set(point.overrides) for point in points))
+    kept = common if len(points) > 1 else set[str]()
+    return [" ".join(text for text in p.overrides if text not in kept) for p in points]
+
+
 class Composer:
     """Composes configs of one command; what differs in plain values only is composed once."""
 

@@ -13,7 +13,7 @@ from prompt_tuning.errors import UserError
 PLUGINS = {
     "processes": ("hydra-joblib-launcher", "parallel"),
     "slurm": ("hydra-submitit-launcher", "slurm"),
-    "ray": ("hydra-ray-launcher", "ray"),
+    "ray_tasks": ("hydra-ray-launcher", "ray"),
 }
 
 

@@ -17,7 +17,7 @@ from hydra.errors import HydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from prompt_tuning.commands.composition import hydra_problem, points_of
+from prompt_tuning.commands.composition import hydra_problem, own_overrides, points_of
 from prompt_tuning.commands.launchers import check_launchers, runs_elsewhere, share_threads
 from prompt_tuning.commands.outcomes import Outcomes, Unfinished, outcomes_on_disk
 from prompt_tuning.config_reading import config_dir
@@ -139,28 +139,24 @@ def _is_checkable(given: Namespace) -> bool:
     return not (asks_hydra or elsewhere or foreign)
 
 
-def _check_all(
-    module: ModuleType, command: str, given: Namespace
-) -> list[tuple[tuple[str, ...], Any]]:
-    """The overrides and the typed config of every run; raises all their problems, each once."""
+def _check_all(module: ModuleType, command: str, given: Namespace) -> list[tuple[str, Any]]:
+    """Every run as `own_overrides` and a typed config; raises all problems, each once."""
     points, problems = points_of(
         command, given.overrides, multirun=given.multirun, only_first=bool(given.cfg)
     )
-    checked = []
+    configs = []
     for point in [] if given.cfg else points:
         try:
-            checked.append((point.overrides, module.check(point.config)))
+            configs.append(module.check(point.config))
         except UserError as error:
             problems += error.parts
     raise_all(list({str(problem): problem for problem in problems}.values()))
-    return checked
+    return list(zip(own_overrides(points), configs, strict=True)) if configs else []
 
 
-def _on_disk(module: ModuleType, checked: Sequence[tuple[tuple[str, ...], Any]]) -> Outcomes:
+def _on_disk(module: ModuleType, checked: Sequence[tuple[str, Any]]) -> Outcomes:
     """What became of runs in other processes."""
-    return outcomes_on_disk(
-        [(" ".join(overrides), module.folder_of(config)) for overrides, config in checked]
-    )
+    return outcomes_on_disk([(own, module.folder_of(config)) for own, config in checked])
 
 
 def _for_hydra(command: str, arguments: Sequence[str], overrides: Sequence[str]) -> list[str]:

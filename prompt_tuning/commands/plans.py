@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from prompt_tuning.commands.composition import points_of
+from prompt_tuning.commands.composition import own_overrides, points_of
 from prompt_tuning.config import TrainConfig, train_config
 from prompt_tuning.errors import raise_all
 
@@ -18,18 +18,10 @@ def planned_runs(experiment: str, overrides: Sequence[str] = ()) -> list[TrainCo
     return [config for _, config in planned_points(experiment, overrides)]
 
 
-def planned_points(
-    experiment: str, overrides: Sequence[str] = ()
-) -> list[tuple[tuple[str, ...], TrainConfig]]:
+def planned_points(experiment: str, overrides: Sequence[str] = ()) -> list[tuple[str, TrainConfig]]:
     """Those runs, each with the overrides that it alone has; raises as `planned_runs`."""
     arguments = [f"experiment={experiment}", *overrides]
     points, problems = points_of("train", arguments, multirun=True)
     raise_all(problems)
-    common = set.intersection(*(set(point.overrides) for point in points))
-    return [
-        (
-            tuple(text for text in point.overrides if text not in common),
-            train_config(point.config),
-        )
-        for point in points
-    ]
+    configs = [train_config(point.config) for point in points]
+    return list(zip(own_overrides(points), configs, strict=True))

@@ -1,4 +1,4 @@
-"""`ptune list what=runs`: how far the runs are that experiments ask for, and which nobody asks for."""
+"""`ptune list what=runs`: how far the runs of experiments are, and which runs are of none."""
 
 import json
 from collections import Counter
@@ -61,12 +61,12 @@ def _counts(states: Iterable[RunState]) -> str:
     return " ".join(f"{counted[name]:>8}" for name in STATES)
 
 
-def _print_unfinished(planned: dict[str, tuple[str, ...]], states: dict[str, RunState]) -> None:
+def _print_unfinished(planned: dict[str, str], states: dict[str, RunState]) -> None:
     """Each run that is not done: state, name, what distinguishes it from the others, reason."""
     for run, state in states.items():
         if state.name != "done":
             print(_line(state, run))
-            print(f"{'':9} {' '.join(planned[run])}")
+            print(f"{'':9} {planned[run]}")
 
 
 def _print_others(output_dir: Path, others: Sequence[str]) -> None:
