@@ -43,7 +43,7 @@ def share_threads(cfg: DictConfig) -> None:
 
     Two jobs with a thread for every core wait for each other: ten times slower, measured.
     """
-    threads = threads_of_a_job(HydraConfig.get().launcher, len(os.sched_getaffinity(0)))
+    threads = threads_of_a_job(HydraConfig.get().launcher, _num_cores())
     unset = OmegaConf.select(cfg, "machine.num_threads", default=0) is None
     if threads is not None and unset:
         OmegaConf.update(cfg, "machine.num_threads", threads)
@@ -66,3 +66,10 @@ def threads_of_a_job(launcher: DictConfig, num_cores: int) -> int | None:
     if num_jobs < 0:  # joblib's way to leave some free: -1 is a job a core, -2 one fewer
         num_jobs = max(1, num_cores + 1 + num_jobs)
     return max(1, num_cores // num_jobs)
+
+
+def _num_cores() -> int:
+    """Those that this process may use; macOS does not tell and gives all."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
