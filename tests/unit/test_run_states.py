@@ -199,7 +199,7 @@ def test_listing_runs_makes_no_folder(
         ("what=run", "did you mean runs?"),
         ("what=runs of=fig3a_lader", "did you mean fig3a_ladder?"),
         ("of=fig3a", "add what=runs"),
-        ("what=runs of=fig3a train=[modle=small]", "modle"),
+        ('what=runs of=fig3a train=["modle=small"]', "did you mean model?"),
     ],
 )
 def test_a_mistake_in_what_to_list_is_named(
