@@ -1,6 +1,7 @@
 """`ptune <command> ...`: finds the command, prints a user's mistakes, sets the exit status.
 
-0 done, 1 a fault of the program's, 2 a mistake of the user's, 130 and 143 stopped from outside.
+0 done, 1 a fault of the program's, 2 a mistake of the user's, 75 another process is at it,
+130 and 143 stopped from outside.
 Imports nothing heavy: help and mistakes are answered at once.
 """
 
@@ -33,7 +34,7 @@ def main() -> int:
     except UserError as error:
         for part in error.parts:
             print(f"ptune: error: {part}", file=sys.stderr)
-        return 2
+        return error.exit_status
     except Interrupted as stop:
         return 128 + stop.signal_number
     except KeyboardInterrupt:

@@ -216,7 +216,10 @@ class ScoreConfig:
 
 @dataclass(frozen=True)
 class ListConfig:
-    what: str | None  # a group of conf/; None: all
+    what: str | None  # a group of conf/, or runs; None: all groups
+    of: str | None  # runs: those of this experiment, one by one; None: counts for every experiment
+    train: list[str]  # runs: overrides that they were started with
+    output_dir: str  # runs: where their folders are
 
 
 @dataclass(frozen=True)

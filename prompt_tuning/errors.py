@@ -10,6 +10,8 @@ from difflib import get_close_matches
 class UserError(Exception):
     """A mistake of the user's: what is wrong, what is allowed, what to do next."""
 
+    exit_status = 2
+
     def __init__(self, problem: str, *, allowed: str | None = None, fix: str | None = None) -> None:
         self.problem, self.allowed, self.fix = problem, allowed, fix
         lines = [problem]
@@ -25,12 +27,31 @@ class UserError(Exception):
         return (self,)
 
 
+class InProgress(UserError):
+    """Another process does the same run: nothing is wrong, and there is nothing to do here."""
+
+    exit_status = 75  # EX_TEMPFAIL of sysexits.h: try again later
+
+    def __init__(self, run: str, holder: str) -> None:
+        """`run` names it; `holder` is who does it, such as "process 71 on gpu3"."""
+        super().__init__(
+            f"{run} is in progress elsewhere: {holder}", fix="wait until it is done, or stop it"
+        )
+        self.run, self.holder = run, holder
+
+    def __reduce__(self) -> tuple[type["InProgress"], tuple[str, str]]:
+        return InProgress, (self.run, self.holder)
+
+
 class UserErrors(UserError):
     """Several mistakes at once, so that one attempt shows all of them."""
 
     def __init__(self, errors: Iterable[UserError]) -> None:
         self._parts = tuple(part for error in errors for part in error.parts)
         super().__init__("\n".join(str(part) for part in self._parts))
+
+    def __reduce__(self) -> tuple[type["UserErrors"], tuple[tuple[UserError, ...]]]:
+        return UserErrors, (self._parts,)  # a launcher's job sends it to the process that waits
 
     @property
     def parts(self) -> Sequence[UserError]:

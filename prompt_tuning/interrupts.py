@@ -17,6 +17,9 @@ class Interrupted(KeyboardInterrupt):
         super().__init__(signal.Signals(signal_number).name)
         self.signal_number = signal_number
 
+    def __reduce__(self) -> tuple[type["Interrupted"], tuple[int]]:
+        return Interrupted, (self.signal_number,)
+
 
 class StopRequests:
     """Turns the first SIGINT or SIGTERM into a request, and a second SIGINT into Ctrl-C at once.

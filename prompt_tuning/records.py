@@ -1,6 +1,7 @@
 """The folder and the record of a run: what was run, on what, and what came out.
 
-The record is written last, by atomic rename: a folder with a record is a finished run.
+The record is written last, by atomic rename: a folder with a record is a finished run. One process
+at a time works in a folder.
 """
 
 import json
@@ -9,11 +10,17 @@ import platform
 import resource
 import subprocess
 import sys
-from collections.abc import Mapping
+import traceback
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
+
+from prompt_tuning.errors import UserError
+from prompt_tuning.locking import locked
 
 PACKAGES = (
     "ptune",
@@ -64,6 +71,21 @@ class RunFolder:
         return self.path / "log.txt"
 
     @property
+    def config_path(self) -> Path:
+        """Exists once the run has started."""
+        return self.path / "config.json"
+
+    @property
+    def lock_path(self) -> Path:
+        """Locked while a process works on the run."""
+        return self.path / "lock"
+
+    @property
+    def failure_path(self) -> Path:
+        """Exists if the last attempt failed."""
+        return self.path / "failure.json"
+
+    @property
     def cache(self) -> Path:
         """Shared by the runs beside this one."""
         return self.path.parent / "cache"
@@ -75,22 +97,54 @@ class RunFolder:
 
     def record(self) -> dict[str, Any] | None:
         """The record of a finished run; None of any other."""
-        if not self.record_path.exists():
-            return None
-        record: dict[str, Any] = json.loads(self.record_path.read_text(encoding="utf-8"))
-        return record
+        return _read_json(self.record_path)
+
+    def failure(self) -> dict[str, Any] | None:
+        """What the last attempt failed of; None if it did not fail."""
+        return _read_json(self.failure_path)
+
+    @contextmanager
+    def claimed(self) -> Iterator[None]:
+        """The run is this process's own; an exception inside leaves its reason in failure.json.
+
+        Raises:
+            InProgress: another process has claimed it.
+        """
+        with locked(self.lock_path, self.name):
+            self.failure_path.unlink(missing_ok=True)
+            try:
+                yield
+            except Exception as error:
+                self._fail(error)
+                raise
 
     def start(self, config: Mapping[str, Any]) -> None:
         """Makes the folder, plainly unfinished, with the resolved config in it."""
         self.path.mkdir(parents=True, exist_ok=True)
-        self.record_path.unlink(missing_ok=True)
-        write_json(self.path / "config.json", config)
+        if self.record_path.exists():
+            self.resume_path.unlink(missing_ok=True)  # of a process that died as it finished
+            self.record_path.unlink()
+        write_json(self.config_path, config)
 
     def finish(self, record: Mapping[str, Any]) -> Path:
         """Marks the run as finished; nothing is left to resume."""
         write_json(self.record_path, record)
         self.resume_path.unlink(missing_ok=True)
         return self.record_path
+
+    def _fail(self, error: Exception) -> None:
+        """Writes the reason down; where that fails too, the error says so."""
+        failure = {
+            "error": str(error) if isinstance(error, UserError) else _named(error),
+            "is_users": isinstance(error, UserError),
+            "time": datetime.now(UTC).isoformat(timespec="seconds"),
+            "command": sys.argv,
+            "traceback": "".join(traceback.format_exception(error)),
+        }
+        try:
+            write_json(self.failure_path, failure)
+        except OSError as reason:
+            error.add_note(f"{self.failure_path} could not be written: {reason}")
 
 
 def write_json(path: Path, value: Mapping[str, Any]) -> Path:
@@ -99,6 +153,18 @@ def write_json(path: Path, value: Mapping[str, Any]) -> Path:
     unfinished.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     unfinished.replace(path)
     return path
+
+
+def _read_json(path: Path) -> dict[str, Any] | None:
+    try:
+        value: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    return value
+
+
+def _named(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}"
 
 
 def environment() -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import math
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -48,7 +49,9 @@ class Tracker:
         path = folder / "metrics.jsonl"
         lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
         kept = [line for line in lines if _step_of(line) <= step]
-        path.write_text("".join(line + "\n" for line in kept), encoding="utf-8")
+        unfinished = path.with_suffix(".tmp")
+        unfinished.write_text("".join(line + "\n" for line in kept), encoding="utf-8")
+        unfinished.replace(path)  # a process that dies here loses nothing
         self._file = path.open("a", encoding="utf-8")
         self._run: Any = None
         if wandb is not None:
@@ -115,5 +118,9 @@ class Tracker:
             self._run = None
 
 
-def _step_of(line: str) -> int:
-    return int(json.loads(line)["step"])
+def _step_of(line: str) -> float:
+    """The step of a measurement; infinity if the process died while it wrote the line."""
+    try:
+        return int(json.loads(line)["step"])
+    except json.JSONDecodeError:
+        return math.inf

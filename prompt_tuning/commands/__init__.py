@@ -7,7 +7,7 @@ COMMANDS = {
     "adapt": "adapt a checkpoint to the LM objective (prefix LM)",
     "show": "show what the model sees for raw rows (JSON lines)",
     "score": "score predictions from anywhere against raw rows",
-    "list": "list models, variants, tasks, inits, recipes and experiments",
+    "list": "list models, tasks, inits, experiments ..., and how far runs are",
     "bench": "measure speed and memory against PEFT and Hugging Face",
     "doctor": "say what works on this machine and what is missing",
 }

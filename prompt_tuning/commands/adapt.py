@@ -4,6 +4,7 @@ from prompt_tuning.commands import pretrain
 from prompt_tuning.pretraining.settings import PretrainConfig
 
 check = pretrain.check
+folder_of = pretrain.folder_of
 
 
 def run(config: PretrainConfig) -> None:

@@ -7,6 +7,7 @@ and composes each choice of groups only once.
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 from hydra import compose, initialize_config_dir
@@ -25,10 +26,26 @@ from prompt_tuning.errors import UserError, did_you_mean
 MANY_RUNS = 50  # checking more than so many takes seconds
 
 
+@dataclass(frozen=True)
+class Point:
+    """One run of a command line."""
+
+    overrides: tuple[str, ...]  # all of them, the experiment file's too
+    config: DictConfig
+
+
 def configs_of(
     command: str, arguments: Sequence[str], *, multirun: bool = False, only_first: bool = False
 ) -> tuple[list[DictConfig], list[UserError]]:
-    """The configs of `ptune <command> <arguments>`, one for a run, all points for a sweep.
+    """The configs of `points_of`."""
+    points, problems = points_of(command, arguments, multirun=multirun, only_first=only_first)
+    return [point.config for point in points], problems
+
+
+def points_of(
+    command: str, arguments: Sequence[str], *, multirun: bool = False, only_first: bool = False
+) -> tuple[list[Point], list[UserError]]:
+    """The runs of `ptune <command> <arguments>`: one, or all points of a sweep.
 
     Arguments that are wrong are reported and left out, so that the others can be checked too.
 
@@ -51,13 +68,20 @@ def configs_of(
             if not is_sweep:
                 problems += [_needs_multirun(o) for o in overrides if o.is_sweep_override()]
             if only_first or not is_sweep:
-                return [composer.compose(first)], problems
+                return [composer.point(first)], problems
             points = _grid(hydra.sweeper.get("params") or {}, overrides)
             if len(points) > MANY_RUNS:
                 print(f"ptune: checking {len(points)} runs", file=sys.stderr)
-            return [composer.compose(point) for point in points], problems
+            return [composer.point(point) for point in points], problems
         except (HydraException, OmegaConfBaseException) as error:
             return [], [*problems, hydra_problem(error)]
+
+
+def own_overrides(points: Sequence[Point]) -> list[str]:
+    """What distinguishes each point of a sweep from the others, as one text."""
+    common = set.intersection(*(set(point.overrides) for point in points))
+    kept = common if len(points) > 1 else set[str]()
+    return [" ".join(text for text in p.overrides if text not in kept) for p in points]
 
 
 class Composer:
@@ -69,6 +93,10 @@ class Composer:
         self._parser = _parser()
         self._overrides: dict[str, Override] = {}
         self._composed: dict[tuple[str, ...], DictConfig] = {}
+
+    def point(self, arguments: Sequence[str]) -> Point:
+        """These arguments and their config."""
+        return Point(tuple(arguments), self.compose(arguments))
 
     def compose(self, arguments: Sequence[str]) -> DictConfig:
         """The config as a command sees it, without Hydra's own part."""

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
 from types import ModuleType
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import hydra
 from hydra._internal.utils import get_args_parser
@@ -17,67 +17,68 @@ from hydra.errors import HydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from prompt_tuning.commands.composition import configs_of, hydra_problem
+from prompt_tuning.commands.composition import hydra_problem, own_overrides, points_of
+from prompt_tuning.commands.launchers import check_launchers, runs_elsewhere, share_threads
+from prompt_tuning.commands.outcomes import Outcomes, Unfinished, outcomes_on_disk
 from prompt_tuning.config_reading import config_dir
-from prompt_tuning.errors import UserError, raise_all
+from prompt_tuning.errors import InProgress, UserError, raise_all
 
 # With these on the command line the groups and points are not ours to predict.
 NOT_OURS = ("hydra.searchpath", "hydra/sweeper")
 
 
-@dataclass(frozen=True)
-class Failure:
-    """A run that did not finish, and why."""
-
-    overrides: str
-    error: Exception
-
-    def __str__(self) -> str:
-        error = self.error
-        reason = error if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
-        return f"{self.overrides}: {reason}"
-
-
 @dataclass
 class Job:
-    """What Hydra calls once for every run: keeps failures, so that a sweep goes on."""
+    """What Hydra calls once for every run: keeps failures, so that a sweep goes on.
+
+    Some launchers call copies of it in other processes. What those keep is lost: there a run's
+    folder tells what became of it.
+    """
 
     module: ModuleType
     command_line: list[str]
-    num_runs: int = 0
+    is_told_by_folders: bool  # what became of the runs of other processes
     in_sweep: bool = False
-    failures: list[Failure] = field(default_factory=list)
+    outcomes: Outcomes = field(default_factory=Outcomes)
+    error: Exception | None = None  # the last run's
 
     def __call__(self, cfg: DictConfig) -> None:
         sys.argv = self.command_line  # a record shows the command as it was typed
         context = HydraConfig.get()
-        self.num_runs += 1
+        self.outcomes.num_runs += 1
         self.in_sweep = context.mode == RunMode.MULTIRUN
+        is_elsewhere = self.in_sweep and runs_elsewhere()
+        if is_elsewhere:
+            share_threads(cfg)
+        config = None
         try:
-            self.module.run(self.module.check(cfg))
+            config = self.module.check(cfg)
+            self.module.run(config)
         except Exception as error:
-            if context.runtime.choices["hydra/launcher"] != "basic":
-                raise  # such a launcher's runs are in other processes: it reports them itself
-            self.failures.append(Failure(" ".join(context.overrides.task), error))
+            if is_elsewhere and (config is None or not self.is_told_by_folders):
+                raise  # to Hydra, which shows the first of them once all runs have been tried
+            self.error = error
+            run = Unfinished.because_of(" ".join(context.overrides.task), error)
+            self.outcomes.unfinished.append(run)
             if self.in_sweep:
-                self._report(self.failures[-1])
+                _report(run, error)
 
     def exit_status(self) -> int:
-        """Raises a single run's failure; of a sweep 0, 2 (mistakes of the user's alone) or 1."""
-        if not self.failures:
-            return 0
-        if not self.in_sweep:
-            raise self.failures[0].error
-        print(f"ptune: {len(self.failures)} of {self.num_runs} runs failed:", file=sys.stderr)
-        for failure in self.failures:
-            print("  " + str(failure).replace("\n", "\n  "), file=sys.stderr)
-        return 2 if all(isinstance(failure.error, UserError) for failure in self.failures) else 1
+        """Raises a single run's failure; of a sweep the status that its runs ask for."""
+        if self.error is not None and not self.in_sweep:
+            raise self.error
+        self.outcomes.print()
+        return self.outcomes.exit_status()
 
-    @staticmethod
-    def _report(failure: Failure) -> None:
-        if not isinstance(failure.error, UserError):
-            traceback.print_exception(failure.error)
-        print(f"ptune: error: {failure}", file=sys.stderr)
+
+def _report(run: Unfinished, error: Exception) -> None:
+    """Says at once that a run of a sweep is not done; the others go on."""
+    if isinstance(error, InProgress):
+        print(f"ptune: {error.problem}; going on with the next run", flush=True)
+        return
+    if not isinstance(error, UserError):
+        traceback.print_exception(error)
+    print(f"ptune: error: {run}", file=sys.stderr)
 
 
 def launch(command: str, arguments: Sequence[str]) -> int:
@@ -89,15 +90,22 @@ def launch(command: str, arguments: Sequence[str]) -> int:
     """
     module = import_module(f"prompt_tuning.commands.{command}")
     given = _parsed(arguments)
-    if _is_checkable(given):
-        _check_all(module, command, given)
-    job = Job(module, sys.argv)
+    check_launchers(given.overrides)
+    checked = _check_all(module, command, given) if _is_checkable(given) else []
+    has_folders = bool(checked) and hasattr(module, "folder_of")
+    job = Job(module, sys.argv, is_told_by_folders=has_folders)
     os.environ["HYDRA_FULL_ERROR"] = "1"  # exceptions reach cli.py as they are
     sys.argv = [sys.argv[0], *_for_hydra(command, arguments, given.overrides)]
     try:
         hydra.main(config_path=str(config_dir()), config_name=command, version_base="1.3")(job)()
     except HydraException as error:
         raise hydra_problem(error) from error
+    except Exception:
+        if has_folders:  # a launcher broke; what its jobs have done is done
+            _on_disk(module, checked).print()
+        raise
+    if has_folders and not job.outcomes.num_runs:
+        job.in_sweep, job.outcomes = True, _on_disk(module, checked)
     return job.exit_status()
 
 
@@ -131,17 +139,24 @@ def _is_checkable(given: Namespace) -> bool:
     return not (asks_hydra or elsewhere or foreign)
 
 
-def _check_all(module: ModuleType, command: str, given: Namespace) -> None:
-    """Raises every problem of every run, each once."""
-    configs, problems = configs_of(
+def _check_all(module: ModuleType, command: str, given: Namespace) -> list[tuple[str, Any]]:
+    """Every run as `own_overrides` and a typed config; raises all problems, each once."""
+    points, problems = points_of(
         command, given.overrides, multirun=given.multirun, only_first=bool(given.cfg)
     )
-    for config in [] if given.cfg else configs:
+    configs = []
+    for point in [] if given.cfg else points:
         try:
-            module.check(config)
+            configs.append(module.check(point.config))
         except UserError as error:
             problems += error.parts
     raise_all(list({str(problem): problem for problem in problems}.values()))
+    return list(zip(own_overrides(points), configs, strict=True)) if configs else []
+
+
+def _on_disk(module: ModuleType, checked: Sequence[tuple[str, Any]]) -> Outcomes:
+    """What became of runs in other processes."""
+    return outcomes_on_disk([(own, module.folder_of(config)) for own, config in checked])
 
 
 def _for_hydra(command: str, arguments: Sequence[str], overrides: Sequence[str]) -> list[str]:

@@ -1,27 +1,42 @@
-"""`ptune list`: what can be chosen, read from the heads of the files in conf/."""
+"""`ptune list`: what can be chosen, read from the heads of the files in conf/, and what has run."""
 
 from pathlib import Path
 
 from omegaconf import DictConfig
 
+from prompt_tuning.commands.runs import list_runs
 from prompt_tuning.config import ListConfig, typed
 from prompt_tuning.config_reading import choices, config_dir
 from prompt_tuning.errors import UserError, did_you_mean
 
 GROUPS = ("model", "variant", "task", "init", "method", "recipe", "experiment", "tracking")
+RUNS = "runs"
 
 
 def check(cfg: DictConfig) -> ListConfig:
     """What to list, or why not."""
     config = typed(ListConfig, cfg)
-    if config.what is not None and config.what not in GROUPS:
-        fix = did_you_mean(config.what, GROUPS) or "ptune list"
-        raise UserError(f"what={config.what} is no group", allowed=", ".join(GROUPS), fix=fix)
+    known = (*GROUPS, RUNS)
+    if config.what is not None and config.what not in known:
+        fix = did_you_mean(config.what, known) or "ptune list"
+        raise UserError(f"what={config.what} is no group", allowed=", ".join(known), fix=fix)
+    experiments = choices("experiment")
+    if config.of is not None and config.of not in experiments:
+        raise UserError(
+            f"of={config.of}: there is no such experiment",
+            allowed=", ".join(experiments),
+            fix=did_you_mean(config.of, experiments) or "ptune list what=experiment",
+        )
+    if config.what != RUNS and (config.of is not None or config.train):
+        raise UserError("of= and train= belong to what=runs", fix="add what=runs")
     return config
 
 
 def run(config: ListConfig) -> None:
-    """Prints each group with its files and the first line of each."""
+    """Prints each group with its files and the first line of each; or how far runs are."""
+    if config.what == RUNS:
+        list_runs(Path(config.output_dir), config.of, config.train)
+        return
     groups = [config.what] if config.what else GROUPS
     width = max(len(name) for group in groups for name in choices(group))
     for group in groups:

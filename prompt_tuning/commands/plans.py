@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from prompt_tuning.commands.composition import configs_of
+from prompt_tuning.commands.composition import own_overrides, points_of
 from prompt_tuning.config import TrainConfig, train_config
 from prompt_tuning.errors import raise_all
 
@@ -15,7 +15,13 @@ def planned_runs(experiment: str, overrides: Sequence[str] = ()) -> list[TrainCo
     Raises:
         UserError: there is no such experiment, or an override is wrong.
     """
+    return [config for _, config in planned_points(experiment, overrides)]
+
+
+def planned_points(experiment: str, overrides: Sequence[str] = ()) -> list[tuple[str, TrainConfig]]:
+    """Those runs, each with the overrides that it alone has; raises as `planned_runs`."""
     arguments = [f"experiment={experiment}", *overrides]
-    configs, problems = configs_of("train", arguments, multirun=True)
+    points, problems = points_of("train", arguments, multirun=True)
     raise_all(problems)
-    return [train_config(config) for config in configs]
+    configs = [train_config(point.config) for point in points]
+    return list(zip(own_overrides(points), configs, strict=True))

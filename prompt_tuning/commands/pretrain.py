@@ -19,12 +19,26 @@ def check(cfg: DictConfig) -> PretrainConfig:
 
 def run(config: PretrainConfig, command: str = "pretrain") -> None:
     """Trains, unless the same run is done: then its checkpoint stands."""
-    folder = RunFolder(Path(config.output_dir) / pretrain_name(config))
-    done = folder.record()
-    if done and not config.rerun:
-        loss = done["result"]["held_out_loss"]
-        print(f"{folder.name}: done before, held-out loss {loss:.4f}  {folder.path}")
+    folder = folder_of(config)
+    if _is_done(config, folder):
         return
     from prompt_tuning.pretraining.run import pretrain
 
-    pretrain(config, folder, command)
+    with folder.claimed():
+        if not _is_done(config, folder):  # by another process, since we looked
+            pretrain(config, folder, command)
+
+
+def folder_of(config: PretrainConfig) -> RunFolder:
+    """Where the run leaves its files."""
+    return RunFolder(Path(config.output_dir) / pretrain_name(config))
+
+
+def _is_done(config: PretrainConfig, folder: RunFolder) -> bool:
+    """Whether the checkpoint stands; says so."""
+    done = folder.record()
+    if not done or config.rerun:
+        return False
+    loss = done["result"]["held_out_loss"]
+    print(f"{folder.name}: done before, held-out loss {loss:.4f}  {folder.path}")
+    return True

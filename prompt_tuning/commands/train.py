@@ -23,16 +23,30 @@ def check(cfg: DictConfig) -> TrainConfig:
 
 def run(config: TrainConfig) -> None:
     """Trains, unless the same run is done: then its record stands, and torch is not imported."""
-    folder = RunFolder(Path(config.output_dir) / run_name(config))
-    done = folder.record()
-    if done and not config.rerun:
-        result, report = done["result"], done["result"]["report"]
-        on = f" ({report['score']:.2f} on {report['split']})" if report else ""
-        print(f"{folder.name}: done before, score {result['score']:.2f}{on}  {folder.record_path}")
+    folder = folder_of(config)
+    if _is_done(config, folder):
         return
     from prompt_tuning.experiment import train
 
-    train(config, folder)
+    with folder.claimed():
+        if not _is_done(config, folder):  # by another process, since we looked
+            train(config, folder)
+
+
+def folder_of(config: TrainConfig) -> RunFolder:
+    """Where the run leaves its files."""
+    return RunFolder(Path(config.output_dir) / run_name(config))
+
+
+def _is_done(config: TrainConfig, folder: RunFolder) -> bool:
+    """Whether the record stands; says so."""
+    done = folder.record()
+    if not done or config.rerun:
+        return False
+    result, report = done["result"], done["result"]["report"]
+    on = f" ({report['score']:.2f} on {report['split']})" if report else ""
+    print(f"{folder.name}: done before, score {result['score']:.2f}{on}  {folder.record_path}")
+    return True
 
 
 def _check_words(config: TrainConfig, task: Task) -> None:

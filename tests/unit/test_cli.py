@@ -77,7 +77,8 @@ def test_hydra_leaves_no_folder_and_no_log_of_its_own(
     ptune: Run, runs: list[TrainConfig], tmp_path: Path
 ) -> None:
     assert ptune("train") == 0
-    assert [path.name for path in tmp_path.rglob("*")] == ["runs"]
+    (run,) = (tmp_path / "runs").iterdir()
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == [run / "lock"]
 
 
 def test_hydra_does_not_silence_the_packages_log(ptune: Run, runs: list[TrainConfig]) -> None:

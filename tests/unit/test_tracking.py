@@ -36,6 +36,18 @@ def test_a_resumed_run_forgets_what_it_measured_after_its_resume_point(tmp_path:
     assert steps(tmp_path) == []
 
 
+def test_a_line_that_a_killed_process_left_torn_does_not_stop_the_resumed_run(
+    tmp_path: Path,
+) -> None:
+    with Tracker(tmp_path, None, {}, step=0) as tracker:
+        tracker.log(1, {"train/loss": 1.0})
+    with (tmp_path / "metrics.jsonl").open("a") as file:
+        file.write('{"step": 2, "train/lo')
+    with Tracker(tmp_path, None, {}, step=2) as tracker:
+        tracker.log(3, {"train/loss": 1.0})
+    assert steps(tmp_path) == [1, 3]
+
+
 def test_without_a_key_wandb_runs_offline_and_keeps_id_group_tags_and_summary(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,0 +1,151 @@
+"""Sweeps that survive: killed and started again, shared by two processes, with failures."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+QUICK = ["training.num_steps=30", "evaluation.every_steps=10", "training.batch_size=4"]
+SMALL = ["model=ladder_100k", "prompt.length=2", "evaluation.num_examples=20", "tracking=none"]
+SWEEP = ["train", "-m", "seed=0,1,2", "evaluation.report_split=null", *SMALL, *QUICK]
+
+
+def start(arguments: Sequence[str], folder: Path) -> subprocess.Popen[str]:
+    """Starts ptune in `folder`, with one thread and no W&B account."""
+    folder.mkdir(exist_ok=True)
+    return subprocess.Popen(
+        [sys.executable, "-m", "prompt_tuning.cli", *arguments],
+        cwd=folder,
+        env=os.environ | {"OMP_NUM_THREADS": "1", "NETRC": "/dev/null"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def finish(process: subprocess.Popen[str]) -> tuple[int, str, str]:
+    """Exit status, standard output, standard error."""
+    out, err = process.communicate(timeout=300)
+    return process.returncode, out, err
+
+
+def run_of(folder: Path, seed: int) -> Path | None:
+    return next(folder.glob(f"runs/*-s{seed}-*"), None)
+
+
+def runs_in(folder: Path) -> list[Path]:
+    return sorted(path.parent for path in folder.glob("runs/*/record.json"))
+
+
+def outcome(run: Path) -> tuple[Any, bytes, str]:
+    """What must not depend on how often a run was disturbed: scores, prompt, curves."""
+    result = json.loads((run / "record.json").read_text())["result"]
+    return result, (run / "prompt.safetensors").read_bytes(), (run / "metrics.jsonl").read_text()
+
+
+def times_trained(run: Path) -> int:
+    """How often the run was started; its log has a header for each."""
+    return (run / "log.txt").read_text().count(f"ptune train  {run.name}")
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("undisturbed")
+    status, _, err = finish(start(SWEEP, folder))
+    assert status == 0, err
+    assert len(runs_in(folder)) == 3
+    return folder
+
+
+def test_a_sweep_killed_midway_and_started_again_does_only_what_is_missing(
+    undisturbed: Path, tmp_path: Path
+) -> None:
+    """SIGKILL leaves no time to tidy up: the second run is in the middle of its training."""
+    process = start(SWEEP, tmp_path)
+    give_up = time.monotonic() + 120
+    while not ((run := run_of(tmp_path, 1)) and (run / "resume.pt").exists()):
+        assert time.monotonic() < give_up and process.poll() is None
+        time.sleep(0.005)
+    process.kill()
+    assert finish(process)[0] == -signal.SIGKILL
+    (done,) = runs_in(tmp_path)
+    before = (done / "record.json").stat().st_mtime_ns
+
+    status, out, err = finish(start(SWEEP, tmp_path))
+    assert status == 0, err
+    assert out.count("done before") == 1
+    assert (done / "record.json").stat().st_mtime_ns == before
+    assert "resumed at step" in out
+    runs, expected = runs_in(tmp_path), runs_in(undisturbed)
+    assert [run.name for run in runs] == [run.name for run in expected]
+    assert [times_trained(run) for run in runs] == [1, 2, 1]
+    assert [outcome(run) for run in runs] == [outcome(run) for run in expected]
+
+
+def test_two_processes_share_a_sweep_and_train_each_run_once(
+    undisturbed: Path, tmp_path: Path
+) -> None:
+    processes = [start(SWEEP, tmp_path), start(SWEEP, tmp_path)]
+    ends = [finish(process) for process in processes]
+    assert {status for status, _, _ in ends} <= {0, 75}, ends
+    left = sum(out.count("in progress elsewhere") + out.count("done before") for _, out, _ in ends)
+    assert left == 3
+    runs, expected = runs_in(tmp_path), runs_in(undisturbed)
+    assert [times_trained(run) for run in runs] == [1, 1, 1]
+    assert [outcome(run) for run in runs] == [outcome(run) for run in expected]
+
+
+@pytest.mark.parametrize("launcher", ["basic", "processes"])
+def test_a_failing_run_does_not_stop_the_others_and_its_reason_is_kept(
+    tmp_path: Path, launcher: str
+) -> None:
+    """A broken line in the data of one task; jobs of joblib are in other processes."""
+    if launcher == "processes":
+        try:
+            version("hydra-joblib-launcher")
+        except PackageNotFoundError:
+            pytest.skip("hydra-joblib-launcher is not installed: pip install '.[parallel]'")
+    for name in ("RTE", "CB"):
+        write_tiny_task(tmp_path / "data" / name)
+    data = tmp_path / "data" / "RTE" / "train.jsonl"
+    whole = data.read_text()
+    data.write_text(whole.replace('"premise": "It is 2."', '"text": "It is 2."'))
+    sweep = ["train", "-m", "task=rte,cb", f"hydra/launcher={launcher}", "data.dir=data"]
+
+    status, _, err = finish(start([*sweep, *SMALL, *QUICK], tmp_path))
+    assert status == 2, err
+    assert "ptune: 1 of 2 runs failed:" in err
+    assert "task=rte" in err.splitlines()[-1] and "train.jsonl:3" in err.splitlines()[-1]
+    (finished,) = runs_in(tmp_path)
+    assert finished.name.startswith("cb-")
+    (failure,) = tmp_path.glob("runs/*/failure.json")
+    assert "train.jsonl:3" in json.loads(failure.read_text())["error"]
+    threads = json.loads((finished / "config.json").read_text())["machine"]["num_threads"]
+    cores = len(os.sched_getaffinity(0))
+    assert threads == (None if launcher == "basic" else max(1, cores // 2))
+
+    data.write_text(whole)
+    status, _, err = finish(start([*sweep, *SMALL, *QUICK], tmp_path))
+    assert (status, err) == (0, "")
+    assert not failure.exists()
+    assert len(runs_in(tmp_path)) == 2
+
+
+def write_tiny_task(folder: Path) -> None:
+    """Six official-looking rows a split."""
+    folder.mkdir(parents=True)
+    labels = ["entailment", "contradiction" if folder.name == "CB" else "not_entailment"]
+    for split in ("train", "val"):
+        rows = [
+            {"premise": f"It is {i}.", "hypothesis": "so", "label": labels[i % 2], "idx": i}
+            for i in range(6)
+        ]
+        (folder / f"{split}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
