@@ -22,6 +22,8 @@ from omegaconf.errors import OmegaConfBaseException
 from prompt_tuning.config_reading import choices, config_dir, unknown_key
 from prompt_tuning.errors import UserError, did_you_mean
 
+# Hydra takes a key with a group's name for a choice of the group's files: these are values.
+VALUES_NAMED_AS_GROUPS = {"report": {"experiment": "artefact"}}
 MANY_RUNS = 50  # checking more than so many takes seconds
 
 
@@ -41,7 +43,7 @@ def configs_of(
     problems: list[UserError] = []
     with _no_running_hydra(), initialize_config_dir(str(config_dir()), version_base="1.3"):
         composer = Composer(command)
-        overrides = _parsed(arguments, problems)
+        overrides = _parsed(spelled(command, arguments), problems)
         overrides = _existing_choices(overrides, problems)
         try:
             overrides = _existing_keys(composer, overrides, problems)
@@ -58,6 +60,13 @@ def configs_of(
             return [composer.compose(point) for point in points], problems
         except (HydraException, OmegaConfBaseException) as error:
             return [], [*problems, hydra_problem(error)]
+
+
+def spelled(command: str, arguments: Sequence[str]) -> list[str]:
+    """The arguments with Hydra's name of what a command has under the name of a group."""
+    names = VALUES_NAMED_AS_GROUPS.get(command, {})
+    split = [argument.partition("=") for argument in arguments]
+    return [f"{names.get(key, key)}{equals}{value}" for key, equals, value in split]
 
 
 class Composer:

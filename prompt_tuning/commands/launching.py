@@ -17,7 +17,7 @@ from hydra.errors import HydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from prompt_tuning.commands.composition import configs_of, hydra_problem
+from prompt_tuning.commands.composition import configs_of, hydra_problem, spelled
 from prompt_tuning.config_reading import config_dir
 from prompt_tuning.errors import UserError, raise_all
 
@@ -88,6 +88,7 @@ def launch(command: str, arguments: Sequence[str]) -> int:
         Exception: whatever a single run raises. Failures within a sweep are printed instead.
     """
     module = import_module(f"prompt_tuning.commands.{command}")
+    arguments = spelled(command, arguments)
     given = _parsed(arguments)
     if _is_checkable(given):
         _check_all(module, command, given)

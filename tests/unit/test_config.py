@@ -19,7 +19,6 @@ from prompt_tuning.config import (
 from prompt_tuning.errors import UserError
 from prompt_tuning.prompt_files import save_prompt
 
-
 HASH_OF_2026_11_24 = "7ccc08b7"
 
 
