@@ -134,7 +134,7 @@ def _score_figure(
                 style,
                 marker=curve.look.marker,
                 label=curve.label,
-                **drawn,
+                **shown,
                 markerfacecolor="none" if curve.is_paper else curve.look.colour,
             )
             low = [y - s for y, s in zip(curve.y, curve.spread, strict=True)]
