@@ -62,7 +62,7 @@ def _blocks(reports: Any, section: Section, project: str, entity: str) -> list[A
         entity=entity,
         project=project,
         name=section.name,
-        filters=[expr.Metric("Name").isin([run.name for _, run in section.grid.found])],
+        filters=expr.And(expr.Metric("Name").isin([run.name for _, run in section.grid.found])),
         groupby=axes,
     )
     panels = [

@@ -189,7 +189,7 @@ def inline_svg(figure: Figure, name: str) -> str:
         text = _svg(figure, transparent=True)
     text = text[text.index("<svg") :]
     text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
-    text = re.sub(r' id="[A-Za-z0-9]+_[0-9]+"', "", text)  # of no use, and on one page not unique
+    text = re.sub(r' id="[A-Za-z0-9.]+_[0-9]+"', "", text)  # of no use, and on one page not unique
     return text.replace(INK, "currentColor")
 
 
