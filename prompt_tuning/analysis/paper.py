@@ -9,6 +9,7 @@ from prompt_tuning.analysis.spread import Spread
 
 SIZES = ("small", "base", "large", "xl", "xxl")
 SUPERGLUE = ("boolq", "cb", "copa", "multirc", "record", "rte", "wic", "wsc")
+QUOTED = ("gpt3_few_shot",)  # a curve that the paper itself took from Brown et al. (2020)
 MATCH, OFF, FEW, NOTHING = "match", "off", "too few seeds", "-"
 VERDICTS = (MATCH, OFF, FEW, NOTHING)
 

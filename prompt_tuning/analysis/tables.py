@@ -7,6 +7,7 @@ from prompt_tuning.analysis.artefacts import Artefact
 from prompt_tuning.analysis.collecting import Cell, Grid
 from prompt_tuning.analysis.paper import (
     NOTHING,
+    QUOTED,
     SUPERGLUE,
     Published,
     Tolerances,
@@ -29,11 +30,11 @@ class Table:
 
     @property
     def verdicts(self) -> list[str]:
-        """One a row; none of a table without them."""
+        """One a row that can be measured; none of a table without them."""
         if "verdict" not in self.header:
             return []
         column = list(self.header).index("verdict")
-        return [row[column] for row in self.rows]
+        return [row[column] for row in self.rows if row[0] not in QUOTED]
 
 
 def markdown(header: Sequence[str], rows: Iterable[Sequence[object]]) -> list[str]:
@@ -59,6 +60,8 @@ def paper_table(artefact: Artefact, grid: Grid, tolerances: Tolerances) -> Table
         "standard deviation over n seeds. With a task missing there is none, and the last column "
         "has what is there."
     ]
+    if artefact.name == "fig1":
+        notes.append(f"{', '.join(QUOTED)} is what the paper quotes of GPT-3: it has no verdict.")
     if artefact.name == "fig3d":
         notes.append("The paper's deviations here are half of a band that is not symmetric.")
     return Table((*header, "tasks there"), rows, (*notes, *common_notes(grid)))

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from prompt_tuning import experiment
 from prompt_tuning.analysis import dashboard
 from prompt_tuning.analysis.artefacts import chosen
 from prompt_tuning.analysis.building import Section
@@ -44,6 +45,10 @@ def test_the_report_groups_the_runs_of_a_figure_by_its_axes(
     assert scatter["config"]["xAxis"] == f"summary:{dashboard.PARAMETERS}"
     assert scatter["config"]["yAxis"] == "summary:report/score"
     assert bars["config"]["metrics"] == ["report/score"]
+
+
+def test_a_run_has_in_its_summary_what_the_panels_ask_for() -> None:
+    assert f'"{dashboard.PARAMETERS}"' in Path(experiment.__file__).read_text(encoding="utf-8")
 
 
 def test_without_the_package_or_the_network_it_says_what_to_do(

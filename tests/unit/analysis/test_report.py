@@ -219,6 +219,12 @@ def test_a_multi_task_run_counts_for_each_of_its_tasks(tmp_path: Path) -> None:
     assert numbers[:-1] == ["77.29 ± 0.21", "78.00", "1.00", "3", "+0.71", "match"]
 
 
+def test_what_the_paper_quotes_of_gpt_3_waits_for_no_run(tmp_path: Path) -> None:
+    table = section("fig1", tmp_path).table
+    assert len(table.rows) == 23
+    assert table.verdicts == ["-"] * 15
+
+
 def test_time_to_a_score_is_the_first_evaluation_within_one_per_cent(tmp_path: Path) -> None:
     """Best scores 80 and 90: their mean is 85, and 84.15 is reached at step 400 by one of two."""
     for seed, curve in enumerate([[70.0, 80.0, 79.0], [84.0, 90.0, 90.0]]):
