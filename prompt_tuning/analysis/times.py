@@ -1,10 +1,8 @@
 """Table 5: steps and seconds until a run is within 1 % of its configuration's mean score."""
 
-import csv
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from io import StringIO
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -16,7 +14,6 @@ from prompt_tuning.analysis.tables import Table, common_notes, with_mark
 
 WITHIN = 0.01  # of the mean score (paper, table 5)
 HEADER = ("step", "score", "duration_s")
-COMMITTED = ".history.csv"  # beside a committed record
 
 
 @dataclass(frozen=True)
@@ -32,20 +29,18 @@ def history(found: Found) -> list[Point]:
     """A run's evaluations, from its metrics.jsonl or from what was kept of it; else none."""
     curves = found.path.parent / "metrics.jsonl"
     if found.path.name == "record.json" and curves.exists():
-        logged = [json.loads(line) for line in curves.read_text("utf-8").splitlines()]
+        logged = map(json.loads, _lines(curves))
         return [
             Point(values["step"], values["eval/score"], values.get("time/duration_s"))
             for values in logged
             if "eval/score" in values
         ]
-    kept = found.path.with_suffix(COMMITTED)
+    kept = committed_history(found.path)
     if not kept.exists():
         return []
     return [
-        Point(int(row["step"]), float(row["score"]), float(row["duration_s"] or "nan"))
-        if row["duration_s"]
-        else Point(int(row["step"]), float(row["score"]), None)
-        for row in csv.DictReader(StringIO(kept.read_text("utf-8")))
+        Point(int(step), float(score), float(seconds) if seconds else None)
+        for step, score, seconds in (line.split(",") for line in _lines(kept)[1:])
     ]
 
 
@@ -56,6 +51,15 @@ def history_text(points: Sequence[Point]) -> str:
         seconds = "" if point.duration_s is None else point.duration_s
         lines.append(f"{point.step},{point.score},{seconds}")
     return "\n".join(lines) + "\n"
+
+
+def committed_history(record: Path) -> Path:
+    """Where the evaluations of a committed record's run are."""
+    return record.with_suffix(".history.csv")
+
+
+def _lines(path: Path) -> list[str]:
+    return path.read_text(encoding="utf-8").splitlines()
 
 
 @dataclass(frozen=True)
@@ -87,9 +91,8 @@ def times_table(grid: Grid, *, with_paper: bool, min_seeds: int) -> Table:
     }
     body, runs = [], _runs_by_place(grid)
     shared = False
-    for place in dict.fromkeys(
-        ((cell.series, cell.size) for cell in grid.rows),
-    ) | dict.fromkeys(paper):
+    places = [(cell.series, cell.size) for cell in grid.rows]
+    for place in dict.fromkeys([*places, *paper]):
         times, num_runs, score = _times(runs.get(place, []))
         shared |= any(time.is_share for time in times)
         seconds = [time.seconds for time in times]
@@ -135,8 +138,3 @@ def _times(runs: Sequence[Found]) -> tuple[list[Reached], int, float | None]:
     mean = fmean(run.record["result"]["score"] for run in runs)
     times = [time for run in runs if (time := reached(run, mean)) is not None]
     return times, len(runs), mean
-
-
-def committed_history(record: Path) -> Path:
-    """Where the evaluations of a committed record's run are."""
-    return record.with_suffix(COMMITTED)
