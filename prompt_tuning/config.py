@@ -230,6 +230,20 @@ class DoctorConfig:
     timeout_s: float  # seconds to wait for the hub
 
 
+@dataclass(frozen=True)
+class ReportConfig:
+    """`ptune report`: what was measured beside what was published."""
+
+    artefact: str | None  # given as experiment=<name>; None: all
+    runs: str  # folder of `ptune train`
+    output_dir: str
+    overrides: list[str]  # of the runs, beside those of their experiment
+    commit_records: bool  # True: copy what was used into <output_dir>/runs
+    wandb: bool  # True: make a W&B report
+    wandb_project: str
+    wandb_entity: str | None  # None: the account's own
+
+
 # What does not change a result, or only names it: the same run under another experiment is the
 # same run. machine.dtype is not here: rounding is part of a result.
 NOT_IN_HASH = (
@@ -278,6 +292,8 @@ def config_hash(config: Any) -> str:
         section = values
         for part in sections:
             section = section.get(part, {})
+        if not isinstance(section, dict):  # evaluate's `prompt` is a file
+            continue
         if key in NOT_IN_HASH or section.get(name) is None:
             section.pop(name, None)
     canonical = json.dumps(values, sort_keys=True, separators=(",", ":"))

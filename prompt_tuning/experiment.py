@@ -69,7 +69,8 @@ def train(config: TrainConfig, folder: RunFolder) -> None:
         if splits.report is not None:
             report = watch.report(_evaluation_set(task, splits.report, checkpoint, config))
         result = facts.result(watch.best_evaluation(), report)
-        tracker.summarise(summary(result), prompt_path)
+        sizes = {"model/num_parameters": checkpoint.num_parameters}
+        tracker.summarise({**summary(result), **sizes}, prompt_path)
         folder.finish(facts.record(result))
         for line in facts.closing_lines(result, folder):
             reporter.line(line)
@@ -112,6 +113,7 @@ class _Watch:
         write_predictions(self.folder.predictions_path(step), self.dev, evaluation)
         measured = {f"eval/{name}": value for name, value in scores.metrics.items()}
         measured |= {"eval/score": scores.score, "eval/unparseable": scores.num_unparseable}
+        measured["time/duration_s"] = round(self.run.progress.duration_s, 3)
         if len(method.prompt):
             measured["prompt/rms"] = method.prompt.square().mean().sqrt().item()
         self.tracker.log(step, measured)

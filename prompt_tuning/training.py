@@ -84,6 +84,7 @@ class TrainingRun:
         try:
             while True:
                 if self._evaluation_is_due():
+                    progress.duration_s = time.monotonic() - started  # the observer may log it
                     self._evaluate(observer)
                     progress.duration_s = time.monotonic() - started
                     self.save()

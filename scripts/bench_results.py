@@ -19,8 +19,8 @@ from statistics import fmean
 from typing import Any
 
 from bench_plots import plot_growth, plot_speed
-from result_tables import markdown
 
+from prompt_tuning.analysis.tables import markdown
 from prompt_tuning.bench.settings import BenchConfig, bench_name
 from prompt_tuning.bench.summary import (
     expected_seconds,

@@ -26,9 +26,9 @@ from pathlib import Path
 from statistics import fmean
 
 import torch
-from ladder_records import MIN_SEEDS
 from sentencepiece import sentencepiece_model_pb2 as protocol
 
+from prompt_tuning.analysis.paper import tolerances
 from prompt_tuning.models.loading import load_weights, save_checkpoint
 
 MAX_MEGABYTES = 40
@@ -217,7 +217,8 @@ def controls(name: str, output: Path) -> None:
         is_default = config["prompt"]["length"] == 20 and config["recipe"] == "mini"
         if axes == (name, "random_weights", "prompt_tuning") and is_default:
             scores[config["task"]["name"]].append(record["result"]["report"]["score"])
-    assert all(len(of_task) >= MIN_SEEDS for of_task in scores.values()), scores
+    min_seeds = tolerances().min_seeds
+    assert all(len(of_task) >= min_seeds for of_task in scores.values()), scores
     means = {task: round(fmean(of_task), 2) for task, of_task in sorted(scores.items())}
     (PACKAGE / name / "controls.json").write_text(json.dumps(means, indent=1) + "\n")
 

@@ -14,8 +14,8 @@ import subprocess
 from collections import Counter, defaultdict
 from pathlib import Path
 
-from ladder_records import read_records
-from result_tables import markdown, spread
+from prompt_tuning.analysis.spread import Spread
+from prompt_tuning.analysis.tables import markdown
 
 TASKS = ("sst2", "rte", "cb", "wic")
 VERBALIZERS = (
@@ -95,7 +95,10 @@ def table(output: Path) -> list[str]:
     """Accuracy of the last step on the development set, beside its majority class."""
     cells: dict[tuple[str, str], list[float]] = defaultdict(list)
     majority: dict[str, float] = {}
-    for path, record in read_records(output, ["train"]).items():
+    for path in sorted(output.glob("*/record.json")):
+        record = json.loads(path.read_text("utf-8"))
+        if record["kind"] != "train":
+            continue
         name = record["config"]["task"]["name"]
         cells[name, record["config"]["variant"]["name"]].append(
             record["result"]["metrics"]["accuracy"]
@@ -103,10 +106,10 @@ def table(output: Path) -> list[str]:
         (predictions,) = (path.parent / "predictions").glob("*.jsonl")
         targets = [json.loads(line)["targets"] for line in predictions.open(encoding="utf-8")]
         majority[name] = 100 * Counter(targets).most_common(1)[0][1] / len(targets)
-    rows: list[list[str | None]] = []
+    rows: list[list[object]] = []
     for name in TASKS:
         of_task = [cells[name, variant] for variant in ("random_weights", "lm_adapted")]
-        shown = [spread(scores) if scores else None for scores in of_task]
+        shown = [Spread.of(scores) for scores in of_task]
         rows.append([name, f"{majority[name]:.1f}", *shown])
     lines = markdown(["task", "majority", "random weights", "adapted"], rows)
     for command in NUM_STEPS:

@@ -7,6 +7,7 @@ COMMANDS = {
     "adapt": "adapt a checkpoint to the LM objective (prefix LM)",
     "show": "show what the model sees for raw rows (JSON lines)",
     "score": "score predictions from anywhere against raw rows",
+    "report": "say whether the paper is reproduced: tables, figures, a page",
     "list": "list models, tasks, inits, experiments ..., and how far runs are",
     "bench": "measure speed and memory against PEFT and Hugging Face",
     "doctor": "say what works on this machine and what is missing",

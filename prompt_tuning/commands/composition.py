@@ -23,6 +23,8 @@ from omegaconf.errors import OmegaConfBaseException
 from prompt_tuning.config_reading import choices, config_dir, unknown_key
 from prompt_tuning.errors import UserError, did_you_mean
 
+# Hydra takes a key with a group's name for a choice of the group's files: these are values.
+VALUES_NAMED_AS_GROUPS = {"list": {"experiment": "of"}, "report": {"experiment": "artefact"}}
 MANY_RUNS = 50  # checking more than so many takes seconds
 
 
@@ -58,7 +60,7 @@ def points_of(
     problems: list[UserError] = []
     with _no_running_hydra(), initialize_config_dir(str(config_dir()), version_base="1.3"):
         composer = Composer(command)
-        overrides = _parsed(arguments, problems)
+        overrides = _parsed(spelled(command, arguments), problems)
         overrides = _existing_choices(overrides, problems)
         try:
             overrides = _existing_keys(composer, overrides, problems)
@@ -82,6 +84,13 @@ def own_overrides(points: Sequence[Point]) -> list[str]:
     common = set.intersection(*(set(point.overrides) for point in points))
     kept = common if len(points) > 1 else set[str]()
     return [" ".join(text for text in p.overrides if text not in kept) for p in points]
+
+
+def spelled(command: str, arguments: Sequence[str]) -> list[str]:
+    """The arguments with Hydra's name of what a command has under the name of a group."""
+    names = VALUES_NAMED_AS_GROUPS.get(command, {})
+    split = [argument.partition("=") for argument in arguments]
+    return [f"{names.get(key, key)}{equals}{value}" for key, equals, value in split]
 
 
 class Composer:

@@ -17,7 +17,7 @@ from hydra.errors import HydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from prompt_tuning.commands.composition import hydra_problem, own_overrides, points_of
+from prompt_tuning.commands.composition import hydra_problem, own_overrides, points_of, spelled
 from prompt_tuning.commands.launchers import check_launchers, runs_elsewhere, share_threads
 from prompt_tuning.commands.outcomes import Outcomes, Unfinished, outcomes_on_disk
 from prompt_tuning.config_reading import config_dir
@@ -89,6 +89,7 @@ def launch(command: str, arguments: Sequence[str]) -> int:
         Exception: whatever a single run raises. Failures within a sweep are printed instead.
     """
     module = import_module(f"prompt_tuning.commands.{command}")
+    arguments = spelled(command, arguments)
     given = _parsed(arguments)
     check_launchers(given.overrides)
     checked = _check_all(module, command, given) if _is_checkable(given) else []

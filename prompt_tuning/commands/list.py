@@ -23,12 +23,12 @@ def check(cfg: DictConfig) -> ListConfig:
     experiments = choices("experiment")
     if config.of is not None and config.of not in experiments:
         raise UserError(
-            f"of={config.of}: there is no such experiment",
+            f"experiment={config.of}: there is no such experiment",
             allowed=", ".join(experiments),
             fix=did_you_mean(config.of, experiments) or "ptune list what=experiment",
         )
     if config.what != RUNS and (config.of is not None or config.train):
-        raise UserError("of= and train= belong to what=runs", fix="add what=runs")
+        raise UserError("experiment= and train= belong to what=runs", fix="add what=runs")
     return config
 
 

@@ -18,6 +18,7 @@ from prompt_tuning.config import (
     DoctorConfig,
     EvaluateConfig,
     ListConfig,
+    ReportConfig,
     ScoreConfig,
     ShowConfig,
     TrainConfig,
@@ -38,6 +39,7 @@ SCHEMAS = (
     ListConfig,
     DoctorConfig,
     BenchConfig,
+    ReportConfig,
 )
 FILES = sorted(path.relative_to(config_dir()) for path in config_dir().rglob("*.yaml"))
 OURS = [path for path in FILES if path.parts[0] != "hydra" and not path.name.startswith("_")]

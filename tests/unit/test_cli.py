@@ -214,6 +214,34 @@ def test_list_prints_a_line_for_every_choice(
     assert not any("@package" in line for line in lines)
 
 
+def test_report_needs_no_run_for_counts_and_writes_table_figure_and_page(
+    ptune: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """fig4 and table4 are no files of conf/experiment: nothing is trained for them."""
+    assert ptune("report", "experiment=fig4", "output_dir=out") == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].split() == ["fig4", "no", "runs", "needed", "30", "match"]
+    written = {str(path.relative_to("out")) for path in Path("out").rglob("*.*")}
+    figures = {"figures/fig4.png", "figures/fig4.svg"}
+    assert written == {"fig4.html", "tables/fig4.md", "tables/fig4.csv", *figures}
+
+
+def test_report_of_an_experiment_without_runs_says_what_is_missing(
+    ptune: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert ptune("report", "experiment=control_ladder_model_tuning", "output_dir=out") == 0
+    assert "0 of 48 runs" in capsys.readouterr().out
+    assert "Missing: 48 of 48 runs." in Path("out/tables/control_ladder.md").read_text()
+
+
+def test_report_refuses_what_it_has_no_artefact_for(
+    ptune: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert ptune("report", "experiment=fig3x") == 2
+    assert "did you mean fig3" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
 RTE = {"premise": "A dog ran home.", "hypothesis": "A dog ran.", "label": 0, "idx": 7}
 
 

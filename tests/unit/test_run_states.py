@@ -162,7 +162,7 @@ def test_list_shows_each_of_the_five_states(
     other.start({"experiment": None})
 
     with running.claimed():
-        assert ptune(monkeypatch, "list", "what=runs", f"of={EXPERIMENT}") == 0
+        assert ptune(monkeypatch, "list", "what=runs", f"experiment={EXPERIMENT}") == 0
         one = capsys.readouterr().out
         assert ptune(monkeypatch, "list", "what=runs") == 0
         every = capsys.readouterr().out
@@ -197,9 +197,9 @@ def test_listing_runs_makes_no_folder(
     ("arguments", "problem"),
     [
         ("what=run", "did you mean runs?"),
-        ("what=runs of=fig3a_lader", "did you mean fig3a_ladder?"),
-        ("of=fig3a", "add what=runs"),
-        ('what=runs of=fig3a train=["modle=small"]', "did you mean model?"),
+        ("what=runs experiment=fig3a_lader", "did you mean fig3a_ladder?"),
+        ("experiment=fig3a", "add what=runs"),
+        ('what=runs experiment=fig3a train=["modle=small"]', "did you mean model?"),
     ],
 )
 def test_a_mistake_in_what_to_list_is_named(

@@ -1,0 +1,109 @@
+"""What `ptune report` can show: artefacts of the paper, and its questions asked of the ladder."""
+
+from dataclasses import dataclass
+
+from prompt_tuning.errors import UserError, did_you_mean
+
+PAPER, LADDER, COUNTS, TIMES, MODELS = "paper", "ladder", "counts", "times", "models"
+SQUAD = ("task=mini_squad", "init=sampled_vocab")  # its answers are free text: no class labels
+
+
+@dataclass(frozen=True)
+class Artefact:
+    """A figure or table, the experiments whose runs fill it, and what makes its curves."""
+
+    name: str
+    title: str
+    kind: str  # paper: beside published scores; ladder: on its own; counts: no runs; times; models
+    sweeps: tuple[tuple[str, ...], ...] = ()  # an experiment and overrides each
+    series: tuple[str, ...] = ()  # keys of the config
+
+    @property
+    def on_ladder(self) -> bool:
+        """Whether its models are this project's own, and nothing published compares with them."""
+        return self.name.endswith("_ladder")
+
+    @property
+    def experiments(self) -> tuple[str, ...]:
+        """The files of conf/experiment that fill it; those to come may not exist yet."""
+        return tuple(dict.fromkeys(sweep[0] for sweep in self.sweeps))
+
+
+def _figure(name: str, title: str, *series: str) -> tuple[Artefact, Artefact]:
+    """A panel of figure 3: with the paper's models, and on the ladder."""
+    ladder = f"{name}_ladder"
+    return (
+        Artefact(name, title, PAPER, ((name,),), series),
+        Artefact(ladder, f"{title}, on the ladder", LADDER, ((ladder,),), series),
+    )
+
+
+ARTEFACTS = (
+    Artefact(
+        "fig1",
+        "Figure 1: prompt tuning against model tuning",
+        PAPER,
+        (("fig1",), ("fig1_multitask",), ("fig1_prompt_design",)),
+        ("method",),
+    ),
+    Artefact(
+        "fig1_ladder",
+        "Figure 1: prompt tuning against model tuning, on the ladder",
+        LADDER,
+        (
+            ("fig1_ladder",),
+            ("fig1_ladder_model_tuning",),
+            ("fig1_ladder_multitask",),
+            ("fig1_ladder_prompt_design",),
+        ),
+        ("method", "variant.name"),
+    ),
+    *_figure("fig3a", "Figure 3(a): prompt length", "prompt.length"),
+    *_figure("fig3b", "Figure 3(b): initialisation", "init.strategy"),
+    *_figure("fig3c", "Figure 3(c): pre-training objective", "variant.name"),
+    *_figure("fig3d", "Figure 3(d): steps of LM adaptation", "variant.lm_adapt_steps"),
+    Artefact("fig4", "Figure 4: parameters of a task, by method", COUNTS),
+    Artefact("table4", "Table 4: parameters of prompts, by length", COUNTS),
+    Artefact(
+        "table5", "Table 5: time to a score on BoolQ", TIMES, (("table5",),), ("prompt.length",)
+    ),
+    Artefact(
+        "table5_ladder",
+        "Table 5: time to a score, on the ladder",
+        TIMES,
+        (("table5_ladder",),),
+        ("prompt.length",),
+    ),
+    Artefact("ladder_models", "The ladder's models and their pre-training", MODELS),
+    Artefact(
+        "control_ladder",
+        "Control: does a prompt draw on what the ladder's pre-training put into the weights?",
+        LADDER,
+        (
+            ("control_ladder",),
+            ("control_ladder", *SQUAD),
+            ("control_ladder_model_tuning",),
+            ("control_ladder_model_tuning", SQUAD[0]),
+        ),
+        ("method", "variant.name"),
+    ),
+)
+
+
+def chosen(experiment: str | None) -> tuple[Artefact, ...]:
+    """The artefact of that name, or the one that an experiment is part of; None: all.
+
+    Raises:
+        UserError: there is none.
+    """
+    if experiment is None:
+        return ARTEFACTS
+    for artefact in ARTEFACTS:
+        if experiment in (artefact.name, *artefact.experiments):
+            return (artefact,)
+    names = [artefact.name for artefact in ARTEFACTS]
+    raise UserError(
+        f"experiment={experiment}: there is nothing to report of that name",
+        allowed=", ".join(names),
+        fix=did_you_mean(experiment, names) or "ptune report, for all of them",
+    )

@@ -1,0 +1,45 @@
+"""How the ladder's models came to be: the records of their pre-training, which ship with them."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from prompt_tuning.analysis.tables import Table
+
+EMBEDDED_MODELS = Path(__file__).resolve().parent.parent / "embedded_models"
+HEADER = (
+    *("run", "parameters", "command", "from", "objective", "steps", "learning rate", "tokens"),
+    *("held-out loss", "probes", "seconds"),
+)
+
+
+def models_table() -> Table:
+    """Every pre-training run of the ladder, smallest model first, in the order of its chain."""
+    paths = EMBEDDED_MODELS.glob("*/training.json")
+    chains = [json.loads(path.read_text(encoding="utf-8")) for path in paths]
+    chains.sort(key=lambda chain: next(iter(chain.values()))["num_parameters"])
+    rows = [_row(record) for chain in chains for record in chain.values()]
+    note = (
+        "Loss on held-out text; probes: the share of facts of the invented world that the model "
+        "completes by itself, by kind of question. Taken from the records beside the weights."
+    )
+    return Table(HEADER, rows, (note,))
+
+
+def _row(record: Mapping[str, Any]) -> list[str]:
+    config, result = record["config"], record["result"]
+    probes = result.get("probes", {}).items()
+    return [
+        config["name"],
+        f"{record['num_parameters']:,}",
+        record["kind"],
+        Path(config["checkpoint"] or "random weights").name,
+        config["objective"]["name"],
+        f"{config['pretraining']['num_steps']:,}",
+        str(config["pretraining"]["learning_rate"]),
+        f"{result['num_tokens']:,}",
+        f"{result['held_out_loss']:.4f}",
+        ", ".join(f"{kind} {share:.2f}" for kind, share in probes) or "-",
+        f"{record['duration_s']:.0f}",
+    ]

@@ -1,0 +1,322 @@
+"""Tables say what the records say: means, gaps, floors, and what must not be averaged."""
+
+import copy
+import json
+import shutil
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from prompt_tuning.analysis.artefacts import chosen
+from prompt_tuning.analysis.building import Section, build, commit_records, write
+from prompt_tuning.analysis.collecting import Library, record_paths
+from prompt_tuning.analysis.page import page
+from prompt_tuning.analysis.paper import SUPERGLUE, tolerances
+from prompt_tuning.config import NOT_IN_HASH
+from prompt_tuning.errors import UserError
+
+FLOOR = {"majority": 50.0, "shortcut": 52.5, "shortcut_name": "bag of fields"}
+CONFIG: dict[str, Any] = {
+    "task": {"name": "mini_rte", "report_split": "test"},
+    "model": {"name": "ladder_400k", "checkpoints": {0: "a"}, "path": None},
+    "variant": {"name": "lm_adapted", "lm_adapt_steps": 6000},
+    "method": "prompt_tuning",
+    "init": {"strategy": "class_label"},
+    "prompt": {"length": 20, "num_shots": None},
+    "training": {"num_steps": 600},
+    "data": {"dir": None, "source": "auto", "cache_dir": "x"},
+    "optimizer": {"learning_rate": 0.3},
+    "machine": {"num_threads": None, "dtype": "auto"},
+    "tracking": {"name": "none"},
+    "output_dir": "runs",
+    "experiment": None,
+    "seed": 0,
+}
+
+
+def config(seed: int = 0, **changed: Any) -> dict[str, Any]:
+    """The config of a run; a dotted key is written with two underscores."""
+    values = copy.deepcopy(CONFIG) | {"seed": seed}
+    for key, value in changed.items():
+        *sections, last = key.split("__")
+        section = values
+        for part in sections:
+            section = section[part]
+        section[last] = value
+    return values
+
+
+def result(score: float, report: float | None = None, num_unparseable: int = 0) -> dict[str, Any]:
+    answers = {"num_examples": 400, "num_unparseable": num_unparseable}
+    on_test = None if report is None else {"split": "test", "score": report, **answers}
+    floor = FLOOR if report is not None else None
+    return {"split": "validation", "score": score, **answers, "report": on_test, "floor": floor}
+
+
+def write_run(
+    folder: Path,
+    of: dict[str, Any],
+    came_out: dict[str, Any],
+    *,
+    name: str | None = None,
+    fingerprint: str = "f0",
+    data: str = "d0",
+) -> Path:
+    record = {
+        "kind": "train",
+        "result": came_out,
+        "config": of,
+        "model": {"fingerprint": fingerprint, "num_parameters": 464_192, "dtype": "float32"},
+        "data": {"train": {"sha256": data}, "truncated_inputs": 0},
+        "duration_s": 60.0,
+        "commit": "c0ffee",
+        "dirty": False,
+    }
+    axes = (of["task"]["name"], of["model"]["name"], of["method"], of["prompt"]["length"])
+    run = folder / (name or "-".join(map(str, (*axes, of["variant"]["name"], of["seed"]))))
+    run.mkdir(parents=True)
+    (run / "record.json").write_text(json.dumps(record))
+    return run
+
+
+def write_seeds(folder: Path, scores: Iterable[float], **changed: Any) -> None:
+    for seed, score in enumerate(scores):
+        write_run(folder, config(seed, **changed), result(score - 1, score))
+
+
+def section(name: str, folder: Path, *planned: dict[str, Any]) -> Section:
+    """An artefact whose plan is given, from the records of a folder."""
+    library = Library(record_paths(folder, folder / "committed"), NOT_IN_HASH)
+    (made,) = build(chosen(name), {chosen(name)[0].name: planned}, library, tolerances())
+    return made
+
+
+def seeds(**changed: Any) -> list[dict[str, Any]]:
+    return [config(seed, **changed) for seed in range(3)]
+
+
+def row(made: Section, *start: str) -> list[str]:
+    (found,) = [[*row] for row in made.table.rows if [*row[: len(start)]] == [*start]]
+    return found[len(start) :]
+
+
+def test_a_ladder_cell_is_the_mean_and_sample_deviation_on_test(tmp_path: Path) -> None:
+    write_seeds(tmp_path, [60.0, 70.0, 86.0])
+    made = section("fig3a_ladder", tmp_path, *seeds())
+    assert made.table.header == ("prompt.length", "model", "mini_rte", "mean over tasks")
+    assert row(made, "20", "ladder_400k") == ["72.0 ± 13.1 (3)", "72.0 ± 13.1 (3)"]
+    assert row(made, "floor: majority") == ["-", "50.0", "50.0"]
+    assert row(made, "floor: best shortcut") == ["-", "52.5 (bag of fields)", "52.5"]
+    assert "Missing: 0 of 3 runs." in made.table.notes
+    assert "Records by commit: c0ffee: 3." in made.table.notes
+
+
+def test_missing_seeds_are_marked_and_named(tmp_path: Path) -> None:
+    write_seeds(tmp_path, [60.0, 70.0])
+    wic, short = {"task__name": "mini_wic"}, {"prompt__length": 5}
+    made = section("fig3a_ladder", tmp_path, *seeds(), *seeds(**short), *seeds(**short, **wic))
+    assert row(made, "20", "ladder_400k") == ["65.0 ± 7.1 (2)†", "-", "-"]
+    which = "20 on ladder_400k: mini_rte, seed 2; 5 on ladder_400k: mini_rte, mini_wic, seed 0 1 2"
+    assert f"Missing: 7 of 9 runs ({which})." in made.table.notes
+
+
+def test_a_mean_over_tasks_is_of_seeds_that_have_them_all(tmp_path: Path) -> None:
+    """A mean over easier tasks would look like a better row."""
+    write_seeds(tmp_path, [60.0, 70.0, 80.0])
+    write_seeds(tmp_path, [80.0, 90.0], task__name="mini_wic")
+    write_seeds(tmp_path, [90.0], prompt__length=5)
+    wic, short = {"task__name": "mini_wic"}, {"prompt__length": 5}
+    made = section("fig3a_ladder", tmp_path, *seeds(), *seeds(**wic), *seeds(**short))
+    assert row(made, "20", "ladder_400k")[-1] == "75.0 ± 7.1 (2)†"
+    assert row(made, "5", "ladder_400k")[-1] == "-"
+
+
+@pytest.mark.parametrize("changed", [{"fingerprint": "f1"}, {"data": "d1"}])
+def test_runs_of_other_weights_or_data_are_not_averaged(
+    tmp_path: Path, changed: dict[str, str]
+) -> None:
+    write_seeds(tmp_path, [60.0, 70.0])
+    write_run(tmp_path, config(2), result(80.0, 80.0), **changed)
+    made = section("fig3a_ladder", tmp_path, *seeds())
+    assert row(made, "20", "ladder_400k") == ["-", "-"]
+    assert made.table.notes[1].startswith("Runs of different weights or data, not averaged: 20")
+
+
+def test_a_run_of_another_config_is_not_the_planned_one(tmp_path: Path) -> None:
+    write_seeds(tmp_path, [60.0, 70.0, 80.0], optimizer__learning_rate=0.1)
+    assert section("fig3a_ladder", tmp_path, *seeds()).grid.found == []
+
+
+def test_machine_tracking_and_the_place_of_data_make_no_other_run(tmp_path: Path) -> None:
+    of = config(machine__num_threads=1, tracking__name="wandb", data__dir="/data", experiment="x")
+    del of["prompt"]["num_shots"]  # a record from before that key
+    write_run(tmp_path, of, result(60.0, 60.0))
+    assert len(section("fig3a_ladder", tmp_path, *seeds()).grid.found) == 1
+
+
+def test_two_records_of_one_run_are_refused(tmp_path: Path) -> None:
+    """Counted twice, a seed would make the deviation too small."""
+    write_run(tmp_path, config(), result(60.0, 60.0))
+    write_run(tmp_path, config(output_dir="other"), result(61.0, 61.0), name="again")
+    with pytest.raises(UserError, match="two records of one run"):
+        section("fig3a_ladder", tmp_path, *seeds())
+
+
+def test_illegal_answers_are_shown_above_one_per_cent(tmp_path: Path) -> None:
+    for seed, count in enumerate([0, 4, 14]):  # 18 of 1,200
+        write_run(tmp_path, config(seed), result(70.0, 70.0, num_unparseable=count))
+    made = section("fig3a_ladder", tmp_path, *seeds())
+    assert row(made, "20", "ladder_400k")[0] == "70.0 ± 0.0 (3), illegal 1.5 %"
+
+
+PAPER = {"model__name": "base", "variant__lm_adapt_steps": 100_000, "prompt__length": 100}
+
+
+def write_superglue(folder: Path, tasks: Iterable[str], scores: Iterable[float]) -> list[Any]:
+    """Runs of every task whose mean is a score, a seed each; returns the plan of all tasks."""
+    tasks = [*tasks]
+    for seed, score in enumerate(scores):
+        for index, task in enumerate(tasks):
+            shift = index - (len(tasks) - 1) / 2  # around the mean
+            write_run(folder, config(seed, task__name=task, **PAPER), result(score + shift))
+    return [c for task in SUPERGLUE for c in seeds(task__name=task, **PAPER)]
+
+
+def test_a_superglue_score_is_the_mean_over_all_tasks_of_every_seed(tmp_path: Path) -> None:
+    """63, 64 and 66: mean 64.33, deviation 1.53; the paper has 63.75 ± 1.22: 0.58 is within 3.9."""
+    plan = write_superglue(tmp_path, SUPERGLUE, [63.0, 64.0, 66.0])
+    made = section("fig3a", tmp_path, *plan)
+    numbers = row(made, "100", "base")[:-1]
+    assert numbers == ["63.75 ± 1.22", "64.33", "1.53", "3", "+0.58", "match"]
+    assert row(made, "100", "xxl") == ["89.82 ± 0.26", "-", "-", "0", "-", "-", "-"]
+    assert len(made.table.rows) == 25
+
+
+@pytest.mark.parametrize(
+    ("scores", "verdict"), [([53.0, 54.0, 55.0], "off"), ([63.0, 64.0], "too few seeds")]
+)
+def test_what_is_far_away_or_too_little(tmp_path: Path, scores: list[float], verdict: str) -> None:
+    plan = write_superglue(tmp_path, SUPERGLUE, scores)
+    assert row(section("fig3a", tmp_path, *plan), "100", "base")[-2] == verdict
+
+
+def test_without_all_eight_tasks_there_is_no_score(tmp_path: Path) -> None:
+    plan = write_superglue(tmp_path, ("rte", "cb"), [60.0, 61.0, 62.0])
+    numbers = row(section("fig3a", tmp_path, *plan), "100", "base")
+    assert numbers[1:-1] == ["-", "-", "0", "-", "-"]
+    assert numbers[-1] == "cb 61.5 ± 1.0 (3), rte 60.5 ± 1.0 (3)"
+
+
+def test_a_multi_task_run_counts_for_each_of_its_tasks(tmp_path: Path) -> None:
+    multi = {"method": "multitask_model_tuning", "task__name": "superglue", "model__name": "base"}
+    for seed in range(3):
+        tasks = {task: result(77.0 + seed) for task in (*SUPERGLUE, "dpr")}
+        write_run(tmp_path, config(seed, **multi), {"tasks": tasks})
+    made = section("fig1", tmp_path, *seeds(**multi))
+    numbers = row(made, "multitask_model_tuning", "base")
+    assert numbers[:-1] == ["77.29 ± 0.21", "78.00", "1.00", "3", "+0.71", "match"]
+
+
+def test_what_the_paper_quotes_of_gpt_3_waits_for_no_run(tmp_path: Path) -> None:
+    table = section("fig1", tmp_path).table
+    assert len(table.rows) == 23
+    assert table.verdicts == ["-"] * 15
+
+
+def test_time_to_a_score_is_the_first_evaluation_within_one_per_cent(tmp_path: Path) -> None:
+    """Best scores 80 and 90: their mean is 85, and 84.15 is reached at step 400 by one of two."""
+    for seed, curve in enumerate([[70.0, 80.0, 79.0], [84.0, 90.0, 90.0]]):
+        of = config(seed, task__name="mini_boolq")
+        run = write_run(tmp_path, of, result(max(curve), 50.0))
+        lines = [{"step": 200 * (i + 1), "eval/score": score} for i, score in enumerate(curve)]
+        (run / "metrics.jsonl").write_text("\n".join(map(json.dumps, lines)))
+    made = section("table5_ladder", tmp_path, *seeds(task__name="mini_boolq"))
+    numbers = row(made, "20", "ladder_400k")
+    assert numbers == ["400.0 ± - (1)†", "≈ 40.0 ± - (1)†", "1 of 2", "85.0"]
+
+
+def test_a_report_regenerates_from_committed_records_byte_for_byte(tmp_path: Path) -> None:
+    runs, output = tmp_path / "runs", tmp_path / "results"
+    for length, score in ((1, 50.0), (20, 80.0), (100, 85.0)):
+        for seed in range(3):
+            run = write_run(runs, config(seed, prompt__length=length), result(score, score + seed))
+            line = {"step": 200, "eval/score": score, "time/duration_s": 1.25}
+            (run / "metrics.jsonl").write_text(json.dumps(line) + "\n")
+    names = ("fig3a_ladder", "table5_ladder", "fig4")
+    plans = {name: [c for p in (1, 20, 100) for c in seeds(prompt__length=p)] for name in names[:2]}
+
+    def files(from_runs: Path) -> dict[str, bytes]:
+        library = Library(record_paths(from_runs, output / "runs"), NOT_IN_HASH)
+        artefacts = [chosen(name)[0] for name in names]
+        sections = build(artefacts, plans, library, tolerances())
+        commit_records(sections, output / "runs")
+        write(sections, output)
+        (output / "report.html").write_text(page(sections, tolerances()))
+        return {str(p.relative_to(output)): p.read_bytes() for p in output.rglob("*.*")}
+
+    first = files(runs)
+    shutil.rmtree(runs)
+    for folder in ("tables", "figures"):
+        shutil.rmtree(output / folder)
+    assert files(tmp_path / "absent") == first
+    assert len([name for name in first if name.startswith("runs/")]) == 18
+    assert {"figures/fig3a_ladder.svg", "figures/fig4.png", "tables/table5_ladder.csv"} <= {*first}
+    assert b"1.2 \xc2\xb1 0.0 (3)" in first["tables/table5_ladder.md"]
+    text = first["report.html"].decode()
+    assert "<script" not in text
+    links = ("src=", "@import", "url(http", "<link", 'href="http')
+    assert not [link for link in links if link in text]
+
+
+def test_a_committed_record_is_never_changed(tmp_path: Path) -> None:
+    write_run(tmp_path / "runs", config(), result(60.0, 60.0), name="a")
+    made = section("fig3a_ladder", tmp_path / "runs", *seeds())
+    assert commit_records([made], tmp_path / "committed") == 1
+    assert commit_records([made], tmp_path / "committed") == 0
+    (tmp_path / "committed" / "a.json").write_text("{}")
+    with pytest.raises(UserError, match="never changed"):
+        commit_records([made], tmp_path / "committed")
+
+
+def claims_of(folder: Path, name: str, *planned: dict[str, Any]) -> str:
+    return " ".join(section(name, folder, *planned).claims)
+
+
+def test_a_claim_without_runs_is_not_measured(tmp_path: Path) -> None:
+    names = ("fig1", "fig3a", "fig3b", "fig3d", "fig3c", "control")
+    for name in names:
+        assert "ot measured" in claims_of(tmp_path, f"{name}_ladder", *seeds())
+
+
+def test_length_helps_and_then_saturates(tmp_path: Path) -> None:
+    plan = []
+    for length, scores in ((1, [50, 51, 52]), (20, [80, 81, 82]), (100, [81, 82, 80])):
+        write_seeds(tmp_path, scores, prompt__length=length)
+        plan += seeds(prompt__length=length)
+    text = claims_of(tmp_path, "fig3a_ladder", *plan)
+    assert "From 1 to 20 positions: ladder_400k +30.0; a gain beyond its error at 1 of 1" in text
+    assert "From 20 to 100: ladder_400k +0.0; a further gain at 0, a loss at 0." in text
+
+
+def test_a_gap_to_model_tuning_that_shrinks_with_size(tmp_path: Path) -> None:
+    """From 30 to 1: by 29, whose standard error is the root of four variances of 1 / 3."""
+    plan = []
+    tuned = {"method": "model_tuning", "prompt__length": None, "init__strategy": None}
+    for size, low, high in (("ladder_100k", 50, 80), ("ladder_1m", 98, 99)):
+        for changed, score in (({}, low), (tuned, high)):
+            here = {"model__name": size, **changed}
+            write_seeds(tmp_path, [score - 1, score, score + 1], **here)
+            plan += seeds(**here)
+    text = claims_of(tmp_path, "fig1_ladder", *plan)
+    assert "ladder_100k +30.0, ladder_1m +1.0. It shrinks with size: -29.0" in text
+    assert "(standard error 1.2)" in text
+
+
+def test_two_seeds_carry_no_claim(tmp_path: Path) -> None:
+    for length in (1, 20, 100):
+        write_seeds(tmp_path, [50.0, 51.0], prompt__length=length)
+    plan = [c for length in (1, 20, 100) for c in seeds(prompt__length=length)]
+    text = claims_of(tmp_path, "fig3a_ladder", *plan)
+    assert "Not measured." in text and "fewer than 3 seeds do not count" in text
