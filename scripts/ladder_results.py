@@ -59,7 +59,9 @@ QUESTIONS = (
         ("method", "variant", "lm_adapt_steps"),
         (*both("control_ladder"), *both("control_ladder_model_tuning", "")),
     ),
-    Question("Pre-training objective", ("model", "variant", "lm_adapt_steps"), both("fig3c_ladder")),
+    Question(
+        "Pre-training objective", ("model", "variant", "lm_adapt_steps"), both("fig3c_ladder")
+    ),
     Question("Steps of LM adaptation", ("model", "lm_adapt_steps"), both("fig3d_ladder")),
     Question("Prompt length", ("model", "length"), both("fig3a_ladder")),
     Question(

@@ -81,7 +81,9 @@ def table(results: ModuleType, folder: Path, *asked: tuple[Any, ...]) -> list[st
     """The lines of the question of prompt length, asked with three seeds."""
     cells, left_out = results.read_cells(folder)
     assert not left_out
-    question = results.Question("Prompt length", ("length",), results.both("fig3a_ladder", "init=sampled_vocab"))
+    question = results.Question(
+        "Prompt length", ("length",), results.both("fig3a_ladder", "init=sampled_vocab")
+    )
     lines: list[str] = results.question_lines(
         question, [(a, s) for a in asked for s in range(3)], cells
     )
