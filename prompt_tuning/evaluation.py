@@ -28,7 +28,7 @@ class EvaluationSet:
     inputs: Sequence[Tensor]  # token ids, one tensor an example
     max_target_tokens: int  # decoding stops there
     target_sentinel: bool  # span corruption + sentinel: predictions start with a sentinel
-    end_of_answer: str | None = None  # prompt design: what ends an answer; None: EOS alone
+    ends_of_answer: str = ""  # prompt design: characters that end an answer as EOS does
 
 
 @dataclass(frozen=True)
@@ -109,9 +109,8 @@ def answer_of(text: str, data: EvaluationSet) -> str:
     """The answer in a decoded text: without its sentinel, up to where an answer ends."""
     if data.target_sentinel:
         text = strip_sentinel(text)
-    if data.end_of_answer is not None:
-        text = text.partition(data.end_of_answer)[0].rstrip()
-    return text
+    end = next((at for at, character in enumerate(text) if character in data.ends_of_answer), None)
+    return text if end is None else text[:end].rstrip()
 
 
 def strip_sentinel(text: str) -> str:

@@ -17,8 +17,8 @@ import torch
 from prompt_tuning.assembly import load_model
 from prompt_tuning.config import TrainConfig
 from prompt_tuning.data.demonstrations import (
-    SEPARATOR,
     draw,
+    ends_of_answer,
     prompt_text,
     those_that_fit,
     with_prompt,
@@ -129,7 +129,7 @@ class _Design:
         model = self.checkpoint.model
         queries = with_prompt(examples, prompt_text(self.shots))
         data = scored_examples(self.task, queries, self.checkpoint, self.config)
-        data = replace(data, end_of_answer=SEPARATOR)
+        data = replace(data, ends_of_answer=ends_of_answer(self.task))
         evaluation = decode(
             self.checkpoint,
             torch.zeros(0, model.hidden_size, dtype=torch.float32, device=model.device),

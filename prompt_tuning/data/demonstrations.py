@@ -1,10 +1,10 @@
 """Prompt design: solved training examples as text in front of what is to be answered.
 
 The template is "<inputs> <targets>. " for every example and "<inputs>" for the query, in the task's
-own text format; the answer ends where the model would begin the next example, at the separator.
+own text format; an answer ends where the model goes on to something else.
 Deviation: GPT-3 parts examples by an empty line (Brown et al., 2020, appendix G). T5's vocabulary
-has no line break, so that a full stop does it; an answer that has one inside ("U.S. Army") loses
-what follows.
+has no line break, so that a full stop does it; a free-text answer that has one inside ("U.S. Army")
+loses what follows.
 """
 
 from collections.abc import Callable, Sequence
@@ -12,9 +12,10 @@ from dataclasses import replace
 
 import numpy as np
 
-from prompt_tuning.tasks import Example
+from prompt_tuning.tasks import Example, Task
 
 SEPARATOR = "."
+PUNCTUATION = ".,;:!?"
 
 
 def draw(examples: Sequence[Example], num_shots: int, seed: int) -> list[Example]:
@@ -54,3 +55,11 @@ def prompt_text(examples: Sequence[Example]) -> str:
 def with_prompt(examples: Sequence[Example], text: str) -> list[Example]:
     """The examples as queries behind a prompt."""
     return [replace(each, inputs=text + each.inputs) for each in examples]
+
+
+def ends_of_answer(task: Task) -> str:
+    """The characters at which an answer ends: the separator, of a class any mark.
+
+    A class has none in its name, and a model may say why it chose it: "entailment, snake."
+    """
+    return PUNCTUATION if task.verbalizers else SEPARATOR

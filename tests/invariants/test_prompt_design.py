@@ -1,6 +1,7 @@
 """What must hold of a run that trains nothing: a frozen model behind solved examples."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +11,12 @@ import torch
 from prompt_tuning import prompt_design
 from prompt_tuning.commands.composition import configs_of
 from prompt_tuning.config import TrainConfig, run_name, train_config
-from prompt_tuning.data.demonstrations import draw, prompt_text, with_prompt
+from prompt_tuning.data.demonstrations import draw, ends_of_answer, prompt_text, with_prompt
 from prompt_tuning.data.sources import DataSpec, load_split
 from prompt_tuning.evaluation import EvaluationSet, answer_of, evaluate_prompt, evaluation_set
 from prompt_tuning.models.loading import Checkpoint
 from prompt_tuning.records import RunFolder
-from prompt_tuning.tasks import TASKS
+from prompt_tuning.tasks import TASKS, Task
 
 TASK = TASKS["mini_boolq_b"]
 
@@ -54,7 +55,9 @@ def test_the_record_says_what_the_frozen_model_says_behind_the_seeds_examples(
         json.loads(line)["prediction"]
         for line in (tmp_path / "predictions" / "report.jsonl").read_text().splitlines()
     ]
-    assert kept == [whole.partition(".")[0].rstrip() for whole in again.predictions]
+    assert kept == [
+        re.sub(r" *[.,;:!?].*", "", whole, flags=re.DOTALL) for whole in again.predictions
+    ]
 
     result = record["result"]
     assert result["report"]["num_examples"] == len(test) and result["report"]["split"] == "test"
@@ -84,14 +87,32 @@ def test_as_many_examples_as_fit_are_shown_and_the_number_is_said(
     assert f"{num_shots} of 30 solved examples" in (tmp_path / "log.txt").read_text()
 
 
-def answer(text: str, *, sentinel: bool = False, end: str | None = ".") -> str:
-    return answer_of(text, EvaluationSet(TASK, [], [], 8, sentinel, end))
+def answer(text: str, *, sentinel: bool = False, task: str = TASK.name) -> str:
+    ends = ends_of_answer(TASKS[task])
+    return answer_of(text, EvaluationSet(TASKS[task], [], [], 8, sentinel, ends))
 
 
-def test_an_answer_ends_where_the_model_would_begin_the_next_example() -> None:
+def test_an_answer_ends_where_the_model_goes_on_to_something_else() -> None:
     assert answer("True. passage: a") == answer("True .") == answer("True") == "True"
-    assert answer("True. passage: a", end=None) == "True. passage: a"
+    assert answer("True, red.") == answer("True: it is") == "True"
+    assert answer("True red") == "True red"
     assert answer(". True") == ""
+
+
+def test_free_text_ends_at_the_separator_alone() -> None:
+    assert answer("Paris, Texas. query: a", task="record") == "Paris, Texas"
+
+
+def test_everywhere_else_an_answer_is_all_that_was_said() -> None:
+    """Cut short there, an illegal answer would become a right one."""
+    assert answer_of("True. a", EvaluationSet(TASK, [], [], 8, False)) == "True. a"
+
+
+@pytest.mark.parametrize(
+    "task", [task for task in TASKS.values() if task.verbalizers], ids=lambda t: t.name
+)
+def test_no_class_is_cut_short_by_its_own_name(task: Task) -> None:
+    assert not {*"".join(task.verbalizers)} & {*ends_of_answer(task)}
 
 
 @pytest.mark.parametrize(
