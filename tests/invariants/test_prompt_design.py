@@ -146,6 +146,7 @@ def test_the_sentinel_arm_has_room_for_the_sentinel_and_none_in_its_examples(
     plain, sentinel = asked
     assert sentinel.target_sentinel and not plain.target_sentinel
     assert sentinel.max_target_tokens == plain.max_target_tokens + 1
+    assert sentinel.ends_of_answer == plain.ends_of_answer == ends_of_answer(TASK)
     assert "extra_id" not in (tmp_path / "span_corruption_sentinel" / "prompt.txt").read_text()
 
 
