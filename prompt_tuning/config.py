@@ -275,6 +275,8 @@ def config_hash(config: Any) -> str:
         section = values
         for part in sections:
             section = section.get(part, {})
+        if not isinstance(section, dict):  # to ptune evaluate, prompt is a file
+            continue
         if key in NOT_IN_HASH or section.get(name) is None:
             section.pop(name, None)
     canonical = json.dumps(values, sort_keys=True, separators=(",", ":"))

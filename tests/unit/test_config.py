@@ -283,6 +283,7 @@ def test_a_prompt_of_ours_needs_nothing_else(tmp_path: Path) -> None:
     config = evaluate(f"prompt={path}", "task=rte")
     assert config.model.source == "prompt"
     assert config.variant is None
+    assert config_hash(config) != config_hash(evaluate(f"prompt={path}", "task=cb"))
     with pytest.raises(UserError, match=r"is 8 wide .* trained on google/t5-small-lm-adapt"):
         evaluate(f"prompt={path}", "task=rte", "model=small", "variant=lm_adapted")
 
