@@ -81,15 +81,21 @@ def make_method(config: TrainConfig, task: Task, checkpoint: Checkpoint) -> Meth
     Raises:
         UserError: as `first_prompt`.
     """
-    model, length = checkpoint.model, config.prompt.length
     if config.method == "model_tuning":
-        weights, t5_config = load_weights(
-            checkpoint.source, device=model.device, revision=checkpoint.revision
-        )
-        return ModelTuning(weights, t5_config, model.dtype)
+        return make_model_tuning(checkpoint)
+    model, length = checkpoint.model, config.prompt.length
     assert isinstance(model, FrozenT5) and length is not None, (model, length)
     init = first_prompt(config.init, length, task, checkpoint, seed=config.seed)
     return PromptTuning(model, init.to(model.device).requires_grad_())
+
+
+def make_model_tuning(checkpoint: Checkpoint) -> ModelTuning:
+    """All weights of the checkpoint, to be trained from where they are."""
+    model = checkpoint.model
+    weights, t5_config = load_weights(
+        checkpoint.source, device=model.device, revision=checkpoint.revision
+    )
+    return ModelTuning(weights, t5_config, model.dtype)
 
 
 def first_prompt(

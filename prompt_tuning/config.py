@@ -45,7 +45,7 @@ class VariantConfig:
 
 @dataclass(frozen=True)
 class TaskConfig:
-    """Which task; what it is made of is in prompt_tuning/tasks/."""
+    """Which task or mixture; what it is made of is in prompt_tuning/tasks/."""
 
     name: str
     report_split: str | None  # labelled, and free of choices: recipe=mini reports it; None: none
@@ -79,7 +79,7 @@ class TrainingConfig:
     z_loss: float  # weight of log(Z)^2
     max_input_tokens: int | None  # with EOS, without the prompt; None: no cut
     max_target_tokens: int | None  # with EOS; None: no cut
-    num_train_examples: int | None  # the first ones; None: all
+    num_train_examples: int | None  # the first ones of each task; None: all
 
 
 @dataclass(frozen=True)
@@ -101,7 +101,7 @@ class OptimizerConfig:
 class DecodingConfig:
     """How much of a split is decoded."""
 
-    num_examples: int | None  # the first ones; None: all
+    num_examples: int | None  # the first ones of each task; None: all
     max_target_tokens: int | None  # with EOS; None: the split's longest target
 
 
@@ -171,7 +171,7 @@ class TrainConfig:
     data: DataConfig
     machine: FrozenMachineConfig
     tracking: TrackingConfig
-    method: str  # prompt_tuning | model_tuning
+    method: str  # prompt_tuning | model_tuning | multitask_model_tuning | prompt_design
     recipe: str  # name of the file in conf/recipe that set the values
     experiment: str | None  # name of the file in conf/experiment, if any
     seed: int  # of initialisation, order of examples and dropout
@@ -311,7 +311,9 @@ def run_name(config: TrainConfig) -> str:
 
 
 def method_axes(config: TrainConfig) -> tuple[str, ...]:
-    """Initialisation and length of the prompt; of a run without one, its method."""
+    """Initialisation and length of the prompt; of a run without one, its method and shots."""
+    if config.prompt.num_shots is not None:
+        return (config.method, f"K{config.prompt.num_shots}")
     if config.init.strategy is None:
         return (config.method,)
     return (config.init.strategy, f"P{config.prompt.length}")

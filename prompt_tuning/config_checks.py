@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from prompt_tuning.config import DataConfig, EvaluateConfig, ModelConfig, TrainConfig
 
 SPLITS = ("train", "validation", "test")
+METHODS = ("prompt_tuning", "model_tuning", "multitask_model_tuning", "prompt_design")
+FROZEN = ("prompt_tuning", "prompt_design")  # methods that change no weight of the model
 
 CHOICES: dict[str, tuple[str, ...]] = {
     "corpus.world": ("facts", "full"),
@@ -30,7 +32,7 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "machine.compile": ("default", "reduce-overhead"),
     "machine.device": ("auto", "cpu", "cuda"),
     "machine.dtype": ("auto", "float32", "bfloat16"),
-    "method": ("prompt_tuning", "model_tuning"),
+    "method": METHODS,
     "model.source": ("hub", "embedded", "prompt"),
     "objective.name": ("span_corruption", "prefix_lm", "sentence_lm"),
     "profile": ("wic", "rte", "boolq", "multirc", "span_corruption"),
@@ -253,18 +255,24 @@ def _variant_problems(model: ModelConfig, steps: int) -> list[UserError]:
 
 
 def _method_problems(config: TrainConfig) -> list[UserError]:
-    method, has_prompt = config.method, config.method == "prompt_tuning"
-    settings = {"init": config.init.strategy, "prompt.length": config.prompt.length}
-    if has_prompt:
-        return [
-            UserError(f"method={method} needs {key}", fix=f"add {key}=<value>, or leave {key} out")
-            for key, value in settings.items()
-            if value is None
-        ]
-    settings["machine.compile"] = config.machine.compile
-    return [
+    """Settings that the method lacks, and such of other methods: ignored, they would mislead."""
+    method, prompt = config.method, config.prompt
+    settings = {
+        "init": (config.init.strategy, method == "prompt_tuning"),
+        "prompt.length": (prompt.length, method == "prompt_tuning"),
+        "prompt.num_shots": (prompt.num_shots, method == "prompt_design"),
+    }
+    missing = [
+        UserError(f"method={method} needs {key}", fix=f"add {key}=<value>, or leave {key} out")
+        for key, (value, is_needed) in settings.items()
+        if value is None and is_needed
+    ]
+    given = {key: value for key, (value, is_needed) in settings.items() if not is_needed}
+    if method not in FROZEN:
+        given["machine.compile"] = config.machine.compile
+    return missing + [
         UserError(f"{key}={value} is not for method={method}", fix="leave it out")
-        for key, value in settings.items()
+        for key, value in given.items()
         if value is not None
     ]
 

@@ -28,6 +28,7 @@ class EvaluationSet:
     inputs: Sequence[Tensor]  # token ids, one tensor an example
     max_target_tokens: int  # decoding stops there
     target_sentinel: bool  # span corruption + sentinel: predictions start with a sentinel
+    ends_of_answer: str = ""  # prompt design: characters that end an answer as EOS does
 
 
 @dataclass(frozen=True)
@@ -99,10 +100,17 @@ def evaluate_prompt(
         encoded = checkpoint.model.encode(Rows.under(prompt, [data.inputs[i] for i in group]))
         decoded = greedy_decode(checkpoint.model, encoded, data.max_target_tokens)
         for index, ids in zip(group, decoded, strict=True):
-            text = decode_ids(checkpoint.tokenizer, ids)
-            predictions[index] = strip_sentinel(text) if data.target_sentinel else text
+            predictions[index] = answer_of(decode_ids(checkpoint.tokenizer, ids), data)
         on_batch(len(group))
     return Evaluation(score(data.task, data.examples, predictions), predictions)
+
+
+def answer_of(text: str, data: EvaluationSet) -> str:
+    """The answer in a decoded text: without its sentinel, up to where an answer ends."""
+    if data.target_sentinel:
+        text = strip_sentinel(text)
+    end = next((at for at, character in enumerate(text) if character in data.ends_of_answer), None)
+    return text if end is None else text[:end].rstrip()
 
 
 def strip_sentinel(text: str) -> str:

@@ -61,6 +61,11 @@ class RunFolder:
         return self.path / "prompt.safetensors"
 
     @property
+    def prompt_text_path(self) -> Path:
+        """The examples that a frozen model is shown, as text (prompt design)."""
+        return self.path / "prompt.txt"
+
+    @property
     def model_path(self) -> Path:
         """The model of the best step, a folder in the hub's layout."""
         return self.path / "model"
@@ -90,10 +95,13 @@ class RunFolder:
         """Shared by the runs beside this one."""
         return self.path.parent / "cache"
 
-    def predictions_path(self, of: int | str = "predictions") -> Path:
-        """Predictions of a step while training, or of a finished prompt under a name."""
+    def predictions_path(self, of: int | str = "predictions", task: str = "") -> Path:
+        """Predictions of a step while training, or of a finished prompt under a name.
+
+        Those of one task among several have a folder by its name.
+        """
         name = of if isinstance(of, str) else f"step-{of:06d}"
-        return self.path / "predictions" / f"{name}.jsonl"
+        return self.path / "predictions" / task / f"{name}.jsonl"
 
     def record(self) -> dict[str, Any] | None:
         """The record of a finished run; None of any other."""

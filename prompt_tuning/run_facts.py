@@ -1,4 +1,4 @@
-"""What a training run says about itself: its header, its prompt's metadata, its record."""
+"""What a run says about itself: its header, its prompt's metadata, its result, its record."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -6,28 +6,21 @@ from datetime import UTC, datetime
 from typing import Any
 
 from prompt_tuning.assembly import TINY_RANDOM
-from prompt_tuning.config import TrainConfig, config_hash
+from prompt_tuning.config import TrainConfig, TrainingConfig, config_hash
+from prompt_tuning.config_checks import FROZEN
 from prompt_tuning.data.mini_tasks import MINI_SPLITS
-from prompt_tuning.data.sources import Split
 from prompt_tuning.data.tokenization import EncodedSplit
 from prompt_tuning.evaluation import Evaluation
 from prompt_tuning.ladder import floor_line, floor_of, next_commands, random_control
 from prompt_tuning.models.loading import Checkpoint
+from prompt_tuning.models.methods import Method
 from prompt_tuning.records import RunFolder, code_version, environment, peak_memory_gib
 from prompt_tuning.reporting import scores_line
+from prompt_tuning.run_parts import Splits
 from prompt_tuning.tasks import Task
 from prompt_tuning.training import TrainingRun
 
 RECORD_FORMAT = 1
-
-
-@dataclass(frozen=True)
-class Splits:
-    """The examples of a run."""
-
-    train: Split
-    evaluation: Split  # chooses the best step
-    report: Split | None  # chooses nothing; None: the evaluation split is reported
 
 
 @dataclass(frozen=True)
@@ -43,36 +36,18 @@ class RunFacts:
 
     def header(self) -> dict[str, str]:
         """What is about to be run, a fact a line."""
-        config, model = self.config, self.checkpoint.model
-        parameters = "frozen parameters" if config.method == "prompt_tuning" else "parameters"
-        training, step = config.training, self.run.progress.step
-        facts = {
-            "model": f"{self.checkpoint.source}: {self.checkpoint.num_parameters:,} {parameters}, "
-            f"{str(model.dtype).removeprefix('torch.')} on {model.device}",
+        return {
+            "model": model_line(self.config, self.checkpoint),
             "trained": self._trained_line(),
-            "task": f"{config.task.name}: {len(self.splits.train.examples)} training examples, "
-            f"{len(self.splits.evaluation.examples)} of {config.evaluation.split}",
-            "training": f"recipe {config.recipe}: {training.num_steps} steps of "
-            f"{training.batch_size} examples, seed {config.seed}"
-            + (f", resumed at step {step}" if step else ""),
-            "code": _code_line(),
+            "task": task_line(self.config, self.task, self.splits),
+            "training": training_line(self.config, self.run.progress.step),
+            **closing_facts(self.config),
+            **left_out_facts(self.splits.train.provenance["dropped"]),
+            **truncation_facts(self.encoded, self.config.training),
         }
-        if config.variant.random_weights:
-            facts["note"] = "random weights: the control that a trained model has to beat"
-        elif config.model.name == TINY_RANDOM and config.model.path is None:
-            facts["note"] = "random weights: this tries the path, and its score means nothing"
-        if left_out := self.splits.train.provenance["dropped"]:
-            facts["left out"] = ", ".join(f"{count} {why}" for why, count in left_out.items())
-        if truncated := self.encoded.truncated_inputs + self.encoded.truncated_targets:
-            facts["truncated"] = (
-                f"{truncated} training texts: {self.encoded.truncated_inputs} inputs at "
-                f"{training.max_input_tokens} tokens, {self.encoded.truncated_targets} targets at "
-                f"{training.max_target_tokens}"
-            )
-        return facts
 
     def _trained_line(self) -> str:
-        trained, every = self.num_trainable_parameters, self.checkpoint.num_parameters
+        trained, every = num_trained(self.run.method), self.checkpoint.num_parameters
         if self.config.method == "model_tuning":
             return f"all {trained:,} parameters (model tuning), no prompt"
         length, hidden_size = self.run.method.prompt.shape
@@ -80,11 +55,6 @@ class RunFacts:
             f"a prompt of {length} x {hidden_size} = {trained:,} parameters "
             f"({100 * trained / every:.4f} %), init {self.config.init.strategy}"
         )
-
-    @property
-    def num_trainable_parameters(self) -> int:
-        """Numbers that the optimiser moves."""
-        return sum(tensor.numel() for tensor in self.run.method.trained.values())
 
     def prompt_metadata(self) -> dict[str, Any]:
         """What a prompt file has to know to be used again."""
@@ -107,62 +77,164 @@ class RunFacts:
 
     def result(self, best: Evaluation, report: Evaluation | None) -> dict[str, Any]:
         """What came out, at the best step: on the split that chose it, and on the reported one."""
-        names, splits = self.config.evaluation, self.splits
-        return {
-            "split": names.split,
-            **asdict(best.scores),
-            "best_step": self.run.progress.best_step,
-            "report": report and {"split": names.report_split, **asdict(report.scores)},
-            "floor": floor_of(self.task, splits.report or splits.evaluation),
-        }
+        best_step = self.run.progress.best_step
+        return result_of(self.config, self.task, self.splits, best, report, best_step=best_step)
 
     def record(self, result: Mapping[str, Any]) -> dict[str, Any]:
         """Everything that fixes the run, and its result."""
-        config, splits = self.config, self.splits
-        data = {config.evaluation.split: splits.evaluation.provenance}
-        if splits.report is not None:
-            data[str(config.evaluation.report_split)] = splits.report.provenance
-        return {
-            "format": RECORD_FORMAT,
-            "kind": "train",
-            "result": result,
-            "config": asdict(config),
-            "config_hash": config_hash(config),
-            "model": model_facts(self.checkpoint),
-            "num_trainable_parameters": self.num_trainable_parameters,
-            "data": {
-                **data,
-                "train": splits.train.provenance,
+        return record_of(
+            self.config,
+            self.checkpoint,
+            result,
+            data={
+                **provenance_of(self.splits),
                 "truncated_inputs": self.encoded.truncated_inputs,
                 "truncated_targets": self.encoded.truncated_targets,
             },
-            "duration_s": round(self.run.progress.duration_s, 3),
-            "peak_memory_gib": peak_memory_gib(),
-            "finished_at": datetime.now(UTC).isoformat(timespec="seconds"),
-            **environment(),
-        }
+            num_trainable_parameters=num_trained(self.run.method),
+            duration_s=self.run.progress.duration_s,
+        )
 
     def closing_lines(self, result: Mapping[str, Any], folder: RunFolder) -> list[str]:
         """The run in one line; then what is reported, what it stands beside, what to try next."""
-        name, report = self.task.name, result["report"]
+        name, config = self.task.name, self.config
         lines = [
             f"{name} on {result['split']}: {scores_line(result['metrics'], result['score'])} "
-            f"at step {result['best_step']} of {self.config.training.num_steps}, "
+            f"at step {result['best_step']} of {config.training.num_steps}, "
             f"unparseable {result['num_unparseable']}/{result['num_examples']}, "
             f"{self.run.progress.duration_s:.1f} s  {folder.record_path}"
         ]
-        if report:
-            lines.append(
-                f"{name} on {report['split']}: {scores_line(report['metrics'], report['score'])}, "
-                f"unparseable {report['num_unparseable']}/{report['num_examples']}"
-            )
-        if result["floor"]:
-            on_test = report and report["split"] == "test"
-            control = random_control(self.config.model.name, name) if on_test else None
-            lines.append(floor_line(result["floor"], control))
-        if name in MINI_SPLITS and self.config.model.path is None:
-            lines += [f"next: {line}" for line in next_commands(self.task, self.config.model.name)]
+        lines += reported_lines(config, name, result)
+        if name in MINI_SPLITS and config.model.path is None:
+            lines += [f"next: {line}" for line in next_commands(self.task, config.model.name)]
         return lines
+
+
+def num_trained(method: Method) -> int:
+    """Numbers that the optimiser moves."""
+    return sum(tensor.numel() for tensor in method.trained.values())
+
+
+def model_line(config: TrainConfig, checkpoint: Checkpoint) -> str:
+    """The model, its size, and how it runs."""
+    parameters = "frozen parameters" if config.method in FROZEN else "parameters"
+    model = checkpoint.model
+    return (
+        f"{checkpoint.source}: {checkpoint.num_parameters:,} {parameters}, "
+        f"{str(model.dtype).removeprefix('torch.')} on {model.device}"
+    )
+
+
+def task_line(config: TrainConfig, task: Task, splits: Splits) -> str:
+    """A task and the sizes of its splits."""
+    return (
+        f"{task.name}: {len(splits.train.examples)} training examples, "
+        f"{len(splits.evaluation.examples)} of {config.evaluation.split}"
+    )
+
+
+def training_line(config: TrainConfig, step: int) -> str:
+    """How long a run trains, and on how much a step."""
+    training = config.training
+    return (
+        f"recipe {config.recipe}: {training.num_steps} steps of {training.batch_size} examples, "
+        f"seed {config.seed}" + (f", resumed at step {step}" if step else "")
+    )
+
+
+def closing_facts(config: TrainConfig) -> dict[str, str]:
+    """The code, and a note where the model's weights are random."""
+    facts = {"code": _code_line()}
+    if config.variant.random_weights:
+        facts["note"] = "random weights: the control that a trained model has to beat"
+    elif config.model.name == TINY_RANDOM and config.model.path is None:
+        facts["note"] = "random weights: this tries the path, and its score means nothing"
+    return facts
+
+
+def left_out_facts(dropped: Mapping[str, int]) -> dict[str, str]:
+    """How many training rows are not used, and why; nothing if all are."""
+    reasons = ", ".join(f"{count} {why}" for why, count in dropped.items())
+    return {"left out": reasons} if reasons else {}
+
+
+def truncation_facts(encoded: EncodedSplit, training: TrainingConfig) -> dict[str, str]:
+    """How many training texts are cut; nothing if none is."""
+    truncated = encoded.truncated_inputs + encoded.truncated_targets
+    if not truncated:
+        return {}
+    return {
+        "truncated": f"{truncated} training texts: {encoded.truncated_inputs} inputs at "
+        f"{training.max_input_tokens} tokens, {encoded.truncated_targets} targets at "
+        f"{training.max_target_tokens}"
+    }
+
+
+def result_of(
+    config: TrainConfig,
+    task: Task,
+    splits: Splits,
+    best: Evaluation,
+    report: Evaluation | None,
+    *,
+    best_step: int,
+) -> dict[str, Any]:
+    """What came out on one task, beside its floor on the split that is reported."""
+    names = config.evaluation
+    return {
+        "split": names.split,
+        **asdict(best.scores),
+        "best_step": best_step,
+        "report": report and {"split": names.report_split, **asdict(report.scores)},
+        "floor": floor_of(task, splits.report or splits.evaluation),
+    }
+
+
+def provenance_of(splits: Splits) -> dict[str, Any]:
+    """Where each split of one task comes from, by the split's name."""
+    scored = [splits.evaluation, *([splits.report] if splits.report else [])]
+    return {split.provenance["split"]: split.provenance for split in (*scored, splits.train)}
+
+
+def record_of(
+    config: TrainConfig,
+    checkpoint: Checkpoint,
+    result: Mapping[str, Any],
+    *,
+    data: Mapping[str, Any],
+    num_trainable_parameters: int,
+    duration_s: float,
+) -> dict[str, Any]:
+    """Everything that fixes a run, and its result."""
+    return {
+        "format": RECORD_FORMAT,
+        "kind": "train",
+        "result": result,
+        "config": asdict(config),
+        "config_hash": config_hash(config),
+        "model": model_facts(checkpoint),
+        "num_trainable_parameters": num_trainable_parameters,
+        "data": data,
+        "duration_s": round(duration_s, 3),
+        "peak_memory_gib": peak_memory_gib(),
+        "finished_at": datetime.now(UTC).isoformat(timespec="seconds"),
+        **environment(),
+    }
+
+
+def reported_lines(config: TrainConfig, name: str, result: Mapping[str, Any]) -> list[str]:
+    """The score that is reported, and what it has to beat, where there are such."""
+    lines, report = [], result["report"]
+    if report:
+        lines.append(
+            f"{name} on {report['split']}: {scores_line(report['metrics'], report['score'])}, "
+            f"unparseable {report['num_unparseable']}/{report['num_examples']}"
+        )
+    if result["floor"]:
+        on_test = report and report["split"] == "test"
+        control = random_control(config.model.name, name) if on_test else None
+        lines.append(floor_line(result["floor"], control))
+    return lines
 
 
 def summary(result: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""From the config's task and data to a `Task` and a check that its files are there."""
+"""From the config's task and data to a `Task` or `Mixture` and a check that its files are there."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -6,16 +6,35 @@ from pathlib import Path
 from prompt_tuning.config import DataConfig, TaskConfig
 from prompt_tuning.data.sources import DataSpec, check_available
 from prompt_tuning.errors import UserError, did_you_mean
-from prompt_tuning.tasks import TASKS, Task
+from prompt_tuning.tasks import MIXTURES, TASKS, Mixture, Task
+
+MULTITASK = "multitask_model_tuning"
 
 
 def task_of(config: TaskConfig) -> Task:
     """The task that the config names."""
+    if config.name in MIXTURES:
+        parts = ", ".join(task.name for task in MIXTURES[config.name].scored)
+        raise UserError(
+            f"task={config.name} is a mixture of tasks, which only method={MULTITASK} trains on",
+            fix=f"choose one of its tasks ({parts}), or ptune train method={MULTITASK}",
+        )
     if config.name not in TASKS:
         fix = did_you_mean(config.name, TASKS) or "ptune list what=task"
         problem = f"task.name={config.name}: there is no such task"
         raise UserError(problem, allowed=", ".join(TASKS), fix=fix)
     return TASKS[config.name]
+
+
+def mixture_of(config: TaskConfig) -> Mixture:
+    """The mixture that the config names."""
+    if config.name not in MIXTURES:
+        raise UserError(
+            f"task={config.name} is no mixture of tasks, and method={MULTITASK} trains on one",
+            allowed=", ".join(MIXTURES),
+            fix=f"choose task={next(iter(MIXTURES))}, or method=model_tuning for a single task",
+        )
+    return MIXTURES[config.name]
 
 
 def check_data(task: Task, data: DataConfig, splits: Sequence[str]) -> None:

@@ -71,6 +71,7 @@ class TrainingRun:
     resume_path: Path
     progress: Progress = field(default_factory=Progress)
     best: dict[str, Tensor] | None = None  # what was trained, at progress.best_step
+    kept: dict[str, Any] = field(default_factory=dict)  # plain values of whoever watches the run
 
     def run(self, observer: Observer, stop: StopRequests) -> None:
         """Trains to the last step, evaluating on the way, and keeps what the best step had.
@@ -105,6 +106,7 @@ class TrainingRun:
             "progress": asdict(self.progress),
             "trained": {name: value.detach() for name, value in self.method.trained.items()},
             "best": self.best,
+            "kept": self.kept,
             "optimizer": self.optimizer.state_dict(),
         }
         save_state(self.resume_path, state)
@@ -117,6 +119,7 @@ class TrainingRun:
         self.progress = Progress(**state["progress"])
         self._set_trained(state["trained"])
         self.best = state["best"]
+        self.kept = state.get("kept", {})  # earlier versions had none
         self.optimizer.load_state_dict(state["optimizer"])
         return True
 

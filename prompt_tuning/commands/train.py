@@ -1,5 +1,6 @@
-"""`ptune train`: trains a prompt."""
+"""`ptune train`: trains a prompt or a model, or asks a model that is not trained at all."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 from omegaconf import DictConfig
@@ -7,17 +8,21 @@ from omegaconf import DictConfig
 from prompt_tuning.config import TrainConfig, run_name, train_config
 from prompt_tuning.errors import UserError
 from prompt_tuning.records import RunFolder
-from prompt_tuning.task_data import check_data, task_of
+from prompt_tuning.task_data import MULTITASK, check_data, mixture_of, task_of
 from prompt_tuning.tasks import Task
 
 
 def check(cfg: DictConfig) -> TrainConfig:
     """The run, or everything that is wrong with it; loads no model and no data."""
     config = train_config(cfg)
+    scored = ("train", config.evaluation.split, config.evaluation.report_split)
+    splits = [split for split in scored if split]
+    if config.method == MULTITASK:
+        _check_mixture(config, splits)
+        return config
     task = task_of(config.task)
     _check_words(config, task)
-    splits = ("train", config.evaluation.split, config.evaluation.report_split)
-    check_data(task, config.data, [split for split in splits if split])
+    check_data(task, config.data, splits)
     return config
 
 
@@ -26,11 +31,10 @@ def run(config: TrainConfig) -> None:
     folder = folder_of(config)
     if _is_done(config, folder):
         return
-    from prompt_tuning.experiment import train
-
+    run_it = _runner(config.method)  # imports torch: before the folder is locked
     with folder.claimed():
         if not _is_done(config, folder):  # by another process, since we looked
-            train(config, folder)
+            run_it(config, folder)
 
 
 def folder_of(config: TrainConfig) -> RunFolder:
@@ -47,6 +51,36 @@ def _is_done(config: TrainConfig, folder: RunFolder) -> bool:
     on = f" ({report['score']:.2f} on {report['split']})" if report else ""
     print(f"{folder.name}: done before, score {result['score']:.2f}{on}  {folder.record_path}")
     return True
+
+
+def _runner(method: str) -> Callable[[TrainConfig, RunFolder], None]:
+    """What makes a run of this method."""
+    if method == MULTITASK:
+        from prompt_tuning import multitask
+
+        return multitask.train
+    if method == "prompt_design":
+        from prompt_tuning import prompt_design
+
+        return prompt_design.run
+    from prompt_tuning import experiment
+
+    return experiment.train
+
+
+def _check_mixture(config: TrainConfig, splits: list[str]) -> None:
+    mixture, data = mixture_of(config.task), config.data
+    for key in ("train_file", "validation_file", "test_file"):
+        if getattr(data, key) is not None:
+            raise UserError(
+                f"data.{key}={getattr(data, key)} is one file, and task={mixture.name} has "
+                f"{len(mixture.trained)} tasks",
+                fix="leave it out and put the tasks' files below data.dir under official names",
+            )
+    for task in mixture.scored:
+        check_data(task, data, splits)
+    for task in mixture.unscored:
+        check_data(task, data, ["train"])
 
 
 def _check_words(config: TrainConfig, task: Task) -> None:

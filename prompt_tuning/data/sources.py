@@ -17,7 +17,7 @@ from prompt_tuning.data.mini_tasks import MINI_SPLITS, MiniSplit, mini_provenanc
 from prompt_tuning.data.official import OFFICIAL_FILES, find_file, no_such_split
 from prompt_tuning.data.readers import read_records
 from prompt_tuning.errors import UserError
-from prompt_tuning.tasks import Example, Row, RowError, Task
+from prompt_tuning.tasks import Example, Row, RowError, Task, TextFormat
 
 _EMBEDDED = Path(__file__).parent / "embedded"
 EMBEDDED_FILES = {
@@ -56,7 +56,14 @@ class Split:
         return any(example.is_labelled for example in self.examples)
 
 
-def load_split(task: Task, split: str, spec: DataSpec, limit: int | None = None) -> Split:
+def load_split(
+    task: Task,
+    split: str,
+    spec: DataSpec,
+    limit: int | None = None,
+    *,
+    text_format: TextFormat = "taskless",
+) -> Split:
     """Reads a whole split and makes its examples; keeps the first `limit` of them.
 
     Args:
@@ -64,6 +71,7 @@ def load_split(task: Task, split: str, spec: DataSpec, limit: int | None = None)
         split: "train", "validation" or "test".
         spec: where to look.
         limit: how many examples to keep, None: all.
+        text_format: whether T5's name of the task stands in front of the inputs.
 
     Raises:
         UserError: there is no such split, or a row of it is wrong (names file, line, reason).
@@ -79,7 +87,9 @@ def load_split(task: Task, split: str, spec: DataSpec, limit: int | None = None)
     else:
         read = ((f"{origin.repo}, row {i}", row) for i, row in read_hub(origin, split))
         provenance = {"hub": origin.repo, "config": origin.config, "revision": origin.revision}
-    examples, num_rows, dropped = _collect(task, read, training=split == "train")
+    examples, num_rows, dropped = _collect(
+        task, read, training=split == "train", text_format=text_format
+    )
     name = " ".join(str(part) for part in provenance.values())
     if not examples:
         raise UserError(f"no {split} example of {task.name} in {name}")
@@ -154,7 +164,7 @@ def _source(task: Task, spec: DataSpec) -> str:
 
 
 def _collect(
-    task: Task, records: Iterator[tuple[str, Row]], *, training: bool
+    task: Task, records: Iterator[tuple[str, Row]], *, training: bool, text_format: TextFormat
 ) -> tuple[list[Example], int, dict[str, int]]:
     """The examples of all records, the number of flat rows, and what was dropped, by reason."""
     examples: list[Example] = []
@@ -165,7 +175,9 @@ def _collect(
             rows = task.flatten(record)
         for i, row in enumerate(rows):
             with _named(place if len(rows) == 1 else f"{place}: row {i} of the record"):
-                found = task.examples({"idx": num_rows, **row}, training=training)
+                found = task.examples(
+                    {"idx": num_rows, **row}, training=training, text_format=text_format
+                )
             num_rows += 1
             # A row is decoded once: T5 too scores only the first of ReCoRD's examples of a query.
             examples += found if training else found[:1]

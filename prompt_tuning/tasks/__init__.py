@@ -1,27 +1,22 @@
-"""Every task by name, and what the other packages use of a task."""
+"""Every task and every mixture by name, and what the other packages use of them."""
 
 from prompt_tuning.tasks.base import Example, Prediction, Row, RowError, Task, TextFormat, as_json
-from prompt_tuning.tasks.boolq import BOOLQ
-from prompt_tuning.tasks.cb import CB
-from prompt_tuning.tasks.copa import COPA
 from prompt_tuning.tasks.demo import DEMO
 from prompt_tuning.tasks.dpr import DPR
 from prompt_tuning.tasks.mini import MINI
+from prompt_tuning.tasks.mixtures import MINI_SUPERGLUE_MIXTURE, SUPERGLUE_MIXTURE, Mixture
 from prompt_tuning.tasks.mrpc import MRPC
 from prompt_tuning.tasks.mrqa import MRQA
-from prompt_tuning.tasks.multirc import MULTIRC
 from prompt_tuning.tasks.qqp import QQP
-from prompt_tuning.tasks.record import RECORD
-from prompt_tuning.tasks.rte import RTE
 from prompt_tuning.tasks.squad import SQUAD
 from prompt_tuning.tasks.sst2 import SST2
-from prompt_tuning.tasks.wic import WIC
-from prompt_tuning.tasks.wsc import WSC
 
 __all__ = [
+    "MIXTURES",
     "SUPERGLUE",
     "TASKS",
     "Example",
+    "Mixture",
     "Prediction",
     "Row",
     "RowError",
@@ -30,10 +25,13 @@ __all__ = [
     "as_json",
 ]
 
-_SUPERGLUE_TASKS = (BOOLQ, CB, COPA, MULTIRC, RECORD, RTE, WIC, WSC)
+MIXTURES: dict[str, Mixture] = {
+    mixture.name: mixture for mixture in (SUPERGLUE_MIXTURE, MINI_SUPERGLUE_MIXTURE)
+}
 
-SUPERGLUE: tuple[str, ...] = tuple(task.name for task in _SUPERGLUE_TASKS)
+SUPERGLUE: tuple[str, ...] = tuple(task.name for task in SUPERGLUE_MIXTURE.scored)
 
 TASKS: dict[str, Task] = {
-    task.name: task for task in (*_SUPERGLUE_TASKS, SST2, MRPC, QQP, SQUAD, *MRQA, DPR, DEMO, *MINI)
+    task.name: task
+    for task in (*SUPERGLUE_MIXTURE.scored, SST2, MRPC, QQP, SQUAD, *MRQA, DPR, DEMO, *MINI)
 }

@@ -10,6 +10,7 @@ from typing import Any, get_args, get_type_hints
 import pytest
 
 from prompt_tuning.bench.settings import BenchConfig
+from prompt_tuning.commands import train as train_command
 from prompt_tuning.commands.composition import configs_of
 from prompt_tuning.commands.list import GROUPS
 from prompt_tuning.config import (
@@ -28,7 +29,7 @@ from prompt_tuning.config_checks import CHOICES, RANGES
 from prompt_tuning.config_reading import choices, config_dir
 from prompt_tuning.models.random_checkpoint import SHAPES
 from prompt_tuning.pretraining.settings import PretrainConfig
-from prompt_tuning.tasks import TASKS
+from prompt_tuning.tasks import MIXTURES, TASKS
 
 SCHEMAS = (
     TrainConfig,
@@ -49,6 +50,10 @@ NUM_RUNS = {
     "fig1": 240,
     "fig1_ladder": 36,
     "fig1_ladder_model_tuning": 72,
+    "fig1_ladder_multitask": 12,
+    "fig1_ladder_prompt_design": 36,
+    "fig1_multitask": 15,
+    "fig1_prompt_design": 120,
     "fig3a": 600,
     "fig3a_ladder": 180,
     "fig3b": 360,
@@ -125,8 +130,16 @@ def test_the_groups_are_all_listed() -> None:
     assert set(GROUPS) == folders
 
 
-def test_the_tasks_of_conf_are_those_of_the_package() -> None:
-    assert set(choices("task")) == set(TASKS)
+def test_the_tasks_of_conf_are_the_tasks_and_mixtures_of_the_package() -> None:
+    assert set(choices("task")) == {*TASKS, *MIXTURES}
+
+
+@pytest.mark.parametrize("method", choices("method"))
+def test_every_method_alone_makes_a_run_on_a_task_that_it_takes(method: str) -> None:
+    """Whether a method takes a task or a mixture is checked by the command, not by the schema."""
+    (config,), problems = configs_of("train", [f"method={method}"])
+    assert not problems
+    assert train_command.check(config).method == method
 
 
 @pytest.mark.parametrize("group", [group for group in GROUPS if group != "init"])

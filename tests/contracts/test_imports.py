@@ -40,9 +40,16 @@ MAY_IMPORT: dict[str, set[str]] = {
     "ladder": {"assembly", "tasks", "world", "data"},
 }
 MAY_IMPORT["pretraining"] = {*MAY_IMPORT} - {"__init__", "training", "evaluation", "metrics"}
+MAY_IMPORT["run_parts"] = {*MAY_IMPORT} - {"__init__", "ladder", "pretraining"}
 MAY_IMPORT["run_facts"] = {*MAY_IMPORT} - {"__init__", "optim"}
+MAY_IMPORT["multitask_facts"] = {*MAY_IMPORT} - {"__init__", "optim"}
+MAY_IMPORT["watching"] = {
+    *("interrupts", "records", "reporting", "tracking"),
+    *("models", "evaluation", "training"),
+}
 MAY_IMPORT["bench"] = {*MAY_IMPORT} - {"__init__", "tracking", "run_facts"}
 MAY_IMPORT["experiment"] = MAY_IMPORT["prompt_evaluation"] = {*MAY_IMPORT}
+MAY_IMPORT["multitask"] = MAY_IMPORT["prompt_design"] = {*MAY_IMPORT}
 MAY_IMPORT["commands"] = {*MAY_IMPORT}
 MAY_IMPORT["cli"] = {"__init__", "errors", "interrupts", "commands"}
 
@@ -81,8 +88,10 @@ KNOWN_IN: dict[str, set[str]] = {
         "assembly",
         "bench",
         "experiment",
+        "prompt_design",
         "prompt_evaluation",
-        "run_facts",
+        "run_parts",
+        "watching",
         "commands",  # doctor asks it for the device
     },
 }

@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from prompt_tuning.checkpoints import load_state, save_state
 from prompt_tuning.data.batches import BatchOrder
 from prompt_tuning.interrupts import Interrupted, StopRequests
 from prompt_tuning.models.frozen_t5 import FrozenT5
@@ -182,6 +183,25 @@ def test_a_stopped_and_resumed_run_ends_in_the_same_values_bit_for_bit(
     assert first_watch.losses + second_watch.losses == watch.losses
     assert first_watch.evaluated + second_watch.evaluated == watch.evaluated == [2, 4, 6]
     assert second.progress.best_step == whole.progress.best_step
+
+
+def test_what_a_watcher_keeps_is_in_the_resume_point(
+    tiny_checkpoint: Checkpoint, tmp_path: Path
+) -> None:
+    """And a resume point of an earlier version, which knew nothing of it, still serves."""
+    run = run_of(tiny_checkpoint, tmp_path)
+    run.kept["tasks"] = {"a": {"score": 1 / 3, "report": None}}
+    run.save()
+    again = run_of(tiny_checkpoint, tmp_path)
+    assert again.restore()
+    assert again.kept == run.kept
+
+    state = load_state(run.resume_path)
+    assert state is not None
+    del state["kept"]
+    save_state(run.resume_path, state)
+    old = run_of(tiny_checkpoint, tmp_path)
+    assert old.restore() and old.kept == {}
 
 
 @pytest.mark.parametrize("make_method", METHODS)

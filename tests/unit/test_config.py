@@ -283,6 +283,7 @@ def test_a_prompt_of_ours_needs_nothing_else(tmp_path: Path) -> None:
     config = evaluate(f"prompt={path}", "task=rte")
     assert config.model.source == "prompt"
     assert config.variant is None
+    assert config_hash(config) != config_hash(evaluate(f"prompt={path}", "task=cb"))
     with pytest.raises(UserError, match=r"is 8 wide .* trained on google/t5-small-lm-adapt"):
         evaluate(f"prompt={path}", "task=rte", "model=small", "variant=lm_adapted")
 
@@ -377,6 +378,47 @@ def test_a_prompts_settings_are_refused_where_there_is_none_and_missed_where_the
     assert [error.split()[0] for error in refused] == ["init=sampled_vocab", "prompt.length=5"]
     assert "method=prompt_tuning needs prompt.length" in error_of("prompt.length=null")
     assert "method=prompt_tuning needs init" in error_of("init.strategy=null")
+
+
+@pytest.mark.parametrize("recipe", ["paper", "mini"])
+def test_multitask_model_tuning_is_model_tuning_on_a_mixture(recipe: str) -> None:
+    """The paper, figure 1 and footnote 4; what differs is what is trained on."""
+    own = train(f"recipe={recipe}", "method=multitask_model_tuning")
+    single = train(f"recipe={recipe}", "method=model_tuning", "task=mini_superglue")
+    assert own == replace(single, method="multitask_model_tuning")
+    assert train("method=multitask_model_tuning", "task=superglue").task.name == "superglue"
+    lm_adapted = train("method=multitask_model_tuning", "variant=lm_adapted")
+    assert lm_adapted.variant.name == "lm_adapted"
+
+
+def test_the_papers_multitask_batch_has_a_million_tokens() -> None:
+    """2^20, footnote 4, of inputs of 512."""
+    points, problems = configs_of("train", ["experiment=fig1_multitask"])
+    assert not problems
+    for config in map(train_config, points):
+        assert config.training.batch_size * 512 == 2**20
+        assert config.task.name == "superglue" and config.recipe == "paper"
+
+
+def test_prompt_design_asks_the_lm_adapted_model_and_has_no_soft_prompt() -> None:
+    config = train("method=prompt_design", "model=base", "task=rte")
+    assert (config.init.strategy, config.prompt.length) == (None, None)
+    assert (config.prompt.num_shots, config.variant.name) == (32, "lm_adapted")
+    assert train("method=prompt_design", "machine.compile=default").machine.compile == "default"
+
+
+@pytest.mark.parametrize("method", ["multitask_model_tuning", "prompt_design"])
+def test_a_method_without_a_soft_prompt_refuses_its_settings(method: str) -> None:
+    refused = errors_of(f"method={method}", "init=sampled_vocab", "prompt.length=5")
+    assert [error.split()[0] for error in refused] == ["init=sampled_vocab", "prompt.length=5"]
+
+
+def test_shots_are_for_prompt_design_which_needs_them() -> None:
+    for method in ("prompt_tuning", "model_tuning", "multitask_model_tuning"):
+        error = error_of(f"method={method}", "prompt.num_shots=4")
+        assert error.startswith(f"prompt.num_shots=4 is not for method={method}")
+    null = error_of("method=prompt_design", "prompt.num_shots=null")
+    assert null.startswith("method=prompt_design needs prompt.num_shots")
 
 
 def test_a_run_on_a_model_folder_is_named_after_the_folder(tmp_path: Path) -> None:

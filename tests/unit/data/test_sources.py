@@ -226,3 +226,14 @@ def test_checking_imports_nothing_heavy():
     imported = set(run.stdout.split())
     assert "prompt_tuning.data.sources" in imported
     assert not imported & {"torch", "datasets", "transformers", "numpy", "evaluate"}
+
+
+def test_a_split_can_have_t5s_name_of_the_task_in_front() -> None:
+    """Of training and scored examples alike: one model has to tell tasks apart."""
+    for split in ("train", "validation"):
+        plain, named = (
+            load_split(TASKS["demo"], split, DataSpec("auto"), text_format=text_format)
+            for text_format in ("taskless", "t5")
+        )
+        assert [e.inputs for e in named.examples] == [f"sst2 {e.inputs}" for e in plain.examples]
+        assert [e.targets for e in named.examples] == [e.targets for e in plain.examples]

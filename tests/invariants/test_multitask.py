@@ -1,0 +1,230 @@
+"""What must hold of a run on a mixture: every task at its own best step, also if it was stopped."""
+
+import json
+from collections import defaultdict
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from prompt_tuning import multitask
+from prompt_tuning.commands.composition import configs_of
+from prompt_tuning.config import TrainConfig, train_config
+from prompt_tuning.data.sources import DataSpec, load_split
+from prompt_tuning.evaluation import Evaluation, EvaluationSet, evaluate_prompt, evaluation_set
+from prompt_tuning.interrupts import Interrupted
+from prompt_tuning.metrics import Scores
+from prompt_tuning.models.loading import load_checkpoint
+from prompt_tuning.records import RunFolder
+from prompt_tuning.tasks import MIXTURES
+from prompt_tuning.watching import Watch
+
+TASKS = MIXTURES["mini_superglue"].scored
+NAMES = [task.name for task in TASKS]
+QUICK = [
+    "training.num_steps=6",
+    "evaluation.every_steps=2",
+    "training.batch_size=4",
+    "training.num_train_examples=12",
+    "evaluation.num_examples=8",
+    "training.dropout=0.1",
+    "optimizer.learning_rate=0.05",
+]
+
+
+def config_of(tiny_folder: Path, *overrides: str) -> TrainConfig:
+    given = [f"model.path={tiny_folder}", "tracking=none", "data.cache_dir=null", *QUICK]
+    arguments = ["method=multitask_model_tuning", *given, *overrides]
+    (config,), problems = configs_of("train", arguments)
+    assert not problems
+    return train_config(config)
+
+
+def run_of(folder: Path, config: TrainConfig) -> dict[str, Any]:
+    """The record of a run in `folder`, from the start or resumed."""
+    multitask.train(config, RunFolder(folder))
+    record: dict[str, Any] = json.loads((folder / "record.json").read_text())
+    return record
+
+
+# score of each task by step: the first has its best at 2, the last at 6, the mean at 4
+SCRIPT = {
+    2: dict(zip(NAMES, (90.0, 40.0, 10.0, 50.0, 10.0), strict=True)),
+    4: dict(zip(NAMES, (80.0, 60.0, 50.0, 50.0, 20.0), strict=True)),
+    6: dict(zip(NAMES, (70.0, 50.0, 50.0, 40.0, 30.0), strict=True)),
+}
+BEST_STEPS = dict(zip(NAMES, (2, 4, 4, 2, 6), strict=True))
+
+
+def scripted(script: Mapping[int, Mapping[str, float]], asked: list[tuple[str, int, int]]) -> Any:
+    """A `Watch.decode` that scores by the script, on a test split ten more."""
+
+    def decode(watch: Watch, data: EvaluationSet) -> Evaluation:
+        step, name, size = watch.run.progress.step, data.task.name, len(data.examples)
+        asked.append((name, step, size))
+        score = script[step][name] + 10 * (size > 8)
+        return Evaluation(Scores({"accuracy": score}, score, size, 1), ["x"] * size)
+
+    return decode
+
+
+def test_a_task_is_reported_at_its_own_best_step_and_the_model_saved_at_the_means(
+    tiny_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As the paper chooses a checkpoint for each task; a later equal score is no better."""
+    asked: list[tuple[str, int, int]] = []
+    weights = {}
+    evaluate = multitask._Watch.evaluate
+
+    def watched(watch: Any, method: Any, step: int) -> float:
+        weights[step] = {name: w.detach().clone() for name, w in method.trained.items()}
+        return evaluate(watch, method, step)
+
+    monkeypatch.setattr(multitask._Watch, "decode", scripted(SCRIPT, asked))
+    monkeypatch.setattr(multitask._Watch, "evaluate", watched)
+    result = run_of(tmp_path, config_of(tiny_folder))["result"]
+
+    assert {name: each["best_step"] for name, each in result["tasks"].items()} == BEST_STEPS
+    for name, each in result["tasks"].items():
+        assert each["score"] == SCRIPT[BEST_STEPS[name]][name]
+        assert each["report"]["score"] == each["score"] + 10
+        assert each["report"]["split"] == "test" and each["report"]["num_examples"] > 8
+        assert each["floor"]["majority"] == 50.0
+    assert result["score"] == (90 + 60 + 50 + 50 + 30) / 5
+    assert result["report"]["score"] == result["score"] + 10
+    assert result["best_step"] == 4 and result["saved_model"] == {"step": 4, "score": 52.0}
+    assert result["num_examples"] == 40
+
+    saved = load_file(tmp_path / "model" / "model.safetensors")
+    assert all(torch.equal(saved[name], value) for name, value in weights[4].items())
+    on_test = defaultdict(list)
+    for name, step, size in asked:
+        if size > 8:
+            on_test[name].append(step)
+    improved = dict(zip(NAMES, ([2], [2, 4], [2, 4], [2], [2, 4, 6]), strict=True))
+    assert on_test == improved  # at once, and at no other step
+
+
+@pytest.fixture(scope="module")
+def whole(tiny_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a run that nothing stopped."""
+    folder = tmp_path_factory.mktemp("whole")
+    run_of(folder, config_of(tiny_folder))
+    return folder
+
+
+@pytest.mark.parametrize("stop_at", [1, 3])
+def test_a_run_that_stopped_between_steps_ends_the_same_bit_for_bit(
+    tiny_folder: Path, whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stop_at: int
+) -> None:
+    """What a task reached before the stop is in the resume point: its weights are gone."""
+    on_step = multitask._Watch.on_step
+
+    def stopping(watch: Any, step: int, loss: float) -> None:
+        on_step(watch, step, loss)
+        if step == stop_at:
+            raise Interrupted(15)
+
+    stop_and_resume(tiny_folder, tmp_path, monkeypatch, "on_step", stopping)
+    assert_same(whole, tmp_path)
+
+
+@pytest.mark.parametrize("call", [3, 12])
+def test_a_run_that_stopped_within_an_evaluation_ends_the_same_bit_for_bit(
+    tiny_folder: Path, whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: int
+) -> None:
+    """Half of the tasks are scored then: all of them are again."""
+    decode, calls = Watch.decode, [0]
+
+    def stopping(watch: Any, data: EvaluationSet) -> Evaluation:
+        calls[0] += 1
+        if calls[0] == call:
+            raise Interrupted(15)
+        return decode(watch, data)
+
+    stop_and_resume(tiny_folder, tmp_path, monkeypatch, "decode", stopping)
+    assert_same(whole, tmp_path)
+
+
+def stop_and_resume(
+    tiny_folder: Path, folder: Path, monkeypatch: pytest.MonkeyPatch, name: str, stopping: Any
+) -> None:
+    config = config_of(tiny_folder)
+    with monkeypatch.context() as patch:
+        patch.setattr(multitask._Watch, name, stopping)
+        with pytest.raises(Interrupted):
+            run_of(folder, config)
+    assert (folder / "resume.pt").exists() and not (folder / "record.json").exists()
+    run_of(folder, config)
+
+
+def assert_same(one: Path, other: Path) -> None:
+    results = [json.loads((each / "record.json").read_text())["result"] for each in (one, other)]
+    assert results[0] == results[1]
+    files = [path.relative_to(one) for path in (one / "predictions").rglob("*.jsonl")]
+    assert len(files) == len(NAMES) * (3 + 1)
+    for file in (*files, "model/model.safetensors", "metrics.jsonl"):
+        assert (one / file).read_bytes() == (other / file).read_bytes(), file
+
+
+def test_the_saved_model_says_of_every_task_what_it_said_at_the_best_mean(whole: Path) -> None:
+    """In T5's format, with the task's name; decoded here from the saved weights once more."""
+    record = json.loads((whole / "record.json").read_text())
+    step = record["result"]["saved_model"]["step"]
+    cpu = torch.device("cpu")
+    model = load_checkpoint(str(whole / "model"), revision=None, dtype=torch.float32, device=cpu)
+    no_prompt = torch.zeros(0, model.model.hidden_size)
+    scores = []
+    for task in TASKS:
+        split = load_split(task, "validation", DataSpec("auto"), limit=8, text_format="t5")
+        assert split.examples[0].inputs.startswith(task.name.removeprefix("mini_") + " ")
+        data = evaluation_set(task, split.examples, model)
+        again = evaluate_prompt(model, no_prompt, data, max_tokens=8192)
+        kept = whole / "predictions" / task.name / f"step-{step:06d}.jsonl"
+        lines = kept.read_text().splitlines()
+        assert again.predictions == [json.loads(line)["prediction"] for line in lines]
+        scores.append(again.scores.score)
+    assert sum(score or 0 for score in scores) / len(scores) == pytest.approx(
+        record["result"]["saved_model"]["score"]
+    )
+
+
+def test_the_record_has_every_tasks_data_and_the_header_every_tasks_share(whole: Path) -> None:
+    record = json.loads((whole / "record.json").read_text())
+    assert [*record["data"]["tasks"]] == NAMES == [*record["result"]["tasks"]]
+    for name in NAMES:
+        data = record["data"]["tasks"][name]
+        assert {*data} == {"train", "validation", "test"}
+        assert data["train"]["num_examples"] == 12
+    log = (whole / "log.txt").read_text()
+    assert "mini_superglue: 60 training examples, shuffled" in log
+    assert log.count("12 training examples (20.0 %), 8 of validation") == len(NAMES)
+    assert "the mean of 5 tasks, each at its best step" in log
+
+
+def test_a_training_aid_is_trained_on_in_proportion_and_never_scored(
+    tiny_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As DPR is in the paper's mixture."""
+    first, second, aid = TASKS[:3]
+    mixture = multitask.mixture_of(config_of(tiny_folder).task)
+    small = type(mixture)("mini_superglue", (first, second), (aid,))
+    monkeypatch.setattr(multitask, "mixture_of", lambda _: small)
+    seen: list[int] = []
+    encode = multitask.encode_training_examples
+
+    def watched(examples: Any, *rest: Any) -> Any:
+        seen.append(sum(example.inputs.startswith(f"{aid.t5_prefix} ") for example in examples))
+        return encode(examples, *rest)
+
+    monkeypatch.setattr(multitask, "encode_training_examples", watched)
+    record = run_of(tmp_path, config_of(tiny_folder, "evaluation.report_split=null"))
+    assert seen == [12]
+    assert [*record["result"]["tasks"]] == [first.name, second.name]
+    assert {*record["data"]["tasks"][aid.name]} == {"train"}
+    assert record["result"]["report"] is None
+    assert f"{aid.name}" in (tmp_path / "log.txt").read_text()
+    assert "12 training examples (33.3 %), not scored" in (tmp_path / "log.txt").read_text()

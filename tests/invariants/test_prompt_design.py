@@ -1,0 +1,155 @@
+"""What must hold of a run that trains nothing: a frozen model behind solved examples."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from prompt_tuning import prompt_design
+from prompt_tuning.commands.composition import configs_of
+from prompt_tuning.config import TrainConfig, run_name, train_config
+from prompt_tuning.data.demonstrations import draw, ends_of_answer, prompt_text, with_prompt
+from prompt_tuning.data.sources import DataSpec, load_split
+from prompt_tuning.evaluation import EvaluationSet, answer_of, evaluate_prompt, evaluation_set
+from prompt_tuning.models.loading import Checkpoint
+from prompt_tuning.records import RunFolder
+from prompt_tuning.tasks import TASKS, Task
+
+TASK = TASKS["mini_boolq_b"]
+
+
+def config_of(tiny_folder: Path, *overrides: str) -> TrainConfig:
+    given = [f"model.path={tiny_folder}", "tracking=none", "data.cache_dir=null"]
+    own = ["method=prompt_design", f"task={TASK.name}", "evaluation.num_examples=8"]
+    (config,), problems = configs_of("train", [*own, *given, *overrides])
+    assert not problems
+    return train_config(config)
+
+
+def run_of(folder: Path, config: TrainConfig) -> dict[str, Any]:
+    """The record of a run in `folder`."""
+    prompt_design.run(config, RunFolder(folder))
+    record: dict[str, Any] = json.loads((folder / "record.json").read_text())
+    return record
+
+
+def test_the_record_says_what_the_frozen_model_says_behind_the_seeds_examples(
+    tiny_folder: Path, tiny_checkpoint: Checkpoint, tmp_path: Path
+) -> None:
+    """Decoded here once more from the text that the run left."""
+    config = config_of(tiny_folder, "prompt.num_shots=3", "seed=5")
+    record = run_of(tmp_path, config)
+    shown = draw(load_split(TASK, "train", DataSpec("auto")).examples, 3, seed=5)
+    text = (tmp_path / "prompt.txt").read_text().removesuffix("\n")
+    assert text == prompt_text(shown)
+    assert record["data"]["shots"] == [example.idx for example in shown]
+
+    test = load_split(TASK, "test", DataSpec("auto")).examples
+    data = evaluation_set(TASK, with_prompt(test, text), tiny_checkpoint)
+    no_prompt = torch.zeros(0, tiny_checkpoint.model.hidden_size)
+    again = evaluate_prompt(tiny_checkpoint, no_prompt, data, max_tokens=8192)
+    kept = [
+        json.loads(line)["prediction"]
+        for line in (tmp_path / "predictions" / "report.jsonl").read_text().splitlines()
+    ]
+    assert kept == [
+        re.sub(r" *[.,;:!?].*", "", whole, flags=re.DOTALL) for whole in again.predictions
+    ]
+
+    result = record["result"]
+    assert result["report"]["num_examples"] == len(test) and result["report"]["split"] == "test"
+    assert (result["split"], result["num_examples"], result["best_step"]) == ("validation", 8, 0)
+    assert result["num_shots"] == 3 and result["floor"]["majority"] == 50.0
+    assert record["kind"] == "train" and record["num_trainable_parameters"] == 0
+    assert not (tmp_path / "prompt.safetensors").exists()
+    assert "3 of 3 solved examples, drawn by seed 5" in (tmp_path / "log.txt").read_text()
+
+
+def test_the_same_run_again_is_the_same(tiny_folder: Path, tmp_path: Path) -> None:
+    config = config_of(tiny_folder, "prompt.num_shots=2")
+    first, second = (run_of(tmp_path / name, config) for name in ("first", "second"))
+    assert first["result"] == second["result"]
+
+
+def test_as_many_examples_as_fit_are_shown_and_the_number_is_said(
+    tiny_folder: Path, tiny_checkpoint: Checkpoint, tmp_path: Path
+) -> None:
+    """The query comes on top and is never cut."""
+    given = ["prompt.num_shots=30", "training.max_input_tokens=200"]
+    record = run_of(tmp_path, config_of(tiny_folder, *given))
+    num_shots = record["result"]["num_shots"]
+    text = (tmp_path / "prompt.txt").read_text()
+    assert 0 < num_shots < 30 and len(record["data"]["shots"]) == num_shots
+    assert len(tiny_checkpoint.encode_text(text)) <= 200
+    assert f"{num_shots} of 30 solved examples" in (tmp_path / "log.txt").read_text()
+
+
+def answer(text: str, *, sentinel: bool = False, task: str = TASK.name) -> str:
+    ends = ends_of_answer(TASKS[task])
+    return answer_of(text, EvaluationSet(TASKS[task], [], [], 8, sentinel, ends))
+
+
+def test_an_answer_ends_where_the_model_goes_on_to_something_else() -> None:
+    assert answer("True. passage: a") == answer("True .") == answer("True") == "True"
+    assert answer("True, red.") == answer("True: it is") == "True"
+    assert answer("True red") == "True red"
+    assert answer(". True") == ""
+
+
+def test_free_text_ends_at_the_separator_alone() -> None:
+    assert answer("Paris, Texas. query: a", task="record") == "Paris, Texas"
+
+
+def test_everywhere_else_an_answer_is_all_that_was_said() -> None:
+    """Cut short there, an illegal answer would become a right one."""
+    assert answer_of("True. a", EvaluationSet(TASK, [], [], 8, False)) == "True. a"
+
+
+@pytest.mark.parametrize(
+    "task", [task for task in TASKS.values() if task.verbalizers], ids=lambda t: t.name
+)
+def test_no_class_is_cut_short_by_its_own_name(task: Task) -> None:
+    assert not {*"".join(task.verbalizers)} & {*ends_of_answer(task)}
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("<extra_id_0> True. Fal", "True"),
+        ("True.", "True"),
+        ("<extra_id_1> True", "<extra_id_1> True"),
+    ],
+)
+def test_a_target_sentinel_is_taken_off_the_answer(text: str, expected: str) -> None:
+    assert answer(text, sentinel=True) == expected
+    assert answer("<extra_id_0> True") == "<extra_id_0> True"  # without the arm it is wrong
+
+
+def test_the_sentinel_arm_has_room_for_the_sentinel_and_none_in_its_examples(
+    tiny_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Section 2.2: it stands in front of targets, which the decoder writes; inputs have none."""
+    asked: list[EvaluationSet] = []
+    decode = prompt_design.decode
+
+    def watched(checkpoint: Any, prompt: Any, data: EvaluationSet, **rest: Any) -> Any:
+        asked.append(data)
+        return decode(checkpoint, prompt, data, **rest)
+
+    monkeypatch.setattr(prompt_design, "decode", watched)
+    given = ["prompt.num_shots=1", "evaluation.report_split=null"]
+    for variant in ("span_corruption", "span_corruption_sentinel"):
+        run_of(tmp_path / variant, config_of(tiny_folder, *given, f"variant={variant}"))
+    plain, sentinel = asked
+    assert sentinel.target_sentinel and not plain.target_sentinel
+    assert sentinel.max_target_tokens == plain.max_target_tokens + 1
+    assert sentinel.ends_of_answer == plain.ends_of_answer == ends_of_answer(TASK)
+    assert "extra_id" not in (tmp_path / "span_corruption_sentinel" / "prompt.txt").read_text()
+
+
+def test_a_run_is_named_by_its_shots(tiny_folder: Path) -> None:
+    config = config_of(tiny_folder, "prompt.num_shots=4")
+    assert "-prompt_design-K4-s0-" in run_name(config)

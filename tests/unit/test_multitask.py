@@ -1,0 +1,112 @@
+"""What a mixture asks of the method, and what its joint result is."""
+
+from typing import Any
+
+import pytest
+
+from prompt_tuning.commands import train as train_command
+from prompt_tuning.commands.composition import configs_of
+from prompt_tuning.config import TrainConfig
+from prompt_tuning.errors import UserError
+from prompt_tuning.multitask_facts import joint_result
+from prompt_tuning.task_data import task_of
+from prompt_tuning.tasks import MIXTURES
+from prompt_tuning.training import Progress
+
+MULTITASK = "method=multitask_model_tuning"
+
+
+def checked(*overrides: str) -> TrainConfig:
+    (cfg,), problems = configs_of("train", overrides)
+    assert not problems
+    return train_command.check(cfg)
+
+
+@pytest.mark.parametrize("name", MIXTURES)
+def test_the_method_takes_every_mixture(name: str) -> None:
+    config = checked(MULTITASK, f"task={name}")
+    assert config.task.name == name and config.variant.name == "span_corruption"
+    assert checked(MULTITASK).task.name == "mini_superglue"
+
+
+@pytest.mark.parametrize("name", MIXTURES)
+@pytest.mark.parametrize("method", ["prompt_tuning", "model_tuning"])
+def test_the_other_methods_refuse_a_mixture(method: str, name: str) -> None:
+    overrides = [f"method={method}", f"task={name}"]
+    with pytest.raises(UserError, match=f"task={name} is a mixture of tasks") as error:
+        checked(*overrides)
+    first = MIXTURES[name].scored[0].name
+    assert error.value.fix is not None
+    assert first in error.value.fix and MULTITASK in error.value.fix
+
+
+def test_a_single_task_is_refused_by_the_method_that_trains_on_several() -> None:
+    with pytest.raises(UserError, match="task=mini_rte is no mixture of tasks") as error:
+        checked(MULTITASK, "task=mini_rte")
+    assert error.value.fix == "choose task=superglue, or method=model_tuning for a single task"
+    assert error.value.allowed == "superglue, mini_superglue"
+
+
+def test_a_mixture_is_no_task_to_evaluate_a_prompt_on() -> None:
+    config = checked(MULTITASK).task
+    with pytest.raises(UserError, match="mixture"):
+        task_of(config)
+
+
+def test_one_file_is_refused_for_many_tasks(tmp_path: Any) -> None:
+    """Every task would be read from it."""
+    with pytest.raises(UserError, match=r"data.train_file=a.jsonl is one file, .* has 9 tasks"):
+        checked(MULTITASK, "task=superglue", f"data.dir={tmp_path}", "data.train_file=a.jsonl")
+
+
+def test_every_split_of_a_mixture_must_be_there_and_of_dpr_the_training_split(
+    tmp_path: Any,
+) -> None:
+    """DPR has no validation split: it is trained on and never scored."""
+    for folder in ("BoolQ", "CB", "COPA", "MultiRC", "ReCoRD", "RTE", "WiC", "WSC"):
+        (tmp_path / folder).mkdir()
+        for name in ("train", "val"):
+            (tmp_path / folder / f"{name}.jsonl").touch()
+    given = [MULTITASK, "task=superglue", f"data.dir={tmp_path}"]
+    with pytest.raises(UserError, match=r"DPR/train.c.txt: no such file"):
+        checked(*given)
+    (tmp_path / "DPR").mkdir()
+    (tmp_path / "DPR" / "train.c.txt").touch()
+    checked(*given)
+    (tmp_path / "WSC" / "val.jsonl").unlink()
+    with pytest.raises(UserError, match=r"WSC/val.jsonl: no such file"):
+        checked(*given)
+
+
+def result(score: float, step: int, report: float | None, majority: float | None) -> dict[str, Any]:
+    scores = {"metrics": {"accuracy": score}, "num_examples": 10, "num_unparseable": 1}
+    floor = {"majority": majority, "shortcut": majority, "shortcut_name": "bag"}
+    return {
+        "split": "validation",
+        **scores,
+        "score": score,
+        "best_step": step,
+        "report": None if report is None else {"split": "test", **scores, "score": report},
+        "floor": None if majority is None else floor,
+    }
+
+
+def test_the_joint_score_is_the_unweighted_mean_of_each_tasks_best() -> None:
+    """Section 3 of the paper; the saved model has a step, and a mean, of its own."""
+    tasks = {"a": result(90.0, 2, 80.0, 50.0), "b": result(60.0, 4, 50.0, 40.0)}
+    joint = joint_result(tasks, Progress(step=6, best_step=4, best_score=74.0))
+    assert joint["score"] == 75.0 and joint["metrics"] == {"a": 90.0, "b": 60.0}
+    assert (joint["num_examples"], joint["num_unparseable"]) == (20, 2)
+    assert joint["report"]["score"] == 65.0 and joint["report"]["split"] == "test"
+    assert joint["report"]["metrics"] == {"a": 80.0, "b": 50.0}
+    assert (joint["floor"]["majority"], joint["floor"]["shortcut"]) == (45.0, 45.0)
+    assert joint["best_step"] == 4 and joint["saved_model"] == {"step": 4, "score": 74.0}
+    assert joint["tasks"] == tasks
+    assert joint.keys() - {"tasks", "saved_model"} == tasks["a"].keys()
+
+
+def test_what_one_task_lacks_the_mean_lacks() -> None:
+    """A mean over some of the tasks would pass for one over all."""
+    tasks = {"a": result(90.0, 2, 80.0, 50.0), "b": result(60.0, 4, None, None)}
+    joint = joint_result(tasks, Progress(best_step=4, best_score=74.0))
+    assert joint["report"] is joint["floor"] is None
