@@ -4,6 +4,7 @@
     python scripts/ladder.py train --output ladder          # every size, two runs side by side
     python scripts/ladder.py train --output ladder --size ladder_400k
     python scripts/ladder.py scan --output ladder           # other learning rates, once trained
+    python scripts/ladder.py scanned --output ladder > results/ladder_scan.md
     python scripts/ladder.py pack --output ladder           # into prompt_tuning/embedded_models
     ptune train -m experiment=control_ladder                # and with task=mini_squad, see there
     python scripts/ladder.py controls --output runs --size ladder_400k
@@ -18,6 +19,7 @@ import json
 import shutil
 import subprocess
 from collections import defaultdict
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
@@ -28,7 +30,9 @@ from statistics import fmean
 import torch
 from sentencepiece import sentencepiece_model_pb2 as protocol
 
+from prompt_tuning.analysis.ladder_models import HEADER, row_of
 from prompt_tuning.analysis.paper import tolerances
+from prompt_tuning.analysis.tables import markdown
 from prompt_tuning.models.loading import load_weights, save_checkpoint
 
 MAX_MEGABYTES = 40
@@ -159,8 +163,8 @@ def train(name: str, output: Path) -> None:
         checkpoint = run_once(name, stage, output, checkpoint)
 
 
-def scan(name: str, output: Path) -> None:
-    """The start of two stages, one of each optimiser, at other learning rates."""
+def scan_stages() -> Iterator[tuple[Stage, str | None]]:
+    """The start of two stages at other rates, one of each optimiser, and what each goes on from."""
     stages = {stage.name: stage for stage in STAGES}
     for (scanned, (before, num_steps)), factor in product(SCANNED.items(), FACTORS):
         stage = replace(
@@ -170,8 +174,33 @@ def scan(name: str, output: Path) -> None:
             rate_factor=factor,
             save_at_steps=(),
         )
+        yield stage, before
+
+
+def scan(name: str, output: Path) -> None:
+    """Runs the scan of a size, once its chain is trained."""
+    stages = {stage.name: stage for stage in STAGES}
+    for stage, before in scan_stages():
         checkpoint = finished(name, stages[before], output) if before else None
         run_once(name, stage, output, checkpoint)
+
+
+def scanned_lines(sizes: Sequence[str], output: Path) -> list[str]:
+    """What came out of the scans, from their records."""
+    rows = []
+    for name, (stage, _) in product(sizes, scan_stages()):
+        if folder := finished(name, stage, output):
+            rows.append(row_of(json.loads((folder / "record.json").read_text("utf-8"))))
+    return [
+        "# Learning rates of the ladder",
+        "",
+        "Written by `scripts/ladder.py scanned`. The first steps of span corruption on facts",
+        "(Adafactor) and of LM adaptation (AdamW) at half, once and twice the recipe's rate, the",
+        "schedule's warm-up included; one seed.",
+        "",
+        *markdown(HEADER, rows),
+        f"Missing: {len(sizes) * len(list(scan_stages())) - len(rows)} runs.",
+    ]
 
 
 CHECKPOINTS = {  # steps of LM adaptation: the stage, and the folder inside its run
@@ -228,7 +257,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
-    parser.add_argument("what", choices=("train", "scan", "pack", "controls"))
+    parser.add_argument("what", choices=("train", "scan", "scanned", "pack", "controls"))
     parser.add_argument("--output", type=Path, required=True, help="folder of the runs")
     parser.add_argument("--size", choices=SIZES, action="append", help="may be given again")
     arguments = parser.parse_args()
@@ -238,6 +267,8 @@ def main() -> None:
         with ThreadPoolExecutor(max_workers=2) as pool:  # a run uses one thread
             for _ in pool.map(partial(run, output=arguments.output), sizes):
                 pass
+    elif arguments.what == "scanned":
+        print("\n".join(scanned_lines(sizes, arguments.output)))
     elif arguments.what == "controls":
         for name in sizes:
             controls(name, arguments.output)

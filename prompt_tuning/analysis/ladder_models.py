@@ -19,7 +19,7 @@ def models_table() -> Table:
     paths = EMBEDDED_MODELS.glob("*/training.json")
     chains = [json.loads(path.read_text(encoding="utf-8")) for path in paths]
     chains.sort(key=lambda chain: next(iter(chain.values()))["num_parameters"])
-    rows = [_row(record) for chain in chains for record in chain.values()]
+    rows = [row_of(record) for chain in chains for record in chain.values()]
     note = (
         "Loss on held-out text; probes: the share of facts of the invented world that the model "
         "completes by itself, by kind of question. Taken from the records beside the weights."
@@ -27,7 +27,8 @@ def models_table() -> Table:
     return Table(HEADER, rows, (note,))
 
 
-def _row(record: Mapping[str, Any]) -> list[str]:
+def row_of(record: Mapping[str, Any]) -> list[str]:
+    """The record of a pre-training run under HEADER."""
     config, result = record["config"], record["result"]
     probes = result.get("probes", {}).items()
     return [
