@@ -18,7 +18,6 @@ from prompt_tuning.config import (
     TrainConfig,
     VariantConfig,
 )
-from prompt_tuning.data.sources import DataSpec, load_split
 from prompt_tuning.errors import UserError
 from prompt_tuning.models import initializers
 from prompt_tuning.models.frozen_t5 import FrozenT5
@@ -29,12 +28,10 @@ from prompt_tuning.models.loading import (
     write_untrained_checkpoint,
 )
 from prompt_tuning.models.methods import Method, ModelTuning, PromptTuning
-from prompt_tuning.models.random_checkpoint import write_tiny_random_checkpoint
 from prompt_tuning.prompt_files import check_fits, load_prompt
-from prompt_tuning.tasks import TASKS, Task
+from prompt_tuning.tasks import Task
 from prompt_tuning.tracking import WandbSettings
 
-TINY_RANDOM = "tiny_random"
 EMBEDDED_MODELS = Path(__file__).parent / "embedded_models"
 
 
@@ -47,11 +44,11 @@ def load_model(
         model: a folder (`path`), one of the hub's, or an embedded one.
         variant: picks one of the model's checkpoints by its steps of LM adaptation.
         machine: device, dtype, threads and compilation.
-        cache: where an embedded model that is made on demand is kept.
+        cache: where a checkpoint that is made on demand (random_weights) is kept.
     """
     source = model.path or model.checkpoints[variant.lm_adapt_steps]
     if model.path is None and model.source == "embedded":
-        source = str(_embedded_folder(source, cache))
+        source = str(EMBEDDED_MODELS / source)
     if variant.random_weights:
         source = str(_untrained_folder(source, model.revision, cache))
         return load_source(source, None, machine)
@@ -169,15 +166,6 @@ def _dtype(name: str, device: torch.device) -> torch.dtype:
     if name == "auto":
         name = "bfloat16" if device.type == "cuda" else "float32"
     return {"bfloat16": torch.bfloat16, "float32": torch.float32}[name]
-
-
-def _embedded_folder(name: str, cache: Path) -> Path:
-    """The folder of an embedded model; the tiny random one is made on first use."""
-    if name != TINY_RANDOM:
-        return EMBEDDED_MODELS / name
-    demo = load_split(TASKS["demo"], "train", DataSpec(source="embedded"))
-    texts = [text for example in demo.examples for text in (example.inputs, example.targets)]
-    return _made_once(cache / name, partial(write_tiny_random_checkpoint, texts=texts))
 
 
 def _untrained_folder(source: str, revision: str | None, cache: Path) -> Path:

@@ -5,7 +5,6 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from prompt_tuning.assembly import TINY_RANDOM
 from prompt_tuning.config import TrainConfig, TrainingConfig, config_hash
 from prompt_tuning.config_checks import FROZEN
 from prompt_tuning.data.mini_tasks import MINI_SPLITS
@@ -147,8 +146,6 @@ def closing_facts(config: TrainConfig) -> dict[str, str]:
     facts = {"code": _code_line()}
     if config.variant.random_weights:
         facts["note"] = "random weights: the control that a trained model has to beat"
-    elif config.model.name == TINY_RANDOM and config.model.path is None:
-        facts["note"] = "random weights: this tries the path, and its score means nothing"
     return facts
 
 

@@ -19,16 +19,11 @@ from prompt_tuning.data.readers import read_records
 from prompt_tuning.errors import UserError
 from prompt_tuning.tasks import Example, Row, RowError, Task, TextFormat
 
-_EMBEDDED = Path(__file__).parent / "embedded"
-EMBEDDED_FILES = {
-    "demo": {split: _EMBEDDED / "demo" / f"{split}.jsonl" for split in ("train", "validation")}
-}
-EMBEDDED: dict[str, Mapping[str, Path | MiniSplit]] = {**EMBEDDED_FILES, **MINI_SPLITS}
 SPLITS = ("train", "validation", "test")
 SOURCES: dict[str, Mapping[str, Any]] = {  # which tasks each has
     "hub": HUB_SOURCES,
     "local": OFFICIAL_FILES,
-    "embedded": EMBEDDED,
+    "embedded": MINI_SPLITS,
 }
 
 
@@ -141,17 +136,17 @@ def _locate(task: Task, split: str, spec: DataSpec) -> Path | MiniSplit | HubSou
     if source == "local":
         return find_file(task, split, spec.dir, getattr(spec, f"{split}_file"))
     embedded = source == "embedded"
-    splits = EMBEDDED[task.name] if embedded else HUB_SOURCES[task.name].splits
+    splits = MINI_SPLITS[task.name] if embedded else HUB_SOURCES[task.name].splits
     if split not in splits:
         raise no_such_split(task, split, list(splits))
-    return EMBEDDED[task.name][split] if embedded else HUB_SOURCES[task.name]
+    return MINI_SPLITS[task.name][split] if embedded else HUB_SOURCES[task.name]
 
 
 def _source(task: Task, spec: DataSpec) -> str:
     """Which of the `SOURCES` is meant."""
     source = spec.source
     if source == "auto":
-        source = "embedded" if task.name in EMBEDDED else "local" if spec.dir else "hub"
+        source = "embedded" if task.name in MINI_SPLITS else "local" if spec.dir else "hub"
     if source not in SOURCES:
         allowed = ", ".join(("auto", *SOURCES))
         raise UserError(f"data.source={source} is not a source", allowed=allowed)

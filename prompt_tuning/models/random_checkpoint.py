@@ -6,7 +6,7 @@ names, same shapes, the real vocabulary if one is given. They know nothing: spee
 
 import json
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -52,9 +52,8 @@ FEED_FORWARD: dict[str, Callable[[Shape], tuple[int, int, float]]] = {
     "wo": lambda s: (s.d_model, s.d_ff, s.d_ff**-0.5),
 }
 
-# Source: google-research/prompt-tuning configs/models/sizes; `tiny` is this project's own.
+# Source: google-research/prompt-tuning configs/models/sizes.
 SHAPES = {
-    "tiny": Shape(d_model=64, num_layers=4, num_heads=4, d_kv=16, d_ff=128),
     "small": Shape(d_model=512, num_layers=8, num_heads=6, d_kv=64, d_ff=1024),
     "base": Shape(d_model=768, num_layers=12, num_heads=12, d_kv=64, d_ff=2048),
     "large": Shape(d_model=1024, num_layers=24, num_heads=16, d_kv=64, d_ff=2816),
@@ -87,14 +86,6 @@ def write_random_checkpoint(
     weights = random_weights(shape, rows, seed=seed)
     weights["lm_head.weight"] *= lm_head_deviation
     save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
-
-
-def write_tiny_random_checkpoint(folder: Path, texts: Sequence[str]) -> None:
-    """The `tiny` shape with a small vocabulary of its own, trained on `texts`: needs no file."""
-    folder.mkdir(parents=True)
-    vocabulary = folder / "spiece.model"
-    _train_vocabulary(texts, vocabulary)
-    write_random_checkpoint(folder, SHAPES["tiny"], vocabulary)
 
 
 def random_weights(shape: Shape, vocab_rows: int, *, seed: int) -> dict[str, Tensor]:
@@ -144,26 +135,6 @@ def hub_config(shape: Shape, vocab_rows: int) -> dict[str, object]:
         "tie_word_embeddings": False,
         "use_cache": True,
     }
-
-
-def _train_vocabulary(texts: Sequence[str], path: Path) -> None:
-    """A SentencePiece unigram model with T5's special ids and all printable ASCII."""
-    import sentencepiece
-
-    with path.open("wb") as file:
-        sentencepiece.SentencePieceTrainer.train(
-            sentence_iterator=iter(texts),
-            model_writer=file,
-            vocab_size=512,
-            hard_vocab_limit=False,
-            required_chars="".join(map(chr, range(33, 127))),
-            pad_id=0,
-            eos_id=1,
-            unk_id=2,
-            bos_id=-1,
-            num_threads=1,
-            minloglevel=2,
-        )
 
 
 def write_tokenizer(folder: Path, sentencepiece_model: Path) -> int:

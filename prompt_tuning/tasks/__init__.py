@@ -1,7 +1,6 @@
 """Every task and every mixture by name, and what the other packages use of them."""
 
 from prompt_tuning.tasks.base import Example, Prediction, Row, RowError, Task, TextFormat, as_json
-from prompt_tuning.tasks.demo import DEMO
 from prompt_tuning.tasks.dpr import DPR
 from prompt_tuning.tasks.mini import MINI
 from prompt_tuning.tasks.mixtures import MINI_SUPERGLUE_MIXTURE, SUPERGLUE_MIXTURE, Mixture
@@ -33,5 +32,5 @@ SUPERGLUE: tuple[str, ...] = tuple(task.name for task in SUPERGLUE_MIXTURE.score
 
 TASKS: dict[str, Task] = {
     task.name: task
-    for task in (*SUPERGLUE_MIXTURE.scored, SST2, MRPC, QQP, SQUAD, *MRQA, DPR, DEMO, *MINI)
+    for task in (*SUPERGLUE_MIXTURE.scored, SST2, MRPC, QQP, SQUAD, *MRQA, DPR, *MINI)
 }

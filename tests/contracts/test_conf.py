@@ -160,7 +160,7 @@ def test_the_choices_of_a_key_are_the_files_of_its_group(key: str, group: str) -
 @pytest.mark.parametrize("name", [*SHAPES])
 def test_a_models_width_is_that_of_its_shape(name: str) -> None:
     """conf/ needs it to refuse a prompt of the wrong width before the model is loaded."""
-    (config,), _ = configs_of("train", [f"model={'tiny_random' if name == 'tiny' else name}"])
+    (config,), _ = configs_of("train", [f"model={name}"])
     assert config.model.hidden_size == SHAPES[name].d_model
 
 

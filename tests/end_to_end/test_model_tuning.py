@@ -19,7 +19,7 @@ QUICK = [
     "training.num_steps=6",
     "evaluation.every_steps=3",
     "training.batch_size=4",
-    "task=demo",
+    "task=mini_sst2",
     "tracking=none",
 ]
 
@@ -41,7 +41,7 @@ def tuned(tiny_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     arguments = ["method=model_tuning", "optimizer.learning_rate=0.05", *QUICK]
     said = ptune("train", f"model.path={tiny_folder}", *arguments, folder=folder)
     assert "(model tuning), no prompt" in said
-    (run,) = folder.glob("runs/demo-*")
+    (run,) = folder.glob("runs/mini_sst2-*")
     return run
 
 
@@ -65,7 +65,7 @@ def test_the_saved_model_says_what_it_said_at_its_best_step(tuned: Path) -> None
     model = str(tuned / "model")
     cpu = torch.device("cpu")
     checkpoint = load_checkpoint(model, revision=None, dtype=torch.float32, device=cpu)
-    task = TASKS["demo"]
+    task = TASKS["mini_sst2"]
     split = load_split(task, "validation", DataSpec(source="embedded"))
     data = evaluation_set(task, split.examples, checkpoint)
     no_prompt = torch.zeros(0, checkpoint.model.hidden_size)

@@ -6,12 +6,14 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 from safetensors.numpy import load_file
 
+WriteTiny = Callable[[Path, Sequence[str]], None]
 QUICK = ["training.num_steps=6", "evaluation.every_steps=2", "training.batch_size=4"]
 QUIET = [*QUICK, "tracking=none"]
 
@@ -194,17 +196,17 @@ def write_tiny_task(folder: Path, *, broken: bool) -> None:
         (folder / f"{split}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
 
 
-def test_a_prompt_on_another_model_is_refused(trained: Path, tmp_path: Path) -> None:
+def test_a_prompt_on_another_model_is_refused(
+    trained: Path, tmp_path: Path, write_tiny: WriteTiny
+) -> None:
     """The weights differ though the shape is the same: the fingerprint tells."""
-    from prompt_tuning.models.random_checkpoint import write_tiny_random_checkpoint
-
     other = tmp_path / "other"
-    write_tiny_random_checkpoint(other, ["some other text that makes another vocabulary of pieces"])
+    write_tiny(other, ["some other text that makes another vocabulary of pieces"])
     prompt = only_run(trained) / "prompt.safetensors"
     refused = ptune(
         "evaluate",
         f"prompt={prompt}",
-        "task=demo",
+        "task=mini_sst2",
         f"model.path={other}",
         "tracking=none",
         folder=tmp_path,

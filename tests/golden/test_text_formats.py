@@ -398,13 +398,6 @@ GOLDEN = {
         ],
         parsed={"Eve": "Eve", "eve": "eve", "": None},
     ),
-    "demo": Golden(
-        hub={"sentence": "every joke lands", "label": 1, "idx": 0},
-        official={"sentence": "every joke lands", "label": "1"},
-        t5_inputs="sst2 sentence: every joke lands",
-        examples=[Example("sentence: every joke lands", "positive", idx=0, label=1)],
-        parsed={"positive": 1, "negative": 0},
-    ),
 }
 
 MRQA = Golden(

@@ -97,8 +97,9 @@ def test_a_run_that_stopped_before_its_record_reports_the_same(
 
 
 def test_without_a_split_to_report_there_is_no_report(tiny_folder: Path, tmp_path: Path) -> None:
-    """And no floor: the demo has none."""
-    result = run_of(tmp_path, config_of(tiny_folder, "task=demo"))
+    """And no floor, since only the first of the split are scored."""
+    config = config_of(tiny_folder, "task=mini_rte", "evaluation.report_split=null")
+    result = run_of(tmp_path, config)
     assert result["report"] is result["floor"] is None
     assert not (tmp_path / "predictions" / "report.jsonl").exists()
 

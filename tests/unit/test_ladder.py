@@ -49,7 +49,7 @@ def test_a_floor_is_that_of_the_items_that_are_scored(
 
 @pytest.mark.parametrize(
     ("name", "split", "limit"),
-    [("demo", "validation", None), ("mini_rte", "train", None), ("mini_rte", "test", 10)],
+    [("mini_rte", "train", None), ("mini_rte", "test", 10)],
 )
 def test_where_a_floor_is_not_measured_there_is_none(
     name: str, split: str, limit: int | None
@@ -78,7 +78,7 @@ def test_the_line_says_a_control_only_if_there_is_one() -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_what_is_suggested_can_be_typed(name: str) -> None:
-    commands = next_commands(TASKS[name], "tiny_random")
+    commands = next_commands(TASKS[name], "ladder_100k")
     assert len(commands) == 3
     for line in commands:
         _, command, *arguments = shlex.split(line)

@@ -160,13 +160,12 @@ def test_an_empty_file_is_refused(tmp_path):
     [
         ("rte", "train", DataSpec("disk"), "data.source=disk is not a source"),
         ("rte", "train", DataSpec("embedded"), "data.source=embedded does not have task rte"),
-        ("demo", "train", DataSpec("hub"), "data.source=hub does not have task demo"),
         ("mini_rte", "test", DataSpec("hub"), "data.source=hub does not have task mini_rte"),
         ("rte", "dev", DataSpec("hub"), "'dev' is not a split"),
         ("rte", "train", DataSpec("local"), "no data.dir to find task rte in"),
         ("mrqa_race", "train", DataSpec("hub"), "task mrqa_race has no train split"),
         ("dpr", "validation", DataSpec("hub"), "task dpr has no validation split"),
-        ("demo", "test", DataSpec("auto"), "task demo has no test split"),
+        ("mini_rte", "dev", DataSpec("auto"), "'dev' is not a split"),
     ],
 )
 def test_what_is_not_there_is_said(task, split, spec, message):
@@ -194,29 +193,14 @@ def test_a_missing_folder_or_file_is_named_with_what_is_there(tmp_path):
 def test_auto_prefers_the_package_then_the_folder_then_the_hub(tmp_path, monkeypatch):
     write_lines(tmp_path / "RTE/val.jsonl", rte())
     sources = {
-        "demo": load_split(TASKS["demo"], "validation", DataSpec("auto", tmp_path)),
+        "mini_rte": load_split(TASKS["mini_rte"], "validation", DataSpec("auto", tmp_path)),
         "rte": load_split(RTE, "validation", DataSpec("auto", tmp_path)),
     }
     assert {name: split.provenance["source"] for name, split in sources.items()} == {
-        "demo": "embedded",
+        "mini_rte": "embedded",
         "rte": "local",
     }
     check_available(RTE, DataSpec("auto"), ["train"])  # the hub has it; nothing is fetched
-
-
-@pytest.mark.parametrize(("split", "size"), [("train", 40), ("validation", 20)])
-def test_the_demo_is_balanced_and_distinct(split, size):
-    examples = load_split(TASKS["demo"], split, DataSpec("auto")).examples
-    assert len({e.inputs for e in examples}) == size
-    assert sum(e.label for e in examples) == size // 2
-
-
-def test_the_demo_splits_do_not_overlap():
-    train, validation = (
-        {e.inputs for e in load_split(TASKS["demo"], split, DataSpec("auto")).examples}
-        for split in ("train", "validation")
-    )
-    assert not train & validation
 
 
 def test_checking_imports_nothing_heavy():
@@ -232,7 +216,7 @@ def test_a_split_can_have_t5s_name_of_the_task_in_front() -> None:
     """Of training and scored examples alike: one model has to tell tasks apart."""
     for split in ("train", "validation"):
         plain, named = (
-            load_split(TASKS["demo"], split, DataSpec("auto"), text_format=text_format)
+            load_split(TASKS["mini_sst2"], split, DataSpec("auto"), text_format=text_format)
             for text_format in ("taskless", "t5")
         )
         assert [e.inputs for e in named.examples] == [f"sst2 {e.inputs}" for e in plain.examples]
