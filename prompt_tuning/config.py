@@ -237,7 +237,7 @@ class ReportConfig:
     artefact: str | None  # given as experiment=<name>; None: all
     runs: str  # folder of `ptune train`
     output_dir: str
-    overrides: list[str]  # of the runs, beside those of their experiment
+    train: list[str]  # overrides of the runs, beside those of their experiment
     commit_records: bool  # True: copy what was used into <output_dir>/runs
     wandb: bool  # True: make a W&B report
     wandb_project: str

@@ -35,7 +35,7 @@ def run(config: ReportConfig) -> None:
     committed = output / "runs"
     library = Library(record_paths(Path(config.runs), committed), NOT_IN_HASH)
     plans = {
-        artefact.name: plan(artefact, config.overrides)
+        artefact.name: plan(artefact, config.train)
         for artefact in artefacts
         # Composing the paper's 1,800 runs takes minutes: not where none of them can be there.
         if artefact.on_ladder or library.has_model(SIZES)
