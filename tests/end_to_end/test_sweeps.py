@@ -45,10 +45,12 @@ def runs_in(folder: Path) -> list[Path]:
     return sorted(path.parent for path in folder.glob("runs/*/record.json"))
 
 
-def outcome(run: Path) -> tuple[Any, bytes, str]:
+def outcome(run: Path) -> tuple[Any, bytes, Any]:
     """What must not depend on how often a run was disturbed: scores, prompt, curves."""
     result = json.loads((run / "record.json").read_text())["result"]
-    return result, (run / "prompt.safetensors").read_bytes(), (run / "metrics.jsonl").read_text()
+    lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    curves = [{k: v for k, v in line.items() if k != "time/duration_s"} for line in lines]
+    return result, (run / "prompt.safetensors").read_bytes(), curves
 
 
 def times_trained(run: Path) -> int:
