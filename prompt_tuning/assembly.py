@@ -28,7 +28,7 @@ from prompt_tuning.models.loading import (
     write_untrained_checkpoint,
 )
 from prompt_tuning.models.methods import Method, ModelTuning, PromptTuning
-from prompt_tuning.prompt_files import check_fits, load_prompt
+from prompt_tuning.prompt_files import PromptFile, check_fits, load_prompt
 from prompt_tuning.tasks import Task
 from prompt_tuning.tracking import WandbSettings
 
@@ -62,6 +62,32 @@ def load_source(source: str, revision: str | None, machine: FrozenMachineConfig)
     if machine.compile is not None:
         checkpoint.model.compile(machine.compile)
     return checkpoint
+
+
+def variant_of(chosen: VariantConfig | None, prompt: PromptFile) -> VariantConfig:
+    """The variant that was chosen, else the one that the prompt was trained on."""
+    if chosen is not None:
+        return chosen
+    metadata = prompt.metadata
+    return VariantConfig(
+        name=metadata["variant"],
+        lm_adapt_steps=metadata["lm_adapt_steps"],
+        target_sentinel=metadata["target_sentinel"],
+        random_weights=metadata.get("random_weights", False),
+    )
+
+
+def load_for_prompt(
+    model: ModelConfig,
+    variant: VariantConfig,
+    prompt: PromptFile,
+    machine: FrozenMachineConfig,
+    cache: Path,
+) -> Checkpoint:
+    """The model that the config names; where it names none, the one the prompt was trained on."""
+    if model.source != "prompt" or model.path is not None:
+        return load_model(model, variant, machine, cache)
+    return load_source(prompt.metadata["source"], prompt.metadata["revision"], machine)
 
 
 def machine_of(machine: MachineConfig) -> tuple[torch.device, torch.dtype]:

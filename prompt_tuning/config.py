@@ -197,6 +197,22 @@ class EvaluateConfig:
 
 
 @dataclass(frozen=True)
+class PredictConfig:
+    """`ptune predict`: rows of mixed tasks, each under its own prompt."""
+
+    prompts: dict[str, str] | None  # name -> .safetensors
+    library: str | None  # folder of <name>.safetensors
+    input: str  # a .jsonl file; -: standard input
+    output: str  # a .jsonl file
+    model: ModelConfig
+    variant: VariantConfig | None  # None: as the prompts were trained
+    max_target_tokens: int
+    rows_in_memory: int
+    cache_dir: str
+    machine: FrozenMachineConfig
+
+
+@dataclass(frozen=True)
 class ShowConfig:
     """`ptune show`: what the model sees."""
 

@@ -73,6 +73,7 @@ AT_LEAST_1 = (
     "training.num_train_examples",
     "batch_size",
     "max_target_tokens",
+    "rows_in_memory",
     "num_batches",
     "num_rounds",
     "prompt_length",

@@ -9,8 +9,8 @@ from typing import Any
 
 import torch
 
-from prompt_tuning.assembly import load_model, load_source, wandb_settings
-from prompt_tuning.config import EvaluateConfig, VariantConfig, config_hash
+from prompt_tuning.assembly import load_for_prompt, variant_of, wandb_settings
+from prompt_tuning.config import EvaluateConfig, config_hash
 from prompt_tuning.data.sources import Split, load_split
 from prompt_tuning.evaluation import (
     Evaluation,
@@ -19,7 +19,7 @@ from prompt_tuning.evaluation import (
     write_predictions,
 )
 from prompt_tuning.models.loading import Checkpoint
-from prompt_tuning.prompt_files import PromptFile, check_fits, load_prompt
+from prompt_tuning.prompt_files import check_fits, load_prompt
 from prompt_tuning.records import RunFolder, environment, peak_memory_gib
 from prompt_tuning.reporting import Reporter, scores_line
 from prompt_tuning.run_facts import RECORD_FORMAT, model_facts
@@ -49,8 +49,8 @@ def evaluate(config: EvaluateConfig) -> None:
     folder.start(asdict(config))
     with ExitStack() as stack:
         reporter = stack.enter_context(Reporter(folder.log_path))
-        variant = _variant(config, prompt)
-        checkpoint = _load_checkpoint(config, variant, prompt, folder)
+        variant = variant_of(config.variant, prompt)
+        checkpoint = load_for_prompt(config.model, variant, prompt, config.machine, folder.cache)
         check_fits(
             prompt,
             path,
@@ -102,28 +102,6 @@ def _name(config: EvaluateConfig, prompt_digest: str) -> str:
     """Named after the prompt's content too: another prompt at the same path is another run."""
     digest = hashlib.sha256(f"{config_hash(config)} {prompt_digest}".encode()).hexdigest()[:8]
     return f"evaluate-{config.task.name}-{config.split}-{digest}"
-
-
-def _variant(config: EvaluateConfig, prompt: PromptFile) -> VariantConfig:
-    """The config's, else the one that the prompt was trained on."""
-    if config.variant is not None:
-        return config.variant
-    metadata = prompt.metadata
-    return VariantConfig(
-        name=metadata["variant"],
-        lm_adapt_steps=metadata["lm_adapt_steps"],
-        target_sentinel=metadata["target_sentinel"],
-        random_weights=metadata.get("random_weights", False),
-    )
-
-
-def _load_checkpoint(
-    config: EvaluateConfig, variant: VariantConfig, prompt: PromptFile, folder: RunFolder
-) -> Checkpoint:
-    """The model that the config names; where it names none, the one the prompt was trained on."""
-    if config.model.source != "prompt" or config.model.path is not None:
-        return load_model(config.model, variant, config.machine, folder.cache)
-    return load_source(prompt.metadata["source"], prompt.metadata["revision"], config.machine)
 
 
 def _result(config: EvaluateConfig, evaluation: Evaluation) -> dict[str, Any]:

@@ -12,12 +12,12 @@ from prompt_tuning.errors import UserError
 STDIN = "-"
 
 
-def check_readable(rows: str) -> None:
-    """Raises a UserError if `rows` is neither a file nor - for standard input."""
+def check_readable(rows: str, key: str = "rows") -> None:
+    """Raises a UserError if `rows`, the value of `key`, is neither a file nor - for stdin."""
     if rows != STDIN and not Path(rows).is_file():
         raise UserError(
-            f"rows={rows} is not a file",
-            fix="give a .jsonl file, or rows=- for standard input",
+            f"{key}={rows} is not a file",
+            fix=f"give a .jsonl file, or {key}=- for standard input",
         )
 
 

@@ -19,6 +19,7 @@ from prompt_tuning.config import (
     DoctorConfig,
     EvaluateConfig,
     ListConfig,
+    PredictConfig,
     ReportConfig,
     ScoreConfig,
     ShowConfig,
@@ -34,6 +35,7 @@ from prompt_tuning.tasks import MIXTURES, TASKS
 SCHEMAS = (
     TrainConfig,
     EvaluateConfig,
+    PredictConfig,
     PretrainConfig,
     ShowConfig,
     ScoreConfig,

@@ -36,6 +36,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "task_data": {"errors", "tasks", "data", "config"},
     "training": {"interrupts", "checkpoints", "data", "models"},
     "evaluation": {"tasks", "metrics", "data", "models"},
+    "prediction": {"tasks", "data", "models", "evaluation"},
     "assembly": {"errors", "tasks", "data", "models", "prompt_files", "tracking", "config"},
     "ladder": {"assembly", "tasks", "world", "data"},
 }
@@ -89,6 +90,7 @@ KNOWN_IN: dict[str, set[str]] = {
         "bench",
         "experiment",
         "prompt_design",
+        "prediction",
         "prompt_evaluation",
         "run_parts",
         "watching",

@@ -1,0 +1,139 @@
+"""`ptune predict`: rows of mixed tasks in, answers out, each under its own prompt."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable, Mapping
+from contextlib import AbstractContextManager, nullcontext
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from omegaconf import DictConfig
+
+from prompt_tuning.commands.rows import STDIN, check_readable
+from prompt_tuning.config import PredictConfig, typed
+from prompt_tuning.errors import UserError, raise_all
+from prompt_tuning.prompt_files import PromptFile, check_fits, load_prompt
+
+if TYPE_CHECKING:
+    from prompt_tuning.prediction import Predictor
+
+
+def check(cfg: DictConfig) -> PredictConfig:
+    """What to predict, or why not; reads the prompts, loads no model."""
+    config = typed(PredictConfig, cfg)
+    check_readable(config.input, key="input")
+    if config.input == config.output:
+        raise UserError("input and output are the same file", fix="name another output")
+    read_prompts(config)
+    return config
+
+
+def run(config: PredictConfig) -> None:
+    """Answers the lines of input that the output has no line for."""
+    prompts = read_prompts(config)
+    output = Path(config.output)
+    num_done = whole_lines(output)
+    predictor = _predictor(config, prompts)
+    num_errors, num_lines = 0, 0
+    with _opened(config.input) as lines, output.open("a", encoding="utf-8") as answers:
+        for answer in predictor.answers(islice(lines, num_done, None)):
+            answers.write(json.dumps(answer, ensure_ascii=False) + "\n")
+            num_lines, num_errors = num_lines + 1, num_errors + ("error" in answer)
+    resumed = f", after {num_done:,} that were there" if num_done else ""
+    print(f"{output}: {num_lines:,} lines{resumed}, {num_errors:,} of them errors")
+
+
+def _opened(rows: str) -> AbstractContextManager[Iterable[bytes]]:
+    return nullcontext(sys.stdin.buffer) if rows == STDIN else Path(rows).open("rb")
+
+
+def whole_lines(path: Path) -> int:
+    """Lines of an earlier, perhaps stopped, run; an unfinished last one is cut off."""
+    if not path.exists():
+        return 0
+    count = end = 0
+    with path.open("rb+") as file:
+        for line in file:
+            if line.endswith(b"\n"):
+                count, end = count + 1, end + len(line)
+        file.truncate(end)
+    return count
+
+
+def _predictor(config: PredictConfig, prompts: Mapping[str, PromptFile]) -> Predictor:
+    """Loads the model and puts the prompts in front of it."""
+    import torch
+
+    from prompt_tuning.assembly import load_for_prompt, variant_of
+    from prompt_tuning.prediction import Predictor, Prompt
+
+    first = next(iter(prompts.values()))
+    checkpoint = load_for_prompt(
+        config.model,
+        variant_of(config.variant, first),
+        first,
+        config.machine,
+        Path(config.cache_dir),
+    )
+    model = checkpoint.model
+    loaded = {}
+    for name, prompt in prompts.items():
+        check_fits(
+            prompt, Path(name), hidden_size=model.hidden_size, fingerprint=checkpoint.fingerprint
+        )
+        loaded[name] = Prompt(
+            torch.from_numpy(prompt.weight).to(model.device),
+            prompt.metadata.get("task"),
+            variant_of(config.variant, prompt).target_sentinel,
+        )
+    return Predictor(
+        checkpoint,
+        loaded,
+        config.max_target_tokens,
+        config.machine.max_tokens_per_micro_batch,
+        config.rows_in_memory,
+    )
+
+
+def read_prompts(config: PredictConfig) -> dict[str, PromptFile]:
+    """Every prompt by its name.
+
+    Raises:
+        UserError: there is none, or one cannot be read; all of them are told at once.
+    """
+    paths = {name: Path(path) for name, path in (config.prompts or {}).items()}
+    if config.library is not None:
+        paths = {p.stem: p for p in sorted(Path(config.library).glob("*.safetensors"))} | paths
+    if not paths:
+        where = f" in library={config.library}" if config.library else ""
+        raise UserError(
+            f"there is no prompt{where}",
+            fix="give 'prompts={name: file.safetensors}', or library=<folder of such files>",
+        )
+    prompts: dict[str, PromptFile] = {}
+    problems: list[UserError] = []
+    for name, path in paths.items():
+        try:
+            prompts[name] = load_prompt(path)
+        except UserError as error:
+            problems += error.parts
+    raise_all([*problems, *_mixed_models(prompts)])
+    return prompts
+
+
+def _mixed_models(prompts: dict[str, PromptFile]) -> list[UserError]:
+    """Prompts of different models, which no frozen model can serve at once."""
+    names: dict[tuple[str | None, int], list[str]] = {}
+    for name, prompt in prompts.items():
+        key = (prompt.metadata.get("fingerprint"), prompt.hidden_size)
+        names.setdefault(key, []).append(name)
+    if len(names) <= 1:
+        return []
+    found = "; ".join(
+        f"{', '.join(of)}: {prompts[of[0]].metadata.get('source', 'unknown')}, width {width}"
+        for (_, width), of in names.items()
+    )
+    return [UserError(f"the prompts are of several models: {found}", fix="run one after another")]

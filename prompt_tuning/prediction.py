@@ -1,0 +1,134 @@
+"""Answers for rows of mixed tasks: a batch row names its prompt, so one frozen model serves all.
+
+Source: Lester et al. (2021), section 2: many tasks in one batch, each under its own prompt.
+"""
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from prompt_tuning.data.batches import split_by_tokens
+from prompt_tuning.data.tokenization import decode_ids
+from prompt_tuning.evaluation import strip_sentinel
+from prompt_tuning.models.decoding import greedy_decode
+from prompt_tuning.models.frozen_t5 import EOS_ID, Rows
+from prompt_tuning.models.loading import Checkpoint
+from prompt_tuning.tasks import TASKS, RowError
+
+Answer = dict[str, Any]  # {"prompt", "prediction"}, or {"error"}
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """A prompt among others."""
+
+    weight: Tensor  # [P, H], on the model's device
+    task: str | None  # that it was trained on, if it says so
+    target_sentinel: bool  # its answers start with a sentinel
+
+
+@dataclass(frozen=True)
+class Predictor:
+    """One frozen model under many prompts."""
+
+    checkpoint: Checkpoint
+    prompts: Mapping[str, Prompt]
+    max_target_tokens: int
+    max_tokens: int  # encoder positions per forward pass; changes memory, not results
+    rows_in_memory: int
+
+    def answers(self, lines: Iterable[bytes]) -> Iterator[Answer]:
+        """One answer a line, in the order of the lines, of which so many are in memory at once.
+
+        Args:
+            lines: JSON objects in UTF-8; one that is broken gets an error, and the rest goes on.
+        """
+        remaining = iter(lines)
+        while window := list(islice(remaining, self.rows_in_memory)):
+            yield from self._answers(window)
+
+    @torch.no_grad()
+    def _answers(self, lines: Sequence[bytes]) -> list[Answer]:
+        """Rows of like length are decoded together, whatever their prompts."""
+        answers: list[Answer] = []
+        queries: list[tuple[int, str, Tensor]] = []  # place among the lines, prompt's name, ids
+        for place, line in enumerate(lines):
+            try:
+                name, inputs = self._query(line)
+                answers.append({"prompt": name})
+                queries.append((place, name, self._encoded(inputs)))
+            except (RowError, ValueError) as error:
+                answers.append({"error": str(error)})
+        names = [*self.prompts]
+        lengths = [len(self.prompts[name].weight) + len(ids) for _, name, ids in queries]
+        for group in split_by_tokens(lengths, self.max_tokens):
+            chosen = [queries[i] for i in group]
+            rows = Rows(
+                [prompt.weight for prompt in self.prompts.values()],
+                [ids for _, _, ids in chosen],
+                [names.index(name) for _, name, _ in chosen],
+            )
+            model = self.checkpoint.model
+            decoded = greedy_decode(model, model.encode(rows), self.max_target_tokens)
+            for (place, name, _), ids in zip(chosen, decoded, strict=True):
+                text = decode_ids(self.checkpoint.tokenizer, ids)
+                if self.prompts[name].target_sentinel:
+                    text = strip_sentinel(text)
+                answers[place]["prediction"] = text
+        return answers
+
+    def _encoded(self, inputs: str) -> Tensor:
+        ids = [*self.checkpoint.encode_text(inputs), EOS_ID]
+        return torch.tensor(ids, device=self.checkpoint.model.device)
+
+    def _query(self, line: bytes) -> tuple[str, str]:
+        """A line's prompt and inputs.
+
+        Raises:
+            ValueError: it is no query; the message is the reason.
+        """
+        row = json.loads(line)
+        if not isinstance(row, dict):
+            raise ValueError(f"a {type(row).__name__} where an object belongs")
+        name = self._prompt_of(row)
+        match row:
+            case {"inputs": str(inputs), **rest} if "row" not in rest:
+                return name, inputs
+            case {"row": dict(raw), **rest} if "inputs" not in rest:
+                task = row.get("task", self.prompts[name].task)
+                if task not in TASKS:
+                    raise ValueError(f"task {task} of this row is not known")
+                return name, _inputs_of(task, raw)
+        raise ValueError('a row needs "inputs" (a text) or "row" (a raw row of its task)')
+
+    def _prompt_of(self, row: Mapping[str, Any]) -> str:
+        """By its own name, else by the task's: the prompt so called, or the one trained on it."""
+        if "prompt" in row:
+            if row["prompt"] not in self.prompts:
+                raise ValueError(f"no prompt {row['prompt']}; there are {', '.join(self.prompts)}")
+            return str(row["prompt"])
+        task = row.get("task")
+        if task in self.prompts:
+            return str(task)
+        trained = [name for name, prompt in self.prompts.items() if prompt.task == task]
+        if task is None or len(trained) != 1:
+            raise ValueError(
+                f'{len(trained)} prompts for task {task}: name one with "prompt"'
+                if task is not None
+                else 'a row needs "prompt" or "task"'
+            )
+        return trained[0]
+
+
+def _inputs_of(task: str, raw: Mapping[str, Any]) -> str:
+    """The text of a raw row, which must be a single question of its task."""
+    flat = TASKS[task].flatten(raw)
+    texts = {example.inputs for row in flat for example in TASKS[task].examples(row)}
+    if len(texts) != 1:
+        raise ValueError(f"the row holds {len(texts)} questions: write a line for each")
+    return texts.pop()
