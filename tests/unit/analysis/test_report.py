@@ -310,7 +310,7 @@ def test_a_gap_to_model_tuning_that_shrinks_with_size(tmp_path: Path) -> None:
             write_seeds(tmp_path, [score - 1, score, score + 1], **here)
             plan += seeds(**here)
     text = claims_of(tmp_path, "fig1_ladder", *plan)
-    assert "ladder_100k +30.0, ladder_1m +1.0. It shrinks with size: -29.0" in text
+    assert "ladder_100k +30.0, ladder_1m +1.0. It falls with size: -29.0" in text
     assert "(standard error 1.2)" in text
 
 
