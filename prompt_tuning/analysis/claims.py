@@ -62,7 +62,7 @@ def _trend(values: Mapping[str, Estimate]) -> str:
     """How a number changes from the smallest model to the largest."""
     first, *_, last = values.values()
     change = last - first
-    words = {-1: "It falls with size", 0: "It does not change beyond its error", 1: "It rises with size"}
+    words = {-1: "It falls with size", 0: "No change beyond its error", 1: "It rises with size"}
     return f"{_listed(values)}. {words[change.sign]}: {change} from the smallest to the largest."
 
 
