@@ -15,8 +15,9 @@ from prompt_tuning.models.loading import (
     weights_fingerprint,
     write_untrained_checkpoint,
 )
-from prompt_tuning.models.random_checkpoint import SHAPES, write_random_checkpoint
+from prompt_tuning.models.random_checkpoint import SHAPES, Shape, write_random_checkpoint
 
+TINY = Shape(d_model=64, num_layers=4, num_heads=4, d_kv=16, d_ff=128)
 CPU = torch.device("cpu")
 
 
@@ -107,9 +108,9 @@ def test_a_folder_with_the_real_vocabulary_has_t5s_rows_and_sentinels(
 ) -> None:
     """32,000 pieces and 100 sentinels in 32,128 rows; <extra_id_0> is 32099."""
     vocabulary = shared_data / "t5_vocab" / "t5_vocab"
-    write_random_checkpoint(tmp_path / "model", SHAPES["tiny"], vocabulary)
+    write_random_checkpoint(tmp_path / "model", TINY, vocabulary)
     checkpoint = load(tmp_path / "model")
-    assert checkpoint.model.embedding.shape == (32_128, SHAPES["tiny"].d_model)
+    assert checkpoint.model.embedding.shape == (32_128, TINY.d_model)
     assert checkpoint.sentinel_id == 32_099
     assert checkpoint.encode_text("entailment") == [3, 35, 5756, 297]
     assert checkpoint.encode_text("False") == [10747, 7, 15]
