@@ -94,15 +94,48 @@ def evaluate_prompt(
         max_tokens: encoder positions per forward pass; changes memory, not results.
         on_batch: called with the number of rows after each forward pass.
     """
-    predictions = [""] * len(data.examples)
-    lengths = [len(prompt) + len(ids) for ids in data.inputs]
-    for group in split_by_tokens(lengths, max_tokens):
-        encoded = checkpoint.model.encode(Rows.under(prompt, [data.inputs[i] for i in group]))
-        decoded = greedy_decode(checkpoint.model, encoded, data.max_target_tokens)
-        for index, ids in zip(group, decoded, strict=True):
-            predictions[index] = answer_of(decode_ids(checkpoint.tokenizer, ids), data)
-        on_batch(len(group))
+    texts = decode_rows(
+        checkpoint,
+        Rows.under(prompt, data.inputs),
+        max_target_tokens=data.max_target_tokens,
+        max_tokens=max_tokens,
+        on_batch=on_batch,
+    )
+    predictions = [answer_of(text, data) for text in texts]
     return Evaluation(score(data.task, data.examples, predictions), predictions)
+
+
+@torch.no_grad()
+def decode_rows(
+    checkpoint: Checkpoint,
+    rows: Rows,
+    *,
+    max_target_tokens: int,
+    max_tokens: int,
+    on_batch: Callable[[int], None] = lambda num_rows: None,
+) -> list[str]:
+    """What the model says greedily to each row under its prompt.
+
+    Args:
+        checkpoint: the T5 and its tokenizer.
+        rows: any number; those of like length are decoded together, whatever their prompts.
+        max_target_tokens: where decoding stops.
+        max_tokens: encoder positions per forward pass; changes memory, not results.
+        on_batch: called with the number of rows after each forward pass.
+    """
+    texts = [""] * len(rows.inputs)
+    for group in split_by_tokens(rows.lengths, max_tokens):
+        part = Rows(
+            rows.prompts,
+            [rows.inputs[i] for i in group],
+            [rows.prompt_of_row[i] for i in group],
+        )
+        encoded = checkpoint.model.encode(part)
+        decoded = greedy_decode(checkpoint.model, encoded, max_target_tokens)
+        for index, ids in zip(group, decoded, strict=True):
+            texts[index] = decode_ids(checkpoint.tokenizer, ids)
+        on_batch(len(group))
+    return texts
 
 
 def answer_of(text: str, data: EvaluationSet) -> str:

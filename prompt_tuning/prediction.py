@@ -12,10 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from prompt_tuning.data.batches import split_by_tokens
-from prompt_tuning.data.tokenization import decode_ids
-from prompt_tuning.evaluation import strip_sentinel
-from prompt_tuning.models.decoding import greedy_decode
+from prompt_tuning.evaluation import decode_rows, strip_sentinel
 from prompt_tuning.models.frozen_t5 import EOS_ID, Rows
 from prompt_tuning.models.loading import Checkpoint
 from prompt_tuning.tasks import TASKS, RowError
@@ -52,9 +49,8 @@ class Predictor:
         while window := list(islice(remaining, self.rows_in_memory)):
             yield from self._answers(window)
 
-    @torch.no_grad()
     def _answers(self, lines: Sequence[bytes]) -> list[Answer]:
-        """Rows of like length are decoded together, whatever their prompts."""
+        """Those of one window."""
         answers: list[Answer] = []
         queries: list[tuple[int, str, Tensor]] = []  # place among the lines, prompt's name, ids
         for place, line in enumerate(lines):
@@ -65,21 +61,19 @@ class Predictor:
             except (RowError, ValueError) as error:
                 answers.append({"error": str(error)})
         names = [*self.prompts]
-        lengths = [len(self.prompts[name].weight) + len(ids) for _, name, ids in queries]
-        for group in split_by_tokens(lengths, self.max_tokens):
-            chosen = [queries[i] for i in group]
-            rows = Rows(
+        texts = decode_rows(
+            self.checkpoint,
+            Rows(
                 [prompt.weight for prompt in self.prompts.values()],
-                [ids for _, _, ids in chosen],
-                [names.index(name) for _, name, _ in chosen],
-            )
-            model = self.checkpoint.model
-            decoded = greedy_decode(model, model.encode(rows), self.max_target_tokens)
-            for (place, name, _), ids in zip(chosen, decoded, strict=True):
-                text = decode_ids(self.checkpoint.tokenizer, ids)
-                if self.prompts[name].target_sentinel:
-                    text = strip_sentinel(text)
-                answers[place]["prediction"] = text
+                [ids for _, _, ids in queries],
+                [names.index(name) for _, name, _ in queries],
+            ),
+            max_target_tokens=self.max_target_tokens,
+            max_tokens=self.max_tokens,
+        )
+        for (place, name, _), text in zip(queries, texts, strict=True):
+            sentinel = self.prompts[name].target_sentinel
+            answers[place]["prediction"] = strip_sentinel(text) if sentinel else text
         return answers
 
     def _encoded(self, inputs: str) -> Tensor:

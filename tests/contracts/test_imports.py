@@ -36,7 +36,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "task_data": {"errors", "tasks", "data", "config"},
     "training": {"interrupts", "checkpoints", "data", "models"},
     "evaluation": {"tasks", "metrics", "data", "models"},
-    "prediction": {"tasks", "data", "models", "evaluation"},
+    "prediction": {"tasks", "models", "evaluation"},
     "assembly": {"errors", "tasks", "data", "models", "prompt_files", "tracking", "config"},
     "ladder": {"assembly", "tasks", "world", "data"},
 }

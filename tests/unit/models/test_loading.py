@@ -17,7 +17,6 @@ from prompt_tuning.models.loading import (
 )
 from prompt_tuning.models.random_checkpoint import SHAPES, Shape, write_random_checkpoint
 
-TINY = Shape(d_model=64, num_layers=4, num_heads=4, d_kv=16, d_ff=128)
 CPU = torch.device("cpu")
 
 
@@ -104,13 +103,13 @@ def test_a_folder_that_is_no_checkpoint_is_refused_with_the_way_out(tmp_path: Pa
 
 
 def test_a_folder_with_the_real_vocabulary_has_t5s_rows_and_sentinels(
-    shared_data: Path, tmp_path: Path
+    shared_data: Path, tmp_path: Path, tiny_shape: Shape
 ) -> None:
     """32,000 pieces and 100 sentinels in 32,128 rows; <extra_id_0> is 32099."""
     vocabulary = shared_data / "t5_vocab" / "t5_vocab"
-    write_random_checkpoint(tmp_path / "model", TINY, vocabulary)
+    write_random_checkpoint(tmp_path / "model", tiny_shape, vocabulary)
     checkpoint = load(tmp_path / "model")
-    assert checkpoint.model.embedding.shape == (32_128, TINY.d_model)
+    assert checkpoint.model.embedding.shape == (32_128, tiny_shape.d_model)
     assert checkpoint.sentinel_id == 32_099
     assert checkpoint.encode_text("entailment") == [3, 35, 5756, 297]
     assert checkpoint.encode_text("False") == [10747, 7, 15]
