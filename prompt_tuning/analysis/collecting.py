@@ -161,7 +161,11 @@ class Grid:
 
 
 class Library:
-    """The records of finished training runs, found by what their config asks for."""
+    """The records of finished training runs, found by what their config asks for.
+
+    Other records are about such runs: an ensemble of them, what a prompt looks like. They are found
+    by the runs that they are about.
+    """
 
     def __init__(self, paths: Iterable[Path], ignored: Sequence[str]) -> None:
         """Reads records: `<run>/record.json`, or `<run>.json` once they are committed.
@@ -172,12 +176,17 @@ class Library:
         """
         self._ignored = (*ignored, *PLACES)
         self._found: dict[tuple[str, int], list[Found]] = defaultdict(list)
+        self._about: dict[tuple[str, frozenset[tuple[str, int]]], list[Found]] = defaultdict(list)
         for path in paths:
             text = path.read_text(encoding="utf-8")
             record = json.loads(text)
+            name = path.parent.name if path.name == "record.json" else path.stem
+            found = Found(name, path, text, record)
             if record.get("kind") == "train":
-                name = path.parent.name if path.name == "record.json" else path.stem
-                self._found[self._key(record["config"])].append(Found(name, path, text, record))
+                self._found[self._key(record["config"])].append(found)
+            elif members := record.get("members"):
+                about = frozenset(self._key(member["config"]) for member in members)
+                self._about[record["kind"], about].append(found)
 
     def find(self, config: Config) -> Found | None:
         """The finished run of a planned config.
@@ -185,14 +194,15 @@ class Library:
         Raises:
             UserError: there are two different ones.
         """
-        runs = self._found.get(self._key(config), [])
-        if len({run.text for run in runs}) > 1:
-            first, second = (run.path for run in runs[:2])
-            raise UserError(
-                f"two records of one run: {first} and {second}",
-                fix="counted twice, a seed would make the deviation too small: remove one of them",
-            )
-        return runs[0] if runs else None
+        return _only(self._found.get(self._key(config), []))
+
+    def find_about(self, kind: str, configs: Iterable[Config]) -> Found | None:
+        """The record of a kind (ensemble, inspect) about exactly the runs of these configs.
+
+        Raises:
+            UserError: there are two different ones.
+        """
+        return _only(self._about.get((kind, frozenset(map(self._key, configs))), []))
 
     def has_model(self, names: Iterable[str]) -> bool:
         """Whether any record is of one of these models."""
@@ -207,6 +217,16 @@ class Library:
             and not any(key == name or key.startswith(f"{name}.") for name in self._ignored)
         }
         return json.dumps(values, sort_keys=True), config["seed"]
+
+
+def _only(found: Sequence[Found]) -> Found | None:
+    if len({run.text for run in found}) > 1:
+        first, second = (run.path for run in found[:2])
+        raise UserError(
+            f"two records of one run: {first} and {second}",
+            fix="counted twice, a seed would make the deviation too small: remove one of them",
+        )
+    return found[0] if found else None
 
 
 def record_paths(runs: Path, committed: Path) -> list[Path]:

@@ -2,9 +2,11 @@
 
 from collections.abc import Sequence
 
+from prompt_tuning.commands import train
 from prompt_tuning.commands.composition import own_overrides, points_of
 from prompt_tuning.config import TrainConfig, train_config
 from prompt_tuning.errors import raise_all
+from prompt_tuning.records import RunFolder
 
 
 def planned_runs(experiment: str, overrides: Sequence[str] = ()) -> list[TrainConfig]:
@@ -25,3 +27,19 @@ def planned_points(experiment: str, overrides: Sequence[str] = ()) -> list[tuple
     raise_all(problems)
     configs = [train_config(point.config) for point in points]
     return list(zip(own_overrides(points), configs, strict=True))
+
+
+def trained_runs(
+    experiment: str, overrides: Sequence[str] = ()
+) -> list[tuple[TrainConfig, RunFolder]]:
+    """The runs of an experiment, all finished: those that were not are trained, one by one.
+
+    Raises:
+        UserError: as `planned_runs`, or a run cannot be trained.
+        InProgress: another process has claimed one of them.
+    """
+    runs = [(config, train.folder_of(config)) for config in planned_runs(experiment, overrides)]
+    for config, folder in runs:
+        if folder.record() is None:
+            train.run(config)
+    return runs
