@@ -112,6 +112,7 @@ class EvaluationConfig(DecodingConfig):
     every_steps: int
     split: str  # train | validation | test; chooses the best step
     report_split: str | None  # the best prompt is scored on all of it at the end; None: on none
+    transfer_tasks: list[str] | None  # answered by the best step too, zero-shot; None: none
 
 
 @dataclass(frozen=True)
@@ -278,7 +279,7 @@ NOT_IN_HASH = (
 )
 
 # Keys that came later: where they are null, a run has the hash that it had before they were there.
-NOT_IN_HASH_IF_NULL = ("prompt.num_shots",)
+NOT_IN_HASH_IF_NULL = ("prompt.num_shots", "evaluation.transfer_tasks")
 
 
 def train_config(cfg: DictConfig) -> TrainConfig:

@@ -258,7 +258,7 @@ def _variant_problems(model: ModelConfig, steps: int) -> list[UserError]:
 def _method_problems(config: TrainConfig) -> list[UserError]:
     """Settings that the method lacks, and such of other methods: ignored, they would mislead."""
     method, prompt = config.method, config.prompt
-    settings = {
+    settings: dict[str, tuple[Any, bool]] = {
         "init": (config.init.strategy, method == "prompt_tuning"),
         "prompt.length": (prompt.length, method == "prompt_tuning"),
         "prompt.num_shots": (prompt.num_shots, method == "prompt_design"),
@@ -269,6 +269,8 @@ def _method_problems(config: TrainConfig) -> list[UserError]:
         if value is None and is_needed
     ]
     given = {key: value for key, (value, is_needed) in settings.items() if not is_needed}
+    if method not in ("prompt_tuning", "model_tuning"):
+        given["evaluation.transfer_tasks"] = config.evaluation.transfer_tasks
     if method not in FROZEN:
         given["machine.compile"] = config.machine.compile
     return missing + [

@@ -14,7 +14,7 @@ from prompt_tuning.metrics import Scores, score
 from prompt_tuning.models.decoding import greedy_decode
 from prompt_tuning.models.frozen_t5 import Rows
 from prompt_tuning.models.loading import Checkpoint
-from prompt_tuning.tasks import Example, Task
+from prompt_tuning.tasks import Example, Task, as_answer_of
 
 SENTINEL = "<extra_id_0>"
 
@@ -29,6 +29,7 @@ class EvaluationSet:
     max_target_tokens: int  # decoding stops there
     target_sentinel: bool  # span corruption + sentinel: predictions start with a sentinel
     ends_of_answer: str = ""  # prompt design: characters that end an answer as EOS does
+    source: Task | None = None  # whose words answer `task`; None: its own
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,7 @@ def evaluation_set(
     target_sentinel: bool = False,
     max_target_tokens: int | None = None,
     cache_dir: Path | None = None,
+    source: Task | None = None,
 ) -> EvaluationSet:
     """Tokenises a split for evaluation. Nothing is truncated, as in T5X (its `infer_eval`).
 
@@ -57,6 +59,7 @@ def evaluation_set(
         target_sentinel: the model says `<extra_id_0>` before its answer.
         max_target_tokens: where decoding stops; None: at the longest target or accepted answer.
         cache_dir: of token ids; None does not cache.
+        source: the task whose words answer this one (domain transfer); None: this one's.
     """
     encoded = encode_split(
         examples,
@@ -68,12 +71,13 @@ def evaluation_set(
     )
     if max_target_tokens is None:
         answers = {answer for example in examples for answer in example.answers or ()}
+        answers |= {*(source.verbalizers if source else ())}
         longest_answer = max((len(checkpoint.encode_text(text)) + 1 for text in answers), default=1)
         longest_target = max(map(len, encoded.targets))
         max_target_tokens = max(longest_target, longest_answer + target_sentinel)
     device = checkpoint.model.device
     inputs = [torch.tensor(ids, device=device) for ids in encoded.inputs]
-    return EvaluationSet(task, examples, inputs, max_target_tokens, target_sentinel)
+    return EvaluationSet(task, examples, inputs, max_target_tokens, target_sentinel, source=source)
 
 
 @torch.no_grad()
@@ -139,11 +143,12 @@ def decode_rows(
 
 
 def answer_of(text: str, data: EvaluationSet) -> str:
-    """The answer in a decoded text: without its sentinel, up to where an answer ends."""
+    """The answer in a decoded text: no sentinel, up to where it ends, in the task's own words."""
     if data.target_sentinel:
         text = strip_sentinel(text)
     end = next((at for at, character in enumerate(text) if character in data.ends_of_answer), None)
-    return text if end is None else text[:end].rstrip()
+    answer = text if end is None else text[:end].rstrip()
+    return as_answer_of(data.task, answer, data.source) if data.source else answer
 
 
 def strip_sentinel(text: str) -> str:

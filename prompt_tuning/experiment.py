@@ -22,6 +22,7 @@ from prompt_tuning.run_parts import (
     training_run,
 )
 from prompt_tuning.task_data import task_of
+from prompt_tuning.tasks import TASKS
 from prompt_tuning.watching import Watch
 
 
@@ -60,7 +61,11 @@ def train(config: TrainConfig, folder: RunFolder) -> None:
         if splits.report is not None:
             examples = splits.report.examples
             report = watch.report(scored_examples(task, examples, checkpoint, config))
-        result = facts.result(watch.best_evaluation(), report)
+        transfer = {}
+        for name, split in splits.transfer.items():
+            data = scored_examples(TASKS[name], split.examples, checkpoint, config, source=task)
+            transfer[name] = watch.transfer(data)
+        result = facts.result(watch.best_evaluation(), report, transfer)
         sizes = {"model/num_parameters": checkpoint.num_parameters}
         tracker.summarise({**summary(result), **sizes}, prompt_path)
         folder.finish(facts.record(result))
@@ -111,6 +116,14 @@ class _Watch(Watch):
         """That of the best step on a split that chose nothing; keeps what came out."""
         evaluation = self.decode(data)
         write_predictions(self.folder.predictions_path("report"), data, evaluation)
+        return evaluation
+
+    def transfer(self, data: EvaluationSet) -> Evaluation:
+        """That of the best step on a task which it was not trained on; keeps what came out."""
+        evaluation = self.decode(data)
+        write_predictions(
+            self.folder.predictions_path("transfer", data.task.name), data, evaluation
+        )
         return evaluation
 
 

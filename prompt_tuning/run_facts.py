@@ -16,7 +16,7 @@ from prompt_tuning.models.methods import Method
 from prompt_tuning.records import RunFolder, code_version, environment, peak_memory_gib
 from prompt_tuning.reporting import scores_line
 from prompt_tuning.run_parts import Splits
-from prompt_tuning.tasks import Task
+from prompt_tuning.tasks import TASKS, Task
 from prompt_tuning.training import TrainingRun
 
 RECORD_FORMAT = 1
@@ -74,10 +74,29 @@ class RunFacts:
             "score": progress.best_score,
         }
 
-    def result(self, best: Evaluation, report: Evaluation | None) -> dict[str, Any]:
-        """What came out, at the best step: on the split that chose it, and on the reported one."""
+    def result(
+        self,
+        best: Evaluation,
+        report: Evaluation | None,
+        transfer: Mapping[str, Evaluation],
+    ) -> dict[str, Any]:
+        """What came out, at the best step: on the split that chose it, and on the reported one.
+
+        And on other tasks, if the run answers such.
+        """
+        config, splits = self.config, self.splits
         best_step = self.run.progress.best_step
-        return result_of(self.config, self.task, self.splits, best, report, best_step=best_step)
+        result = result_of(config, self.task, splits, best, report, best_step=best_step)
+        names = config.evaluation
+        of_tasks = {
+            name: {
+                "split": names.report_split or names.split,
+                **asdict(evaluation.scores),
+                "floor": floor_of(TASKS[name], splits.transfer[name]),
+            }
+            for name, evaluation in transfer.items()
+        }
+        return result | ({"transfer": of_tasks} if of_tasks else {})
 
     def record(self, result: Mapping[str, Any]) -> dict[str, Any]:
         """Everything that fixes the run, and its result."""
@@ -104,6 +123,9 @@ class RunFacts:
             f"{self.run.progress.duration_s:.1f} s  {folder.record_path}"
         ]
         lines += reported_lines(config, name, result)
+        for target, scored in result.get("transfer", {}).items():
+            shown = {"report": scored, "floor": scored["floor"]}
+            lines += reported_lines(config, f"{target}, never trained on,", shown)
         if name in MINI_SPLITS and config.model.path is None:
             lines += [f"next: {line}" for line in next_commands(self.task, config.model.name)]
         return lines
@@ -190,7 +212,9 @@ def result_of(
 def provenance_of(splits: Splits) -> dict[str, Any]:
     """Where each split of one task comes from, by the split's name."""
     scored = [splits.evaluation, *([splits.report] if splits.report else [])]
-    return {split.provenance["split"]: split.provenance for split in (*scored, splits.train)}
+    own = {split.provenance["split"]: split.provenance for split in (*scored, splits.train)}
+    others = {name: split.provenance for name, split in splits.transfer.items()}
+    return own | ({"transfer": others} if others else {})
 
 
 def record_of(
@@ -236,8 +260,12 @@ def reported_lines(config: TrainConfig, name: str, result: Mapping[str, Any]) ->
 
 def summary(result: Mapping[str, Any]) -> dict[str, Any]:
     """Flat best values, which W&B can sort and plot a sweep by."""
-    report = _flat("report", result["report"]) if result["report"] else {}
-    return {**_flat("best", result), "best/step": result["best_step"], **report}
+    values = {**_flat("best", result), "best/step": result["best_step"]}
+    if result["report"]:
+        values |= _flat("report", result["report"])
+    for target, scored in result.get("transfer", {}).items():
+        values |= _flat(f"transfer/{target}", scored)
+    return values
 
 
 def _flat(prefix: str, scored: Mapping[str, Any]) -> dict[str, Any]:

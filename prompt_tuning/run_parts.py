@@ -1,7 +1,7 @@
 """What the runs of all methods are made of: splits, token ids, the training run, curves."""
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 
 import torch
 
@@ -15,7 +15,7 @@ from prompt_tuning.models.loading import Checkpoint, save_checkpoint
 from prompt_tuning.models.methods import Method
 from prompt_tuning.optim import Adafactor
 from prompt_tuning.records import RunFolder
-from prompt_tuning.task_data import cache_dir, data_spec
+from prompt_tuning.task_data import cache_dir, data_spec, official_names, transfer_targets
 from prompt_tuning.tasks import Example, Task, TextFormat
 from prompt_tuning.tracking import Tracker
 from prompt_tuning.training import EncodedExamples, TrainingRun, TrainingSettings
@@ -28,6 +28,7 @@ class Splits:
     train: Split
     evaluation: Split  # chooses the best step
     report: Split | None  # chooses nothing; None: the evaluation split is reported
+    transfer: Mapping[str, Split] = field(default_factory=dict)  # of other tasks, by their names
 
 
 def load_splits(task: Task, config: TrainConfig, text_format: TextFormat = "taskless") -> Splits:
@@ -44,6 +45,7 @@ def load_splits(task: Task, config: TrainConfig, text_format: TextFormat = "task
             task, evaluation.split, spec, limit=evaluation.num_examples, text_format=text_format
         ),
         load_split(task, report_split, spec, text_format=text_format) if report_split else None,
+        _load_transfer_splits(task, config),
     )
     for key, split, instead in (
         ("split", splits.evaluation, "validation"),
@@ -54,6 +56,21 @@ def load_splits(task: Task, config: TrainConfig, text_format: TextFormat = "task
                 f"evaluation.{key}={split.provenance['split']} of {task.name} has no labels to "
                 "score a prompt by",
                 fix=f"evaluation.{key}={instead}",
+            )
+    return splits
+
+
+def _load_transfer_splits(source: Task, config: TrainConfig) -> dict[str, Split]:
+    """Of the tasks that a run answers without training on them; files have their official names."""
+    spec = data_spec(official_names(config.data))
+    name = config.evaluation.report_split or config.evaluation.split
+    splits = {target.name: load_split(target, name, spec) for target in transfer_targets(config)}
+    for target, split in splits.items():
+        if not split.is_labelled:
+            raise UserError(
+                f"evaluation.transfer_tasks={target}: its split {name} has no labels to score "
+                f"what {source.name} has taught by",
+                fix=f"leave {target} out",
             )
     return splits
 
@@ -79,9 +96,16 @@ def encode_training_examples(
 
 
 def scored_examples(
-    task: Task, examples: Sequence[Example], checkpoint: Checkpoint, config: TrainConfig
+    task: Task,
+    examples: Sequence[Example],
+    checkpoint: Checkpoint,
+    config: TrainConfig,
+    source: Task | None = None,
 ) -> EvaluationSet:
-    """A split that a run is scored on, ready to be decoded."""
+    """A split that a run is scored on, ready to be decoded.
+
+    Of another task where `source` is what the run trains on.
+    """
     return evaluation_set(
         task,
         examples,
@@ -89,6 +113,7 @@ def scored_examples(
         target_sentinel=config.variant.target_sentinel,
         max_target_tokens=config.evaluation.max_target_tokens,
         cache_dir=cache_dir(config.data),
+        source=source,
     )
 
 

@@ -1,12 +1,13 @@
 """From the config's task and data to a `Task` or `Mixture` and a check that its files are there."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
-from prompt_tuning.config import DataConfig, TaskConfig
+from prompt_tuning.config import DataConfig, TaskConfig, TrainConfig
 from prompt_tuning.data.sources import DataSpec, check_available
 from prompt_tuning.errors import UserError, did_you_mean
-from prompt_tuning.tasks import MIXTURES, TASKS, Mixture, Task
+from prompt_tuning.tasks import MIXTURES, TASKS, Mixture, Task, can_transfer
 
 MULTITASK = "multitask_model_tuning"
 
@@ -26,6 +27,30 @@ def task_of(config: TaskConfig) -> Task:
     return TASKS[config.name]
 
 
+def transfer_targets(config: TrainConfig) -> list[Task]:
+    """The tasks that a run answers at the end without training on them; never its own.
+
+    Raises:
+        UserError: there is no such task, or its answers are others than those of the run's task.
+    """
+    source, key = task_of(config.task), "evaluation.transfer_tasks"
+    names = [name for name in config.evaluation.transfer_tasks or () if name != source.name]
+    targets = []
+    for name in names:
+        if name not in TASKS:
+            fix = did_you_mean(name, TASKS) or "ptune list what=task"
+            problem = f"{key}={name}: there is no such task"
+            raise UserError(problem, allowed=", ".join(TASKS), fix=fix)
+        targets.append(target := TASKS[name])
+        if not can_transfer(source, target):
+            says, asks = (", ".join(task.verbalizers) or "free text" for task in (source, target))
+            raise UserError(
+                f"{key}={name} is answered with {asks}, and {source.name} teaches {says}",
+                fix=f"leave {name} out",
+            )
+    return targets
+
+
 def mixture_of(config: TaskConfig) -> Mixture:
     """The mixture that the config names."""
     if config.name not in MIXTURES:
@@ -40,6 +65,11 @@ def mixture_of(config: TaskConfig) -> Mixture:
 def check_data(task: Task, data: DataConfig, splits: Sequence[str]) -> None:
     """Raises a UserError if files of the task's splits are known to be missing."""
     check_available(task, data_spec(data), splits)
+
+
+def official_names(data: DataConfig) -> DataConfig:
+    """The same places, with the files of every task under their official names."""
+    return replace(data, train_file=None, validation_file=None, test_file=None)
 
 
 def cache_dir(data: DataConfig) -> Path | None:

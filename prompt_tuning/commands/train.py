@@ -8,7 +8,14 @@ from omegaconf import DictConfig
 from prompt_tuning.config import TrainConfig, run_name, train_config
 from prompt_tuning.errors import UserError
 from prompt_tuning.records import RunFolder
-from prompt_tuning.task_data import MULTITASK, check_data, mixture_of, task_of
+from prompt_tuning.task_data import (
+    MULTITASK,
+    check_data,
+    mixture_of,
+    official_names,
+    task_of,
+    transfer_targets,
+)
 from prompt_tuning.tasks import Task
 
 
@@ -23,6 +30,8 @@ def check(cfg: DictConfig) -> TrainConfig:
     task = task_of(config.task)
     _check_words(config, task)
     check_data(task, config.data, splits)
+    for target in transfer_targets(config):
+        check_data(target, official_names(config.data), splits[-1:])
     return config
 
 

@@ -9,6 +9,7 @@ from prompt_tuning.tasks.mrqa import MRQA
 from prompt_tuning.tasks.qqp import QQP
 from prompt_tuning.tasks.squad import SQUAD
 from prompt_tuning.tasks.sst2 import SST2
+from prompt_tuning.tasks.transfer import as_answer_of, can_transfer
 
 __all__ = [
     "MIXTURES",
@@ -21,7 +22,9 @@ __all__ = [
     "RowError",
     "Task",
     "TextFormat",
+    "as_answer_of",
     "as_json",
+    "can_transfer",
 ]
 
 MIXTURES: dict[str, Mixture] = {

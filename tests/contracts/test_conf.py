@@ -64,6 +64,13 @@ NUM_RUNS = {
     "fig3c_ladder": 108,
     "fig3d": 240,
     "fig3d_ladder": 144,
+    "table1": 3,
+    "table1_ladder": 24,
+    "table1_ladder_model_tuning": 24,
+    "table1_model_tuning": 3,
+    "table2": 12,
+    "table2_ladder": 24,
+    "table2_ladder_model_tuning": 24,
     "table5": 60,
     "table5_ladder": 48,
 }

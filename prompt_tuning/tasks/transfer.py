@@ -1,0 +1,20 @@
+"""Answers of one task read as another's: what a prompt that never saw a task says about it."""
+
+from prompt_tuning.tasks.base import Task
+
+# Source: google-research/prompt-tuning data/postprocessors.py: within the word for "not" as well.
+_OTHER_WORDS = {
+    ("qqp", "mrpc"): ("duplicate", "equivalent"),
+    ("mrpc", "qqp"): ("equivalent", "duplicate"),
+}
+
+
+def can_transfer(source: Task, target: Task) -> bool:
+    """Whether answers of `source` can be read as answers of `target`."""
+    return source.verbalizers == target.verbalizers or (source.name, target.name) in _OTHER_WORDS
+
+
+def as_answer_of(target: Task, prediction: str, source: Task) -> str:
+    """A prediction in the words of `source`, in those of `target`."""
+    said, meant = _OTHER_WORDS.get((source.name, target.name), ("", ""))
+    return prediction.replace(said, meant) if said else prediction

@@ -1,0 +1,168 @@
+"""Domain transfer: what a run learnt on one task, it answers another with, and nothing is chosen.
+
+Source: Lester et al. (2021), section 5.
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.numpy import load_file
+
+from prompt_tuning import experiment
+from prompt_tuning.commands import train as train_command
+from prompt_tuning.commands.composition import configs_of
+from prompt_tuning.config import TrainConfig, config_hash, train_config
+from prompt_tuning.data.sources import DataSpec, load_split
+from prompt_tuning.errors import UserError
+from prompt_tuning.evaluation import evaluate_prompt, evaluation_set
+from prompt_tuning.metrics import score
+from prompt_tuning.models.loading import Checkpoint
+from prompt_tuning.records import RunFolder
+from prompt_tuning.run_facts import summary
+from prompt_tuning.run_parts import _load_transfer_splits
+from prompt_tuning.tasks import TASKS, Example, as_answer_of
+
+QUICK = ["training.num_steps=2", "evaluation.every_steps=1", "evaluation.num_examples=8"]
+TO_B = "evaluation.transfer_tasks=[mini_boolq,mini_boolq_b]"
+
+
+def config_of(tiny_folder: Path, *overrides: str) -> TrainConfig:
+    given = [f"model.path={tiny_folder}", "tracking=none", "data.cache_dir=null", *QUICK]
+    (config,), problems = configs_of("train", [*given, *overrides])
+    assert not problems
+    return train_config(config)
+
+
+def record_of(folder: Path, config: TrainConfig) -> dict[str, Any]:
+    experiment.train(config, RunFolder(folder))
+    record: dict[str, Any] = json.loads((folder / "record.json").read_text())
+    return record
+
+
+def test_the_best_prompt_answers_the_other_task_and_its_own_is_left_out(
+    tiny_folder: Path, tiny_checkpoint: Checkpoint, tmp_path: Path
+) -> None:
+    """Decoded here once more from the saved prompt: the record and the file say the same."""
+    record = record_of(tmp_path, config_of(tiny_folder, "task=mini_boolq", TO_B))
+
+    test = load_split(TASKS["mini_boolq_b"], "test", DataSpec("auto"))
+    data = evaluation_set(TASKS["mini_boolq_b"], test.examples, tiny_checkpoint)
+    prompt = torch.from_numpy(load_file(tmp_path / "prompt.safetensors")["prompt"])
+    again = evaluate_prompt(tiny_checkpoint, prompt, data, max_tokens=8192)
+    (name,) = record["result"]["transfer"]
+    scored = record["result"]["transfer"][name]
+    assert (name, scored["split"]) == ("mini_boolq_b", "test")
+    assert scored["score"] == again.scores.score
+    assert scored["num_examples"] == len(test.examples)
+    assert scored["floor"]["majority"] == 50.0
+    assert record["data"]["transfer"] == {name: json.loads(json.dumps(test.provenance))}
+    file = tmp_path / "predictions" / name / "transfer.jsonl"
+    lines = [json.loads(line) for line in file.read_text().splitlines()]
+    assert [line["prediction"] for line in lines] == again.predictions
+    log = (tmp_path / "log.txt").read_text()
+    assert f"{name}, never trained on, on test: accuracy {again.scores.score:.2f}" in log
+    assert summary(record["result"])[f"transfer/{name}/accuracy"] == again.scores.score
+
+
+def test_transfer_changes_nothing_of_the_run_itself(tiny_folder: Path, tmp_path: Path) -> None:
+    """The other task must not choose the step, nor move what dropout draws."""
+    given = ["task=mini_boolq", "training.dropout=0.1"]
+    with_it = record_of(tmp_path / "with", config_of(tiny_folder, *given, TO_B))["result"]
+    without = record_of(tmp_path / "without", config_of(tiny_folder, *given))["result"]
+    assert {key: value for key, value in with_it.items() if key != "transfer"} == without
+    prompts = [tmp_path / name / "prompt.safetensors" for name in ("with", "without")]
+    first, second = (load_file(path)["prompt"] for path in prompts)
+    assert (first == second).all()
+
+
+def test_a_tuned_model_transfers_too(tiny_folder: Path, tmp_path: Path) -> None:
+    config = config_of(tiny_folder, "task=mini_boolq", "method=model_tuning", TO_B)
+    assert record_of(tmp_path, config)["result"]["transfer"]["mini_boolq_b"]["num_examples"] == 288
+
+
+@pytest.mark.parametrize(
+    ("source", "target", "said", "meant"),
+    [
+        ("qqp", "mrpc", "duplicate", "equivalent"),
+        ("qqp", "mrpc", "not_duplicate", "not_equivalent"),
+        ("mrpc", "qqp", "equivalent", "duplicate"),
+        ("mrpc", "qqp", "not_equivalent", "not_duplicate"),
+        ("mrpc", "qqp", "<unk>", "<unk>"),
+        ("squad", "mrqa_drop", "a duplicate", "a duplicate"),
+        ("rte", "rte", "not_entailment", "not_entailment"),
+    ],
+)
+def test_answers_are_read_in_the_other_tasks_words(
+    source: str, target: str, said: str, meant: str
+) -> None:
+    assert as_answer_of(TASKS[target], said, TASKS[source]) == meant
+
+
+def test_paraphrases_are_decoded_as_far_as_the_sources_words_go_and_scored_as_the_targets(
+    tiny_checkpoint: Checkpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A target set of short answers must not cut the source's longer ones."""
+    qqp, mrpc = TASKS["qqp"], TASKS["mrpc"]
+    examples = [Example("sentence1: a sentence2: b", "equivalent", 0, label=1)]
+    own = evaluation_set(mrpc, examples, tiny_checkpoint)
+    data = evaluation_set(mrpc, examples, tiny_checkpoint, source=qqp)
+    longest = max(len(tiny_checkpoint.encode_text(word)) + 1 for word in qqp.verbalizers)
+    assert own.max_target_tokens < longest == data.max_target_tokens
+    monkeypatch.setattr("prompt_tuning.evaluation.decode_rows", lambda *_, **__: ["duplicate"])
+    nothing = torch.zeros(0, tiny_checkpoint.model.hidden_size)
+    evaluation = evaluate_prompt(tiny_checkpoint, nothing, data, max_tokens=64)
+    assert evaluation.predictions == ["equivalent"]
+    assert evaluation.scores == score(mrpc, examples, ["equivalent"])
+
+
+@pytest.mark.parametrize(
+    ("overrides", "problem"),
+    [
+        (["task=rte", "evaluation.transfer_tasks=[cb]"], "cb is answered with entailment, contr"),
+        (["task=squad", "evaluation.transfer_tasks=[boolq]"], "squad teaches free text"),
+        (["task=squad", "evaluation.transfer_tasks=[mrqa_rce]"], "there is no such task"),
+    ],
+)
+def test_tasks_that_cannot_be_answered_are_refused_before_anything_is_loaded(
+    overrides: list[str], problem: str
+) -> None:
+    (config,), problems = configs_of("train", ["init=sampled_vocab", *overrides])
+    assert not problems
+    with pytest.raises(UserError, match=problem):
+        train_command.check(config)
+
+
+def test_methods_without_transfer_refuse_it() -> None:
+    given = ["method=prompt_design", "prompt.num_shots=2", "evaluation.transfer_tasks=[mini_rte]"]
+    (config,), _ = configs_of("train", given)
+    with pytest.raises(UserError, match=r"transfer_tasks=.* is not for method=prompt_design"):
+        train_config(config)
+
+
+def test_a_target_file_that_is_missing_is_told_at_once(tmp_path: Path) -> None:
+    for name in ("train", "dev"):
+        (tmp_path / "GLUE" / "MRPC").mkdir(parents=True, exist_ok=True)
+        (tmp_path / "GLUE" / "MRPC" / f"{name}.tsv").touch()
+    given = ["recipe=paper", "task=mrpc", f"data.dir={tmp_path}"]
+    (config,), _ = configs_of("train", [*given, "evaluation.transfer_tasks=[mrpc,qqp]"])
+    with pytest.raises(UserError, match="QQP"):
+        train_command.check(config)
+    (config,), _ = configs_of("train", [*given, "evaluation.transfer_tasks=[mrpc]"])
+    train_command.check(config)
+
+
+def test_official_files_of_table_2_load_as_targets(tiny_folder: Path, shared_data: Path) -> None:
+    """The run's own file has a name of its own here, the target's keeps the official one."""
+    given = ["task=qqp", f"data.dir={shared_data}", "data.validation_file=GLUE/QQP/dev_subset.tsv"]
+    given += ["evaluation.report_split=null", "evaluation.transfer_tasks=[mrpc]"]
+    targets = _load_transfer_splits(TASKS["qqp"], config_of(tiny_folder, *given))
+    assert len(targets["mrpc"].examples) == 408
+    assert targets["mrpc"].provenance["split"] == "validation"
+
+
+def test_the_hash_of_a_run_without_transfer_is_what_it_was(tiny_folder: Path) -> None:
+    config = config_of(tiny_folder)
+    assert config_hash(config) != config_hash(config_of(tiny_folder, TO_B))
