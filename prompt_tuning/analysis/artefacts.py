@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from prompt_tuning.errors import UserError, did_you_mean
 
 PAPER, LADDER, COUNTS, TIMES, MODELS = "paper", "ladder", "counts", "times", "models"
+TRANSFER = "transfer"
 SQUAD = ("task=mini_squad", "init=sampled_vocab")  # its answers are free text: no class labels
 
 
@@ -14,7 +15,7 @@ class Artefact:
 
     name: str
     title: str
-    kind: str  # paper: beside published scores; ladder: on its own; counts: no runs; times; models
+    kind: str  # which code shows it; paper: SuperGLUE scores, ladder: the mini tasks' scores, ...
     sweeps: tuple[tuple[str, ...], ...] = ()  # an experiment and overrides each
     series: tuple[str, ...] = ()  # keys of the config
 
@@ -22,6 +23,13 @@ class Artefact:
     def on_ladder(self) -> bool:
         """Whether its models are this project's own, and nothing published compares with them."""
         return self.name.endswith("_ladder")
+
+    @property
+    def place(self) -> str:
+        """Where a report has it: parameter counts, times, on the ladder, on the paper's models."""
+        if self.kind in (COUNTS, TIMES):
+            return self.kind
+        return LADDER if self.on_ladder or self.kind == MODELS else PAPER
 
     @property
     def experiments(self) -> tuple[str, ...]:
@@ -36,6 +44,11 @@ def _figure(name: str, title: str, *series: str) -> tuple[Artefact, Artefact]:
         Artefact(name, title, PAPER, ((name,),), series),
         Artefact(ladder, f"{title}, on the ladder", LADDER, ((ladder,),), series),
     )
+
+
+def _transfer(name: str, title: str, *sweeps: str) -> Artefact:
+    """A table of section 5."""
+    return Artefact(name, title, TRANSFER, tuple((sweep,) for sweep in sweeps), ("method",))
 
 
 ARTEFACTS = (
@@ -62,6 +75,25 @@ ARTEFACTS = (
     *_figure("fig3b", "Figure 3(b): initialisation", "init.strategy"),
     *_figure("fig3c", "Figure 3(c): pre-training objective", "variant.name"),
     *_figure("fig3d", "Figure 3(d): steps of LM adaptation", "variant.lm_adapt_steps"),
+    _transfer(
+        "table1",
+        "Table 1: zero-shot transfer of question answering",
+        "table1",
+        "table1_model_tuning",
+    ),
+    _transfer(
+        "table1_ladder",
+        "Table 1: zero-shot transfer of question answering, on the ladder",
+        "table1_ladder",
+        "table1_ladder_model_tuning",
+    ),
+    _transfer("table2", "Table 2: zero-shot transfer of paraphrase detection", "table2"),
+    _transfer(
+        "table2_ladder",
+        "Table 2: zero-shot transfer of classification, on the ladder",
+        "table2_ladder",
+        "table2_ladder_model_tuning",
+    ),
     Artefact("fig4", "Figure 4: parameters of a task, by method", COUNTS),
     Artefact("table4", "Table 4: parameters of prompts, by length", COUNTS),
     Artefact(

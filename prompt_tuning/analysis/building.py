@@ -10,8 +10,16 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from prompt_tuning.analysis import figures, parameter_counts, tables, times
-from prompt_tuning.analysis.artefacts import COUNTS, LADDER, MODELS, PAPER, TIMES, Artefact
+from prompt_tuning.analysis import figures, parameter_counts, tables, times, transfer
+from prompt_tuning.analysis.artefacts import (
+    COUNTS,
+    LADDER,
+    MODELS,
+    PAPER,
+    TIMES,
+    TRANSFER,
+    Artefact,
+)
 from prompt_tuning.analysis.claims import claims
 from prompt_tuning.analysis.collecting import Found, Grid, Library, collect
 from prompt_tuning.analysis.ladder_models import models_table
@@ -40,6 +48,10 @@ class Section:
             return tables.paper_table(artefact, grid, self.tolerances)
         if artefact.kind == LADDER:
             return tables.ladder_table(artefact, grid, self.tolerances)
+        if artefact.kind == TRANSFER:
+            if artefact.on_ladder:
+                return transfer.ladder_table(grid, self.tolerances)
+            return transfer.paper_table(self.name, grid, self.tolerances)
         if artefact.kind == TIMES:
             min_seeds = self.tolerances.min_seeds
             return times.times_table(grid, with_paper=not artefact.on_ladder, min_seeds=min_seeds)
@@ -50,6 +62,10 @@ class Section:
     @cached_property
     def claims(self) -> list[str]:
         """What the ladder says to the paper's claims."""
+        if not self.artefact.on_ladder:
+            return []
+        if self.artefact.kind == TRANSFER:
+            return transfer.claims(self.grid, self.tolerances.min_seeds)
         if self.artefact.kind != LADDER:
             return []
         return claims(self.name, self.grid, self.tolerances.min_seeds)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
 
 from prompt_tuning.analysis.collecting import Grid
-from prompt_tuning.analysis.spread import Estimate
+from prompt_tuning.analysis.spread import Estimate, num_of_sign
 
 Means = Mapping[str, Mapping[str, Estimate]]  # series -> size -> mean over tasks
 
@@ -82,8 +82,8 @@ def _length(means: Means) -> list[str]:
     on = {size: means[last][size] - means["20"][size] for size in sizes}
     return [
         f"{question} From 1 to 20 positions: {_listed(up)}; a gain beyond its error at "
-        f"{_count(up, 1)} of {len(sizes)} sizes. From 20 to {last}: {_listed(on)}; a further gain "
-        f"at {_count(on, 1)}, a loss at {_count(on, -1)}."
+        f"{num_of_sign(up, 1)} of {len(sizes)} sizes. From 20 to {last}: {_listed(on)}; a further "
+        f"gain at {num_of_sign(on, 1)}, a loss at {num_of_sign(on, -1)}."
     ]
 
 
@@ -140,8 +140,8 @@ def _gains(text: str, gains: Mapping[str, Estimate]) -> str:
     if not gains:
         return f"{text}: not measured."
     return (
-        f"{text}: {_listed(gains)}; a gain beyond its error at {_count(gains, 1)} of {len(gains)} "
-        f"sizes, a loss at {_count(gains, -1)}."
+        f"{text}: {_listed(gains)}; a gain beyond its error at {num_of_sign(gains, 1)} of "
+        f"{len(gains)} sizes, a loss at {num_of_sign(gains, -1)}."
     )
 
 
@@ -150,7 +150,3 @@ def _sizes_in_all(means: Means, series: Sequence[str]) -> list[str]:
     if not series:
         return []
     return [size for size in means[series[0]] if all(size in means[other] for other in series)]
-
-
-def _count(values: Mapping[str, Estimate], sign: int) -> int:
-    return sum(value.sign == sign for value in values.values())

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from html import escape
 
 from prompt_tuning.analysis import figures
-from prompt_tuning.analysis.artefacts import COUNTS, LADDER, MODELS, PAPER, TIMES
+from prompt_tuning.analysis.artefacts import COUNTS, LADDER, PAPER, TIMES
 from prompt_tuning.analysis.building import Section, models_of
 from prompt_tuning.analysis.paper import MATCH, NOTHING, OFF, VERDICTS, Tolerances
 from prompt_tuning.analysis.tables import Table, count_verdicts
@@ -40,10 +40,10 @@ parameters, SuperGLUE) where those were run, and, apart from that, on the ladder
 of this project's own, asked about an invented world. The ladder's numbers compare with none of the
 paper's; what can be compared is whether its claims hold there too."""
 GROUPS = (
-    ((PAPER,), "On the paper's models"),
-    ((COUNTS,), "Parameter counts"),
-    ((MODELS, LADDER), "On the ladder"),
-    ((TIMES,), "Time"),
+    (PAPER, "On the paper's models"),
+    (COUNTS, "Parameter counts"),
+    (LADDER, "On the ladder"),
+    (TIMES, "Time"),
 )
 
 
@@ -58,8 +58,8 @@ def page(sections: Sequence[Section], tolerances: Tolerances) -> str:
         *_summary(sections),
         _legend(tolerances),
     ]
-    for kinds, title in GROUPS:
-        of_group = [section for section in sections if section.artefact.kind in kinds]
+    for place, title in GROUPS:
+        of_group = [section for section in sections if section.artefact.place == place]
         if of_group:
             parts.append(f'<h2 class="dim">{title}</h2>')
         parts += [part for section in of_group for part in _section(section)]
@@ -68,8 +68,8 @@ def page(sections: Sequence[Section], tolerances: Tolerances) -> str:
 
 def _summary(sections: Sequence[Section]) -> list[str]:
     """What was reproduced, on which models, with how many seeds, and what was not."""
-    on_paper = [section for section in sections if section.artefact.kind == PAPER]
-    counted = [section for section in sections if section.artefact.kind == COUNTS]
+    on_paper = [section for section in sections if section.artefact.place == PAPER]
+    counted = [section for section in sections if section.artefact.place == COUNTS]
     sentences = []
     if on_paper:
         models = models_of(run for section in on_paper for _, run in section.grid.found)
@@ -77,7 +77,7 @@ def _summary(sections: Sequence[Section]) -> list[str]:
         sentences.append(f"<b>Scores of the paper's models</b> ({ran}): {_verdicts(on_paper)}.")
     if counted:
         sentences.append(f"<b>Parameter counts</b>, which need no run: {_verdicts(counted)}.")
-    ladder = [section for section in sections if section.artefact.kind == LADDER]
+    ladder = [section for section in sections if section.artefact.place == LADDER]
     if ladder:
         sentences.append("<b>Claims of the paper on the ladder</b>: see below, in words.")
     rows = [

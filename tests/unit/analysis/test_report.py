@@ -1,6 +1,5 @@
 """Tables say what the records say: means, gaps, floors, and what must not be averaged."""
 
-import copy
 import json
 import shutil
 from collections.abc import Iterable
@@ -8,98 +7,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from made_records import config, result, row, section, seeds, write_run, write_seeds
 
 from prompt_tuning.analysis.artefacts import chosen
-from prompt_tuning.analysis.building import Section, build, commit_records, write
+from prompt_tuning.analysis.building import build, commit_records, write
 from prompt_tuning.analysis.collecting import Library, record_paths
 from prompt_tuning.analysis.page import page
 from prompt_tuning.analysis.paper import SUPERGLUE, tolerances
 from prompt_tuning.config import NOT_IN_HASH
 from prompt_tuning.errors import UserError
-
-FLOOR = {"majority": 50.0, "shortcut": 52.5, "shortcut_name": "bag of fields"}
-CONFIG: dict[str, Any] = {
-    "task": {"name": "mini_rte", "report_split": "test"},
-    "model": {"name": "ladder_400k", "checkpoints": {0: "a"}, "path": None},
-    "variant": {"name": "lm_adapted", "lm_adapt_steps": 6000},
-    "method": "prompt_tuning",
-    "init": {"strategy": "class_label"},
-    "prompt": {"length": 20, "num_shots": None},
-    "training": {"num_steps": 600},
-    "data": {"dir": None, "source": "auto", "cache_dir": "x"},
-    "optimizer": {"learning_rate": 0.3},
-    "machine": {"num_threads": None, "dtype": "auto"},
-    "tracking": {"name": "none"},
-    "output_dir": "runs",
-    "experiment": None,
-    "seed": 0,
-}
-
-
-def config(seed: int = 0, **changed: Any) -> dict[str, Any]:
-    """The config of a run; a dotted key is written with two underscores."""
-    values = copy.deepcopy(CONFIG) | {"seed": seed}
-    for key, value in changed.items():
-        *sections, last = key.split("__")
-        section = values
-        for part in sections:
-            section = section[part]
-        section[last] = value
-    return values
-
-
-def result(score: float, report: float | None = None, num_unparseable: int = 0) -> dict[str, Any]:
-    answers = {"num_examples": 400, "num_unparseable": num_unparseable}
-    on_test = None if report is None else {"split": "test", "score": report, **answers}
-    floor = FLOOR if report is not None else None
-    return {"split": "validation", "score": score, **answers, "report": on_test, "floor": floor}
-
-
-def write_run(
-    folder: Path,
-    of: dict[str, Any],
-    came_out: dict[str, Any],
-    *,
-    name: str | None = None,
-    fingerprint: str = "f0",
-    data: str = "d0",
-) -> Path:
-    record = {
-        "kind": "train",
-        "result": came_out,
-        "config": of,
-        "model": {"fingerprint": fingerprint, "num_parameters": 464_192, "dtype": "float32"},
-        "data": {"train": {"sha256": data}, "truncated_inputs": 0},
-        "duration_s": 60.0,
-        "commit": "c0ffee",
-        "dirty": False,
-    }
-    axes = (of["task"]["name"], of["model"]["name"], of["method"], of["prompt"]["length"])
-    run = folder / (name or "-".join(map(str, (*axes, of["variant"]["name"], of["seed"]))))
-    run.mkdir(parents=True)
-    (run / "record.json").write_text(json.dumps(record))
-    return run
-
-
-def write_seeds(folder: Path, scores: Iterable[float], **changed: Any) -> None:
-    for seed, score in enumerate(scores):
-        write_run(folder, config(seed, **changed), result(score - 1, score))
-
-
-def section(name: str, folder: Path, *planned: dict[str, Any]) -> Section:
-    """An artefact whose plan is given, from the records of a folder."""
-    library = Library(record_paths(folder, folder / "committed"), NOT_IN_HASH)
-    (made,) = build(chosen(name), {chosen(name)[0].name: planned}, library, tolerances())
-    return made
-
-
-def seeds(**changed: Any) -> list[dict[str, Any]]:
-    return [config(seed, **changed) for seed in range(3)]
-
-
-def row(made: Section, *start: str) -> list[str]:
-    (found,) = [[*row] for row in made.table.rows if [*row[: len(start)]] == [*start]]
-    return found[len(start) :]
 
 
 def test_a_ladder_cell_is_the_mean_and_sample_deviation_on_test(tmp_path: Path) -> None:
