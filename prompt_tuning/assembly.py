@@ -18,6 +18,7 @@ from prompt_tuning.config import (
     TrainConfig,
     VariantConfig,
 )
+from prompt_tuning.embedded import embedded_source
 from prompt_tuning.errors import UserError
 from prompt_tuning.models import initializers
 from prompt_tuning.models.frozen_t5 import FrozenT5
@@ -31,8 +32,6 @@ from prompt_tuning.models.methods import Method, ModelTuning, PromptTuning
 from prompt_tuning.prompt_files import PromptFile, check_fits, load_prompt
 from prompt_tuning.tasks import Task
 from prompt_tuning.tracking import WandbSettings
-
-EMBEDDED_MODELS = Path(__file__).parent / "embedded_models"
 
 
 def load_model(
@@ -48,7 +47,7 @@ def load_model(
     """
     source = model.path or model.checkpoints[variant.lm_adapt_steps]
     if model.path is None and model.source == "embedded":
-        source = str(EMBEDDED_MODELS / source)
+        source = embedded_source(source)
     if variant.random_weights:
         source = str(_untrained_folder(source, model.revision, cache))
         return load_source(source, None, machine)

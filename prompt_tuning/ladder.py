@@ -4,9 +4,9 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from prompt_tuning.assembly import EMBEDDED_MODELS
 from prompt_tuning.data.mini_tasks import MINI_SPLITS, mini_items
 from prompt_tuning.data.sources import Split
+from prompt_tuning.embedded import EMBEDDED_MODELS
 from prompt_tuning.tasks import Task
 from prompt_tuning.world import floor
 

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from prompt_tuning.analysis.tables import Table
+from prompt_tuning.embedded import EMBEDDED_MODELS
 
-EMBEDDED_MODELS = Path(__file__).resolve().parent.parent / "embedded_models"
 HEADER = (
     *("run", "parameters", "command", "from", "objective", "steps", "learning rate", "tokens"),
     *("held-out loss", "probes", "seconds"),

@@ -22,6 +22,7 @@ from transformers import (
 )
 from transformers.utils.hub import cached_file
 
+from prompt_tuning.embedded import located
 from prompt_tuning.errors import UserError
 from prompt_tuning.models.frozen_t5 import FrozenT5, PackedT5
 from prompt_tuning.models.random_checkpoint import Shape, random_weights
@@ -40,7 +41,7 @@ EXPECTED_SPECIAL_IDS = {"<pad>": 0, "</s>": 1, "<unk>": 2}
 class Checkpoint:
     """A model with its tokenizer and its identity.
 
-    `source` is a hub id or a folder, `revision` the hub's commit (None for a folder), and
+    `source` is a hub id, a folder or `embedded:<name>`, `revision` the commit of a hub id, and
     `fingerprint` names the weights themselves: a prompt trained on them works on no others.
     """
 
@@ -67,8 +68,8 @@ def load_checkpoint(
     """Loads, checks and fuses a checkpoint.
 
     Args:
-        source: a hub id such as google/t5-small-lm-adapt, or a folder with config.json, weights
-            and tokenizer files.
+        source: a hub id such as google/t5-small-lm-adapt, a folder with config.json, weights and
+            tokenizer files, or `embedded:<name>`.
         revision: of the hub repository; None for a folder or for the hub's main branch.
         dtype: float32 or bfloat16.
         device: where the model will run.
@@ -95,12 +96,13 @@ def _load(
     assert dtype is not torch.float16, "T5 overflows in float16"
     transformers.utils.logging.set_verbosity_error()
     transformers.utils.logging.disable_progress_bar()
-    check_is_v1_1(source)
+    place = located(source)
+    check_is_v1_1(place)
     try:
         loaded: Any = T5ForConditionalGeneration.from_pretrained(
-            source, revision=revision or "main", dtype=dtype, output_loading_info=True
+            place, revision=revision or "main", dtype=dtype, output_loading_info=True
         )
-        tokenizer = AutoTokenizer.from_pretrained(source, revision=revision or "main")
+        tokenizer = AutoTokenizer.from_pretrained(place, revision=revision or "main")
     except (OSError, ValueError) as error:
         raise UserError(
             f"cannot load the checkpoint {source}: {str(error).splitlines()[0]}",
@@ -162,11 +164,12 @@ def write_untrained_checkpoint(folder: Path, source: str, *, revision: str | Non
 
     Args:
         folder: gets the hub's layout.
-        source: a hub id or a folder.
+        source: a hub id, a folder or `embedded:<name>`.
         revision: of the hub repository; None: its newest.
     """
-    check_is_v1_1(source)
-    config = T5Config.from_pretrained(source, revision=revision or "main")
+    place = located(source)
+    check_is_v1_1(place)
+    config = T5Config.from_pretrained(place, revision=revision or "main")
     names = [field.name for field in fields(Shape)]
     shape = Shape(**{name: getattr(config, name) for name in names})
     weights = random_weights(shape, config.vocab_size, seed=0)
@@ -176,9 +179,10 @@ def write_untrained_checkpoint(folder: Path, source: str, *, revision: str | Non
 def _copy_description(source: str, revision: str | None, folder: Path) -> None:
     """Copies what a checkpoint has beside its weights: config and tokenizer."""
     folder.mkdir(parents=True, exist_ok=True)
+    place = located(source)
     for name in DESCRIPTION_FILES:
         path = cached_file(
-            source, name, revision=revision, _raise_exceptions_for_missing_entries=False
+            place, name, revision=revision, _raise_exceptions_for_missing_entries=False
         )
         if path is not None:
             (folder / name).write_bytes(Path(path).read_bytes())

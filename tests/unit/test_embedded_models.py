@@ -7,11 +7,12 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from prompt_tuning.assembly import EMBEDDED_MODELS
 from prompt_tuning.commands.composition import configs_of
 from prompt_tuning.config import ModelConfig, train_config
 from prompt_tuning.config_reading import choices
 from prompt_tuning.data.mini_tasks import MINI_SPLITS, mini_rows
+from prompt_tuning.embedded import EMBEDDED_MODELS, embedded_source, located
+from prompt_tuning.errors import UserError
 from prompt_tuning.models.loading import Checkpoint, load_checkpoint
 from prompt_tuning.tasks import TASKS
 from prompt_tuning.world import LADDER_WORLD, World
@@ -28,7 +29,7 @@ def model_config(name: str) -> ModelConfig:
 
 def load(folder: str) -> Checkpoint:
     return load_checkpoint(
-        str(EMBEDDED_MODELS / folder),
+        embedded_source(folder),
         revision=None,
         dtype=torch.float32,
         device=torch.device("cpu"),
@@ -86,3 +87,17 @@ def test_transformers_loads_it(name: str) -> None:
     model = AutoModelForSeq2SeqLM.from_pretrained(folder)
     ids = AutoTokenizer.from_pretrained(folder)("is it red?", return_tensors="pt").input_ids
     assert model.generate(ids, max_new_tokens=2).shape[0] == 1
+
+
+def test_a_model_is_named_without_the_place_where_the_package_lies() -> None:
+    """A prompt or record that named a path would be of no use in another environment."""
+    checkpoint = load("ladder_100k/6000")
+    assert checkpoint.source == "embedded:ladder_100k/6000"
+    assert located("google/t5-small-lm-adapt") == "google/t5-small-lm-adapt"
+    assert located(str(EMBEDDED_MODELS)) == str(EMBEDDED_MODELS)
+
+
+def test_a_prompt_of_an_embedded_model_that_is_not_there_names_those_that_are() -> None:
+    with pytest.raises(UserError, match="no model embedded:ladder_9m/6000") as error:
+        load("ladder_9m/6000")
+    assert "embedded:ladder_400k/6000" in str(error.value)
