@@ -12,7 +12,7 @@ from prompt_tuning.data.batches import split_by_tokens
 from prompt_tuning.data.tokenization import decode_ids, encode_split
 from prompt_tuning.metrics import Scores, score
 from prompt_tuning.models.decoding import greedy_decode
-from prompt_tuning.models.frozen_t5 import Rows
+from prompt_tuning.models.frozen_t5 import PackedT5, Rows
 from prompt_tuning.models.loading import Checkpoint
 from prompt_tuning.tasks import Example, Task, as_answer_of
 
@@ -109,7 +109,6 @@ def evaluate_prompt(
     return Evaluation(score(data.task, data.examples, predictions), predictions)
 
 
-@torch.no_grad()
 def decode_rows(
     checkpoint: Checkpoint,
     rows: Rows,
@@ -127,19 +126,38 @@ def decode_rows(
         max_tokens: encoder positions per forward pass; changes memory, not results.
         on_batch: called with the number of rows after each forward pass.
     """
-    texts = [""] * len(rows.inputs)
+    said = decode_tokens(
+        checkpoint.model,
+        rows,
+        max_target_tokens=max_target_tokens,
+        max_tokens=max_tokens,
+        on_batch=on_batch,
+    )
+    return [decode_ids(checkpoint.tokenizer, ids) for ids in said]
+
+
+@torch.no_grad()
+def decode_tokens(
+    model: PackedT5,
+    rows: Rows,
+    *,
+    max_target_tokens: int,
+    max_tokens: int,
+    on_batch: Callable[[int], None] = lambda num_rows: None,
+) -> list[list[int]]:
+    """As `decode_rows`, as token ids without EOS."""
+    said: list[list[int]] = [[]] * len(rows.inputs)
     for group in split_by_tokens(rows.lengths, max_tokens):
         part = Rows(
             rows.prompts,
             [rows.inputs[i] for i in group],
             [rows.prompt_of_row[i] for i in group],
         )
-        encoded = checkpoint.model.encode(part)
-        decoded = greedy_decode(checkpoint.model, encoded, max_target_tokens)
+        decoded = greedy_decode(model, model.encode(part), max_target_tokens)
         for index, ids in zip(group, decoded, strict=True):
-            texts[index] = decode_ids(checkpoint.tokenizer, ids)
+            said[index] = ids
         on_batch(len(group))
-    return texts
+    return said
 
 
 def answer_of(text: str, data: EvaluationSet) -> str:

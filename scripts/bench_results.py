@@ -32,6 +32,7 @@ from prompt_tuning.bench.summary import (
     positions_per_s,
     speed_up,
 )
+from prompt_tuning.bench.tables import SERVED_BEFORE
 from prompt_tuning.commands.composition import configs_of
 from prompt_tuning.config import typed
 
@@ -47,6 +48,8 @@ SWEEPS = {  # `ptune bench -m ...` -> minutes on two cores of 2026, one of them 
     "size=small batch_size=8 num_batches=2 num_rounds=1 profile=rte": 2.0,
     f"size=nano,tiny batch_size=8,32 {HEADLINE} {PROFILES} memory=false": 3.0,
     "part=evaluation size=tiny,small batch_size=16 num_batches=2 num_rounds=1": 1.0,
+    "part=serving size=tiny num_batches=2 num_prompts=2,8,32": 0.5,
+    "part=serving size=small num_batches=1 num_rounds=1 num_prompts=5": 1.5,
     "part=end_to_end num_rounds=2": 1.0,
     "part=model_tuning size=tiny batch_size=8": 0.5,
     "part=pretraining size=tiny profile=span_corruption batch_size=8 dropout=0": 0.5,
@@ -106,6 +109,7 @@ def report_lines(records: Sequence[Record], missing: Sequence[str]) -> list[str]
         *machine_lines(records),
         *(line for part in STEP_PARTS for line in step_lines(part, of_part(records, part))),
         *evaluation_lines(of_part(records, "evaluation")),
+        *serving_lines(of_part(records, "serving")),
         *end_to_end_lines(of_part(records, "end_to_end")),
         *growth_lines(of_part(records, "growth")),
         f"Missing: {len(missing)} of {len(planned())} measurements"
@@ -210,6 +214,31 @@ def evaluation_lines(records: Sequence[Record]) -> list[str]:
     header = ["size", "batch", "profile", "arm", "ms an example", "faster than generate() by"]
     note = "Same rows, same order, identical tokens. Label scoring is another metric than decoding."
     return ["## Evaluation", "", note, "", *markdown(header, rows)] if rows else []
+
+
+def serving_lines(records: Sequence[Record]) -> list[str]:
+    """Many prompts in one batch, against one after another and against as many models."""
+    rows = []
+    for record in records:
+        config, result = record["config"], record["result"]
+        prompts, model = result["num_prompt_parameters"], result["num_model_parameters"]
+        for arm in result["arms"]:
+            many = config["num_prompts"] * model if arm == "ensemble_models" else model + prompts
+            against = SERVED_BEFORE[arm.partition("_")[0]]
+            rows.append(
+                [
+                    *(config[key] for key in ("size", "batch_size", "profile", "num_prompts")),
+                    *(arm, f"{ms_per_example(result, arm):.2f}", speed_up(result, against, arm)),
+                    f"{many:,}",
+                ]
+            )
+    header = ["size", "batch", "profile", "prompts", "arm", "ms a row", "faster than by prompt"]
+    note = (
+        "A stream: every row has one of the prompts. An ensemble: every row is answered under all "
+        "of them, or by as many tuned models, which read no prompt. Mixed batches say the same."
+    )
+    lines = ["## Many prompts on one model", "", note, ""]
+    return [*lines, *markdown([*header, "parameters"], rows)] if rows else []
 
 
 def end_to_end_lines(records: Sequence[Record]) -> list[str]:

@@ -14,6 +14,7 @@ from prompt_tuning.bench.end_to_end import measure_end_to_end
 from prompt_tuning.bench.evaluation_speed import measure_evaluation
 from prompt_tuning.bench.gate import check_equality
 from prompt_tuning.bench.growth import measure_growth
+from prompt_tuning.bench.serving_speed import measure_serving
 from prompt_tuning.bench.settings import ARMS, BenchConfig
 from prompt_tuning.bench.step_speed import measure_steps
 from prompt_tuning.bench.tables import table_of
@@ -83,6 +84,8 @@ def bench(config: BenchConfig, train: TrainConfig, folder: RunFolder) -> None:
 def _measure(config: BenchConfig, train: TrainConfig, say: Callable[[str], None]) -> dict[str, Any]:
     if config.part == "evaluation":
         return measure_evaluation(config, say)
+    if config.part == "serving":
+        return measure_serving(config, say)
     if config.part == "end_to_end":
         return measure_end_to_end(config, train, say)
     if config.part == "growth":

@@ -26,7 +26,8 @@ NEEDS = {  # packages of the extra `bench`
 class BenchConfig:
     """`ptune bench`: one measurement."""
 
-    part: str  # training | evaluation | end_to_end | growth | model_tuning | pretraining
+    # training | evaluation | serving | end_to_end | growth | model_tuning | pretraining
+    part: str
     size: str  # nano | tiny | small, random weights
     profile: str  # whose lengths the rows have: wic | rte | boolq | multirc | span_corruption
     batch_size: int  # rows a batch
@@ -36,7 +37,8 @@ class BenchConfig:
     dropout: float  # rate, in every arm; the equality gate switches it off
     arms: list[str] | None  # training: which of its arms; None: all
     memory: bool  # peak memory of each arm too, each in a process of its own
-    max_target_tokens: int  # evaluation: tokens that every row says, unless it ends before
+    num_prompts: int | None  # serving: K prompts of one model, or K models
+    max_target_tokens: int  # evaluation, serving: tokens that every row says, unless it ends before
     train: list[str]  # end_to_end: the run, as overrides of `ptune train`
     target_score: float  # end_to_end: the dev score, 0 to 100, that stops the clock
     machine: FrozenMachineConfig
@@ -60,6 +62,14 @@ def bench_problems(config: BenchConfig) -> list[UserError]:
             UserError(
                 f"dropout={config.dropout}: T5 v1.1 is pre-trained without, and so is ptune's",
                 fix="dropout=0",
+            )
+        )
+    if (config.part == "serving") != (config.num_prompts is not None):
+        problems.append(
+            UserError(
+                f"num_prompts={config.num_prompts} with part={config.part}",
+                allowed="a number for part=serving, null for the others",
+                fix="give part=serving num_prompts=<number>, or leave num_prompts out",
             )
         )
     allowed = ARMS.get(config.part, ())
@@ -95,6 +105,8 @@ def bench_name(config: BenchConfig) -> str:
     """
     values: dict[str, Any] = asdict(config)
     del values["output_dir"], values["rerun"]
+    if config.num_prompts is None:  # a key that came later
+        del values["num_prompts"]
     canonical = json.dumps(values, sort_keys=True, separators=(",", ":"))
     digest = hashlib.sha256(canonical.encode()).hexdigest()[:8]
     axes = {

@@ -16,6 +16,9 @@ from prompt_tuning.bench.summary import (
 
 Record = Mapping[str, Any]
 
+# What an arm of part=serving is compared with, by the question that it answers.
+SERVED_BEFORE = {"stream": "stream_by_prompt", "ensemble": "ensemble_by_prompt"}
+
 
 def table_of(record: Record) -> list[str]:
     """The table of a record, and its headline below."""
@@ -26,6 +29,8 @@ def table_of(record: Record) -> list[str]:
         return _end_to_end(record["result"])
     if part == "evaluation":
         return _evaluation(record["result"])
+    if part == "serving":
+        return _serving(record["result"])
     return _steps(record["result"])
 
 
@@ -90,6 +95,21 @@ def _evaluation(result: Record) -> list[str]:
         for arm in result["arms"]
     ]
     return aligned(["arm", "ms an example", f"faster than {baseline}"], rows)
+
+
+def _serving(result: Record) -> list[str]:
+    rows = [
+        [arm, f"{ms_per_example(result, arm):.2f}", speed_up(result, against, arm)]
+        for arm in result["arms"]
+        for against in [SERVED_BEFORE[arm.partition("_")[0]]]
+    ]
+    prompts, model = result["num_prompt_parameters"], result["num_model_parameters"]
+    num_models = result["num_prompts"]
+    return [
+        *aligned(["arm", "ms a row", "faster than prompt by prompt"], rows),
+        f"parameters: one model and {num_models} prompts {model + prompts:,}, {num_models} models "
+        f"{num_models * model:,}",
+    ]
 
 
 def _end_to_end(result: Record) -> list[str]:

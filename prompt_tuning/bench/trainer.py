@@ -20,6 +20,7 @@ from prompt_tuning.bench.arms import padded, with_peft_prompt
 from prompt_tuning.bench.profiles import Batch
 from prompt_tuning.data.batches import BatchOrder
 from prompt_tuning.data.tokenization import decode_ids
+from prompt_tuning.embedded import located
 from prompt_tuning.metrics import score
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ class _Trainer(Seq2SeqTrainer):
 def train_with_peft(run: Run, course: Course) -> None:
     """Trains until the target score or the last step, batches padded to their longest row."""
     model = T5ForConditionalGeneration.from_pretrained(
-        run.checkpoint.source,
+        located(run.checkpoint.source),
         dtype=run.checkpoint.model.dtype,
         dropout_rate=run.settings.dropout,
     )

@@ -46,9 +46,9 @@ def random_t5(size: str, dropout: float, place: Place) -> T5ForConditionalGenera
     return model
 
 
-def random_prompt(length: int, size: str) -> Tensor:
+def random_prompt(length: int, size: str, seed: int = 1) -> Tensor:
     """A seeded prompt [P, H] of the scale of the embeddings, on the CPU."""
-    generator = torch.Generator().manual_seed(1)
+    generator = torch.Generator().manual_seed(seed)
     return torch.randn(length, SIZES[size].d_model, generator=generator)
 
 

@@ -14,6 +14,7 @@ from torch import Tensor
 from prompt_tuning import cli
 from prompt_tuning.bench import arms as arms_module
 from prompt_tuning.bench import run as bench_run
+from prompt_tuning.bench import serving_speed
 from prompt_tuning.bench.arms import make_arm
 from prompt_tuning.bench.breakdown import breakdown, kind_of
 from prompt_tuning.bench.evaluation_speed import check_same
@@ -158,6 +159,23 @@ def test_pretraining_is_measured_without_dropout_on_both_sides() -> None:
     assert "dropout=0.1" in str(problem)
 
 
+def test_a_mixed_batch_with_other_answers_is_not_timed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rows that get a neighbour's prompt would be as fast, and wrong."""
+
+    def shifted(model: Any, batch: Any) -> Any:
+        return model.stream_by_prompt(batch)[::-1]
+
+    monkeypatch.setattr(serving_speed._OneModel, "stream_mixed", shifted)
+    with pytest.raises(NotEqualError, match="stream: other tokens in a mixed batch"):
+        serving_speed.measure_serving(config_of("part=serving", "num_prompts=2"), print)
+
+
+def test_a_number_of_prompts_belongs_to_serving_alone() -> None:
+    for wrong in (["part=serving"], ["num_prompts=2"]):
+        (problem,) = bench_problems(config_of(*wrong))
+        assert "part=serving num_prompts=<number>" in str(problem)
+
+
 def test_a_missing_opponent_is_named_with_the_fix(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("prompt_tuning.bench.settings.find_spec", lambda name: None)
     (problem,) = bench_problems(config_of())
@@ -184,6 +202,7 @@ def test_a_bench_runs_from_the_command_line_to_its_tables(
 
     ptune()
     ptune("part=evaluation")
+    ptune("part=serving", "num_prompts=2")
     ptune(
         "part=end_to_end", 'train=["task=mini_sst2","evaluation.every_steps=2"]', "target_score=0"
     )
@@ -191,7 +210,7 @@ def test_a_bench_runs_from_the_command_line_to_its_tables(
         path.parent.name.split("-")[1]: json.loads(path.read_text())
         for path in tmp_path.rglob("record.json")
     }
-    assert {*records} == {"training", "evaluation", "end_to_end"}
+    assert {*records} == {"training", "evaluation", "serving", "end_to_end"}
     training = records["training"]["result"]
     assert speed_up(training, "peft_512", "ptune").median > 1.0
     assert all(arm["peak_memory_gib"] > 0 for arm in training["arms"].values())
@@ -217,6 +236,7 @@ def test_a_bench_runs_from_the_command_line_to_its_tables(
     assert written[0] == written[1]
     assert {*written[0]} == {"bench.md", "bench_speed.svg"}
     assert b"| nano | 3 | 0.1 | rte | peft_longest |" in written[0]["bench.md"]
+    assert b"| nano | 3 | rte | 2 | stream_mixed |" in written[0]["bench.md"]
 
 
 def test_the_committed_tables_are_those_of_the_committed_records(
