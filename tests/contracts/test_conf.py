@@ -64,6 +64,7 @@ NUM_RUNS = {
     "fig3c_ladder": 108,
     "fig3d": 240,
     "fig3d_ladder": 144,
+    "section7_ladder": 54,
     "table5": 60,
     "table5_ladder": 48,
 }

@@ -72,6 +72,8 @@ KNOWN_IN: dict[str, set[str]] = {
     "numpy": {
         "bench",
         "data",
+        "experiment",
+        "inspection",
         "models",
         "metrics",
         "optim",
