@@ -18,6 +18,7 @@ from prompt_tuning.config import (
     NOT_IN_HASH_IF_NULL,
     DoctorConfig,
     EvaluateConfig,
+    InspectConfig,
     ListConfig,
     PredictConfig,
     ReportConfig,
@@ -35,6 +36,7 @@ from prompt_tuning.tasks import MIXTURES, TASKS
 SCHEMAS = (
     TrainConfig,
     EvaluateConfig,
+    InspectConfig,
     PredictConfig,
     PretrainConfig,
     ShowConfig,

@@ -18,6 +18,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "interrupts": set(),
     "tasks": set(),
     "world": set(),
+    "inspection": set(),
     "locking": {"errors"},
     "records": {"errors", "locking"},
     "run_states": {"locking", "records"},
@@ -31,7 +32,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "data": {"errors", "tasks", "world"},
     "models": {"errors"},
     "config_reading": {"errors"},
-    "config_checks": {"errors", "prompt_files"},
+    "config_checks": {"errors", "prompt_files", "config_reading"},
     "config": {"errors", "config_reading", "config_checks"},
     "task_data": {"errors", "tasks", "data", "config"},
     "training": {"interrupts", "checkpoints", "data", "models"},
@@ -50,6 +51,7 @@ MAY_IMPORT["watching"] = {
 }
 MAY_IMPORT["bench"] = {*MAY_IMPORT} - {"__init__", "tracking", "run_facts"}
 MAY_IMPORT["experiment"] = MAY_IMPORT["prompt_evaluation"] = {*MAY_IMPORT}
+MAY_IMPORT["prompt_inspection"] = {*MAY_IMPORT} - {"experiment", "prompt_evaluation"}
 MAY_IMPORT["multitask"] = MAY_IMPORT["prompt_design"] = {*MAY_IMPORT}
 MAY_IMPORT["commands"] = {*MAY_IMPORT}
 MAY_IMPORT["cli"] = {"__init__", "errors", "interrupts", "commands"}
