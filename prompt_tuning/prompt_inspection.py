@@ -3,16 +3,13 @@
 import hashlib
 import json
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass, replace
-from datetime import UTC, datetime
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
 
 from prompt_tuning.analysis import figures
 from prompt_tuning.analysis.prompt_map import PromptMap, prompt_map_figure
 from prompt_tuning.assembly import source_of, variant_of, wandb_settings
 from prompt_tuning.config import InspectConfig, config_hash
-from prompt_tuning.config_reading import hidden_sizes
 from prompt_tuning.data.mini_tasks import MINI_SPLITS
 from prompt_tuning.data.sources import Split, load_split
 from prompt_tuning.errors import UserError
@@ -25,36 +22,14 @@ from prompt_tuning.inspection.findings import (
 )
 from prompt_tuning.inspection.neighbours import Vocabulary, nearest_neighbours, unit
 from prompt_tuning.inspection.report import closing_line, row_lines, summary_lines
+from prompt_tuning.inspection_facts import Inspected, header, member_of, record_of
 from prompt_tuning.models.embeddings import EmbeddingTable, load_embedding_table
 from prompt_tuning.prompt_files import PromptFile, check_fits, load_prompt
-from prompt_tuning.records import RunFolder, environment, peak_memory_gib
+from prompt_tuning.records import RunFolder
 from prompt_tuning.reporting import Reporter
-from prompt_tuning.run_facts import RECORD_FORMAT
 from prompt_tuning.task_data import data_spec
 from prompt_tuning.tasks import TASKS, Task
 from prompt_tuning.tracking import Tracker
-
-
-@dataclass(frozen=True)
-class Inspected:
-    """A prompt with all that is known about it."""
-
-    config: InspectConfig
-    path: Path
-    digest: str  # of the file
-    prompt: PromptFile
-    member: dict[str, Any] | None  # the training run that the file is of; None: not beside it
-    table: EmbeddingTable
-    task: Task | None  # None: not known
-    texts: Split | None  # that the prompt was trained on; None: not at hand
-
-    @property
-    def label_words(self) -> tuple[str, ...]:
-        """The class labels, in the order in which they were put into rows if they were."""
-        given = self.member and self.member["config"]["init"]["words"]
-        if given:
-            return tuple(given)
-        return (self.task.init_words or self.task.verbalizers) if self.task else ()
 
 
 def inspect(config: InspectConfig) -> None:
@@ -75,9 +50,9 @@ def inspect(config: InspectConfig) -> None:
     check_fits(prompt, path, hidden_size=table.weight.shape[1], fingerprint=table.fingerprint)
     task = _task(config, prompt)
     inspected = Inspected(
-        config, path, digest, prompt, _member(path, digest), table, task, _texts(config, task)
+        config, path, digest, prompt, member_of(path, digest), table, task, _texts(config, task)
     )
-    vocabulary = vocabulary_of(table, with_control_tokens=config.control_tokens)
+    vocabulary = _vocabulary(table, config)
     if config.top_k > len(vocabulary.pieces):
         raise UserError(
             f"top_k={config.top_k}, and the vocabulary has {len(vocabulary.pieces)} pieces",
@@ -86,7 +61,7 @@ def inspect(config: InspectConfig) -> None:
     folder.start(asdict(config))
     with ExitStack() as stack:
         reporter = stack.enter_context(Reporter(folder.log_path))
-        reporter.header(f"ptune inspect  {folder.name}", _header(inspected, vocabulary))
+        reporter.header(f"ptune inspect  {folder.name}", header(inspected, len(vocabulary.pieces)))
         tracker = stack.enter_context(_tracker(inspected, folder))
         question = _question(inspected, vocabulary)
         result = findings(
@@ -107,14 +82,8 @@ def inspect(config: InspectConfig) -> None:
         measured = {f"inspect/{name}": v for name, v in result["measures"]["prompt"].items()}
         tracker.log(0, measured)
         tracker.summarise(measured)
-        folder.finish(_record(inspected, vocabulary, result))
+        folder.finish(record_of(inspected, len(vocabulary.pieces), result))
         reporter.line(f"{closing_line(result)}  {folder.record_path}")
-
-
-def vocabulary_of(table: EmbeddingTable, *, with_control_tokens: bool) -> Vocabulary:
-    """The pieces of a table that may be neighbours."""
-    ids = table.token_ids(with_control_tokens=with_control_tokens)
-    return Vocabulary(table.weight[ids], table.pieces(ids), ids)
 
 
 def _name(config: InspectConfig, path: Path, prompt_digest: str) -> str:
@@ -147,21 +116,6 @@ def _texts(config: InspectConfig, task: Task | None) -> Split | None:
     return load_split(task, "train", data_spec(config.data)) if task and is_here else None
 
 
-def _member(path: Path, digest: str) -> dict[str, Any] | None:
-    """The training run whose folder the file is in."""
-    run = RunFolder(path.resolve().parent)
-    record = run.record()
-    if record is None or record["kind"] != "train" or path.resolve() != run.prompt_path:
-        return None
-    return {
-        "name": run.name,
-        "seed": record["config"]["seed"],
-        "sha256": digest,
-        "config_hash": record["config_hash"],
-        "config": record["config"],
-    }
-
-
 def _question(inspected: Inspected, vocabulary: Vocabulary) -> Question:
     words, table = inspected.label_words, inspected.table
     ids = table.encode_texts([*words]) if words else []
@@ -174,32 +128,6 @@ def _question(inspected: Inspected, vocabulary: Vocabulary) -> Question:
         frozenset(vocabulary.places(sorted(in_texts))),
         has_label_rows=inspected.prompt.metadata.get("init") == "class_label",
     )
-
-
-def _header(inspected: Inspected, vocabulary: Vocabulary) -> dict[str, str]:
-    """The prompt, and plainly which model it is for."""
-    prompt, table, known = inspected.prompt, inspected.table, inspected.prompt.metadata
-    if "fingerprint" in known:
-        belongs = f"{known['source']}, weights {known['fingerprint']}: the ones that are used here"
-    else:
-        of_width = [n for n, width in hidden_sizes().items() if width == prompt.hidden_size]
-        belongs = (
-            f"the file does not say; {prompt.hidden_size} is the width of "
-            f"{', '.join(of_width) or 'no model in conf/'}. Neighbours in the table of another "
-            "model mean nothing."
-        )
-    task = inspected.task.name if inspected.task else "not known: add task="
-    words = ", ".join(inspected.label_words) or "not known"
-    texts = inspected.texts
-    return {
-        "prompt": f"{inspected.path}: {prompt.length} x {prompt.hidden_size}, init "
-        f"{known.get('init', 'not known')}"
-        + ("" if prompt.init is not None else " (its values are not in the file: no drift)"),
-        "trained on": belongs,
-        "table": f"{table.source}: {len(vocabulary.pieces):,} of {len(table.weight):,} rows",
-        "task": f"{task}; labels: {words}; "
-        + (f"{len(texts.examples):,} training texts" if texts else "no texts: add data.dir="),
-    }
 
 
 def _tracker(inspected: Inspected, folder: RunFolder) -> Tracker:
@@ -227,7 +155,7 @@ def _map(inspected: Inspected, question: Question) -> PromptMap:
         labels[word] = on_map(mean, centre, axes)[0]
     directions = unit(prompt.weight)
     return PromptMap(
-        f"{inspected.path.name}: {prompt.length} rows among {len(vocabulary.pieces):,} pieces",
+        f"{inspected.title}: {prompt.length} rows among {len(vocabulary.pieces):,} pieces",
         on_map(vocabulary.embedding, centre, axes),
         on_map(prompt.weight, centre, axes),
         None if prompt.init is None else on_map(prompt.init, centre, axes),
@@ -236,31 +164,7 @@ def _map(inspected: Inspected, question: Question) -> PromptMap:
     )
 
 
-def _record(inspected: Inspected, vocabulary: Vocabulary, result: dict[str, Any]) -> dict[str, Any]:
-    config, prompt, table = inspected.config, inspected.prompt, inspected.table
-    return {
-        "format": RECORD_FORMAT,
-        "kind": "inspect",
-        "members": [inspected.member] if inspected.member else [],
-        "result": result,
-        "config": asdict(config),
-        "config_hash": config_hash(config),
-        "prompt": {
-            "path": config.prompt,
-            "sha256": inspected.digest,
-            "length": prompt.length,
-            "has_init": prompt.init is not None,
-            "metadata": dict(prompt.metadata),
-        },
-        "model": {
-            "source": table.source,
-            "revision": table.revision,
-            "fingerprint": table.fingerprint,
-            "hidden_size": prompt.hidden_size,
-            "num_pieces": len(vocabulary.pieces),
-        },
-        "data": {"train": inspected.texts.provenance} if inspected.texts else {},
-        "peak_memory_gib": peak_memory_gib(),
-        "finished_at": datetime.now(UTC).isoformat(timespec="seconds"),
-        **environment(),
-    }
+def _vocabulary(table: EmbeddingTable, config: InspectConfig) -> Vocabulary:
+    """The pieces that may be neighbours."""
+    ids = table.token_ids(with_control_tokens=config.control_tokens)
+    return Vocabulary(table.weight[ids], table.pieces(ids), ids)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from html import escape
 
 from prompt_tuning.analysis import figures
-from prompt_tuning.analysis.artefacts import COUNTS, LADDER, MODELS, PAPER, TIMES
+from prompt_tuning.analysis.artefacts import COUNTS, INSPECTIONS, LADDER, MODELS, PAPER, TIMES
 from prompt_tuning.analysis.building import Section, models_of
 from prompt_tuning.analysis.paper import MATCH, NOTHING, OFF, VERDICTS, Tolerances
 from prompt_tuning.analysis.tables import Table, count_verdicts
@@ -42,7 +42,7 @@ paper's; what can be compared is whether its claims hold there too."""
 GROUPS = (
     ((PAPER,), "On the paper's models"),
     ((COUNTS,), "Parameter counts"),
-    ((MODELS, LADDER), "On the ladder"),
+    ((MODELS, LADDER, INSPECTIONS), "On the ladder"),
     ((TIMES,), "Time"),
 )
 
@@ -77,7 +77,7 @@ def _summary(sections: Sequence[Section]) -> list[str]:
         sentences.append(f"<b>Scores of the paper's models</b> ({ran}): {_verdicts(on_paper)}.")
     if counted:
         sentences.append(f"<b>Parameter counts</b>, which need no run: {_verdicts(counted)}.")
-    ladder = [section for section in sections if section.artefact.kind == LADDER]
+    ladder = [section for section in sections if section.artefact.kind in (LADDER, INSPECTIONS)]
     if ladder:
         sentences.append("<b>Claims of the paper on the ladder</b>: see below, in words.")
     rows = [

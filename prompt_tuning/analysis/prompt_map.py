@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import matplotlib as mpl
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from prompt_tuning.analysis.figures import COLOURS, STYLE
 
@@ -41,6 +42,8 @@ def prompt_map_figure(drawn: PromptMap) -> Figure:
         _draw_map(left, drawn)
         right.grid(False)
         image = right.imshow(drawn.cosines, vmin=-1, vmax=1, cmap="RdBu_r", interpolation="nearest")
+        for axis in (right.xaxis, right.yaxis):
+            axis.set_major_locator(MaxNLocator(integer=True))
         right.set_xlabel("row of the prompt")
         right.set_title("cosine between rows", fontsize=10)
         figure.colorbar(image, ax=right, shrink=0.85)

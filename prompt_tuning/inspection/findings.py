@@ -125,13 +125,13 @@ def map_axes(vocabulary: Vocabulary) -> tuple[Floats, Floats]:
     centre: Floats = vocabulary.directions.mean(axis=0)
     centred = vocabulary.directions - centre
     _, vectors = np.linalg.eigh(centred.T @ centred)
-    axes: Floats = vectors[:, :-3:-1].T.copy()
-    signs = np.sign(axes[np.arange(2), np.abs(axes).argmax(axis=1)])
-    axes[signs < 0] *= -1  # the same way up on every machine
+    axes: Floats = vectors[:, :-3:-1].T.astype(np.float32)
+    for i, axis in enumerate(axes):
+        if axis[np.abs(axis).argmax()] < 0:
+            axes[i] = -axis  # the same way up on every machine
     return centre, axes
 
 
 def on_map(rows: Floats, centre: Floats, axes: Floats) -> Floats:
     """Where the directions of rows [N, H] are on the map, [N, 2]."""
-    places: Floats = (unit(rows) - centre) @ axes.T
-    return places
+    return ((unit(rows) - centre) @ axes.T).astype(np.float32)

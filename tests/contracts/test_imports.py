@@ -51,6 +51,7 @@ MAY_IMPORT["watching"] = {
 }
 MAY_IMPORT["bench"] = {*MAY_IMPORT} - {"__init__", "tracking", "run_facts"}
 MAY_IMPORT["experiment"] = MAY_IMPORT["prompt_evaluation"] = {*MAY_IMPORT}
+MAY_IMPORT["inspection_facts"] = {*MAY_IMPORT} - {"experiment", "prompt_evaluation"}
 MAY_IMPORT["prompt_inspection"] = {*MAY_IMPORT} - {"experiment", "prompt_evaluation"}
 MAY_IMPORT["multitask"] = MAY_IMPORT["prompt_design"] = {*MAY_IMPORT}
 MAY_IMPORT["commands"] = {*MAY_IMPORT}

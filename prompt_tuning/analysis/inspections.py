@@ -1,0 +1,213 @@
+"""Section 7 on the ladder: what inspected prompts have in common, in a table and in sentences.
+
+A number is that of every seed, the mean over tasks; then mean and deviation over seeds. A
+difference is taken run by run, and counts where it is further from 0 than twice its standard error.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from statistics import fmean
+from typing import Any
+
+from prompt_tuning.analysis.collecting import Config, Found, Grid, Library, flat
+from prompt_tuning.analysis.paper import NOTHING
+from prompt_tuning.analysis.spread import Estimate, Spread
+from prompt_tuning.analysis.tables import FEW_SEEDS, Table, common_notes
+
+KIND = "inspect"
+PROMPT, INIT, RANDOM = "prompt", "init", "random"
+MEASURES = {
+    "tightness": "tightness: cosine between the neighbours of a row",
+    "nearest_cosine": "cosine to the nearest piece",
+    "lexical_clusters": "rows with a lexical cluster, share",
+    "rows_sharing": "rows that share a neighbour, share",
+    "distinct": "different neighbours, share",
+    "domain_share": "of those, in the task's texts, share",
+    "labels_persist": "labels among their own row's neighbours, share",
+    "labels_found": "labels among some row's neighbours, share",
+    "labels_in_several": "labels among several rows' neighbours, share",
+    "label_rows": "rows that a label is among the neighbours of",
+}
+FACTS: dict[str, tuple[str, Callable[[Mapping[str, Any]], float | None]]] = {
+    "norm_ratio": ("norm of rows, of the embedding's", lambda result: result["norms"]["ratio"]),
+    "drift_cosine": (
+        "cosine to the row before training",
+        lambda result: result["drift"] and result["drift"]["mean_cosine"],
+    ),
+    "vocabulary_share": (
+        "pieces of the whole vocabulary in the task's texts, share",
+        lambda result: result["domain"]["vocabulary_share"] if "domain" in result else None,
+    ),
+}
+Place = tuple[str, str]  # series and model
+Value = Callable[[Mapping[str, Any]], float | None]  # of a record's result
+
+
+class Inspections:
+    """The inspections of an artefact, by series and model."""
+
+    def __init__(self, grid: Grid, series: Sequence[str]) -> None:
+        """Of a grid that `collect_inspections` made, and the keys that make its series."""
+        self.tasks = grid.tasks
+        self._results: dict[Place, dict[tuple[str, int], Mapping[str, Any]]] = {}
+        for config, found in grid.found:
+            run = config["task"]["name"], config["seed"]
+            self._results.setdefault(place_of(config, series), {})[run] = found.record["result"]
+
+    @property
+    def places(self) -> list[Place]:
+        """In the plan's order."""
+        return [*self._results]
+
+    def over_seeds(self, place: Place, value: Value) -> Spread | None:
+        """Of seeds that have every task; None if there are none, or the number is not known."""
+        results = self._results.get(place, {})
+        values = {run: value(result) for run, result in results.items()}
+        seeds = sorted({seed for _, seed in values})
+        means = []
+        for seed in seeds:
+            of_seed = [values.get((task, seed)) for task in self.tasks]
+            known = [number for number in of_seed if number is not None]
+            if len(known) == len(self.tasks):
+                means.append(fmean(known))
+        return Spread.of(means)
+
+    def difference(self, place: Place, measure: str, other: str) -> Estimate | None:
+        """A measure of trained prompts minus that of the same before training, or of random."""
+
+        def of_run(result: Mapping[str, Any]) -> float | None:
+            values = [value_of(measure, column)(result) for column in (PROMPT, other)]
+            return None if None in values else values[0] - values[1]  # type: ignore[operator]
+
+        spread = self.over_seeds(place, of_run)
+        return None if spread is None else Estimate.of(spread)
+
+
+def collect_inspections(plan: Iterable[Config], series: Sequence[str], library: Library) -> Grid:
+    """The inspections of a plan's runs: one of each."""
+    grid = Grid()
+    for config in plan:
+        task = config["task"]["name"]
+        grid.num_planned += 1
+        if task not in grid.tasks:
+            grid.tasks.append(task)
+        found: Found | None = library.find_about(KIND, [config])
+        if found is None:
+            grid.missing.append((*place_of(config, series), task, config["seed"]))
+        else:
+            grid.found.append((config, found))
+    return grid
+
+
+def place_of(config: Config, series: Sequence[str]) -> Place:
+    """Series and model of a run: "class_label, 20" and "ladder_400k"."""
+    values = dict(flat(config))
+    return ", ".join(str(values[key]) for key in series), str(config["model"]["name"])
+
+
+def value_of(measure: str, column: str) -> Value:
+    """A measure of the prompt, of the prompt before training, or of random vectors."""
+
+    def value(result: Mapping[str, Any]) -> float | None:
+        number: float | None = (result["measures"][column] or {}).get(measure)
+        return number
+
+    return value
+
+
+def inspections_table(grid: Grid, series: Sequence[str], min_seeds: int) -> Table:
+    """A line for every measure, series and model."""
+    inspections = Inspections(grid, series)
+    rows = []
+    for measure, title in MEASURES.items():
+        for place in inspections.places:
+            spreads = [
+                inspections.over_seeds(place, value_of(measure, column))
+                for column in (PROMPT, INIT, RANDOM)
+            ]
+            if any(spreads):
+                count = next(spread.count for spread in spreads if spread)
+                rows.append([title, *place, *(_text(s, min_seeds) for s in spreads), str(count)])
+    for title, value in FACTS.values():
+        for place in inspections.places:
+            if spread := inspections.over_seeds(place, value):
+                text = _text(spread, min_seeds)
+                rows.append([title, *place, text, NOTHING, NOTHING, str(spread.count)])
+    note = (
+        f"{len(grid.found)} inspected prompts. Mean ± sample standard deviation over n seeds of "
+        f"the mean over {', '.join(grid.tasks) or 'no task'}; {FEW_SEEDS} has fewer than "
+        f"{min_seeds} seeds. Random vectors: as many Gaussian ones as the prompt has rows, the "
+        "mean over draws. Neighbours: the nearest 5 pieces by cosine, without control tokens. No "
+        "number here compares with one of the paper, which gives none."
+    )
+    header = ("measure", ", ".join(series), "model", "trained", "before training", "random vectors")
+    return Table((*header, "n"), rows, (note, *common_notes(grid)))
+
+
+def _text(spread: Spread | None, min_seeds: int) -> str:
+    if spread is None:
+        return NOTHING
+    deviation = NOTHING if spread.deviation is None else f"{spread.deviation:.3f}"
+    return f"{spread.mean:.3f} ± {deviation}{FEW_SEEDS if spread.count < min_seeds else ''}"
+
+
+def inspection_claims(grid: Grid, series: Sequence[str]) -> list[str]:
+    """What the paper describes in its section 7, and whether it is here."""
+    inspections = Inspections(grid, series)
+    places = inspections.places
+    labelled = [place for place in places if place[0].startswith("class_label")]
+    others = [place for place in places if not place[0].startswith("class_label")]
+    long = [place for place in places if place[0].endswith(", 100")]
+    ask = _Asking(inspections)
+    return [
+        f"Of {grid.num_planned} planned runs {len(grid.found)} prompts are inspected.",
+        ask.both("Are the neighbours of a row tighter clusters?", "tightness", places),
+        ask.both("Are there lexical clusters among them?", "lexical_clusters", places),
+        ask.shares(
+            "With class-label initialisation, are labels still among the neighbours of their row?",
+            "labels_persist",
+            labelled,
+        ),
+        ask.both(
+            "With other initialisations, are labels among the neighbours of several rows?",
+            "labels_in_several",
+            others,
+        ),
+        ask.both("At length 100, do more rows share neighbours?", "rows_sharing", long),
+        ask.both("Are words of the task's texts over-represented?", "domain_share", places),
+    ]
+
+
+class _Asking:
+    """Makes sentences of inspections."""
+
+    def __init__(self, inspections: Inspections) -> None:
+        self._inspections = inspections
+
+    def both(self, question: str, measure: str, places: Sequence[Place]) -> str:
+        """Trained minus random vectors, and minus the same prompt before training."""
+        sentences = []
+        for other, title in ((RANDOM, "random vectors"), (INIT, "before training")):
+            values = {p: self._inspections.difference(p, measure, other) for p in places}
+            known = {place: value for place, value in values.items() if value is not None}
+            if known:
+                more, less = (sum(v.sign == sign for v in known.values()) for sign in (1, -1))
+                listed = _listed({place: f"{value.value:+.3f}" for place, value in known.items()})
+                sentences.append(
+                    f"Trained minus {title}: {listed}; more beyond its error in {more} of "
+                    f"{len(known)}, less in {less}."
+                )
+        return f"{question} {' '.join(sentences) or 'Not measured.'}"
+
+    def shares(self, question: str, measure: str, places: Sequence[Place]) -> str:
+        """The mean of trained prompts."""
+        values = {p: self._inspections.over_seeds(p, value_of(measure, PROMPT)) for p in places}
+        known = {place: f"{100 * s.mean:.0f} %" for place, s in values.items() if s is not None}
+        return f"{question} {f'{_listed(known)} of them.' if known else 'Not measured.'}"
+
+
+def _listed(texts: Mapping[Place, str]) -> str:
+    """ "class_label, 20: +0.2 ladder_400k, +0.3 ladder_1m; ..."."""
+    by_series: dict[str, list[str]] = {}
+    for (series, model), text in texts.items():
+        by_series.setdefault(series, []).append(f"{text} {model}")
+    return "; ".join(f"{series}: {', '.join(of)}" for series, of in by_series.items())
