@@ -22,6 +22,7 @@ from prompt_tuning.analysis.artefacts import (
 )
 from prompt_tuning.analysis.claims import claims
 from prompt_tuning.analysis.collecting import Found, Grid, Library, collect
+from prompt_tuning.analysis.inspection_figure import inspections_figure
 from prompt_tuning.analysis.inspections import (
     collect_inspections,
     inspection_claims,
@@ -78,6 +79,8 @@ class Section:
             return figures.paper_figure(self.artefact, self.grid)
         if self.artefact.kind == LADDER:
             return figures.ladder_figure(self.artefact, self.grid)
+        if self.artefact.kind == INSPECTIONS:
+            return inspections_figure(self.artefact, self.grid)
         if self.name == "fig4":
             return figures.counts_figure(self.artefact.title, self._counts())
         return None

@@ -37,6 +37,10 @@ FACTS: dict[str, tuple[str, Callable[[Mapping[str, Any]], float | None]]] = {
         "pieces of the whole vocabulary in the task's texts, share",
         lambda result: result["domain"]["vocabulary_share"] if "domain" in result else None,
     ),
+    "shared_stems": (
+        "pieces that have the stem of another, share",
+        lambda result: result["shared_stems"],
+    ),
 }
 Place = tuple[str, str]  # series and model
 Value = Callable[[Mapping[str, Any]], float | None]  # of a record's result
@@ -71,12 +75,12 @@ class Inspections:
                 means.append(fmean(known))
         return Spread.of(means)
 
-    def difference(self, place: Place, measure: str, other: str) -> Estimate | None:
-        """A measure of trained prompts minus that of the same before training, or of random."""
+    def difference(self, place: Place, value: Value, other: Value) -> Estimate | None:
+        """One number minus another of the same prompts."""
 
         def of_run(result: Mapping[str, Any]) -> float | None:
-            values = [value_of(measure, column)(result) for column in (PROMPT, other)]
-            return None if None in values else values[0] - values[1]  # type: ignore[operator]
+            first, second = value(result), other(result)
+            return None if first is None or second is None else first - second
 
         spread = self.over_seeds(place, of_run)
         return None if spread is None else Estimate.of(spread)
@@ -152,57 +156,64 @@ def _text(spread: Spread | None, min_seeds: int) -> str:
 
 def inspection_claims(grid: Grid, series: Sequence[str]) -> list[str]:
     """What the paper describes in its section 7, and whether it is here."""
-    inspections = Inspections(grid, series)
-    places = inspections.places
+    asked = Inspections(grid, series)
+    places = asked.places
     labelled = [place for place in places if place[0].startswith("class_label")]
     others = [place for place in places if not place[0].startswith("class_label")]
     long = [place for place in places if place[0].endswith(", 100")]
-    ask = _Asking(inspections)
+    stems, vocabulary = FACTS["shared_stems"][1], FACTS["vocabulary_share"][1]
     return [
         f"Of {grid.num_planned} planned runs {len(grid.found)} prompts are inspected.",
-        ask.both("Are the neighbours of a row tighter clusters?", "tightness", places),
-        ask.both("Are there lexical clusters among them?", "lexical_clusters", places),
-        ask.shares(
-            "With class-label initialisation, are labels still among the neighbours of their row?",
-            "labels_persist",
-            labelled,
-        ),
-        ask.both(
-            "With other initialisations, are labels among the neighbours of several rows?",
-            "labels_in_several",
-            others,
-        ),
-        ask.both("At length 100, do more rows share neighbours?", "rows_sharing", long),
-        ask.both("Are words of the task's texts over-represented?", "domain_share", places),
+        "Are the neighbours of a row tight clusters? " + compared(asked, "tightness", places),
+        "Are there lexical clusters among them? "
+        + compared(asked, "lexical_clusters", places)
+        + " Pieces of the vocabulary that have the stem of another: "
+        + means(asked, stems, places[:1]),
+        "With class-label initialisation, are labels still among the neighbours of their row? "
+        + means(asked, value_of("labels_persist", PROMPT), labelled),
+        "With other initialisations, are labels among the neighbours of several rows? "
+        + compared(asked, "labels_in_several", others),
+        "At length 100, do rows share neighbours? " + compared(asked, "rows_sharing", long),
+        "At length 100, are fewer of the neighbours different ones? "
+        + compared(asked, "distinct", long),
+        "Are words of the task's texts over-represented? "
+        + compared(asked, "domain_share", places, {"the whole vocabulary": vocabulary}),
     ]
 
 
-class _Asking:
-    """Makes sentences of inspections."""
+def compared(
+    asked: Inspections,
+    measure: str,
+    places: Sequence[Place],
+    others: Mapping[str, Value] | None = None,
+) -> str:
+    """Trained prompts minus random vectors, minus the same before training, minus others."""
+    sentences = []
+    references = {
+        "random vectors": value_of(measure, RANDOM),
+        "before training": value_of(measure, INIT),
+        **(others or {}),
+    }
+    for title, reference in references.items():
+        values = {
+            place: asked.difference(place, value_of(measure, PROMPT), reference) for place in places
+        }
+        known = {place: value for place, value in values.items() if value is not None}
+        if known:
+            more, less = (sum(v.sign == sign for v in known.values()) for sign in (1, -1))
+            texts = {place: f"{value.value:+.3f}" for place, value in known.items()}
+            sentences.append(
+                f"Trained minus {title}: {_listed(texts)}; more beyond its error in {more} of "
+                f"{len(known)}, less in {less}."
+            )
+    return " ".join(sentences) or "Not measured."
 
-    def __init__(self, inspections: Inspections) -> None:
-        self._inspections = inspections
 
-    def both(self, question: str, measure: str, places: Sequence[Place]) -> str:
-        """Trained minus random vectors, and minus the same prompt before training."""
-        sentences = []
-        for other, title in ((RANDOM, "random vectors"), (INIT, "before training")):
-            values = {p: self._inspections.difference(p, measure, other) for p in places}
-            known = {place: value for place, value in values.items() if value is not None}
-            if known:
-                more, less = (sum(v.sign == sign for v in known.values()) for sign in (1, -1))
-                listed = _listed({place: f"{value.value:+.3f}" for place, value in known.items()})
-                sentences.append(
-                    f"Trained minus {title}: {listed}; more beyond its error in {more} of "
-                    f"{len(known)}, less in {less}."
-                )
-        return f"{question} {' '.join(sentences) or 'Not measured.'}"
-
-    def shares(self, question: str, measure: str, places: Sequence[Place]) -> str:
-        """The mean of trained prompts."""
-        values = {p: self._inspections.over_seeds(p, value_of(measure, PROMPT)) for p in places}
-        known = {place: f"{100 * s.mean:.0f} %" for place, s in values.items() if s is not None}
-        return f"{question} {f'{_listed(known)} of them.' if known else 'Not measured.'}"
+def means(asked: Inspections, value: Value, places: Sequence[Place]) -> str:
+    """A share in percent, place by place."""
+    spreads = {place: asked.over_seeds(place, value) for place in places}
+    texts = {place: f"{100 * s.mean:.1f} %" for place, s in spreads.items() if s is not None}
+    return f"{_listed(texts)}." if texts else "Not measured."
 
 
 def _listed(texts: Mapping[Place, str]) -> str:

@@ -13,6 +13,7 @@ from prompt_tuning.inspection.measures import (
     most_frequent,
     neighbour_measures,
     norm_measures,
+    shared_stems,
 )
 from prompt_tuning.inspection.neighbours import (
     Floats,
@@ -86,6 +87,7 @@ def findings(
             "init": None if init is None else question.measures(init),
             "random": question.random_measures(shape, num_draws=num_draws, seed=seed),
         },
+        "shared_stems": shared_stems(vocabulary),
         "labels": as_json(labels),
         "drift": None if init is None else drift(prompt, init),
         "norms": {

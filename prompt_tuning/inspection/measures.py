@@ -72,6 +72,13 @@ def has_lexical_cluster(places: Iterable[int], vocabulary: Vocabulary) -> bool:
     return len({*stems}) < len(stems)
 
 
+def shared_stems(vocabulary: Vocabulary) -> float:
+    """Share of the pieces that have the stem of another: without such there are no clusters."""
+    stems = [stem(piece) for piece in vocabulary.pieces]
+    pieces_of = Counter(found for found in stems if found)
+    return _share(found is not None and pieces_of[found] > 1 for found in stems)
+
+
 def norm_measures(rows: Floats) -> Measures:
     """Lengths of rows [N, H], and the root mean square of a single number in them."""
     lengths = np.linalg.norm(rows.astype(np.float64), axis=1)

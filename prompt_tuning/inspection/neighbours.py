@@ -63,8 +63,15 @@ def nearest_neighbours(cosines: Floats, k: int) -> Neighbours:
         k: at most V.
     """
     assert 1 <= k <= cosines.shape[1], (k, cosines.shape)
-    places = np.argsort(-cosines, axis=1, kind="stable")[:, :k]
+    places = np.stack([_nearest(row, k) for row in cosines])
     return Neighbours(places, np.take_along_axis(cosines, places, axis=1))
+
+
+def _nearest(cosines: Floats, k: int) -> Ids:
+    """The places of the k largest of [V]; sorting all of them would take most of the time."""
+    kth = np.partition(cosines, -k)[-k]
+    candidates = np.flatnonzero(cosines >= kth)
+    return candidates[np.argsort(-cosines[candidates], kind="stable")[:k]]
 
 
 def ranks(cosines: Floats, place: int) -> Ids:

@@ -40,6 +40,7 @@ def summary_lines(result: Mapping[str, Any]) -> Iterator[str]:
         if any(value is not None for value in values):
             texts = ["-" if value is None else f"{value:.3f}" for value in values]
             yield f"{title:<{width}}  " + "  ".join(f"{text:>7}" for text in texts)
+    yield f"pieces that have the stem of another: {result['shared_stems']:.3f}"
     yield from _norm_lines(result)
     yield from _domain_lines(result.get("domain"))
     for label in result["labels"]:

@@ -10,6 +10,7 @@ from prompt_tuning.inspection.measures import (
     has_lexical_cluster,
     neighbour_measures,
     norm_measures,
+    shared_stems,
     stem,
     tightness,
 )
@@ -104,6 +105,14 @@ def test_a_lexical_cluster_is_two_neighbours_of_one_stem() -> None:
     )  # type: ignore[arg-type]
     assert has_lexical_cluster([0, 1, 2], among)
     assert not has_lexical_cluster([0, 1, 3], among)  # too short to tell
+
+
+def test_pieces_that_have_the_stem_of_another_are_a_share() -> None:
+    """What lexical clusters can be made of: two of these four."""
+    among = Vocabulary(
+        np.eye(4, dtype=np.float32), ["▁Tech", "▁the", "technical", "▁the"], range(4)
+    )
+    assert shared_stems(among) == 0.5
 
 
 def test_tightness_is_the_mean_cosine_of_two() -> None:
