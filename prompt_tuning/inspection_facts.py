@@ -48,8 +48,10 @@ def member_of(path: Path, digest: str) -> dict[str, Any] | None:
     record = run.record()
     if record is None or record["kind"] != "train" or path.resolve() != run.prompt_path:
         return None
+    reported = record["result"].get("report") or record["result"]
     return {
         "name": run.name,
+        "score": reported["score"],
         "seed": record["config"]["seed"],
         "sha256": digest,
         "config_hash": record["config_hash"],

@@ -5,11 +5,12 @@ import json
 from contextlib import ExitStack
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 from prompt_tuning.analysis import figures
 from prompt_tuning.analysis.prompt_map import PromptMap, prompt_map_figure
 from prompt_tuning.assembly import source_of, variant_of, wandb_settings
-from prompt_tuning.config import InspectConfig, config_hash
+from prompt_tuning.config import InspectConfig
 from prompt_tuning.data.mini_tasks import MINI_SPLITS
 from prompt_tuning.data.sources import Split, load_split
 from prompt_tuning.errors import UserError
@@ -42,42 +43,26 @@ def inspect(config: InspectConfig) -> None:
     path = Path(config.prompt)
     prompt = load_prompt(path)
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    folder = RunFolder(Path(config.output_dir) / _name(config, path, digest))
+    folder = RunFolder(Path(config.output_dir) / _name(config, path, prompt, digest))
     if (done := folder.record()) and not config.rerun:
         print(f"{folder.name}: done before, {closing_line(done['result'])}  {folder.record_path}")
         return
-    table = _table(config, prompt, folder)
-    check_fits(prompt, path, hidden_size=table.weight.shape[1], fingerprint=table.fingerprint)
-    task = _task(config, prompt)
-    inspected = Inspected(
-        config, path, digest, prompt, member_of(path, digest), table, task, _texts(config, task)
-    )
-    vocabulary = _vocabulary(table, config)
-    if config.top_k > len(vocabulary.pieces):
-        raise UserError(
-            f"top_k={config.top_k}, and the vocabulary has {len(vocabulary.pieces)} pieces",
-            fix="choose a smaller top_k",
-        )
+    inspected = _read(config, path, digest, prompt, folder.cache)
+    vocabulary = _vocabulary(inspected.table, config)
     folder.start(asdict(config))
     with ExitStack() as stack:
         reporter = stack.enter_context(Reporter(folder.log_path))
         reporter.header(f"ptune inspect  {folder.name}", header(inspected, len(vocabulary.pieces)))
         tracker = stack.enter_context(_tracker(inspected, folder))
         question = _question(inspected, vocabulary)
-        result = findings(
-            question,
-            prompt.weight,
-            prompt.init,
-            num_draws=config.num_random_draws,
-            seed=config.seed,
-        )
-        cosines = vocabulary.cosines(prompt.weight)
-        rows = neighbours_by_row(nearest_neighbours(cosines, config.top_k), vocabulary)
+        draws = {"num_draws": config.num_random_draws, "seed": config.seed}
+        result = findings(question, prompt.weight, prompt.init, **draws)
+        neighbours = nearest_neighbours(vocabulary.cosines(prompt.weight), config.top_k)
+        rows = neighbours_by_row(neighbours, vocabulary)
         for line in (*row_lines(rows, config.show_rows), "", *summary_lines(result)):
             reporter.line(line)
-        (folder.path / "neighbours.json").write_text(
-            json.dumps(rows, ensure_ascii=False, indent=1) + "\n", encoding="utf-8"
-        )
+        text = json.dumps(rows, ensure_ascii=False, indent=1) + "\n"
+        (folder.path / "neighbours.json").write_text(text, encoding="utf-8")
         figures.save(prompt_map_figure(_map(inspected, question)), folder.path, "map")
         measured = {f"inspect/{name}": v for name, v in result["measures"]["prompt"].items()}
         tracker.log(0, measured)
@@ -86,15 +71,37 @@ def inspect(config: InspectConfig) -> None:
         reporter.line(f"{closing_line(result)}  {folder.record_path}")
 
 
-def _name(config: InspectConfig, path: Path, prompt_digest: str) -> str:
-    """Named after the prompt's content, not after where it lies."""
-    asked = config_hash(replace(config, prompt=None))
-    digest = hashlib.sha256(f"{asked} {prompt_digest}".encode()).hexdigest()[:8]
+def _read(
+    config: InspectConfig, path: Path, digest: str, prompt: PromptFile, cache: Path
+) -> Inspected:
+    """The prompt with its table, task and texts; raises as `inspect`."""
+    table = _table(config, prompt, cache)
+    check_fits(prompt, path, hidden_size=table.weight.shape[1], fingerprint=table.fingerprint)
+    task = _task(config, prompt)
+    return Inspected(
+        config, path, digest, prompt, member_of(path, digest), table, task, _texts(config, task)
+    )
+
+
+def _name(config: InspectConfig, path: Path, prompt: PromptFile, prompt_digest: str) -> str:
+    """Named after what fixes the result: not where the file lies, nor how its model was named.
+
+    A prompt that names its weights can be looked at on no others.
+    """
+    task = _task(config, prompt)
+    values, settings = asdict(config), ("top_k", "control_tokens", "num_random_draws", "seed")
+    asked: dict[str, Any] = {"prompt": prompt_digest, "task": task.name if task else None}
+    asked |= {key: values[key] for key in settings}
+    if "fingerprint" not in prompt.metadata:
+        asked |= {key: values[key] for key in ("model", "variant")}
+    if task is None or task.name not in MINI_SPLITS:
+        asked["data"] = asdict(replace(config.data, cache_dir=None))
+    digest = hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()[:8]
     of = path.stem if path.stem != "prompt" else path.resolve().parent.name.rpartition("-")[0]
     return f"inspect-{of or path.stem}-{digest}"
 
 
-def _table(config: InspectConfig, prompt: PromptFile, folder: RunFolder) -> EmbeddingTable:
+def _table(config: InspectConfig, prompt: PromptFile, cache: Path) -> EmbeddingTable:
     """That of the model which the config names; where it names none, of the prompt's own."""
     model, known = config.model, prompt.metadata
     if model.source == "prompt" and model.path is None:
@@ -102,7 +109,7 @@ def _table(config: InspectConfig, prompt: PromptFile, folder: RunFolder) -> Embe
     variant = config.variant
     if variant is None and "variant" in known:
         variant = variant_of(None, prompt)
-    return load_embedding_table(*source_of(model, variant, folder.cache))
+    return load_embedding_table(*source_of(model, variant, cache))
 
 
 def _task(config: InspectConfig, prompt: PromptFile) -> Task | None:
@@ -165,6 +172,15 @@ def _map(inspected: Inspected, question: Question) -> PromptMap:
 
 
 def _vocabulary(table: EmbeddingTable, config: InspectConfig) -> Vocabulary:
-    """The pieces that may be neighbours."""
+    """The pieces that may be neighbours.
+
+    Raises:
+        UserError: there are fewer than are asked for.
+    """
     ids = table.token_ids(with_control_tokens=config.control_tokens)
+    if config.top_k > len(ids):
+        raise UserError(
+            f"top_k={config.top_k}, and the vocabulary has {len(ids)} pieces",
+            fix="choose a smaller top_k",
+        )
     return Vocabulary(table.weight[ids], table.pieces(ids), ids)

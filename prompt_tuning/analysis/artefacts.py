@@ -79,7 +79,10 @@ ARTEFACTS = (
         "section7_ladder",
         "Section 7: what trained prompts look like among the vocabulary, on the ladder",
         INSPECTIONS,
-        (("section7_ladder",), ("section7_ladder", "init=class_label", "prompt.length=100")),
+        (
+            ("section7_ladder",),
+            ("section7_ladder", "model=ladder_400k", "init=class_label", "prompt.length=100"),
+        ),
         ("init.strategy", "prompt.length"),
     ),
     Artefact("ladder_models", "The ladder's models and their pre-training", MODELS),

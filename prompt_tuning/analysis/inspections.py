@@ -14,6 +14,7 @@ from prompt_tuning.analysis.spread import Estimate, Spread
 from prompt_tuning.analysis.tables import FEW_SEEDS, Table, common_notes
 
 KIND = "inspect"
+TOP_K = 5  # Lester et al. (2021), section 7
 PROMPT, INIT, RANDOM = "prompt", "init", "random"
 MEASURES = {
     "tightness": "tightness: cosine between the neighbours of a row",
@@ -28,6 +29,7 @@ MEASURES = {
     "label_rows": "rows that a label is among the neighbours of",
 }
 FACTS: dict[str, tuple[str, Callable[[Mapping[str, Any]], float | None]]] = {
+    "score": ("score of the prompts, percent", lambda result: result["score"]),
     "norm_ratio": ("norm of rows, of the embedding's", lambda result: result["norms"]["ratio"]),
     "drift_cosine": (
         "cosine to the row before training",
@@ -55,7 +57,9 @@ class Inspections:
         self._results: dict[Place, dict[tuple[str, int], Mapping[str, Any]]] = {}
         for config, found in grid.found:
             run = config["task"]["name"], config["seed"]
-            self._results.setdefault(place_of(config, series), {})[run] = found.record["result"]
+            (member,) = found.record["members"]
+            result = {**found.record["result"], "score": member["score"]}
+            self._results.setdefault(place_of(config, series), {})[run] = result
 
     @property
     def places(self) -> list[Place]:
@@ -94,12 +98,18 @@ def collect_inspections(plan: Iterable[Config], series: Sequence[str], library: 
         grid.num_planned += 1
         if task not in grid.tasks:
             grid.tasks.append(task)
-        found: Found | None = library.find_about(KIND, [config])
+        found: Found | None = library.find_about(KIND, [config], is_as_in_the_paper)
         if found is None:
             grid.missing.append((*place_of(config, series), task, config["seed"]))
         else:
             grid.found.append((config, found))
     return grid
+
+
+def is_as_in_the_paper(record: Mapping[str, Any]) -> bool:
+    """Whether so many neighbours were looked for as the paper has, among pieces of text."""
+    settings: Mapping[str, Any] = record["config"]
+    return settings["top_k"] == TOP_K and not settings["control_tokens"]
 
 
 def place_of(config: Config, series: Sequence[str]) -> Place:
@@ -140,8 +150,8 @@ def inspections_table(grid: Grid, series: Sequence[str], min_seeds: int) -> Tabl
         f"{len(grid.found)} inspected prompts. Mean ± sample standard deviation over n seeds of "
         f"the mean over {', '.join(grid.tasks) or 'no task'}; {FEW_SEEDS} has fewer than "
         f"{min_seeds} seeds. Random vectors: as many Gaussian ones as the prompt has rows, the "
-        "mean over draws. Neighbours: the nearest 5 pieces by cosine, without control tokens. No "
-        "number here compares with one of the paper, which gives none."
+        f"mean over draws. Neighbours: the nearest {TOP_K} pieces by cosine, without control "
+        "tokens. No number here compares with one of the paper, which gives none."
     )
     header = ("measure", ", ".join(series), "model", "trained", "before training", "random vectors")
     return Table((*header, "n"), rows, (note, *common_notes(grid)))

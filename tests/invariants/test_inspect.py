@@ -197,8 +197,13 @@ def test_more_neighbours_than_pieces_are_refused(
     assert "smaller top_k" in capsys.readouterr().err
 
 
-def test_the_prompts_of_an_experiment_are_trained_and_looked_at(ptune: Run, tmp_path: Path) -> None:
-    """A record names the run that its prompt is of, so that a report can find it from the plan."""
+def test_the_prompts_of_an_experiment_are_trained_and_looked_at(
+    ptune: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A record names the run that its prompt is of, so that a report can find it from the plan.
+
+    Asked for by its file, the same prompt has the same record: two would be too many for a report.
+    """
     axes = ["model=ladder_100k", "task=mini_sst2", "init=class_label", "seed=0"]
     quick = ["training.num_steps=2", "evaluation.every_steps=2", "evaluation.num_examples=8"]
     narrowed = json.dumps([*axes, "prompt.length=4", *quick])
@@ -207,11 +212,15 @@ def test_the_prompts_of_an_experiment_are_trained_and_looked_at(ptune: Run, tmp_
     (member,) = record["members"]
     (run,) = (tmp_path / "out").glob("mini_sst2-*")
     assert (member["name"], member["seed"]) == (run.name, 0)
-    assert member["config"] == json.loads((run / "record.json").read_text())["config"]
+    trained = json.loads((run / "record.json").read_text())
+    assert member["config"] == trained["config"]
+    assert member["score"] == trained["result"]["report"]["score"]
     assert record["config"]["model"]["name"] == "ladder_100k"
     measures = record["result"]["measures"]
     assert measures["init"]["labels_persist"] == 1
     assert record["result"]["drift"]["rms"] > 0
+    assert ptune(f"prompt={run / 'prompt.safetensors'}") == 0
+    assert "done before" in capsys.readouterr().out
 
 
 def test_the_authors_prompts_have_the_norms_that_were_read_from_them(

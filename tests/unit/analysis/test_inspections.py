@@ -47,8 +47,10 @@ def inspected(
     run.mkdir(parents=True)
     record = {
         "kind": "inspect",
-        "members": [{"config": of, "seed": of["seed"]}] if changed.get("is_member", True) else [],
-        "config": {"model": of["model"], "top_k": 5},
+        "members": [{"config": of, "seed": of["seed"], "score": 75.0}]
+        if changed.get("is_member", True)
+        else [],
+        "config": {"model": of["model"], "top_k": changed.get("top_k", 5), "control_tokens": False},
         "model": {"fingerprint": "f0"},
         "result": {
             "measures": {"prompt": trained, "init": init, "random": random},
@@ -93,6 +95,14 @@ def test_a_record_about_runs_is_found_by_exactly_those_runs(tmp_path: Path) -> N
         twice.find_about("inspect", [config(1)])
 
 
+def test_other_settings_are_not_those_of_the_report(tmp_path: Path) -> None:
+    """A user who looks at ten neighbours can still report."""
+    inspected(tmp_path, config(0), {"tightness": 0.4}, name="a", top_k=10)
+    inspected(tmp_path, config(0), {"tightness": 0.5}, name="b")
+    ((_, found),) = section(tmp_path, config(0)).grid.found
+    assert found.name == "b"
+
+
 def test_a_number_is_the_mean_over_tasks_of_seeds_that_have_them_all(tmp_path: Path) -> None:
     planned = [config(seed, task=task) for seed in range(3) for task in ("mini_rte", "mini_sst2")]
     for value, of in zip((0.4, 0.6, 0.6, 0.8, 0.9), planned, strict=False):  # seed 2 lacks a task
@@ -101,6 +111,8 @@ def test_a_number_is_the_mean_over_tasks_of_seeds_that_have_them_all(tmp_path: P
     trained, before, random, count = row(made, *TIGHTNESS)
     assert (trained, before, random) == ("0.600 ± 0.141†", "0.300 ± 0.000†", "0.100 ± 0.000†")
     assert count == "2"
+    score = row(made, "score of the prompts, percent", "class_label, 20", "ladder_400k")
+    assert score == ["75.000 ± 0.000†", "-", "-", "2"]
     assert (made.grid.num_planned, len(made.grid.found)) == (6, 5)
     assert "class_label, 20 on ladder_400k: mini_sst2, seed 2" in made.markdown
 
