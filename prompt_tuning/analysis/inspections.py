@@ -178,12 +178,13 @@ def inspection_claims(grid: Grid, series: Sequence[str]) -> list[str]:
         "Are there lexical clusters among them? "
         + compared(asked, "lexical_clusters", places)
         + " Pieces of the vocabulary that have the stem of another: "
-        + means(asked, stems, places[:1]),
+        + means(asked, stems, places[:1]).rpartition(": ")[2],
         "With class-label initialisation, are labels still among the neighbours of their row? "
         + means(asked, value_of("labels_persist", PROMPT), labelled),
         "With other initialisations, are labels among the neighbours of several rows? "
         + compared(asked, "labels_in_several", others),
-        "At length 100, do rows share neighbours? " + compared(asked, "rows_sharing", long),
+        "Do rows share neighbours (the paper: at length 100)? "
+        + compared(asked, "rows_sharing", places),
         "At length 100, are fewer of the neighbours different ones? "
         + compared(asked, "distinct", long),
         "Are words of the task's texts over-represented? "

@@ -136,7 +136,7 @@ def test_claims_compare_with_chance_and_with_the_prompt_before_training(tmp_path
     """Tighter than random vectors and looser than before: the clusters are the init's."""
     planned = [config(seed, length=length) for seed in range(3) for length in (20, 100)]
     for i, of in enumerate(planned):
-        shared = {"rows_sharing": 0.9, "labels_persist": 0.5, "domain_share": 0.1}
+        shared = {"rows_sharing": 0.9, "labels_persist": 0.5, "domain_share": 0.1, "distinct": 0.4}
         inspected(tmp_path, of, {"tightness": 0.2 + 0.01 * (i % 3), **shared})
     made = section(tmp_path, *planned)
     assert claim(made, "Of ").startswith("Of 6 planned runs 6 prompts")
@@ -149,8 +149,8 @@ def test_claims_compare_with_chance_and_with_the_prompt_before_training(tmp_path
     assert persist.endswith(
         "class_label, 20: 50.0 % ladder_400k; class_label, 100: 50.0 % ladder_400k."
     )
-    shared_at_100 = claim(made, "At length 100, do rows")
-    assert "class_label, 100: +0.700" in shared_at_100 and ", 20" not in shared_at_100
+    assert "class_label, 100: +0.700" in claim(made, "Do rows share")
+    assert "of another: 2.0 % ladder_400k." in claim(made, "Are there lexical")
     assert "the whole vocabulary: class_label, 20: -0.050" in claim(made, "Are words")
     assert claim(made, "With other initialisations").endswith("Not measured.")
 
