@@ -45,13 +45,29 @@ def load_model(
         machine: device, dtype, threads and compilation.
         cache: where a checkpoint that is made on demand (random_weights) is kept.
     """
-    source = model.path or model.checkpoints[variant.lm_adapt_steps]
+    return load_source(*source_of(model, variant, cache), machine)
+
+
+def source_of(
+    model: ModelConfig, variant: VariantConfig | None, cache: Path
+) -> tuple[str, str | None]:
+    """Hub id or folder of the model that the config names, and its revision.
+
+    Args:
+        model: as `load_model`.
+        variant: as `load_model`; None is possible with a `path`.
+        cache: as `load_model`.
+    """
+    if model.path is not None:
+        source = model.path
+    else:
+        assert variant is not None, model
+        source = model.checkpoints[variant.lm_adapt_steps]
     if model.path is None and model.source == "embedded":
         source = embedded_source(source)
-    if variant.random_weights:
-        source = str(_untrained_folder(source, model.revision, cache))
-        return load_source(source, None, machine)
-    return load_source(source, model.revision, machine)
+    if variant is not None and variant.random_weights:
+        return str(_untrained_folder(source, model.revision, cache)), None
+    return source, model.revision
 
 
 def load_source(source: str, revision: str | None, machine: FrozenMachineConfig) -> Checkpoint:

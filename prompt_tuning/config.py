@@ -13,7 +13,12 @@ from typing import Any, TypeVar
 
 from omegaconf import DictConfig
 
-from prompt_tuning.config_checks import evaluate_problems, range_problems, train_problems
+from prompt_tuning.config_checks import (
+    evaluate_problems,
+    inspect_problems,
+    range_problems,
+    train_problems,
+)
 from prompt_tuning.config_reading import build, fill
 from prompt_tuning.errors import UserError, raise_all
 
@@ -198,6 +203,27 @@ class EvaluateConfig:
 
 
 @dataclass(frozen=True)
+class InspectConfig:
+    """`ptune inspect`: what a prompt looks like among the vocabulary."""
+
+    prompt: str | None  # .safetensors, or .npy with model given; None: those of an experiment
+    of: str | None  # given as experiment=<name>: the prompts of all its runs
+    train: list[str]  # overrides of those runs, beside their experiment's
+    top_k: int  # neighbours a row
+    control_tokens: bool  # True: pad, eos, unk and sentinels may be neighbours too
+    num_random_draws: int  # of as many random vectors as the prompt has rows
+    seed: int  # of the random vectors
+    show_rows: int | None  # on the terminal; None: all
+    model: ModelConfig
+    variant: VariantConfig | None  # None: as the prompt was trained
+    task: TaskConfig | None  # None: the one that the prompt was trained on
+    data: DataConfig
+    tracking: TrackingConfig
+    output_dir: str
+    rerun: bool
+
+
+@dataclass(frozen=True)
 class PredictConfig:
     """`ptune predict`: rows of mixed tasks, each under its own prompt."""
 
@@ -268,6 +294,7 @@ NOT_IN_HASH = (
     "recipe",
     "output_dir",
     "rerun",
+    "show_rows",
     "task.report_split",
     "data.cache_dir",
     "corpus.cache_dir",
@@ -294,6 +321,11 @@ def train_config(cfg: DictConfig) -> TrainConfig:
 def evaluate_config(cfg: DictConfig) -> EvaluateConfig:
     """The evaluation that `cfg` describes; raises as `train_config`."""
     return _checked(EvaluateConfig, cfg, evaluate_problems)
+
+
+def inspect_config(cfg: DictConfig) -> InspectConfig:
+    """The inspection that `cfg` describes; raises as `train_config`."""
+    return _checked(InspectConfig, cfg, inspect_problems)
 
 
 def typed(schema: type[T], cfg: DictConfig) -> T:

@@ -12,11 +12,18 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from prompt_tuning.config_reading import hidden_sizes
 from prompt_tuning.errors import UserError, did_you_mean
 from prompt_tuning.prompt_files import PromptFile, load_prompt
 
 if TYPE_CHECKING:
-    from prompt_tuning.config import DataConfig, EvaluateConfig, ModelConfig, TrainConfig
+    from prompt_tuning.config import (
+        DataConfig,
+        EvaluateConfig,
+        InspectConfig,
+        ModelConfig,
+        TrainConfig,
+    )
 
 SPLITS = ("train", "validation", "test")
 METHODS = ("prompt_tuning", "model_tuning", "multitask_model_tuning", "prompt_design")
@@ -84,7 +91,9 @@ AT_LEAST_1 = (
     "rows_in_memory",
     "num_batches",
     "num_prompts",
+    "num_random_draws",
     "num_rounds",
+    "show_rows",
     "prompt_length",
     "corpus.max_tokens",
     "corpus.world_documents",
@@ -121,6 +130,7 @@ RANGES: dict[str, tuple[Callable[[float], bool], str]] = {
     **dict.fromkeys(ABOVE_0, (lambda value: 0 < value < math.inf, "more than 0")),
     "training.dropout": (lambda value: 0 <= value < 1, "0 or more, less than 1"),
     "dropout": (lambda value: 0 <= value < 1, "0 or more, less than 1"),
+    "top_k": (lambda value: value >= 2, "2 or more: tightness is of pairs"),
     "target_score": (lambda value: 0 <= value <= 100, "0 to 100"),
     "corpus.held_out_fraction": (lambda value: 0 < value < 1, "more than 0, less than 1"),
     "objective.noise_density": (lambda value: 0 < value < 1, "more than 0, less than 1"),
@@ -203,6 +213,54 @@ def evaluate_problems(config: EvaluateConfig) -> list[UserError]:
         problems.append(
             UserError(
                 f"model={model.name} needs a variant for prompt={config.prompt}",
+                fix="add variant=<name>: ptune list what=variant",
+            )
+        )
+    return [*problems, *_width_problems("prompt", config.prompt, prompt, model)]
+
+
+def inspect_problems(config: InspectConfig) -> list[UserError]:
+    """What is wrong with an inspection whose single values are all in range."""
+    if (config.prompt is None) == (config.of is None):
+        return [
+            UserError(
+                "prompt= names one prompt and experiment= those of a sweep; one of them is needed",
+                fix="add prompt=<file>, or experiment=<name>",
+            )
+        ]
+    model, variant = config.model, config.variant
+    as_trained = model.source == "prompt" and model.path is None
+    problems = [*_model_problems(model), *_data_problems(config.data)]
+    if config.prompt is None:
+        given = {"model": not as_trained, "variant": variant, "task": config.task}
+        problems += [
+            UserError(f"{key}= is for prompt=", fix=f"narrow the runs: 'train=[\"{key}=<name>\"]'")
+            for key, value in given.items()
+            if value
+        ]
+        return problems
+    if config.train:
+        problems.append(UserError("train= belongs to experiment=", fix="leave it out"))
+    if variant is not None:
+        problems += _variant_problems(model, variant.lm_adapt_steps)
+    prompt, unreadable = _read_prompt(config.prompt)
+    if prompt is None:
+        return [*problems, *unreadable]
+    if as_trained and "source" not in prompt.metadata:
+        fitting = [name for name, width in hidden_sizes().items() if width == prompt.hidden_size]
+        problems.append(
+            UserError(
+                f"prompt={config.prompt} does not say which model it belongs to; its width is "
+                f"{prompt.hidden_size}",
+                allowed=f"model=<name> variant=<name>, of this width: {', '.join(fitting) or '-'}; "
+                "or model.path=<folder>",
+                fix="choose the model that it was trained on",
+            )
+        )
+    elif variant is None and not as_trained and model.path is None:
+        problems.append(
+            UserError(
+                f"model={model.name} needs a variant",
                 fix="add variant=<name>: ptune list what=variant",
             )
         )

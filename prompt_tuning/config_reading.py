@@ -42,6 +42,17 @@ def choices(group: str) -> list[str]:
     return sorted(path.stem for path in (config_dir() / group).glob("*.yaml"))
 
 
+def hidden_sizes() -> dict[str, int]:
+    """The models of conf/ with a known width, each with it, narrowest first."""
+    widths = {}
+    for name in choices("model"):
+        file = OmegaConf.load(config_dir() / "model" / f"{name}.yaml")
+        width = OmegaConf.select(file, "hidden_size")
+        if width is not None:
+            widths[name] = int(width)
+    return dict(sorted(widths.items(), key=lambda item: item[1]))
+
+
 def fill(schema: type, cfg: DictConfig) -> tuple[dict[str, Any], list[UserError]]:
     """The values of `cfg` that fit `schema`, and what is wrong with the others.
 

@@ -4,6 +4,9 @@ from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from prompt_tuning.assembly import load_model, make_method
 from prompt_tuning.config import TrainConfig
 from prompt_tuning.evaluation import Evaluation, EvaluationSet, write_predictions
@@ -46,7 +49,9 @@ def train(config: TrainConfig, folder: RunFolder) -> None:
         checkpoint = load_model(config.model, config.variant, config.machine, folder.cache)
         encoded = encode_training_examples(splits.train.examples, checkpoint, config)
         dev = scored_examples(task, splits.evaluation.examples, checkpoint, config)
-        run = training_run(config, make_method(config, task, checkpoint), encoded, folder)
+        method = make_method(config, task, checkpoint)
+        init = method.prompt.detach().cpu().numpy().copy()  # restore() overwrites the prompt
+        run = training_run(config, method, encoded, folder)
         run.restore()
         facts = RunFacts(config, task, checkpoint, splits, encoded, run)
         reporter.header(f"ptune train  {folder.name}", facts.header())
@@ -56,7 +61,7 @@ def train(config: TrainConfig, folder: RunFolder) -> None:
         run.run(watch, stop)
 
         run.go_to_best()
-        prompt_path = _save(facts, folder)
+        prompt_path = _save(facts, folder, init)
         report = None
         if splits.report is not None:
             examples = splits.report.examples
@@ -127,12 +132,18 @@ class _Watch(Watch):
         return evaluation
 
 
-def _save(facts: RunFacts, folder: RunFolder) -> Path | None:
-    """Saves what was trained; returns the prompt's file, if there is a prompt."""
+def _save(facts: RunFacts, folder: RunFolder, init: NDArray[np.float32]) -> Path | None:
+    """Saves what was trained; returns the prompt's file, if there is a prompt.
+
+    Args:
+        facts: the run, at its best step.
+        folder: its own.
+        init: the prompt before the first update, [P, H].
+    """
     method = facts.run.method
     if facts.config.method != "prompt_tuning":
         save_model(method, facts.checkpoint, folder)
         return None
     prompt = method.prompt.detach().cpu().numpy()
-    save_prompt(folder.prompt_path, prompt, facts.prompt_metadata())
+    save_prompt(folder.prompt_path, prompt, facts.prompt_metadata(), init)
     return folder.prompt_path

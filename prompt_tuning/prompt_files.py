@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from prompt_tuning.errors import UserError
 
 TENSOR = "prompt"
+INIT_TENSOR = "init"
 METADATA_KEY = "ptune"
 FORMAT = 1
 
@@ -29,6 +30,7 @@ class PromptFile:
 
     weight: NDArray[np.float32]
     metadata: Mapping[str, Any]
+    init: NDArray[np.float32] | None = None  # [P, H] before the first update; None: not in the file
 
     @property
     def length(self) -> int:
@@ -41,14 +43,30 @@ class PromptFile:
         return int(self.weight.shape[1])
 
 
-def save_prompt(path: Path, weight: NDArray[np.float32], metadata: Mapping[str, Any]) -> None:
-    """Writes a prompt [P, H] by atomic rename, so that a file that exists is whole."""
+def save_prompt(
+    path: Path,
+    weight: NDArray[np.float32],
+    metadata: Mapping[str, Any],
+    init: NDArray[np.float32] | None = None,
+) -> None:
+    """Writes a prompt [P, H] by atomic rename, so that a file that exists is whole.
+
+    Args:
+        path: of the file.
+        weight: the prompt.
+        metadata: what `PromptFile` names.
+        init: the prompt before its first update, [P, H]; what it has drifted from.
+    """
     from safetensors.numpy import save_file
 
-    assert weight.ndim == 2 and weight.dtype == np.float32, (weight.shape, weight.dtype)
+    tensors = {TENSOR: weight} | ({} if init is None else {INIT_TENSOR: init})
+    for tensor in tensors.values():
+        assert tensor.ndim == 2 and tensor.dtype == np.float32, (tensor.shape, tensor.dtype)
+        assert tensor.shape == weight.shape, (tensor.shape, weight.shape)
     described = {METADATA_KEY: json.dumps({"format": FORMAT, **metadata}, sort_keys=True)}
     unfinished = path.with_name(path.name + ".tmp")
-    save_file({TENSOR: np.ascontiguousarray(weight)}, unfinished, metadata=described)
+    stored = {name: np.ascontiguousarray(tensor) for name, tensor in tensors.items()}
+    save_file(stored, unfinished, metadata=described)
     unfinished.replace(path)
 
 
@@ -61,7 +79,8 @@ def load_prompt(path: Path) -> PromptFile:
     if not path.is_file():
         raise UserError(f"prompt file {path} does not exist", fix="check the path")
     try:
-        weight, metadata = _read_npy(path) if path.suffix == ".npy" else _read_safetensors(path)
+        read = _read_npy if path.suffix == ".npy" else _read_safetensors
+        weight, metadata, init = read(path)
     except Exception as error:
         raise UserError(
             f"prompt file {path} cannot be read: {error}",
@@ -74,7 +93,7 @@ def load_prompt(path: Path) -> PromptFile:
         )
     if not np.isfinite(weight).all():
         raise UserError(f"prompt file {path} holds values that are not finite")
-    return PromptFile(weight.astype(np.float32), metadata)
+    return PromptFile(weight.astype(np.float32), metadata, init)
 
 
 def check_fits(
@@ -107,13 +126,14 @@ def check_fits(
         )
 
 
-def _read_npy(path: Path) -> tuple[NDArray[Any], dict[str, Any]]:
-    return np.load(path, allow_pickle=False), {}
+def _read_npy(path: Path) -> tuple[NDArray[Any], dict[str, Any], None]:
+    return np.load(path, allow_pickle=False), {}, None
 
 
-def _read_safetensors(path: Path) -> tuple[NDArray[Any], dict[str, Any]]:
+def _read_safetensors(path: Path) -> tuple[NDArray[Any], dict[str, Any], NDArray[Any] | None]:
     from safetensors import safe_open
 
     with safe_open(path, framework="np") as file:
         metadata = json.loads((file.metadata() or {}).get(METADATA_KEY, "{}"))
-        return file.get_tensor(TENSOR), metadata
+        init = file.get_tensor(INIT_TENSOR) if INIT_TENSOR in file.keys() else None  # noqa: SIM118
+        return file.get_tensor(TENSOR), metadata, init

@@ -6,6 +6,7 @@ from prompt_tuning.errors import UserError, did_you_mean
 
 PAPER, LADDER, COUNTS, TIMES, MODELS = "paper", "ladder", "counts", "times", "models"
 TRANSFER = "transfer"
+INSPECTIONS = "inspections"  # of prompts among the vocabulary
 SQUAD = ("task=mini_squad", "init=sampled_vocab")  # its answers are free text: no class labels
 
 
@@ -105,6 +106,16 @@ ARTEFACTS = (
         TIMES,
         (("table5_ladder",),),
         ("prompt.length",),
+    ),
+    Artefact(
+        "section7_ladder",
+        "Section 7: what trained prompts look like among the vocabulary, on the ladder",
+        INSPECTIONS,
+        (
+            ("section7_ladder",),
+            ("section7_ladder", "model=ladder_400k", "init=class_label", "prompt.length=100"),
+        ),
+        ("init.strategy", "prompt.length"),
     ),
     Artefact("ladder_models", "The ladder's models and their pre-training", MODELS),
     Artefact(

@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from prompt_tuning.analysis import figures, parameter_counts, tables, times, transfer
 from prompt_tuning.analysis.artefacts import (
     COUNTS,
+    INSPECTIONS,
     LADDER,
     MODELS,
     PAPER,
@@ -22,6 +23,12 @@ from prompt_tuning.analysis.artefacts import (
 )
 from prompt_tuning.analysis.claims import claims
 from prompt_tuning.analysis.collecting import Found, Grid, Library, collect
+from prompt_tuning.analysis.inspection_figure import inspections_figure
+from prompt_tuning.analysis.inspections import (
+    collect_inspections,
+    inspection_claims,
+    inspections_table,
+)
 from prompt_tuning.analysis.ladder_models import models_table
 from prompt_tuning.analysis.paper import Tolerances
 from prompt_tuning.errors import UserError
@@ -55,6 +62,8 @@ class Section:
         if artefact.kind == TIMES:
             min_seeds = self.tolerances.min_seeds
             return times.times_table(grid, with_paper=not artefact.on_ladder, min_seeds=min_seeds)
+        if artefact.kind == INSPECTIONS:
+            return inspections_table(grid, artefact.series, self.tolerances.min_seeds)
         if artefact.kind == MODELS:
             return models_table()
         return tables.counts_table(self._counts())
@@ -66,6 +75,8 @@ class Section:
             return []
         if self.artefact.kind == TRANSFER:
             return transfer.claims(self.grid, self.tolerances.min_seeds)
+        if self.artefact.kind == INSPECTIONS:
+            return inspection_claims(self.grid, self.artefact.series)
         if self.artefact.kind != LADDER:
             return []
         return claims(self.name, self.grid, self.tolerances.min_seeds)
@@ -77,6 +88,8 @@ class Section:
             return figures.paper_figure(self.artefact, self.grid)
         if self.artefact.kind == LADDER:
             return figures.ladder_figure(self.artefact, self.grid)
+        if self.artefact.kind == INSPECTIONS:
+            return inspections_figure(self.artefact, self.grid)
         if self.name == "fig4":
             return figures.counts_figure(self.artefact.title, self._counts())
         return None
@@ -115,10 +128,11 @@ def build(
         library: the records there are.
         tolerances: of the verdicts.
     """
-    return [
-        Section(of, collect(plans.get(of.name, ()), of.series, library), tolerances)
-        for of in artefacts
-    ]
+    sections = []
+    for of in artefacts:
+        gather = collect_inspections if of.kind == INSPECTIONS else collect
+        sections.append(Section(of, gather(plans.get(of.name, ()), of.series, library), tolerances))
+    return sections
 
 
 def write(sections: Sequence[Section], output: Path) -> None:
@@ -169,7 +183,7 @@ def _write_once(path: Path, text: str) -> bool:
 def models_of(found: Iterable[Found]) -> list[str]:
     """Names of the models that were run, smallest first."""
     sizes = {
-        run.record["config"]["model"]["name"]: run.record["model"]["num_parameters"]
+        run.record["config"]["model"]["name"]: run.record["model"].get("num_parameters", 0)
         for run in found
     }
     return sorted(sizes, key=lambda name: (sizes[name], name))

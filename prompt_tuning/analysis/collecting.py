@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import fmean
@@ -196,13 +196,24 @@ class Library:
         """
         return _only(self._found.get(self._key(config), []))
 
-    def find_about(self, kind: str, configs: Iterable[Config]) -> Found | None:
+    def find_about(
+        self,
+        kind: str,
+        configs: Iterable[Config],
+        is_meant: Callable[[Mapping[str, Any]], bool] = lambda record: True,
+    ) -> Found | None:
         """The record of a kind (ensemble, inspect) about exactly the runs of these configs.
+
+        Args:
+            kind: of the record.
+            configs: of the runs.
+            is_meant: whether a record is of the wanted settings.
 
         Raises:
             UserError: there are two different ones.
         """
-        return _only(self._about.get((kind, frozenset(map(self._key, configs))), []))
+        about = self._about.get((kind, frozenset(map(self._key, configs))), [])
+        return _only([found for found in about if is_meant(found.record)])
 
     def has_model(self, names: Iterable[str]) -> bool:
         """Whether any record is of one of these models."""

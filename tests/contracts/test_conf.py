@@ -18,6 +18,7 @@ from prompt_tuning.config import (
     NOT_IN_HASH_IF_NULL,
     DoctorConfig,
     EvaluateConfig,
+    InspectConfig,
     ListConfig,
     PredictConfig,
     ReportConfig,
@@ -35,6 +36,7 @@ from prompt_tuning.tasks import MIXTURES, TASKS
 SCHEMAS = (
     TrainConfig,
     EvaluateConfig,
+    InspectConfig,
     PredictConfig,
     PretrainConfig,
     ShowConfig,
@@ -64,6 +66,7 @@ NUM_RUNS = {
     "fig3c_ladder": 108,
     "fig3d": 240,
     "fig3d_ladder": 144,
+    "section7_ladder": 54,
     "table1": 3,
     "table1_ladder": 24,
     "table1_ladder_model_tuning": 24,

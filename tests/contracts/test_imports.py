@@ -19,6 +19,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "interrupts": set(),
     "tasks": set(),
     "world": set(),
+    "inspection": set(),
     "locking": {"errors"},
     "records": {"errors", "locking"},
     "run_states": {"locking", "records"},
@@ -32,7 +33,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "data": {"errors", "tasks", "world"},
     "models": {"errors", "embedded"},
     "config_reading": {"errors"},
-    "config_checks": {"errors", "prompt_files"},
+    "config_checks": {"errors", "prompt_files", "config_reading"},
     "config": {"errors", "config_reading", "config_checks"},
     "task_data": {"errors", "tasks", "data", "config"},
     "training": {"interrupts", "checkpoints", "data", "models"},
@@ -60,6 +61,8 @@ MAY_IMPORT["watching"] = {
 }
 MAY_IMPORT["bench"] = {*MAY_IMPORT} - {"__init__", "tracking", "run_facts"}
 MAY_IMPORT["experiment"] = MAY_IMPORT["prompt_evaluation"] = {*MAY_IMPORT}
+MAY_IMPORT["inspection_facts"] = {*MAY_IMPORT} - {"experiment", "prompt_evaluation"}
+MAY_IMPORT["prompt_inspection"] = {*MAY_IMPORT} - {"experiment", "prompt_evaluation"}
 MAY_IMPORT["multitask"] = MAY_IMPORT["prompt_design"] = {*MAY_IMPORT}
 MAY_IMPORT["commands"] = {*MAY_IMPORT}
 MAY_IMPORT["cli"] = {"__init__", "errors", "interrupts", "commands"}
@@ -82,6 +85,8 @@ KNOWN_IN: dict[str, set[str]] = {
     "numpy": {
         "bench",
         "data",
+        "experiment",
+        "inspection",
         "models",
         "metrics",
         "optim",

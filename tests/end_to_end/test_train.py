@@ -64,9 +64,11 @@ def test_a_run_leaves_a_record_a_prompt_predictions_curves_and_an_offline_wandb_
     assert run.name.endswith(record["config_hash"])
     assert record["data"]["train"]["sha256"] and record["duration_s"] > 0
 
-    (prompt,) = load_file(run / "prompt.safetensors").values()
-    assert prompt.shape == (20, record["model"]["hidden_size"])
+    tensors = load_file(run / "prompt.safetensors")
+    prompt, init = tensors["prompt"], tensors["init"]
+    assert prompt.shape == init.shape == (20, record["model"]["hidden_size"])
     assert record["num_trainable_parameters"] == prompt.size
+    assert (prompt != init).any(axis=1).all()  # every row has moved
 
     curves = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
     losses = {line["step"]: line["train/loss"] for line in curves if "train/loss" in line}
@@ -151,8 +153,9 @@ def test_a_stopped_run_leaves_a_resume_point_and_continues_to_the_same_prompt(
     resumed = ptune("train", *LONGER, folder=tmp_path)
     assert "resumed at step" in resumed.stdout
     assert logged(run) == logged(uninterrupted)
-    prompts = [load_file(path / "prompt.safetensors")["prompt"] for path in (run, uninterrupted)]
-    assert (prompts[0] == prompts[1]).all()
+    first, second = (load_file(path / "prompt.safetensors") for path in (run, uninterrupted))
+    for name in ("prompt", "init"):
+        assert (first[name] == second[name]).all(), name
 
 
 def logged(run: Path) -> list[dict[str, float]]:

@@ -21,6 +21,20 @@ def test_a_saved_prompt_comes_back_with_its_metadata(tmp_path: Path) -> None:
     assert [p.name for p in tmp_path.iterdir()] == ["prompt.safetensors"]
 
 
+def test_a_prompt_keeps_what_it_was_before_training(tmp_path: Path) -> None:
+    """Drift can be measured from the file alone; a file from before has none, and an .npy too."""
+    path, old, bare = (tmp_path / name for name in ("p.safetensors", "o.safetensors", "b.npy"))
+    save_prompt(path, WEIGHT, {}, init=WEIGHT + 1)
+    save_prompt(old, WEIGHT, {})
+    np.save(bare, WEIGHT)
+    prompt = load_prompt(path)
+    np.testing.assert_array_equal(prompt.weight, WEIGHT)
+    assert prompt.init is not None
+    np.testing.assert_array_equal(prompt.init, WEIGHT + 1)
+    assert load_prompt(old).init is None
+    assert load_prompt(bare).init is None
+
+
 def test_the_authors_prompts_can_be_read(shared_data: Path) -> None:
     """Released .npy files: float32 (100, 768); their RMS is known."""
     folder = shared_data / "pretrained_prompts" / "t5_1_1_lm100k_base"

@@ -1,0 +1,88 @@
+"""What `ptune inspect` says on the terminal."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+TITLES = {
+    "nearest_cosine": "cosine to the nearest piece",
+    "top_cosine": "cosine to all of them",
+    "tightness": "tightness: cosine between them",
+    "lexical_clusters": "rows with a lexical cluster",
+    "rows_sharing": "rows that share a neighbour",
+    "distinct": "different neighbours, share",
+    "domain_share": "of those, in the task's texts",
+    "labels_persist": "labels among their own row's",
+    "labels_found": "labels among some row's",
+    "labels_in_several": "labels among several rows'",
+    "label_rows": "rows a label is among, mean",
+}
+COLUMNS = ("prompt", "init", "random")
+
+
+def row_lines(rows: Sequence[Mapping[str, Any]], show_rows: int | None) -> Iterator[str]:
+    """Rows with their neighbours, the first `show_rows` of them (None: all)."""
+    shown = rows if show_rows is None else rows[:show_rows]
+    yield "row  nearest pieces, by cosine"
+    for row in shown:
+        texts = [f"{near['piece']} {near['cosine']:.2f}" for near in row["neighbours"]]
+        yield f"{row['row']:>3}  {'   '.join(texts)}"
+    if len(shown) < len(rows):
+        yield f"     {len(rows) - len(shown)} more rows: show_rows=null, or neighbours.json"
+
+
+def summary_lines(result: Mapping[str, Any]) -> Iterator[str]:
+    """The statistics, aligned; what is not known is a dash."""
+    measures = result["measures"]
+    width = max(map(len, TITLES.values()))
+    yield f"{'':<{width}}  " + "  ".join(f"{name:>7}" for name in COLUMNS)
+    for name, title in TITLES.items():
+        values = [(measures[column] or {}).get(name) for column in COLUMNS]
+        if any(value is not None for value in values):
+            texts = ["-" if value is None else f"{value:.3f}" for value in values]
+            yield f"{title:<{width}}  " + "  ".join(f"{text:>7}" for text in texts)
+    yield f"pieces that have the stem of another: {result['shared_stems']:.3f}"
+    yield from _norm_lines(result)
+    yield from _domain_lines(result.get("domain"))
+    for label in result["labels"]:
+        yield f"label {label['word']}: {_label_text(label)}"
+
+
+def _norm_lines(result: Mapping[str, Any]) -> Iterator[str]:
+    norms, drift = result["norms"], result["drift"]
+    for name in ("prompt", "init", "embedding"):
+        if of := norms[name]:
+            yield (
+                f"norm, {name}: {of['mean']:.2f} (sd {of['sd']:.2f}, {of['min']:.2f} to "
+                f"{of['max']:.2f}), RMS of a number {of['rms']:.3f}"
+            )
+    yield f"norm of the prompt's rows, of the embedding's: {norms['ratio']:.2f} times"
+    if drift:
+        yield (
+            f"drift from the init: cosine {drift['mean_cosine']:.3f}, distance "
+            f"{drift['mean_distance']:.2f} a row, RMS of a number {drift['rms']:.3f}"
+        )
+
+
+def _domain_lines(domain: Mapping[str, Any] | None) -> Iterator[str]:
+    if domain:
+        yield f"pieces of the vocabulary in the task's texts: {domain['vocabulary_share']:.3f}"
+        top = [f"{piece['piece']} ({piece['rows']})" for piece in domain["top_pieces"][:10]]
+        yield f"most frequent neighbours among them (rows): {', '.join(top) or '-'}"
+
+
+def _label_text(label: Mapping[str, Any]) -> str:
+    if label["rows"] is None:
+        return "no piece of its own to look for"
+    text = f"{', '.join(label['pieces'])} among the neighbours of {label['rows']} rows"
+    text += f", at best number {label['best_rank']}"
+    return text + (f"; number {label['own_rank']} in its own row" if label["own_rank"] else "")
+
+
+def closing_line(result: Mapping[str, Any]) -> str:
+    """The prompt in a line."""
+    prompt, random = (result["measures"][name] for name in ("prompt", "random"))
+    return (
+        f"tightness {prompt['tightness']:.3f} (random vectors {random['tightness']:.3f}), "
+        f"rows that share a neighbour {100 * prompt['rows_sharing']:.0f} %, norm "
+        f"{result['norms']['ratio']:.1f} times the embedding's"
+    )

@@ -1,0 +1,114 @@
+"""The vocabulary of a checkpoint with its embeddings, read without the rest of the model."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors import safe_open
+from torch import Tensor
+from transformers import AutoTokenizer, PreTrainedTokenizerFast, T5Config
+from transformers.utils.hub import cached_file
+
+from prompt_tuning.embedded import located
+from prompt_tuning.errors import UserError
+from prompt_tuning.models.loading import check_is_v1_1, load_checkpoint, weights_fingerprint
+
+
+@dataclass(frozen=True)
+class EmbeddingTable:
+    """The embeddings of a model [rows, H], with its tokenizer and identity as in `Checkpoint`."""
+
+    weight: NDArray[np.float32]
+    tokenizer: PreTrainedTokenizerFast
+    source: str
+    revision: str | None
+    fingerprint: str
+
+    def token_ids(self, *, with_control_tokens: bool) -> list[int]:
+        """The tokens that are pieces of text: neither spare rows nor control tokens.
+
+        Deviation: the paper does not say which rows it looks for neighbours in. Those beyond the
+        tokenizer (28 of T5's) stand for nothing, and pad, eos, unk and the sentinels for no text:
+        they are left out unless `with_control_tokens`, which leaves out the spare rows alone.
+        """
+        every = range(min(len(self.tokenizer), len(self.weight)))
+        control = {*self.tokenizer.all_special_ids}
+        return [i for i in every if with_control_tokens or i not in control]
+
+    def pieces(self, token_ids: list[int]) -> list[str]:
+        """As SentencePiece writes them: "▁the"."""
+        return list(self.tokenizer.convert_ids_to_tokens(token_ids))
+
+    def encode_texts(self, texts: list[str]) -> list[list[int]]:
+        """Token ids of texts, without EOS."""
+        encoded: Any = self.tokenizer(texts, add_special_tokens=False, verbose=False)
+        return [list(ids) for ids in encoded["input_ids"]]
+
+
+def load_embedding_table(source: str, revision: str | None) -> EmbeddingTable:
+    """Reads two matrices of a checkpoint in safetensors, the whole of any other.
+
+    Args:
+        source: a hub id, a folder in the hub's layout, or `embedded:<name>`.
+        revision: of the hub repository; None for a folder or for the hub's main branch.
+
+    Raises:
+        UserError: the checkpoint cannot be read, or is not a T5 v1.1.
+    """
+    place = located(source)
+    check_is_v1_1(place)
+    try:
+        config = T5Config.from_pretrained(place, revision=revision or "main")
+        tokenizer = AutoTokenizer.from_pretrained(place, revision=revision or "main")
+        embedding, head = (
+            _stored(place, revision, name) for name in ("shared.weight", "lm_head.weight")
+        )
+    except (OSError, ValueError) as error:
+        raise UserError(
+            f"cannot read the checkpoint {source}: {str(error).splitlines()[0]}",
+            fix="check the network, or give a folder in the hub's layout: model.path=<folder>",
+        ) from error
+    assert isinstance(tokenizer, PreTrainedTokenizerFast), type(tokenizer)
+    if embedding is None or head is None:
+        return _from_whole_model(source, revision)
+    return EmbeddingTable(
+        weight=embedding.float().numpy(),
+        tokenizer=tokenizer,
+        source=str(Path(source).resolve()) if Path(source).is_dir() else source,
+        revision=getattr(config, "_commit_hash", None),
+        fingerprint=weights_fingerprint(embedding, head),
+    )
+
+
+def _stored(source: str, revision: str | None, name: str) -> Tensor | None:
+    """One tensor of a checkpoint in safetensors; None where there is none of that name."""
+    path = _cached(source, revision, "model.safetensors")
+    if index := _cached(source, revision, "model.safetensors.index.json"):
+        part = json.loads(index.read_text(encoding="utf-8"))["weight_map"].get(name)
+        path = part and _cached(source, revision, part)
+    if path is None:
+        return None
+    with safe_open(path, framework="pt") as weights:
+        return weights.get_tensor(name) if name in weights.keys() else None  # noqa: SIM118
+
+
+def _cached(source: str, revision: str | None, name: str) -> Path | None:
+    """A file of a checkpoint; None if it has none of that name."""
+    path = cached_file(source, name, revision=revision, _raise_exceptions_for_missing_entries=False)
+    return None if path is None else Path(path)
+
+
+def _from_whole_model(source: str, revision: str | None) -> EmbeddingTable:
+    cpu = torch.device("cpu")
+    checkpoint = load_checkpoint(source, revision=revision, dtype=torch.float32, device=cpu)
+    return EmbeddingTable(
+        weight=checkpoint.model.embedding.detach().float().numpy(),
+        tokenizer=checkpoint.tokenizer,
+        source=checkpoint.source,
+        revision=checkpoint.revision,
+        fingerprint=checkpoint.fingerprint,
+    )

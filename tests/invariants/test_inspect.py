@@ -1,0 +1,252 @@
+"""`ptune inspect`: right prompts are looked at, wrong ones refused, and the record says it all."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from prompt_tuning import cli
+from prompt_tuning.embedded import EMBEDDED_MODELS
+from prompt_tuning.inspection.findings import Question, findings
+from prompt_tuning.inspection.neighbours import Vocabulary
+from prompt_tuning.models import initializers
+from prompt_tuning.models.embeddings import EmbeddingTable, load_embedding_table
+from prompt_tuning.models.loading import Checkpoint
+from prompt_tuning.models.random_checkpoint import Shape, write_random_checkpoint
+from prompt_tuning.prompt_files import save_prompt
+from prompt_tuning.tasks import TASKS
+
+PUBLISHED = {  # RMS of a number; mean, smallest and largest norm of a row
+    "sst2": (51.8, 1385, 344, 2177),
+    "mrpc": (32.3, 868, 316, 1473),
+    "rte": (34.5, 903, 235, 2004),
+}
+Run = Any
+
+
+@pytest.fixture
+def ptune(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """`ptune inspect` in this process and folder; returns the exit status."""
+
+    def run(*arguments: str) -> int:
+        monkeypatch.chdir(tmp_path)
+        given = ["tracking=none", "output_dir=out", *arguments]
+        monkeypatch.setattr("sys.argv", ["ptune", "inspect", *given])
+        return cli.main()
+
+    return run
+
+
+def record_in(folder: Path) -> dict[str, Any]:
+    (path,) = folder.glob("out/inspect-*/record.json")
+    record: dict[str, Any] = json.loads(path.read_text())
+    return record
+
+
+def prompt_of(checkpoint: Checkpoint, **metadata: Any) -> dict[str, Any]:
+    """What a prompt of the tiny model says about itself."""
+    known = {"source": checkpoint.source, "revision": None, "fingerprint": checkpoint.fingerprint}
+    return {**known, "task": "mini_sst2", "init": "sampled_vocab", **metadata}
+
+
+def ladder_table(model: str) -> EmbeddingTable:
+    newest = max((EMBEDDED_MODELS / model).glob("[0-9]*"), key=lambda folder: int(folder.name))
+    return load_embedding_table(str(newest), None)
+
+
+@pytest.mark.parametrize("model", ["ladder_100k", "ladder_400k"])
+@pytest.mark.parametrize("task", ["mini_sst2", "mini_boolq", "mini_rte", "mini_wic"])
+def test_every_label_is_in_its_row_of_a_class_label_init(model: str, task: str) -> None:
+    """Before training nothing has drifted: whatever persists less later has been lost by it."""
+    table, words = ladder_table(model), TASKS[task].init_words
+    ids = table.token_ids(with_control_tokens=False)
+    vocabulary = Vocabulary(table.weight[ids], table.pieces(ids), ids)
+    embedding, generator = torch.from_numpy(table.weight), torch.Generator().manual_seed(0)
+    rest = initializers.sampled_vocab(20, embedding, sample_size=5000, generator=generator)
+    init = initializers.class_label(
+        rest, embedding, words=words, encode=lambda word: table.encode_texts([word])[0]
+    ).numpy()
+    label_ids = dict(zip(words, table.encode_texts([*words]), strict=True))
+    question = Question(vocabulary, 5, label_ids, frozenset(), has_label_rows=True)
+    result = findings(question, init, init, num_draws=1, seed=0)
+    for column in ("prompt", "init"):
+        assert result["measures"][column]["labels_persist"] == 1
+    assert [label["own_rank"] for label in result["labels"]] == [1] * len(words)
+    assert "labels_persist" not in result["measures"]["random"]
+    assert result["drift"]["mean_cosine"] == pytest.approx(1)
+    assert result["drift"]["rms"] == 0
+
+
+def test_a_prompt_of_ours_is_looked_at_on_its_own_model(
+    ptune: Run, tmp_path: Path, tiny_checkpoint: Checkpoint, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A prompt made of embeddings finds itself; its drift from what it was is in the record."""
+    embedding = tiny_checkpoint.model.embedding.numpy()
+    save_prompt(
+        tmp_path / "mine.safetensors",
+        4 * embedding[[50, 60, 70]],
+        prompt_of(tiny_checkpoint),
+        init=embedding[[50, 60, 71]],
+    )
+    assert ptune("prompt=mine.safetensors", "show_rows=2") == 0
+    record = record_in(tmp_path)
+    assert (record["kind"], record["members"]) == ("inspect", [])
+    assert record["model"]["fingerprint"] == tiny_checkpoint.fingerprint
+    result = record["result"]
+    assert result["measures"]["prompt"]["nearest_cosine"] == pytest.approx(1, abs=1e-5)
+    assert result["drift"]["cosines"][:2] == pytest.approx([1, 1], abs=1e-4)
+    assert result["drift"]["cosines"][2] < 0.9
+    assert {label["word"] for label in result["labels"]} == {"positive", "negative"}
+    assert 0 < result["domain"]["vocabulary_share"] < 1  # the mini tasks' texts are at hand
+    assert record["data"]["train"]["split"] == "train"
+
+    (folder,) = (tmp_path / "out").glob("inspect-mine-*")
+    rows = json.loads((folder / "neighbours.json").read_text())
+    nearest = [row["neighbours"][0]["piece"] for row in rows]
+    assert nearest == tiny_checkpoint.tokenizer.convert_ids_to_tokens([50, 60, 70])
+    assert (folder / "map.png").stat().st_size and (folder / "map.svg").stat().st_size
+    shown = capsys.readouterr().out
+    assert "the ones that are used here" in shown and "1 more rows" in shown
+
+    before = (folder / "record.json").read_text()
+    assert ptune("prompt=mine.safetensors", "show_rows=3") == 0  # what is shown is no part of it
+    assert "done before" in capsys.readouterr().out
+    assert (folder / "record.json").read_text() == before
+
+
+def test_a_prompt_from_before_inits_were_kept_has_no_drift(
+    ptune: Run, tmp_path: Path, tiny_checkpoint: Checkpoint, capsys: pytest.CaptureFixture[str]
+) -> None:
+    weight = tiny_checkpoint.model.embedding.numpy()[[50, 60, 70]]
+    save_prompt(tmp_path / "old.safetensors", weight, prompt_of(tiny_checkpoint))
+    assert ptune("prompt=old.safetensors") == 0
+    result = record_in(tmp_path)["result"]
+    assert result["drift"] is result["measures"]["init"] is result["norms"]["init"] is None
+    assert "no drift" in capsys.readouterr().out
+
+
+def test_a_wrong_width_and_other_weights_are_refused(
+    ptune: Run,
+    tmp_path: Path,
+    tiny_folder: Path,
+    tiny_checkpoint: Checkpoint,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Neighbours in the table of another model mean nothing."""
+    weight = np.ones((3, 64), np.float32)
+    save_prompt(tmp_path / "p.safetensors", weight, prompt_of(tiny_checkpoint, fingerprint="ab"))
+    assert ptune("prompt=p.safetensors") == 2
+    assert "other weights" in capsys.readouterr().err
+    np.save(tmp_path / "wide.npy", np.ones((3, 65), np.float32))
+    assert ptune("prompt=wide.npy", f"model.path={tiny_folder}") == 2
+    assert "65 wide" in capsys.readouterr().err
+    assert not [*tmp_path.glob("out/inspect-*/record.json")]
+
+
+def test_a_bare_array_needs_a_model_and_is_told_which_have_its_width(
+    ptune: Run, tmp_path: Path, tiny_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The authors' files say nothing about themselves; a folder needs no variant to be read."""
+    np.save(tmp_path / "p.npy", np.random.default_rng(0).standard_normal((6, 768)))
+    assert ptune("prompt=p.npy") == 2
+    said = capsys.readouterr().err
+    assert "does not say which model" in said and "of this width: base" in said
+    assert ptune("prompt=p.npy", "model=base") == 2
+    assert "needs a variant" in capsys.readouterr().err
+    np.save(tmp_path / "tiny.npy", np.random.default_rng(0).standard_normal((6, 64)))
+    assert ptune("prompt=tiny.npy", f"model.path={tiny_folder}") == 0
+    assert "the file does not say; 64 is the width of ladder_400k" in capsys.readouterr().out
+    assert record_in(tmp_path)["result"]["labels"] == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        ((), "one of them is needed"),
+        (("prompt=absent.npy", "experiment=fig3b_ladder"), "one of them is needed"),
+        (("prompt=absent.npy",), "does not exist"),
+        (("prompt=empty.npy",), "cannot be read"),
+        (("prompt=rowless.npy",), "shape (0, 64)"),
+        (("experiment=section7_laddr",), "did you mean section7_ladder"),
+        (("experiment=fig1_ladder_model_tuning",), "without a soft prompt"),
+        (("experiment=fig3b_ladder", "model=ladder_400k"), "'train=[\"model=<name>\"]'"),
+        (("prompt=rowless.npy", "top_k=1"), "2 or more"),
+    ],
+)
+def test_what_cannot_be_looked_at_is_refused_before_a_model_is_loaded(
+    ptune: Run,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    arguments: tuple[str, ...],
+    reason: str,
+) -> None:
+    (tmp_path / "empty.npy").write_bytes(b"")
+    np.save(tmp_path / "rowless.npy", np.ones((0, 64), np.float32))
+    assert ptune(*arguments) == 2
+    assert reason in capsys.readouterr().err
+
+
+def test_more_neighbours_than_pieces_are_refused(
+    ptune: Run, tmp_path: Path, tiny_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    np.save(tmp_path / "p.npy", np.ones((3, 64), np.float32))
+    assert ptune("prompt=p.npy", f"model.path={tiny_folder}", "top_k=100000") == 2
+    assert "smaller top_k" in capsys.readouterr().err
+
+
+def test_the_prompts_of_an_experiment_are_trained_and_looked_at(
+    ptune: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A record names the run that its prompt is of, so that a report can find it from the plan.
+
+    Asked for by its file, the same prompt has the same record: two would be too many for a report.
+    """
+    axes = ["model=ladder_100k", "task=mini_sst2", "init=class_label", "seed=0"]
+    quick = ["training.num_steps=2", "evaluation.every_steps=2", "evaluation.num_examples=8"]
+    narrowed = json.dumps([*axes, "prompt.length=4", *quick])
+    assert ptune("experiment=section7_ladder", f"train={narrowed}", "show_rows=1") == 0
+    record = record_in(tmp_path)
+    (member,) = record["members"]
+    (run,) = (tmp_path / "out").glob("mini_sst2-*")
+    assert (member["name"], member["seed"]) == (run.name, 0)
+    trained = json.loads((run / "record.json").read_text())
+    assert member["config"] == trained["config"]
+    assert member["score"] == trained["result"]["report"]["score"]
+    assert record["config"]["model"]["name"] == "ladder_100k"
+    measures = record["result"]["measures"]
+    assert measures["init"]["labels_persist"] == 1
+    assert record["result"]["drift"]["rms"] > 0
+    assert ptune(f"prompt={run / 'prompt.safetensors'}") == 0
+    assert "done before" in capsys.readouterr().out
+
+
+def test_the_authors_prompts_have_the_norms_that_were_read_from_them(
+    ptune: Run, tmp_path: Path, shared_data: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Released .npy files against random embeddings of their width and T5's real vocabulary.
+
+    Source: the files; README of google-research/prompt-tuning's pretrained_prompts.
+    """
+    model = tmp_path / "model"
+    model.mkdir()
+    shape = Shape(d_model=768, num_layers=1, num_heads=1, d_kv=8, d_ff=16)
+    write_random_checkpoint(model, shape, shared_data / "t5_vocab" / "t5_vocab")
+    for name, (rms, mean, smallest, largest) in PUBLISHED.items():
+        path = shared_data / "pretrained_prompts" / "t5_1_1_lm100k_base" / f"{name}.npy"
+        given = (f"prompt={path}", f"model.path={model}", f"task={name}", "num_random_draws=1")
+        assert ptune(*given, f"output_dir={name}") == 0
+        assert "768 is the width of base" in capsys.readouterr().out
+        (found,) = tmp_path.glob(f"{name}/inspect-{name}-*/record.json")
+        record = json.loads(found.read_text())
+        norms = record["result"]["norms"]["prompt"]
+        assert norms["rms"] == pytest.approx(rms, abs=0.05)
+        rows = [norms[key] for key in ("mean", "min", "max")]
+        assert rows == pytest.approx([mean, smallest, largest], abs=1)
+        assert record["model"]["num_pieces"] == 31_997  # T5's 32,000 without pad, eos and unk
+        random = record["result"]["measures"]
+        assert random["prompt"]["tightness"] == pytest.approx(
+            random["random"]["tightness"], abs=0.01
+        )

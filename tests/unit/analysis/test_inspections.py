@@ -1,0 +1,181 @@
+"""Section 7 on the ladder: inspections are found by their runs; sentences follow the numbers."""
+
+import copy
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from prompt_tuning.analysis.artefacts import chosen
+from prompt_tuning.analysis.building import Section, build, commit_records, models_of, write
+from prompt_tuning.analysis.collecting import Library, record_paths
+from prompt_tuning.analysis.page import page
+from prompt_tuning.analysis.paper import tolerances
+from prompt_tuning.config import NOT_IN_HASH
+from prompt_tuning.errors import UserError
+
+NAME = "section7_ladder"
+CONFIG: dict[str, Any] = {
+    "task": {"name": "mini_rte"},
+    "model": {"name": "ladder_400k"},
+    "init": {"strategy": "class_label"},
+    "prompt": {"length": 20},
+    "method": "prompt_tuning",
+    "data": {"dir": None},
+    "output_dir": "runs",
+    "seed": 0,
+}
+
+
+def config(
+    seed: int = 0, *, init: str = "class_label", length: int = 20, task: str = "mini_rte"
+) -> Any:
+    values = copy.deepcopy(CONFIG) | {"seed": seed, "output_dir": "elsewhere"}
+    values["init"]["strategy"], values["prompt"]["length"] = init, length
+    values["task"]["name"] = task
+    return values
+
+
+def inspected(
+    folder: Path, of: Any, trained: dict[str, float], name: str = "", **changed: Any
+) -> None:
+    """A record about one run: what its prompt measures, and what stands beside it."""
+    init = changed.get("init", {"tightness": 0.3, "rows_sharing": 0.5})
+    random = {"tightness": 0.1, "rows_sharing": 0.2, "domain_share": 0.1}
+    run = folder / (name or f"inspect-{of['task']['name']}-{len([*folder.glob('*')])}")
+    run.mkdir(parents=True)
+    record = {
+        "kind": "inspect",
+        "members": [{"config": of, "seed": of["seed"], "score": 75.0}]
+        if changed.get("is_member", True)
+        else [],
+        "config": {"model": of["model"], "top_k": changed.get("top_k", 5), "control_tokens": False},
+        "model": {"fingerprint": "f0"},
+        "result": {
+            "measures": {"prompt": trained, "init": init, "random": random},
+            "norms": {"ratio": 2.0},
+            "drift": None if init is None else {"mean_cosine": 0.8},
+            "domain": {"vocabulary_share": 0.15},
+            "shared_stems": 0.02,
+        },
+        "commit": "c0ffee",
+        "dirty": False,
+    }
+    (run / "record.json").write_text(json.dumps(record))
+
+
+def section(folder: Path, *planned: Any) -> Section:
+    library = Library(record_paths(folder, folder / "committed"), NOT_IN_HASH)
+    (made,) = build(chosen(NAME), {NAME: planned}, library, tolerances())
+    return made
+
+
+def row(made: Section, *start: str) -> list[str]:
+    (found,) = [[*row] for row in made.table.rows if [*row[: len(start)]] == [*start]]
+    return found[len(start) :]
+
+
+TIGHTNESS = ("tightness: cosine between the neighbours of a row", "class_label, 20", "ladder_400k")
+
+
+def test_a_record_about_runs_is_found_by_exactly_those_runs(tmp_path: Path) -> None:
+    """Whatever the folder is called, and wherever the runs lay."""
+    inspected(tmp_path, config(1), {"tightness": 0.4}, name="anything")
+    inspected(tmp_path, config(2), {"tightness": 0.4}, is_member=False)  # of a foreign file
+    library = Library(record_paths(tmp_path, tmp_path / "none"), NOT_IN_HASH)
+    found = library.find_about("inspect", [config(1) | {"output_dir": "moved"}])
+    assert found is not None and found.name == "anything"
+    for other in ([config(0)], [config(2)], [config(1), config(0)], [config(1, length=100)], []):
+        assert library.find_about("inspect", other) is None
+    assert library.find_about("ensemble", [config(1)]) is None
+    inspected(tmp_path, config(1), {"tightness": 0.5}, name="again")
+    twice = Library(record_paths(tmp_path, tmp_path / "none"), NOT_IN_HASH)
+    with pytest.raises(UserError, match="two records"):
+        twice.find_about("inspect", [config(1)])
+
+
+def test_other_settings_are_not_those_of_the_report(tmp_path: Path) -> None:
+    """A user who looks at ten neighbours can still report."""
+    inspected(tmp_path, config(0), {"tightness": 0.4}, name="a", top_k=10)
+    inspected(tmp_path, config(0), {"tightness": 0.5}, name="b")
+    ((_, found),) = section(tmp_path, config(0)).grid.found
+    assert found.name == "b"
+
+
+def test_a_number_is_the_mean_over_tasks_of_seeds_that_have_them_all(tmp_path: Path) -> None:
+    planned = [config(seed, task=task) for seed in range(3) for task in ("mini_rte", "mini_sst2")]
+    for value, of in zip((0.4, 0.6, 0.6, 0.8, 0.9), planned, strict=False):  # seed 2 lacks a task
+        inspected(tmp_path, of, {"tightness": value})
+    made = section(tmp_path, *planned)
+    trained, before, random, count = row(made, *TIGHTNESS)
+    assert (trained, before, random) == ("0.600 ± 0.141†", "0.300 ± 0.000†", "0.100 ± 0.000†")
+    assert count == "2"
+    score = row(made, "score of the prompts, percent", "class_label, 20", "ladder_400k")
+    assert score == ["75.000 ± 0.000†", "-", "-", "2"]
+    assert (made.grid.num_planned, len(made.grid.found)) == (6, 5)
+    assert "class_label, 20 on ladder_400k: mini_sst2, seed 2" in made.markdown
+
+
+def test_what_a_record_does_not_have_is_a_dash(tmp_path: Path) -> None:
+    """A prompt file from before inits were kept has nothing to say about drift."""
+    planned = [config(seed) for seed in range(3)]
+    for of in planned:
+        inspected(tmp_path, of, {"tightness": 0.4}, init=None)
+    made = section(tmp_path, *planned)
+    assert row(made, *TIGHTNESS) == ["0.400 ± 0.000", "-", "0.100 ± 0.000", "3"]
+    assert not any("cosine to the row before" in line[0] for line in made.table.rows)
+
+
+def claim(made: Section, start: str) -> str:
+    (found,) = [sentence for sentence in made.claims if sentence.startswith(start)]
+    return found
+
+
+def test_claims_compare_with_chance_and_with_the_prompt_before_training(tmp_path: Path) -> None:
+    """Tighter than random vectors and looser than before: the clusters are the init's."""
+    planned = [config(seed, length=length) for seed in range(3) for length in (20, 100)]
+    for i, of in enumerate(planned):
+        shared = {"rows_sharing": 0.9, "labels_persist": 0.5, "domain_share": 0.1, "distinct": 0.4}
+        inspected(tmp_path, of, {"tightness": 0.2 + 0.01 * (i % 3), **shared})
+    made = section(tmp_path, *planned)
+    assert claim(made, "Of ").startswith("Of 6 planned runs 6 prompts")
+    tight = claim(made, "Are the neighbours of a row tight")
+    assert "Trained minus random vectors: class_label, 20: +0.110 ladder_400k" in tight
+    assert "more beyond its error in 2 of 2, less in 0" in tight
+    assert "before training: class_label, 20: -0.090 ladder_400k" in tight
+    assert "more beyond its error in 0 of 2, less in 2" in tight
+    persist = claim(made, "With class-label")
+    assert persist.endswith(
+        "class_label, 20: 50.0 % ladder_400k; class_label, 100: 50.0 % ladder_400k."
+    )
+    assert "class_label, 100: +0.700" in claim(made, "Do rows share")
+    assert "of another: 2.0 % ladder_400k." in claim(made, "Are there lexical")
+    assert "the whole vocabulary: class_label, 20: -0.050" in claim(made, "Are words")
+    assert claim(made, "With other initialisations").endswith("Not measured.")
+
+
+def test_without_inspections_nothing_is_claimed(tmp_path: Path) -> None:
+    made = section(tmp_path, config(0), config(1))
+    assert made.claims[0] == "Of 2 planned runs 0 prompts are inspected."
+    assert all("Not measured." in sentence for sentence in made.claims[1:])
+    assert made.table.rows == []
+    write([made], tmp_path / "out")
+    assert "not measured" in (tmp_path / "out" / "figures" / f"{NAME}.svg").read_text()
+
+
+def test_a_report_regenerates_from_committed_inspections(tmp_path: Path) -> None:
+    """With the runs' own folders gone."""
+    planned = [
+        config(seed, init=init) for seed in range(3) for init in ("class_label", "sampled_vocab")
+    ]
+    for of in planned:
+        inspected(tmp_path / "runs", of, {"tightness": 0.4, "labels_in_several": 0.5})
+    made = section(tmp_path / "runs", *planned)
+    committed = tmp_path / "results" / "committed"
+    assert commit_records([made], committed) == 6
+    again = section(tmp_path / "results", *planned)
+    assert again.markdown == made.markdown
+    assert page([again], tolerances()) == page([made], tolerances())
+    assert models_of(found for _, found in again.grid.found) == ["ladder_400k"]
+    assert "Section 7" in page([made], tolerances())

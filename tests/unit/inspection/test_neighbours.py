@@ -1,0 +1,82 @@
+"""Nearest neighbours: what a slow search by hand finds, at the size of T5's vocabulary."""
+
+import numpy as np
+import pytest
+
+from prompt_tuning.inspection.neighbours import (
+    Floats,
+    Vocabulary,
+    nearest_neighbours,
+    ranks,
+    unit,
+)
+
+T5_ROWS, HIDDEN_SIZE = 32_128, 32
+
+
+@pytest.fixture(scope="module")
+def vocabulary() -> Vocabulary:
+    """Of T5's size, with rows of very different lengths."""
+    rng = np.random.default_rng(0)
+    embedding = rng.standard_normal((T5_ROWS, HIDDEN_SIZE), dtype=np.float32)
+    embedding *= rng.uniform(0.1, 300, (T5_ROWS, 1)).astype(np.float32)
+    pieces = [f"p{i}" for i in range(T5_ROWS)]
+    return Vocabulary(embedding, pieces, [i + 3 for i in range(T5_ROWS)])
+
+
+def by_hand(row: Floats, embedding: Floats, k: int) -> list[int]:
+    """In float64, a piece at a time."""
+    row64, table = row.astype(float), embedding.astype(float)
+    cosines = [float(row64 @ e / np.sqrt(row64 @ row64) / np.sqrt(e @ e)) for e in table]
+    return sorted(range(len(cosines)), key=lambda place: -cosines[place])[:k]
+
+
+def test_neighbours_are_those_of_a_search_by_hand(vocabulary: Vocabulary) -> None:
+    """Rows as large as the authors' prompts, far beyond the embeddings: length must not count."""
+    rows = 1000 * np.random.default_rng(1).standard_normal((4, HIDDEN_SIZE), dtype=np.float32)
+    found = nearest_neighbours(vocabulary.cosines(rows), 5)
+    for row, places in zip(rows, found.places, strict=True):
+        assert places.tolist() == by_hand(row, vocabulary.embedding, 5)
+
+
+def test_planted_neighbours_are_found_in_their_order(vocabulary: Vocabulary) -> None:
+    """Pieces turned towards a row by known angles, spread over the vocabulary."""
+    rng = np.random.default_rng(2)
+    row, side = unit(rng.standard_normal((2, HIDDEN_SIZE), dtype=np.float32))
+    side = unit((side - (side @ row) * row)[None])[0]
+    planted = {31_999: 0.99, 7: 0.97, 16_000: 0.95, 500: 0.93, 32_127: 0.91}
+    embedding = vocabulary.embedding.copy()
+    for place, cosine in planted.items():
+        embedding[place] = 50 * (cosine * row + np.sqrt(1 - cosine**2) * side)
+    among = Vocabulary(embedding, vocabulary.pieces, vocabulary.token_ids)
+    found = nearest_neighbours(among.cosines(7 * row[None]), 5)
+    assert found.places[0].tolist() == [*planted]
+    np.testing.assert_allclose(found.cosines[0], [*planted.values()], atol=1e-5)
+
+
+def test_a_prompt_of_embeddings_finds_itself(vocabulary: Vocabulary) -> None:
+    places = [5, 4999, 32_000]
+    cosines = vocabulary.cosines(-0.5 * -3 * vocabulary.embedding[places])
+    found = nearest_neighbours(cosines, 2)
+    assert found.places[:, 0].tolist() == places
+    np.testing.assert_allclose(found.cosines[:, 0], 1, atol=1e-5)
+    assert [ranks(cosines, place)[i] for i, place in enumerate(places)] == [1, 1, 1]
+    opposite = vocabulary.cosines(-vocabulary.embedding[places])
+    assert [ranks(opposite, place)[i] for i, place in enumerate(places)] == [T5_ROWS] * 3
+
+
+def test_of_equally_near_pieces_the_first_comes_first() -> None:
+    twice = Vocabulary(np.eye(2, dtype=np.float32)[[0, 1, 1, 0]], "abcd", range(4))
+    found = nearest_neighbours(twice.cosines(np.array([[0, 2]], np.float32)), 4)
+    assert found.places.tolist() == [[1, 2, 0, 3]]
+
+
+def test_a_row_of_zeros_is_near_to_nothing_and_breaks_nothing(vocabulary: Vocabulary) -> None:
+    """A prompt that was never trained may hold one."""
+    cosines = vocabulary.cosines(np.zeros((1, HIDDEN_SIZE), np.float32))
+    assert (cosines == 0).all()
+
+
+def test_tokens_that_are_left_out_have_no_place(vocabulary: Vocabulary) -> None:
+    """Pad, eos and unk are ids 0 to 2 here, and no pieces."""
+    assert vocabulary.places([0, 3, 2, 10]) == [0, 7]

@@ -1,0 +1,93 @@
+"""The embedding table alone is that of the loaded model, whatever files hold it."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from prompt_tuning.errors import UserError
+from prompt_tuning.models import embeddings
+from prompt_tuning.models.embeddings import load_embedding_table
+from prompt_tuning.models.loading import Checkpoint, load_checkpoint
+
+
+@pytest.fixture
+def folder(tiny_folder: Path, tmp_path: Path) -> Path:
+    """A copy that a test may change."""
+    return Path(shutil.copytree(tiny_folder, tmp_path / "model"))
+
+
+def assert_is(table: embeddings.EmbeddingTable, checkpoint: Checkpoint) -> None:
+    np.testing.assert_array_equal(table.weight, checkpoint.model.embedding.numpy())
+    assert table.weight.dtype == np.float32
+    assert table.fingerprint == checkpoint.fingerprint
+    assert table.encode_texts(["positive"]) == [checkpoint.encode_text("positive")]
+
+
+def never(*_: object, **__: object) -> None:
+    raise AssertionError("the whole model was read")
+
+
+def test_two_matrices_are_read_and_not_the_model(
+    tiny_folder: Path, tiny_checkpoint: Checkpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """XXL is 42 GiB, its embedding half a GiB."""
+    monkeypatch.setattr(embeddings, "load_checkpoint", never)
+    table = load_embedding_table(str(tiny_folder), None)
+    assert_is(table, tiny_checkpoint)
+    assert table.source == tiny_checkpoint.source and table.revision is None
+
+
+def test_a_checkpoint_in_parts_is_read_where_its_index_points(
+    folder: Path, tiny_checkpoint: Checkpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    weights = load_file(folder / "model.safetensors")
+    (folder / "model.safetensors").unlink()
+    head = {"lm_head.weight": weights.pop("lm_head.weight")}
+    parts = {"a.safetensors": weights, "b.safetensors": head}
+    for name, part in parts.items():
+        save_file(part, folder / name)
+    where = {tensor: name for name, part in parts.items() for tensor in part}
+    (folder / "model.safetensors.index.json").write_text(json.dumps({"weight_map": where}))
+    monkeypatch.setattr(embeddings, "load_checkpoint", never)
+    assert_is(load_embedding_table(str(folder), None), tiny_checkpoint)
+
+
+def test_a_checkpoint_of_another_format_is_read_whole(
+    folder: Path, tiny_checkpoint: Checkpoint
+) -> None:
+    """The LM-adapted T5s on the hub are PyTorch files."""
+    torch.save(load_file(folder / "model.safetensors"), folder / "pytorch_model.bin")
+    (folder / "model.safetensors").unlink()
+    assert_is(load_embedding_table(str(folder), None), tiny_checkpoint)
+
+
+def test_bfloat16_weights_have_the_same_fingerprint(folder: Path) -> None:
+    weights = load_file(folder / "model.safetensors")
+    halved = {name: weight.bfloat16() for name, weight in weights.items()}
+    save_file(halved, folder / "model.safetensors", metadata={"format": "pt"})
+    table = load_embedding_table(str(folder), None)
+    cpu = torch.device("cpu")
+    whole = load_checkpoint(str(folder), revision=None, dtype=torch.float32, device=cpu)
+    assert_is(table, whole)
+
+
+def test_neighbours_are_pieces_of_text(tiny_folder: Path) -> None:
+    """Spare rows of the table are no tokens; pad, eos, unk and sentinels no text."""
+    table = load_embedding_table(str(tiny_folder), None)
+    ids = table.token_ids(with_control_tokens=False)
+    every = table.token_ids(with_control_tokens=True)
+    assert every == [*range(len(table.tokenizer))] and len(every) <= len(table.weight)
+    left_out = table.pieces(sorted({*every} - {*ids}))
+    sentinels = {f"<extra_id_{i}>" for i in range(100)}
+    assert {*left_out} == {"<pad>", "</s>", "<unk>", *sentinels}
+    assert len(ids) == len(every) - 103
+
+
+def test_what_is_no_checkpoint_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="cannot read the checkpoint"):
+        load_embedding_table(str(tmp_path), None)
