@@ -64,6 +64,8 @@ NUM_RUNS = {
     "fig3c_ladder": 108,
     "fig3d": 240,
     "fig3d_ladder": 144,
+    "table3": 40,
+    "table3_ladder": 90,
     "table5": 60,
     "table5_ladder": 48,
 }
