@@ -4,6 +4,7 @@ COMMANDS = {
     "train": "train a prompt: one run, or a sweep with -m",
     "evaluate": "evaluate a saved prompt on any task and split",
     "predict": "answer rows of mixed tasks, each under its own prompt",
+    "ensemble": "let several prompts of a task vote, in one pass",
     "pretrain": "pre-train a T5 v1.1 from text: span corruption",
     "adapt": "adapt a checkpoint to the LM objective (prefix LM)",
     "show": "show what the model sees for raw rows (JSON lines)",

@@ -24,7 +24,11 @@ from prompt_tuning.config_reading import choices, config_dir, unknown_key
 from prompt_tuning.errors import UserError, did_you_mean
 
 # Hydra takes a key with a group's name for a choice of the group's files: these are values.
-VALUES_NAMED_AS_GROUPS = {"list": {"experiment": "of"}, "report": {"experiment": "artefact"}}
+VALUES_NAMED_AS_GROUPS = {
+    "list": {"experiment": "of"},
+    "report": {"experiment": "artefact"},
+    "ensemble": {"experiment": "of"},
+}
 MANY_RUNS = 50  # checking more than so many takes seconds
 
 

@@ -17,6 +17,7 @@ from prompt_tuning.config import (
     NOT_IN_HASH,
     NOT_IN_HASH_IF_NULL,
     DoctorConfig,
+    EnsembleConfig,
     EvaluateConfig,
     ListConfig,
     PredictConfig,
@@ -35,6 +36,7 @@ from prompt_tuning.tasks import MIXTURES, TASKS
 SCHEMAS = (
     TrainConfig,
     EvaluateConfig,
+    EnsembleConfig,
     PredictConfig,
     PretrainConfig,
     ShowConfig,
