@@ -5,7 +5,9 @@ from dataclasses import dataclass
 from prompt_tuning.errors import UserError, did_you_mean
 
 PAPER, LADDER, COUNTS, TIMES, MODELS = "paper", "ladder", "counts", "times", "models"
+ENSEMBLES = "ensembles"
 SQUAD = ("task=mini_squad", "init=sampled_vocab")  # its answers are free text: no class labels
+LARGER = ("model=ladder_1m", "seed=0,1,2,3,4")  # of table3_ladder: one ensemble
 
 
 @dataclass(frozen=True)
@@ -14,7 +16,8 @@ class Artefact:
 
     name: str
     title: str
-    kind: str  # paper: beside published scores; ladder: on its own; counts: no runs; times; models
+    # paper: beside published scores; ladder: on its own; counts: no runs; times; models; ensembles
+    kind: str
     sweeps: tuple[tuple[str, ...], ...] = ()  # an experiment and overrides each
     series: tuple[str, ...] = ()  # keys of the config
 
@@ -63,6 +66,18 @@ ARTEFACTS = (
     *_figure("fig3c", "Figure 3(c): pre-training objective", "variant.name"),
     *_figure("fig3d", "Figure 3(d): steps of LM adaptation", "variant.lm_adapt_steps"),
     Artefact("fig4", "Figure 4: parameters of a task, by method", COUNTS),
+    Artefact("table3", "Table 3: a vote of five prompts", ENSEMBLES, (("table3",),)),
+    Artefact(
+        "table3_ladder",
+        "Table 3: a vote of five prompts, on the ladder",
+        ENSEMBLES,
+        (
+            ("table3_ladder",),
+            ("table3_ladder", *SQUAD),
+            ("table3_ladder", *LARGER),
+            ("table3_ladder", *LARGER, *SQUAD),
+        ),
+    ),
     Artefact("table4", "Table 4: parameters of prompts, by length", COUNTS),
     Artefact(
         "table5", "Table 5: time to a score on BoolQ", TIMES, (("table5",),), ("prompt.length",)

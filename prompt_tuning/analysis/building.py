@@ -10,8 +10,16 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from prompt_tuning.analysis import figures, parameter_counts, tables, times
-from prompt_tuning.analysis.artefacts import COUNTS, LADDER, MODELS, PAPER, TIMES, Artefact
+from prompt_tuning.analysis import ensembles, figures, parameter_counts, tables, times
+from prompt_tuning.analysis.artefacts import (
+    COUNTS,
+    ENSEMBLES,
+    LADDER,
+    MODELS,
+    PAPER,
+    TIMES,
+    Artefact,
+)
 from prompt_tuning.analysis.claims import claims
 from prompt_tuning.analysis.collecting import Found, Grid, Library, collect
 from prompt_tuning.analysis.ladder_models import models_table
@@ -26,6 +34,7 @@ class Section:
     artefact: Artefact
     grid: Grid
     tolerances: Tolerances
+    votes: Sequence[ensembles.Votes] = ()  # of the runs
 
     @property
     def name(self) -> str:
@@ -43,6 +52,10 @@ class Section:
         if artefact.kind == TIMES:
             min_seeds = self.tolerances.min_seeds
             return times.times_table(grid, with_paper=not artefact.on_ladder, min_seeds=min_seeds)
+        if artefact.kind == ENSEMBLES and artefact.on_ladder:
+            return ensembles.ladder_votes_table(self.votes, grid, self.tolerances.min_seeds)
+        if artefact.kind == ENSEMBLES:
+            return ensembles.paper_votes_table(self.votes, grid, self.tolerances)
         if artefact.kind == MODELS:
             return models_table()
         return tables.counts_table(self._counts())
@@ -50,6 +63,8 @@ class Section:
     @cached_property
     def claims(self) -> list[str]:
         """What the ladder says to the paper's claims."""
+        if self.artefact.kind == ENSEMBLES and self.artefact.on_ladder:
+            return ensembles.vote_claims(self.votes, self.tolerances.min_seeds)
         if self.artefact.kind != LADDER:
             return []
         return claims(self.name, self.grid, self.tolerances.min_seeds)
@@ -99,10 +114,12 @@ def build(
         library: the records there are.
         tolerances: of the verdicts.
     """
-    return [
-        Section(of, collect(plans.get(of.name, ()), of.series, library), tolerances)
-        for of in artefacts
-    ]
+    sections = []
+    for of in artefacts:
+        plan = plans.get(of.name, ())
+        votes = ensembles.collect_votes(plan, library) if of.kind == ENSEMBLES else ()
+        sections.append(Section(of, collect(plan, of.series, library), tolerances, votes))
+    return sections
 
 
 def write(sections: Sequence[Section], output: Path) -> None:
@@ -122,7 +139,8 @@ def write(sections: Sequence[Section], output: Path) -> None:
 def commit_records(sections: Sequence[Section], folder: Path) -> int:
     """Copies the records that the sections rest on, each once; returns how many are new.
 
-    Of table 5's runs the evaluations too. A committed file is never changed.
+    Of table 5's runs the evaluations too, of table 3's the ensembles. A committed file is never
+    changed.
 
     Raises:
         UserError: a file of that name has other content.
@@ -130,6 +148,8 @@ def commit_records(sections: Sequence[Section], folder: Path) -> int:
     folder.mkdir(parents=True, exist_ok=True)
     num_new = 0
     for section in sections:
+        for found in (found for of in section.votes for found in of.found):
+            num_new += _write_once(folder / f"{found.name}.json", found.text)
         for _, found in section.grid.found:
             target = folder / f"{found.name}.json"
             num_new += _write_once(target, found.text)

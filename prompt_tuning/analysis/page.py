@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from html import escape
 
 from prompt_tuning.analysis import figures
-from prompt_tuning.analysis.artefacts import COUNTS, LADDER, MODELS, PAPER, TIMES
+from prompt_tuning.analysis.artefacts import COUNTS, ENSEMBLES, LADDER, MODELS, PAPER, TIMES
 from prompt_tuning.analysis.building import Section, models_of
 from prompt_tuning.analysis.paper import MATCH, NOTHING, OFF, VERDICTS, Tolerances
 from prompt_tuning.analysis.tables import Table, count_verdicts
@@ -43,6 +43,7 @@ GROUPS = (
     ((PAPER,), "On the paper's models"),
     ((COUNTS,), "Parameter counts"),
     ((MODELS, LADDER), "On the ladder"),
+    ((ENSEMBLES,), "Ensembles of prompts"),
     ((TIMES,), "Time"),
 )
 
