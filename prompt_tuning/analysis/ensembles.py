@@ -127,10 +127,11 @@ def _vote_claim(votes: Sequence[Votes], over: str) -> str:
         size: _mean_gain([of for of in votes if of.size == size], over) for size in _sizes(votes)
     }
     listed = ", ".join(f"{size} {mean}" for size, mean in means.items())
+    up, down = (_count(means.values(), sign) for sign in (1, -1))
     return (
         f"{question} Ensemble minus {over}, mean over tasks: {listed}; a gain beyond its error at "
-        f"{_count(means.values(), 1)} of {len(means)} sizes, a loss at {_count(means.values(), -1)}. "
-        f"By task: a gain for {_where(votes, over, 1)}; a loss for {_where(votes, over, -1)}."
+        f"{up} of {len(means)} sizes, a loss at {down}. By task: a gain for "
+        f"{_where(votes, over, 1)}; a loss for {_where(votes, over, -1)}."
     )
 
 
@@ -184,8 +185,8 @@ def paper_votes_table(votes: Sequence[Votes], grid: Grid, tolerances: Tolerances
         *("sd of prompts", "prompts", "differences", "verdict"),
     )
     note = (
-        f"XXL on dev, {NUM_PROMPTS} prompts a task. best: of each metric by itself. The verdict is on "
-        f"average, best and ensemble together. Ties: tie={TIE}; the paper does not say."
+        f"XXL on dev, {NUM_PROMPTS} prompts a task. best: of each metric by itself. The verdict is "
+        f"on average, best and ensemble together. Ties: tie={TIE}; the paper does not say."
     )
     return Table(header, body, (note, *_missing_notes(votes), *common_notes(grid)))
 
