@@ -174,7 +174,7 @@ def _flat(result: Mapping[str, Any]) -> dict[str, float]:
 
 
 def _table(result: Mapping[str, Any]) -> list[str]:
-    """Average, best and ensemble; then how far the prompts agree, and what their share is worth."""
+    """Average, best and ensemble; how far the prompts agree; how often so many votes are right."""
     agreed, calibrated = result["agreement"], result["calibration"]
     lines = [
         f"  {column:<9} {scores_line(result[column]['metrics'], result[column]['score'])}"
@@ -187,6 +187,11 @@ def _table(result: Mapping[str, Any]) -> list[str]:
         f"  agreement {100 * agreed['pairwise']:.2f} %  unanimous {100 * agreed['unanimous']:.2f} %"
         f"  kappa {kappa}  ties {result['num_ties']}  calibration error {error}"
     )
+    for of in calibrated["bins"] if calibrated else ():
+        share = 100 * of["num_right"] / of["num_examples"]
+        lines.append(
+            f"  {of['num_votes']} votes: {of['num_examples']} examples, {share:.2f} % right"
+        )
     return lines
 
 

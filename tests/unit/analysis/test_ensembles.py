@@ -194,7 +194,7 @@ def test_the_papers_table_has_a_verdict_on_all_three_columns(tmp_path: Path) -> 
 
 
 def test_the_superglue_line_is_the_mean_over_tasks_of_each_column(tmp_path: Path) -> None:
-    """Recomputed from the paper's own lines: 90.49, 91.06 and 91.33 for the printed 90.5 to 91.3."""
+    """Recomputed from the paper's own lines: 90.49, 91.06 and 91.33, printed as 90.5 to 91.3."""
     by_task: dict[str, dict[str, tuple[float, float, float]]] = {}
     for row in rows("table3")[:-1]:
         values = (float(row["average"]), float(row["best"]), float(row["ensemble"]))
