@@ -66,7 +66,7 @@ ARTEFACTS = (
     *_figure("fig3c", "Figure 3(c): pre-training objective", "variant.name"),
     *_figure("fig3d", "Figure 3(d): steps of LM adaptation", "variant.lm_adapt_steps"),
     Artefact("fig4", "Figure 4: parameters of a task, by method", COUNTS),
-    Artefact("table3", "Table 3: a vote of five prompts", ENSEMBLES, (("table3",),)),
+    Artefact("table3", "Table 3: a vote of five prompts", ENSEMBLES, (("table3",),), ("method",)),
     Artefact(
         "table3_ladder",
         "Table 3: a vote of five prompts, on the ladder",
@@ -77,6 +77,7 @@ ARTEFACTS = (
             ("table3_ladder", *LARGER),
             ("table3_ladder", *LARGER, *SQUAD),
         ),
+        ("method",),
     ),
     Artefact("table4", "Table 4: parameters of prompts, by length", COUNTS),
     Artefact(

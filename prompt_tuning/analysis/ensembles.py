@@ -1,5 +1,6 @@
 """Table 3: the average prompt, the best one and the vote of five."""
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import fmean
@@ -55,7 +56,7 @@ class Votes:
 
 
 def collect_votes(plan: Sequence[Config], library: Library) -> list[Votes]:
-    """The ensembles of a plan's runs, by model and task in its order."""
+    """The ensembles of a plan's runs, model by model in its order."""
     votes: dict[tuple[str, str], Votes] = {}
     for group in seed_groups(plan, NUM_PROMPTS):
         configs = [plan[index] for index in group]
@@ -64,7 +65,8 @@ def collect_votes(plan: Sequence[Config], library: Library) -> list[Votes]:
         of.num_planned += 1
         found = library.find_about(RECORD_KIND, configs, tie=TIE)
         of.found += [found] if found else []
-    return list(votes.values())
+    sizes = list(dict.fromkeys(size for size, _ in votes))
+    return sorted(votes.values(), key=lambda of: sizes.index(of.size))
 
 
 def ladder_votes_table(votes: Sequence[Votes], grid: Grid, min_seeds: int) -> Table:
@@ -214,8 +216,14 @@ def _paper_cells(
 
 
 def _missing_notes(votes: Sequence[Votes]) -> list[str]:
-    planned, found = sum(of.num_planned for of in votes), sum(len(of.found) for of in votes)
-    notes = [f"Missing: {planned - found} of {planned} ensembles."]
+    planned, found = sum(of.num_planned for of in votes), [run for of in votes for run in of.found]
+    if not planned:
+        return []
+    codes = "; ".join(f"{code}: {n}" for code, n in sorted(Counter(r.code for r in found).items()))
+    notes = [
+        f"Missing: {planned - len(found)} of {planned} ensembles.",
+        f"Ensembles by commit: {codes or 'none'}.",
+    ]
     mixed = [f"{of.task} on {of.size}" for of in votes if of.found and not of.comparable]
     if mixed:
         notes.append(f"Ensembles of different weights or data, not averaged: {', '.join(mixed)}.")

@@ -20,6 +20,7 @@ from prompt_tuning.models.frozen_t5 import FrozenT5
 from prompt_tuning.prompt_files import load_prompt, save_prompt
 
 QUICK = ["training.num_steps=2", "evaluation.every_steps=1", "evaluation.num_examples=8"]
+NARROW = 'train=["model=ladder_100k","task=mini_rte"]'
 SETTINGS = ["tracking=none", "machine.num_threads=1", "output_dir=runs"]
 
 
@@ -68,15 +69,33 @@ def prompts(tmp_path: Path) -> list[Path]:
     return paths
 
 
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """Three prompts, trained long enough to be right now and then."""
+    folder = tmp_path_factory.mktemp("trained")
+    own = ["model=ladder_100k", "task=mini_sst2", "seed=0,1,2"]
+    short = ["training.num_steps=40", "evaluation.every_steps=40", "evaluation.num_examples=60"]
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        assert ptune(monkeypatch, folder, "train", "-m", *own, *short, *SETTINGS) == 0
+    return sorted(folder.glob("runs/*/prompt.safetensors"))
+
+
 def listed(paths: list[Path]) -> str:
     return f"prompts=[{','.join(map(str, paths))}]"
 
 
-@pytest.mark.parametrize("task", ["mini_boolq", "mini_squad"])
+@pytest.mark.parametrize(
+    ("task", "given_prompts"), [("mini_sst2", "trained"), ("mini_squad", "prompts")]
+)
 def test_members_answer_and_score_as_they_do_alone(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, prompts: list[Path], task: str
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    request: pytest.FixtureRequest,
+    task: str,
+    given_prompts: str,
 ) -> None:
-    """One pass with all prompts is not N models, nor an approximation of them."""
+    """The one pass gives what a pass for each prompt gives, whatever else is in its batches."""
+    prompts: list[Path] = request.getfixturevalue(given_prompts)
     given = [f"task={task}", "evaluation.num_examples=60", *SETTINGS]
     assert ptune(monkeypatch, tmp_path, "ensemble", listed(prompts), *given) == 0
     found = record_of(tmp_path, "ensemble")
@@ -93,13 +112,15 @@ def test_members_answer_and_score_as_they_do_alone(
     scores = [record["result"]["score"] for record in alone]
     assert found["result"]["average"]["score"] == pytest.approx(sum(scores) / 3)
     assert found["result"]["best"]["score"] == max(scores)
+    assert (len({*scores}) == 3) == (given_prompts == "trained")  # not only zeros are compared
     assert len({*map(tuple, own)}) == 3  # the prompts do make it say different things
     voted = found["predictions"]["ensemble"]
     for index, answers in enumerate(zip(*own, strict=True)):
         text, most = Counter(answers).most_common(1)[0]
         assert voted[index] == text if most > 1 else voted[index] in answers
     assert found["kind"] == "ensemble"
-    assert [m["dev_score"] for m in found["members"]] == [50.0, 60.0, 40.0]
+    saved = [load_prompt(path).metadata["score"] for path in prompts]
+    assert [member["dev_score"] for member in found["members"]] == saved
 
 
 @pytest.mark.parametrize("budget", [500, 100_000])
@@ -227,8 +248,8 @@ def test_an_experiment_trains_what_is_missing_and_votes_on_what_its_runs_report(
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["experiment=fig1_ladder"], "has 3 seeds"),
-        (["experiment=fig1_ladder_model_tuning", "num_prompts=3"], "method=model_tuning"),
+        (["experiment=fig1_ladder", NARROW], "has 3 seeds"),
+        (["experiment=fig1_ladder_model_tuning", NARROW, "num_prompts=3"], "method=model_tuning"),
         (["experiment=table33"], "there is no such experiment"),
         (["experiment=table3_ladder", "task=mini_rte"], "task= is for prompts="),
         (["experiment=table3_ladder", "num_prompts=1"], "num_prompts=1 is out of range"),

@@ -10,11 +10,12 @@ from prompt_tuning.ensembling import (
     agreement,
     ballots_of,
     calibration,
+    columns,
     normaliser,
     tie_order,
     vote,
 )
-from prompt_tuning.metrics import is_right, score
+from prompt_tuning.metrics import Scores, is_right, score
 from prompt_tuning.tasks import TASKS, Example
 
 BOOLQ = Example("q", "True", idx=0, label=1)
@@ -98,6 +99,21 @@ def test_calibration_sets_the_share_of_votes_against_the_share_of_right_answers(
     assert found.bins == [Bin(3, 1, 1), Bin(5, 4, 3)]
     assert found.error == pytest.approx((4 * 0.25 + 1 * 0.4) / 5)
     assert calibration(TASKS["boolq"], examples[-1:], ["True"], votes[-1:], 5) is None
+
+
+def test_the_best_is_that_of_each_metric_by_itself() -> None:
+    """As the paper's table has it: no prompt of the two has both of its best numbers."""
+    low, high = (Scores({"f1a": a, "exact_match": e}, 0.0, 9, 0) for a, e in ((50, 40), (70, 20)))
+    vote = Scores({"f1a": 80.0, "exact_match": 60.0}, 70.0, 9, 1)
+    found = columns(TASKS["multirc"], [low, high], vote)
+    assert found["average"].metrics == {"f1a": 60.0, "exact_match": 30.0}
+    assert found["best"].metrics == {"f1a": 70.0, "exact_match": 40.0}
+    assert [of.score for of in found.values()] == [45.0, 55.0, 70.0]
+    squad = {"f1": 80.0, "exact_match": 60.0}
+    of_squad = columns(TASKS["squad"], [Scores(squad, 80.0, 9, 0)], Scores(squad, 80.0, 9, 0))
+    assert of_squad["average"].score == 80.0  # SQuAD's score is its F1
+    unlabelled = Scores({}, None, 0, 0)
+    assert columns(TASKS["boolq"], [unlabelled], unlabelled) == {"ensemble": unlabelled}
 
 
 @pytest.mark.parametrize(
