@@ -8,11 +8,16 @@ from pathlib import Path
 from typing import Any
 
 from prompt_tuning.assembly import load_for_prompt, variant_of, wandb_settings
-from prompt_tuning.config import EnsembleConfig, config_hash
+from prompt_tuning.config import EnsembleConfig, VariantConfig, config_hash
 from prompt_tuning.data.sources import Split, load_split
 from prompt_tuning.ensemble_members import Member
 from prompt_tuning.ensemble_pass import cost_of, decode_under_all, outcome
-from prompt_tuning.evaluation import evaluation_set, write_predictions
+from prompt_tuning.evaluation import (
+    Evaluation,
+    EvaluationSet,
+    evaluation_set,
+    write_predictions,
+)
 from prompt_tuning.ladder import floor_of
 from prompt_tuning.metrics import Scores
 from prompt_tuning.models.loading import Checkpoint
@@ -52,18 +57,14 @@ def ensemble(config: EnsembleConfig, members: Sequence[Member]) -> None:
 def _ensemble(
     config: EnsembleConfig, members: Sequence[Member], folder: RunFolder, identity: str
 ) -> None:
+    """Decodes, votes and writes it all down, the record last."""
     assert config.task is not None, config
-    task, first = task_of(config.task), members[0]
-    limit = config.evaluation.num_examples
+    task, limit = task_of(config.task), config.evaluation.num_examples
     split = load_split(task, config.split, data_spec(config.data), limit=limit)
     folder.start(asdict(config))
     with ExitStack() as stack:
         reporter = stack.enter_context(Reporter(folder.log_path))
-        variant = variant_of(config.variant, first.prompt)
-        checkpoint = load_for_prompt(
-            config.model, variant, first.prompt, config.machine, folder.cache
-        )
-        _check_fit(members, checkpoint)
+        checkpoint, variant = _load(config, members, folder)
         reporter.header(f"ptune ensemble  {folder.name}", _header(config, members, checkpoint))
         tracker = stack.enter_context(_tracker(config, members, folder))
         data = evaluation_set(
@@ -74,37 +75,32 @@ def _ensemble(
             max_target_tokens=config.evaluation.max_target_tokens,
             cache_dir=cache_dir(config.data),
         )
-        bar = reporter.bar("voting", len(members) * len(split.examples))
         made = decode_under_all(
             checkpoint,
             members,
             data,
             max_tokens=config.machine.max_tokens_per_micro_batch,
-            on_batch=bar.advance,
+            on_batch=reporter.bar("voting", len(members) * len(split.examples)).advance,
         )
-        own, votes = outcome(config.tie, members, data, made)
+        own, voted, votes = outcome(config.tie, members, data, made)
+        _write_predictions(folder, data, own, voted)
         result = {"split": config.split, **votes, "floor": floor_of(task, split)}
-        evaluations = {f"prompt-{index}": of for index, of in enumerate(own[:-1])}
-        for name, of in {**evaluations, "ensemble": own[-1]}.items():
-            write_predictions(folder.predictions_path(name), data, of)
         tracker.log(0, _flat(result))
         tracker.summarise(_flat(result))
         cost = cost_of(checkpoint, members, made)
-        scores = [of.scores for of in own[:-1]]
-        record = _record(config, members, scores, checkpoint, split)
+        record = _record(config, members, [of.scores for of in own], checkpoint, split)
         folder.finish({**record, "config_hash": identity, "result": result, "cost": cost})
         for line in [*_table(result), _cost_line(cost), f"  {folder.record_path}"]:
             reporter.line(line)
 
 
-def _hash(config: EnsembleConfig, members: Sequence[Member]) -> str:
-    """By the prompts' content, not by where they lie or how they were asked for."""
-    digests = [member.sha256 for member in members]
-    asked_for = replace(config, prompts=digests, of=None, train=[], num_prompts=len(digests))
-    return config_hash(asked_for)
-
-
-def _check_fit(members: Sequence[Member], checkpoint: Checkpoint) -> None:
+def _load(
+    config: EnsembleConfig, members: Sequence[Member], folder: RunFolder
+) -> tuple[Checkpoint, VariantConfig]:
+    """The model that all of the prompts belong to."""
+    prompt = members[0].prompt
+    variant = variant_of(config.variant, prompt)
+    checkpoint = load_for_prompt(config.model, variant, prompt, config.machine, folder.cache)
     for member in members:
         check_fits(
             member.prompt,
@@ -112,6 +108,23 @@ def _check_fit(members: Sequence[Member], checkpoint: Checkpoint) -> None:
             hidden_size=checkpoint.model.hidden_size,
             fingerprint=checkpoint.fingerprint,
         )
+    return checkpoint, variant
+
+
+def _write_predictions(
+    folder: RunFolder, data: EvaluationSet, own: Sequence[Evaluation], voted: Evaluation
+) -> None:
+    """A file for each prompt, by its place among the record's members, and one for the vote."""
+    for index, evaluation in enumerate(own):
+        write_predictions(folder.predictions_path(f"prompt-{index}"), data, evaluation)
+    write_predictions(folder.predictions_path("ensemble"), data, voted)
+
+
+def _hash(config: EnsembleConfig, members: Sequence[Member]) -> str:
+    """By the prompts' content, not by where they lie or how they were asked for."""
+    digests = [member.sha256 for member in members]
+    asked_for = replace(config, prompts=digests, of=None, train=[], num_prompts=len(digests))
+    return config_hash(asked_for)
 
 
 def _header(
@@ -169,6 +182,7 @@ def _flat(result: Mapping[str, Any]) -> dict[str, float]:
             **result[column]["metrics"],
             "score": result[column]["score"],
         }.items()
+        if value is not None
     }
     return {**values, "agreement": result["agreement"]["pairwise"]}
 

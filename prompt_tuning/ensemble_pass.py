@@ -71,25 +71,25 @@ def decode_under_all(
 
 def outcome(
     tie: str, members: Sequence[Member], data: EvaluationSet, made: Pass
-) -> tuple[list[Evaluation], dict[str, Any]]:
-    """The evaluations of the prompts and, last, of their vote; and what the record says of it."""
+) -> tuple[list[Evaluation], Evaluation, dict[str, Any]]:
+    """The evaluations of the prompts, that of their vote, and what the record says of it."""
     task, examples = data.task, data.examples
     ballots = [ballots_of(task, examples, answers) for answers in made.answers]
     order = tie_order(tie, [member.dev_score for member in members])
     votes = [vote(of_example, order) for of_example in zip(*ballots, strict=True)]
-    voted = [made.answers[of.winner][index] for index, of in enumerate(votes)]
-    own = [Evaluation(score(task, examples, text), text) for text in (*made.answers, voted)]
-    calibrated = calibration(task, examples, voted, votes, len(members))
-    scores = columns(task, [of.scores for of in own[:-1]], own[-1].scores)
+    texts = [made.answers[of.winner][index] for index, of in enumerate(votes)]
+    *own, voted = [Evaluation(score(task, examples, of), of) for of in (*made.answers, texts)]
+    calibrated = calibration(task, examples, texts, votes, len(members))
+    scores = columns(task, [of.scores for of in own], voted.scores)
     result = {
-        "num_examples": own[-1].scores.num_examples,
-        "num_unparseable": own[-1].scores.num_unparseable,
+        "num_examples": voted.scores.num_examples,
+        "num_unparseable": voted.scores.num_unparseable,
         **{name: {"metrics": of.metrics, "score": of.score} for name, of in scores.items()},
         "num_ties": sum(of.is_tied for of in votes),
         "agreement": asdict(agreement(ballots)),
         "calibration": calibrated and asdict(calibrated),
     }
-    return own, result
+    return own, voted, result
 
 
 def cost_of(checkpoint: Checkpoint, members: Sequence[Member], made: Pass) -> dict[str, Any]:

@@ -14,8 +14,6 @@ from prompt_tuning.metrics.question_answering import Squad, normalise
 from prompt_tuning.metrics.scoring import METRICS, Scores, is_right
 from prompt_tuning.tasks import Example, Task, wsc
 
-TIES = ("first", "best")
-
 
 @dataclass(frozen=True)
 class Ballot:
@@ -111,7 +109,7 @@ def tie_order(tie: str, scores: Sequence[float | None]) -> list[int]:
     chose their steps, so that the rule does not look at the split which the vote is scored on.
 
     Args:
-        tie: one of TIES.
+        tie: `first` or `best`.
         scores: one a prompt, as saved with it.
     """
     if tie == "first":
