@@ -224,6 +224,27 @@ class InspectConfig:
 
 
 @dataclass(frozen=True)
+class EnsembleConfig:
+    """`ptune ensemble`: prompts of one task that vote."""
+
+    prompts: list[str] | None  # .safetensors
+    of: str | None  # given as experiment=<name>: its runs' prompts, instead of files
+    train: list[str]  # overrides of those runs, beside those of their experiment
+    num_prompts: int  # of an experiment: seeds of one ensemble
+    tie: str  # first | best
+    split: str  # train | validation | test
+    model: ModelConfig
+    variant: VariantConfig | None  # None: as the prompts were trained
+    task: TaskConfig | None  # None: an experiment's runs say
+    evaluation: DecodingConfig
+    data: DataConfig
+    machine: FrozenMachineConfig
+    tracking: TrackingConfig
+    output_dir: str  # of an experiment: of its training runs too
+    rerun: bool
+
+
+@dataclass(frozen=True)
 class PredictConfig:
     """`ptune predict`: rows of mixed tasks, each under its own prompt."""
 

@@ -58,6 +58,7 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "pretraining.storage_dtype": ("float32", "bfloat16"),
     "split": SPLITS,
     "task.report_split": SPLITS,
+    "tie": ("first", "best"),
     "tracking.name": ("wandb", "none"),
 }
 
@@ -128,6 +129,7 @@ RANGES: dict[str, tuple[Callable[[float], bool], str]] = {
     **dict.fromkeys(AT_LEAST_1, (lambda value: value >= 1, "1 or more")),
     **dict.fromkeys(AT_LEAST_0, (lambda value: 0 <= value < math.inf, "0 or more")),
     **dict.fromkeys(ABOVE_0, (lambda value: 0 < value < math.inf, "more than 0")),
+    "num_prompts": (lambda value: value >= 2, "2 or more"),
     "training.dropout": (lambda value: 0 <= value < 1, "0 or more, less than 1"),
     "dropout": (lambda value: 0 <= value < 1, "0 or more, less than 1"),
     "top_k": (lambda value: value >= 2, "2 or more: tightness is of pairs"),

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from prompt_tuning.errors import UserError
+from prompt_tuning.errors import UserError, raise_all
 
 TENSOR = "prompt"
 INIT_TENSOR = "init"
@@ -94,6 +94,37 @@ def load_prompt(path: Path) -> PromptFile:
     if not np.isfinite(weight).all():
         raise UserError(f"prompt file {path} holds values that are not finite")
     return PromptFile(weight.astype(np.float32), metadata, init)
+
+
+def load_prompts(paths: Mapping[str, Path]) -> dict[str, PromptFile]:
+    """Prompts that one frozen model is to serve at once, by the names they are given.
+
+    Raises:
+        UserError: one cannot be read, or they are of several models; all that is wrong at once.
+    """
+    prompts: dict[str, PromptFile] = {}
+    problems: list[UserError] = []
+    for name, path in paths.items():
+        try:
+            prompts[name] = load_prompt(path)
+        except UserError as error:
+            problems += error.parts
+    raise_all([*problems, *_mixed_models(prompts)])
+    return prompts
+
+
+def _mixed_models(prompts: Mapping[str, PromptFile]) -> list[UserError]:
+    names: dict[tuple[str | None, int], list[str]] = {}
+    for name, prompt in prompts.items():
+        key = (prompt.metadata.get("fingerprint"), prompt.hidden_size)
+        names.setdefault(key, []).append(name)
+    if len(names) <= 1:
+        return []
+    found = "; ".join(
+        f"{', '.join(of)}: {prompts[of[0]].metadata.get('source', 'unknown')}, width {width}"
+        for (_, width), of in names.items()
+    )
+    return [UserError(f"the prompts are of several models: {found}", fix="run one after another")]
 
 
 def check_fits(

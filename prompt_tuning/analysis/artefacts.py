@@ -7,7 +7,9 @@ from prompt_tuning.errors import UserError, did_you_mean
 PAPER, LADDER, COUNTS, TIMES, MODELS = "paper", "ladder", "counts", "times", "models"
 TRANSFER = "transfer"
 INSPECTIONS = "inspections"  # of prompts among the vocabulary
+ENSEMBLES = "ensembles"
 SQUAD = ("task=mini_squad", "init=sampled_vocab")  # its answers are free text: no class labels
+LARGER = ("model=ladder_1m", "seed=0,1,2,3,4")  # of table3_ladder: one ensemble
 
 
 @dataclass(frozen=True)
@@ -96,6 +98,19 @@ ARTEFACTS = (
         "table2_ladder_model_tuning",
     ),
     Artefact("fig4", "Figure 4: parameters of a task, by method", COUNTS),
+    Artefact("table3", "Table 3: a vote of five prompts", ENSEMBLES, (("table3",),), ("method",)),
+    Artefact(
+        "table3_ladder",
+        "Table 3: a vote of five prompts, on the ladder",
+        ENSEMBLES,
+        (
+            ("table3_ladder",),
+            ("table3_ladder", *SQUAD),
+            ("table3_ladder", *LARGER),
+            ("table3_ladder", *LARGER, *SQUAD),
+        ),
+        ("method",),
+    ),
     Artefact("table4", "Table 4: parameters of prompts, by length", COUNTS),
     Artefact(
         "table5", "Table 5: time to a score on BoolQ", TIMES, (("table5",),), ("prompt.length",)

@@ -10,9 +10,10 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from prompt_tuning.analysis import figures, parameter_counts, tables, times, transfer
+from prompt_tuning.analysis import ensembles, figures, parameter_counts, tables, times, transfer
 from prompt_tuning.analysis.artefacts import (
     COUNTS,
+    ENSEMBLES,
     INSPECTIONS,
     LADDER,
     MODELS,
@@ -41,6 +42,7 @@ class Section:
     artefact: Artefact
     grid: Grid
     tolerances: Tolerances
+    votes: Sequence[ensembles.Votes] = ()  # of the runs
 
     @property
     def name(self) -> str:
@@ -64,6 +66,10 @@ class Section:
             return times.times_table(grid, with_paper=not artefact.on_ladder, min_seeds=min_seeds)
         if artefact.kind == INSPECTIONS:
             return inspections_table(grid, artefact.series, self.tolerances.min_seeds)
+        if artefact.kind == ENSEMBLES and artefact.on_ladder:
+            return ensembles.ladder_votes_table(self.votes, grid, self.tolerances.min_seeds)
+        if artefact.kind == ENSEMBLES:
+            return ensembles.paper_votes_table(self.votes, grid, self.tolerances)
         if artefact.kind == MODELS:
             return models_table()
         return tables.counts_table(self._counts())
@@ -77,6 +83,8 @@ class Section:
             return transfer.claims(self.grid, self.tolerances.min_seeds)
         if self.artefact.kind == INSPECTIONS:
             return inspection_claims(self.grid, self.artefact.series)
+        if self.artefact.kind == ENSEMBLES:
+            return ensembles.vote_claims(self.votes, self.tolerances.min_seeds)
         if self.artefact.kind != LADDER:
             return []
         return claims(self.name, self.grid, self.tolerances.min_seeds)
@@ -130,8 +138,10 @@ def build(
     """
     sections = []
     for of in artefacts:
+        plan = plans.get(of.name, ())
+        votes = ensembles.collect_votes(plan, library) if of.kind == ENSEMBLES else ()
         gather = collect_inspections if of.kind == INSPECTIONS else collect
-        sections.append(Section(of, gather(plans.get(of.name, ()), of.series, library), tolerances))
+        sections.append(Section(of, gather(plan, of.series, library), tolerances, votes))
     return sections
 
 
@@ -152,7 +162,8 @@ def write(sections: Sequence[Section], output: Path) -> None:
 def commit_records(sections: Sequence[Section], folder: Path) -> int:
     """Copies the records that the sections rest on, each once; returns how many are new.
 
-    Of table 5's runs the evaluations too. A committed file is never changed.
+    Of table 5's runs the evaluations too, of table 3's the ensembles. A committed file is never
+    changed.
 
     Raises:
         UserError: a file of that name has other content.
@@ -160,6 +171,8 @@ def commit_records(sections: Sequence[Section], folder: Path) -> int:
     folder.mkdir(parents=True, exist_ok=True)
     num_new = 0
     for section in sections:
+        for found in (found for of in section.votes for found in of.found):
+            num_new += _write_once(folder / f"{found.name}.json", found.text)
         for _, found in section.grid.found:
             target = folder / f"{found.name}.json"
             num_new += _write_once(target, found.text)

@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import fmean
@@ -184,7 +184,7 @@ class Library:
             found = Found(name, path, text, record)
             if record.get("kind") == "train":
                 self._found[self._key(record["config"])].append(found)
-            elif members := record.get("members"):
+            elif (members := record.get("members")) and all("config" in of for of in members):
                 about = frozenset(self._key(member["config"]) for member in members)
                 self._about[record["kind"], about].append(found)
 
@@ -196,24 +196,19 @@ class Library:
         """
         return _only(self._found.get(self._key(config), []))
 
-    def find_about(
-        self,
-        kind: str,
-        configs: Iterable[Config],
-        is_meant: Callable[[Mapping[str, Any]], bool] = lambda record: True,
-    ) -> Found | None:
+    def find_about(self, kind: str, configs: Iterable[Config], **chosen: Any) -> Found | None:
         """The record of a kind (ensemble, inspect) about exactly the runs of these configs.
 
         Args:
             kind: of the record.
-            configs: of the runs.
-            is_meant: whether a record is of the wanted settings.
+            configs: of the runs, in any order.
+            chosen: values that the record's own config must have (tie="first").
 
         Raises:
             UserError: there are two different ones.
         """
-        about = self._about.get((kind, frozenset(map(self._key, configs))), [])
-        return _only([found for found in about if is_meant(found.record)])
+        found = self._about.get((kind, frozenset(map(self._key, configs))), [])
+        return _only([run for run in found if chosen.items() <= run.record["config"].items()])
 
     def has_model(self, names: Iterable[str]) -> bool:
         """Whether any record is of one of these models."""

@@ -15,6 +15,7 @@ from prompt_tuning.analysis.tables import FEW_SEEDS, Table, common_notes
 
 KIND = "inspect"
 TOP_K = 5  # Lester et al. (2021), section 7
+AS_IN_THE_PAPER = {"top_k": TOP_K, "control_tokens": False}
 PROMPT, INIT, RANDOM = "prompt", "init", "random"
 MEASURES = {
     "tightness": "tightness: cosine between the neighbours of a row",
@@ -98,18 +99,12 @@ def collect_inspections(plan: Iterable[Config], series: Sequence[str], library: 
         grid.num_planned += 1
         if task not in grid.tasks:
             grid.tasks.append(task)
-        found: Found | None = library.find_about(KIND, [config], is_as_in_the_paper)
+        found: Found | None = library.find_about(KIND, [config], **AS_IN_THE_PAPER)
         if found is None:
             grid.missing.append((*place_of(config, series), task, config["seed"]))
         else:
             grid.found.append((config, found))
     return grid
-
-
-def is_as_in_the_paper(record: Mapping[str, Any]) -> bool:
-    """Whether so many neighbours were looked for as the paper has, among pieces of text."""
-    settings: Mapping[str, Any] = record["config"]
-    return settings["top_k"] == TOP_K and not settings["control_tokens"]
 
 
 def place_of(config: Config, series: Sequence[str]) -> Place:

@@ -5,6 +5,7 @@ COMMANDS = {
     "evaluate": "evaluate a saved prompt on any task and split",
     "predict": "answer rows of mixed tasks, each under its own prompt",
     "inspect": "look at a prompt among the vocabulary: neighbours, clusters, labels",
+    "ensemble": "let several prompts of a task vote, in one pass",
     "pretrain": "pre-train a T5 v1.1 from text: span corruption",
     "adapt": "adapt a checkpoint to the LM objective (prefix LM)",
     "show": "show what the model sees for raw rows (JSON lines)",

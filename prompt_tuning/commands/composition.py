@@ -28,6 +28,7 @@ VALUES_NAMED_AS_GROUPS = {
     "inspect": {"experiment": "of"},
     "list": {"experiment": "of"},
     "report": {"experiment": "artefact"},
+    "ensemble": {"experiment": "of"},
 }
 MANY_RUNS = 50  # checking more than so many takes seconds
 

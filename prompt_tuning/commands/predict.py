@@ -14,8 +14,8 @@ from omegaconf import DictConfig
 
 from prompt_tuning.commands.rows import STDIN, check_readable
 from prompt_tuning.config import PredictConfig, typed
-from prompt_tuning.errors import UserError, raise_all
-from prompt_tuning.prompt_files import PromptFile, check_fits, load_prompt
+from prompt_tuning.errors import UserError
+from prompt_tuning.prompt_files import PromptFile, check_fits, load_prompts
 
 if TYPE_CHECKING:
     from prompt_tuning.prediction import Predictor
@@ -113,27 +113,4 @@ def read_prompts(config: PredictConfig) -> dict[str, PromptFile]:
             f"there is no prompt{where}",
             fix="give 'prompts={name: file.safetensors}', or library=<folder of such files>",
         )
-    prompts: dict[str, PromptFile] = {}
-    problems: list[UserError] = []
-    for name, path in paths.items():
-        try:
-            prompts[name] = load_prompt(path)
-        except UserError as error:
-            problems += error.parts
-    raise_all([*problems, *_mixed_models(prompts)])
-    return prompts
-
-
-def _mixed_models(prompts: dict[str, PromptFile]) -> list[UserError]:
-    """Prompts of different models, which no frozen model can serve at once."""
-    names: dict[tuple[str | None, int], list[str]] = {}
-    for name, prompt in prompts.items():
-        key = (prompt.metadata.get("fingerprint"), prompt.hidden_size)
-        names.setdefault(key, []).append(name)
-    if len(names) <= 1:
-        return []
-    found = "; ".join(
-        f"{', '.join(of)}: {prompts[of[0]].metadata.get('source', 'unknown')}, width {width}"
-        for (_, width), of in names.items()
-    )
-    return [UserError(f"the prompts are of several models: {found}", fix="run one after another")]
+    return load_prompts(paths)

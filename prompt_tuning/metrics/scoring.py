@@ -14,7 +14,7 @@ from prompt_tuning.metrics.classification import (
     F1a,
     Mean3ClassF1,
 )
-from prompt_tuning.metrics.question_answering import ExactText, Squad, SquadByQuery
+from prompt_tuning.metrics.question_answering import ExactText, Squad, SquadByQuery, normalise
 from prompt_tuning.tasks import SUPERGLUE, Example, Task
 
 METRICS: dict[str, type[OfflineMetric]] = {
@@ -59,6 +59,23 @@ def score(task: Task, examples: Sequence[Example], predictions: Sequence[str]) -
         num_examples=len(scored),
         num_unparseable=parsed.count(None),
     )
+
+
+def is_right(task: Task, example: Example, prediction: str) -> bool:
+    """Whether a prediction for one labelled example is right: the class, or an exact match.
+
+    Metrics of many examples (F1, MultiRC's questions, ReCoRD's queries) have no such value; theirs
+    is that of the single answer.
+    """
+    parsed = task.parse(prediction, example)
+    if parsed is None:
+        return False
+    if example.label is not None:
+        return parsed == example.label
+    answers = _answers(example)
+    if issubclass(METRICS[task.metrics[0]], Squad):
+        return normalise(prediction) in map(normalise, answers)
+    return prediction in answers
 
 
 def superglue_average(scores: Mapping[str, float]) -> float:

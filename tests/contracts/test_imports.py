@@ -22,32 +22,32 @@ MAY_IMPORT: dict[str, set[str]] = {
     "inspection": set(),
     "locking": {"errors"},
     "records": {"errors", "locking"},
+    "seed_groups": set(),
     "run_states": {"locking", "records"},
-    "analysis": {"errors", "embedded", "records"},
+    "analysis": {"errors", "embedded", "records", "seed_groups"},
     "reporting": set(),
     "tracking": set(),
     "optim": set(),
     "checkpoints": set(),
     "prompt_files": {"errors"},
     "metrics": {"errors", "tasks"},
+    "ensembling": {"tasks", "metrics"},
     "data": {"errors", "tasks", "world"},
     "models": {"errors", "embedded"},
     "config_reading": {"errors"},
     "config_checks": {"errors", "prompt_files", "config_reading"},
     "config": {"errors", "config_reading", "config_checks"},
+    "ensemble_members": {"errors", "prompt_files", "config"},
     "task_data": {"errors", "tasks", "data", "config"},
     "training": {"interrupts", "checkpoints", "data", "models"},
     "evaluation": {"tasks", "metrics", "data", "models"},
     "prediction": {"tasks", "models", "evaluation"},
+    "ensemble_pass": {
+        *("metrics", "models", "evaluation"),
+        *("ensembling", "ensemble_members"),
+    },
     "assembly": {
-        "errors",
-        "embedded",
-        "tasks",
-        "data",
-        "models",
-        "prompt_files",
-        "tracking",
-        "config",
+        *("errors", "embedded", "tasks", "data", "models", "prompt_files", "tracking", "config"),
     },
     "ladder": {"embedded", "tasks", "world", "data"},
 }
@@ -63,6 +63,7 @@ MAY_IMPORT["bench"] = {*MAY_IMPORT} - {"__init__", "tracking", "run_facts"}
 MAY_IMPORT["experiment"] = MAY_IMPORT["prompt_evaluation"] = {*MAY_IMPORT}
 MAY_IMPORT["inspection_facts"] = {*MAY_IMPORT} - {"experiment", "prompt_evaluation"}
 MAY_IMPORT["prompt_inspection"] = {*MAY_IMPORT} - {"experiment", "prompt_evaluation"}
+MAY_IMPORT["ensemble_evaluation"] = {*MAY_IMPORT}
 MAY_IMPORT["multitask"] = MAY_IMPORT["prompt_design"] = {*MAY_IMPORT}
 MAY_IMPORT["commands"] = {*MAY_IMPORT}
 MAY_IMPORT["cli"] = {"__init__", "errors", "interrupts", "commands"}
@@ -101,6 +102,7 @@ KNOWN_IN: dict[str, set[str]] = {
         "pretraining",
         "training",
         "evaluation",
+        "ensemble_pass",
         "assembly",
         "bench",
         "experiment",

@@ -1,0 +1,103 @@
+"""The prompts of an ensemble, read and checked; torch is not imported here."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from prompt_tuning.config import TrainConfig, config_hash, run_name
+from prompt_tuning.errors import UserError, raise_all
+from prompt_tuning.prompt_files import PromptFile, load_prompts
+
+
+@dataclass(frozen=True)
+class Member:
+    """One of the prompts that vote."""
+
+    path: Path
+    prompt: PromptFile
+    sha256: str  # of the file
+    run: TrainConfig | None = None  # that trained it, where an experiment asked for it
+
+    @property
+    def dev_score(self) -> float | None:
+        """On the split that chose its step, as saved with it; None: it does not say."""
+        return self.prompt.metadata.get("score")
+
+    def facts(self) -> dict[str, Any]:
+        """Which prompt it is, in a record."""
+        facts = {"path": str(self.path), "sha256": self.sha256, "dev_score": self.dev_score}
+        if self.run is None:
+            return facts
+        return {
+            "name": run_name(self.run),
+            "seed": self.run.seed,
+            "config_hash": config_hash(self.run),
+            "config": asdict(self.run),
+            **facts,
+        }
+
+
+def read_members(
+    paths: Sequence[Path], *, tie: str, runs: Sequence[TrainConfig] = ()
+) -> list[Member]:
+    """The prompts, in their order.
+
+    Args:
+        paths: of their files.
+        tie: the rule for ties; `best` needs every prompt's score.
+        runs: that trained them, in the same order; none where files were given.
+
+    Raises:
+        UserError: fewer than two, the same one twice, different models, or one cannot be read.
+    """
+    if len(paths) < 2:
+        raise UserError(
+            f"{len(paths)} prompt is no ensemble",
+            allowed="two prompts or more",
+            fix="add prompts, or ptune evaluate prompt=<file>",
+        )
+    prompts = load_prompts({str(path): path for path in paths})
+    trained_by: list[TrainConfig | None] = [*runs] or [None] * len(paths)
+    members = [
+        Member(path, prompts[str(path)], hashlib.sha256(path.read_bytes()).hexdigest(), run)
+        for path, run in zip(paths, trained_by, strict=True)
+    ]
+    raise_all([*_repeated(members), *_several_arms(members), *_without_score(members, tie)])
+    return members
+
+
+def _repeated(members: Sequence[Member]) -> list[UserError]:
+    paths: dict[str, list[str]] = {}
+    for member in members:
+        paths.setdefault(member.sha256, []).append(str(member.path))
+    return [
+        UserError(f"{' and '.join(same)} are the same prompt", fix="give each prompt one vote")
+        for same in paths.values()
+        if len(same) > 1
+    ]
+
+
+def _several_arms(members: Sequence[Member]) -> list[UserError]:
+    """Prompts of which some make the model say a sentinel in front of the answer."""
+    with_sentinel = [m for m in members if m.prompt.metadata.get("target_sentinel")]
+    if len(with_sentinel) in (0, len(members)):
+        return []
+    names = ", ".join(str(member.path) for member in with_sentinel)
+    return [
+        UserError(
+            f"only some of the prompts were trained with a sentinel before the targets: {names}",
+            fix="let prompts of one variant vote",
+        )
+    ]
+
+
+def _without_score(members: Sequence[Member], tie: str) -> list[UserError]:
+    if tie != "best":
+        return []
+    names = [str(member.path) for member in members if member.dev_score is None]
+    return [
+        UserError(f"tie=best: {name} has no score on its dev split", fix="tie=first")
+        for name in names
+    ]

@@ -1,0 +1,275 @@
+"""`ptune ensemble`: members score as they do alone, in one pass; the vote is theirs."""
+
+import json
+import shutil
+from collections import Counter
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from prompt_tuning import cli, experiment
+from prompt_tuning.analysis.collecting import Library
+from prompt_tuning.assembly import load_source
+from prompt_tuning.commands.composition import configs_of
+from prompt_tuning.config import NOT_IN_HASH, train_config
+from prompt_tuning.data.batches import split_by_tokens
+from prompt_tuning.models.frozen_t5 import FrozenT5
+from prompt_tuning.prompt_files import load_prompt, save_prompt
+
+QUICK = ["training.num_steps=2", "evaluation.every_steps=1", "evaluation.num_examples=8"]
+NARROW = 'train=["model=ladder_100k","task=mini_rte"]'
+SETTINGS = ["tracking=none", "machine.num_threads=1", "output_dir=runs"]
+
+
+def ptune(monkeypatch: pytest.MonkeyPatch, folder: Path, *arguments: str) -> int:
+    """In this process, in `folder`."""
+    monkeypatch.chdir(folder)
+    monkeypatch.setattr("sys.argv", ["ptune", *arguments])
+    return cli.main()
+
+
+def record_of(folder: Path, kind: str) -> dict[str, Any]:
+    """The only record of a kind; it is taken away, so that the next is the only one again."""
+    (path,) = folder.glob(f"runs/{kind}-*/record.json")
+    record: dict[str, Any] = json.loads(path.read_text())
+    record["predictions"] = {
+        of.stem: [json.loads(line)["prediction"] for line in of.read_text().splitlines()]
+        for of in path.parent.glob("predictions/*.jsonl")
+    }
+    shutil.rmtree(path.parent)
+    return record
+
+
+@pytest.fixture
+def prompts(tmp_path: Path) -> list[Path]:
+    """Three prompts of different lengths: words with noise, so that answers differ."""
+    (config,), _ = configs_of("train", ["model=ladder_100k", *SETTINGS])
+    machine = train_config(config).machine
+    checkpoint = load_source("embedded:ladder_100k/6000", None, machine)
+    embedding = checkpoint.model.embedding.float().numpy()
+    variant = {"variant": "lm_adapted", "lm_adapt_steps": 6000, "target_sentinel": False}
+    paths = []
+    for seed, length in enumerate((1, 4, 9)):
+        rng = np.random.default_rng(seed)
+        weight = embedding[rng.integers(3, 400, length)] + 0.1 * rng.standard_normal((1, 1))
+        path = tmp_path / f"{seed}.safetensors"
+        metadata = {
+            **variant,
+            "task": "mini_squad",
+            "source": checkpoint.source,
+            "revision": None,
+            "fingerprint": checkpoint.fingerprint,
+            "score": [50.0, 60.0, 40.0][seed],
+        }
+        save_prompt(path, weight.astype(np.float32), metadata)
+        paths.append(path)
+    return paths
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """Three prompts, trained long enough to be right now and then."""
+    folder = tmp_path_factory.mktemp("trained")
+    own = ["model=ladder_100k", "task=mini_sst2", "seed=0,1,2"]
+    short = ["training.num_steps=40", "evaluation.every_steps=40", "evaluation.num_examples=60"]
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        assert ptune(monkeypatch, folder, "train", "-m", *own, *short, *SETTINGS) == 0
+    return sorted(folder.glob("runs/*/prompt.safetensors"))
+
+
+def listed(paths: list[Path]) -> str:
+    return f"prompts=[{','.join(map(str, paths))}]"
+
+
+@pytest.mark.parametrize(
+    ("task", "given_prompts"), [("mini_sst2", "trained"), ("mini_squad", "prompts")]
+)
+def test_members_answer_and_score_as_they_do_alone(
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    request: pytest.FixtureRequest,
+    task: str,
+    given_prompts: str,
+) -> None:
+    """The one pass gives what a pass for each prompt gives, whatever else is in its batches."""
+    prompts: list[Path] = request.getfixturevalue(given_prompts)
+    given = [f"task={task}", "evaluation.num_examples=60", *SETTINGS]
+    assert ptune(monkeypatch, tmp_path, "ensemble", listed(prompts), *given) == 0
+    found = record_of(tmp_path, "ensemble")
+    alone = []
+    for path in prompts:
+        assert ptune(monkeypatch, tmp_path, "evaluate", f"prompt={path}", *given) == 0
+        alone.append(record_of(tmp_path, "evaluate"))
+    own = [found["predictions"][f"prompt-{index}"] for index in range(3)]
+    assert own == [record["predictions"]["predictions"] for record in alone]
+    keys = ("metrics", "score", "num_examples", "num_unparseable")
+    assert [member["scores"] for member in found["members"]] == [
+        {key: record["result"][key] for key in keys} for record in alone
+    ]
+    scores = [record["result"]["score"] for record in alone]
+    assert found["result"]["average"]["score"] == pytest.approx(sum(scores) / 3)
+    assert found["result"]["best"]["score"] == max(scores)
+    assert (len({*scores}) == 3) == (given_prompts == "trained")  # not only zeros are compared
+    assert len({*map(tuple, own)}) == 3  # the prompts do make it say different things
+    voted = found["predictions"]["ensemble"]
+    for index, answers in enumerate(zip(*own, strict=True)):
+        text, most = Counter(answers).most_common(1)[0]
+        assert voted[index] == text if most > 1 else voted[index] in answers
+    assert found["kind"] == "ensemble"
+    saved = [load_prompt(path).metadata["score"] for path in prompts]
+    assert [member["dev_score"] for member in found["members"]] == saved
+
+
+@pytest.mark.parametrize("budget", [500, 100_000])
+def test_all_prompts_share_the_batches_of_one_pass(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, prompts: list[Path], budget: int
+) -> None:
+    """As many forward passes as the budget of tokens asks for, each of several prompts' rows."""
+    encode = FrozenT5.encode
+    seen: list[tuple[list[int], list[int]]] = []
+
+    def counted(self: FrozenT5, rows: Any) -> Any:
+        seen.append((rows.lengths, rows.prompt_of_row))
+        return encode(self, rows)
+
+    monkeypatch.setattr(FrozenT5, "encode", counted)
+    given = ["task=mini_boolq", "evaluation.num_examples=40", *SETTINGS]
+    given.append(f"machine.max_tokens_per_micro_batch={budget}")
+    assert ptune(monkeypatch, tmp_path, "ensemble", listed(prompts), *given) == 0
+    lengths = [length for of, _ in seen for length in of]
+    assert len(seen) == len(split_by_tokens(lengths, budget)) == {500: 6, 100_000: 1}[budget]
+    assert Counter(k for _, of in seen for k in of) == {0: 40, 1: 40, 2: 40}
+    assert max(len(set(of)) for _, of in seen) == {500: 2, 100_000: 3}[budget]
+    cost = record_of(tmp_path, "ensemble")["cost"]
+    assert (cost["num_rows"], cost["num_forward_passes"]) == (120, len(seen))
+    model, width = 121_344, 32
+    assert cost["num_parameters_ensemble"] == model + 14 * width
+    assert cost["num_parameters_models"] == 3 * model
+
+
+def test_the_same_vote_is_not_done_again_and_another_tie_rule_is_another_vote(
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    prompts: list[Path],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """With `best`, a three-way split goes to the prompt with the best dev score, the second."""
+    given = ["task=mini_squad", "evaluation.num_examples=60", *SETTINGS]
+    assert ptune(monkeypatch, tmp_path, "ensemble", listed(prompts), *given) == 0
+    assert "ensemble  f1" in capsys.readouterr().out
+    assert ptune(monkeypatch, tmp_path, "ensemble", listed(prompts), *given) == 0
+    assert "done before" in (printed := capsys.readouterr().out)
+    assert "ensemble  f1" in printed
+    first = record_of(tmp_path, "ensemble")
+    assert ptune(monkeypatch, tmp_path, "ensemble", listed(prompts), *given, "tie=best") == 0
+    best = record_of(tmp_path, "ensemble")
+    assert first["config_hash"] != best["config_hash"]
+    assert first["result"]["num_ties"] == best["result"]["num_ties"] > 0
+    split = [
+        index
+        for index in range(60)
+        if len({first["predictions"][f"prompt-{k}"][index].lower() for k in range(3)}) == 3
+    ]
+    assert split
+    for index in split:
+        assert first["predictions"]["ensemble"][index] == first["predictions"]["prompt-0"][index]
+        assert best["predictions"]["ensemble"][index] == best["predictions"]["prompt-1"][index]
+
+
+def test_what_cannot_vote_is_refused_before_a_model_is_loaded(
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    prompts: list[Path],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(
+        "prompt_tuning.assembly.load_source", lambda *_: pytest.fail("the model was loaded")
+    )
+    copied, other, silent = (tmp_path / f"{name}.safetensors" for name in ("copy", "other", "x"))
+    shutil.copy(prompts[0], copied)
+    prompt = load_prompt(prompts[0])
+    save_prompt(other, np.ones((2, 8), np.float32), {**prompt.metadata, "source": "elsewhere"})
+    save_prompt(silent, prompt.weight + 1, {**prompt.metadata, "score": None})
+    two = prompts[:2]
+    for arguments, message in (
+        ([listed(prompts[:1])], "1 prompt is no ensemble"),
+        ([listed([*two, copied])], f"{prompts[0]} and {copied} are the same prompt"),
+        ([listed([two[0], two[0]])], "are the same prompt"),
+        ([listed([*two, other])], f"{other}: elsewhere, width 8"),
+        ([listed([*two, silent]), "tie=best"], f"tie=best: {silent} has no score"),
+        ([listed([*two, tmp_path / "none.npy"])], "none.npy does not exist"),
+        ([listed(two), "tie=last"], "tie=last is not possible"),
+        ([listed(two), "experiment=table3"], "both prompts= and experiment= given"),
+        ([], "neither prompts= nor experiment= given"),
+    ):
+        assert ptune(monkeypatch, tmp_path, "ensemble", *arguments, "task=mini_boolq") == 2
+        assert message in capsys.readouterr().err
+    assert ptune(monkeypatch, tmp_path, "ensemble", listed(two)) == 2
+    assert "prompts= needs the task" in capsys.readouterr().err
+
+
+def test_an_experiment_trains_what_is_missing_and_votes_on_what_its_runs_report(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Four seeds, two at a time: two ensembles on test, found by the runs that they are about."""
+    trained = []
+    train = experiment.train
+    monkeypatch.setattr(
+        experiment, "train", lambda config, folder: (trained.append(config), train(config, folder))
+    )
+    own = ["model=ladder_100k", "task=mini_boolq", "seed=3,1,0,2", *QUICK]
+    given = f"train={json.dumps(own)}"
+    arguments = ["ensemble", "experiment=table3_ladder", given, "num_prompts=2", *SETTINGS]
+    assert ptune(monkeypatch, tmp_path, *arguments) == 0
+    assert [config.seed for config in trained] == [3, 1, 0, 2]
+    assert {config.tracking.name for config in trained} == {"none"}
+    paths = sorted(tmp_path.glob("runs/*/record.json"))
+    library = Library(paths, NOT_IN_HASH)
+    plan = {config.seed: asdict(config) for config in trained}
+    for pair in ((0, 1), (3, 2)):
+        found = library.find_about("ensemble", [plan[seed] for seed in pair], tie="first")
+        assert found is not None
+        assert [member["seed"] for member in found.record["members"]] == sorted(pair)
+        for member in found.record["members"]:
+            run = json.loads((tmp_path / "runs" / member["name"] / "record.json").read_text())
+            report = run["result"]["report"]
+            assert member["scores"]["metrics"] == report["metrics"]
+            assert report["split"] == found.record["result"]["split"] == "test"
+            assert member["dev_score"] == run["result"]["score"]
+        assert found.record["result"]["floor"]["majority"] == 50.0
+    assert library.find_about("ensemble", [plan[0], plan[2]]) is None
+    assert library.find_about("ensemble", [plan[0], plan[1]], tie="best") is None
+    assert library.find_about("inspect", [plan[0], plan[1]]) is None
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["experiment=fig1_ladder", NARROW], "has 3 seeds"),
+        (["experiment=fig1_ladder_model_tuning", NARROW, "num_prompts=3"], "method=model_tuning"),
+        (["experiment=table33"], "there is no such experiment"),
+        (["experiment=table3_ladder", "task=mini_rte"], "task= is for prompts="),
+        (["experiment=table3_ladder", "num_prompts=1"], "num_prompts=1 is out of range"),
+    ],
+)
+def test_an_experiment_that_cannot_vote_is_refused_before_it_is_trained(
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    arguments: list[str],
+    message: str,
+) -> None:
+    monkeypatch.setattr(experiment, "train", lambda *_: pytest.fail("a run was trained"))
+    assert ptune(monkeypatch, tmp_path, "ensemble", *arguments, *SETTINGS) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_records_of_given_prompts_are_about_no_runs_and_do_not_stop_a_library(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "record.json"
+    path.write_text(json.dumps({"kind": "ensemble", "members": [{"path": "a"}], "config": {}}))
+    assert Library([path], NOT_IN_HASH).find_about("ensemble", []) is None
