@@ -113,6 +113,12 @@ def load_prompts(paths: Mapping[str, Path]) -> dict[str, PromptFile]:
     return prompts
 
 
+def library_paths(folder: Path) -> dict[str, Path]:
+    """The prompts of a folder by name: `<name>.safetensors`, and `<run>/prompt.safetensors`."""
+    files = {path.stem: path for path in sorted(folder.glob("*.safetensors"))}
+    return {path.parent.name: path for path in sorted(folder.glob("*/prompt.safetensors"))} | files
+
+
 def _mixed_models(prompts: Mapping[str, PromptFile]) -> list[UserError]:
     names: dict[tuple[str | None, int], list[str]] = {}
     for name, prompt in prompts.items():

@@ -15,7 +15,7 @@ from omegaconf import DictConfig
 from prompt_tuning.commands.rows import STDIN, check_readable
 from prompt_tuning.config import PredictConfig, typed
 from prompt_tuning.errors import UserError
-from prompt_tuning.prompt_files import PromptFile, check_fits, load_prompts
+from prompt_tuning.prompt_files import PromptFile, check_fits, library_paths, load_prompts
 
 if TYPE_CHECKING:
     from prompt_tuning.prediction import Predictor
@@ -106,11 +106,11 @@ def read_prompts(config: PredictConfig) -> dict[str, PromptFile]:
     """
     paths = {name: Path(path) for name, path in (config.prompts or {}).items()}
     if config.library is not None:
-        paths = {p.stem: p for p in sorted(Path(config.library).glob("*.safetensors"))} | paths
+        paths = library_paths(Path(config.library)) | paths
     if not paths:
         where = f" in library={config.library}" if config.library else ""
         raise UserError(
             f"there is no prompt{where}",
-            fix="give 'prompts={name: file.safetensors}', or library=<folder of such files>",
+            fix="give 'prompts={name: file.safetensors}', or library=<folder of files or runs>",
         )
     return load_prompts(paths)

@@ -144,3 +144,43 @@ def test_prompts_of_several_models_are_refused(
     rows = write(library.parent, [{"prompt": "free", "inputs": "a"}])
     assert ptune(monkeypatch, tiny_folder, library, rows) == 2
     assert "other: elsewhere, width 8" in capsys.readouterr().err
+
+
+def test_a_folder_of_runs_is_a_library_too(
+    tiny_folder: Path, library: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the runs' names, so that what a sweep has trained can be asked as it lies."""
+    assert (
+        ptune(monkeypatch, tiny_folder, library, write(tmp_path, [{"task": "rte", "inputs": "a"}]))
+        == 0
+    )
+    before = answers(tmp_path)
+    for path in sorted(library.iterdir()):
+        (library / f"run-{path.stem}").mkdir()
+        path.rename(library / f"run-{path.stem}" / "prompt.safetensors")
+    (tmp_path / "out.jsonl").unlink()
+    assert ptune(monkeypatch, tiny_folder, library, "input=in.jsonl") == 0
+    assert answers(tmp_path) == [before[0] | {"prompt": "run-rte"}]
+
+
+def test_the_index_of_a_library_names_every_prompt_and_what_is_wrong_with_a_file(
+    library: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (library / "torn.safetensors").write_text("x")
+    monkeypatch.setattr("sys.argv", ["ptune", "list", "what=prompts", f"output_dir={library}"])
+    assert cli.main() == 0
+    header, *lines, last = capsys.readouterr().out.splitlines()
+    assert header.split() == ["name", "task", "model", "variant", "init", "size", "score", "step"]
+    shown = {line.split()[0]: line.split()[1:] for line in lines}
+    assert shown["boolq"] == ["boolq", "-", "lm_adapted", "-", "7x64", "-", "-"]
+    assert {*shown} == {"rte", "boolq", "free", "torn"}
+    assert "torn.safetensors cannot be read" in " ".join(shown["torn"])
+    assert last.startswith(f"4 prompts in {library}")
+
+
+def test_an_index_of_no_folder_is_refused(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.argv", ["ptune", "list", "what=prompts", "output_dir=/no/such"])
+    assert cli.main() == 2
+    assert "output_dir=/no/such is not a folder" in capsys.readouterr().err
