@@ -33,8 +33,10 @@ def transfer_targets(config: TrainConfig) -> list[Task]:
     Raises:
         UserError: there is no such task, or its answers are others than those of the run's task.
     """
+    if not config.evaluation.transfer_tasks:  # of a mixture there are none
+        return []
     source, key = task_of(config.task), "evaluation.transfer_tasks"
-    names = [name for name in config.evaluation.transfer_tasks or () if name != source.name]
+    names = [name for name in config.evaluation.transfer_tasks if name != source.name]
     targets = []
     for name in names:
         if name not in TASKS:

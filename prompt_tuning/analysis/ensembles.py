@@ -15,9 +15,9 @@ from prompt_tuning.analysis.paper import (
     Tolerances,
     rows,
 )
+from prompt_tuning.analysis.seed_groups import seed_groups
 from prompt_tuning.analysis.spread import Estimate, Spread
 from prompt_tuning.analysis.tables import Table, common_notes, number, with_mark
-from prompt_tuning.seed_groups import seed_groups
 
 NUM_PROMPTS = 5  # of an ensemble (paper, section 6)
 TIE = "first"  # of the records that are shown

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
+from prompt_tuning.analysis.seed_groups import repetitions, seed_groups
 from prompt_tuning.commands.plans import planned_runs, trained_runs
 from prompt_tuning.config import (
     DecodingConfig,
@@ -17,9 +18,8 @@ from prompt_tuning.config import (
 )
 from prompt_tuning.config_checks import evaluate_problems
 from prompt_tuning.config_reading import choices
-from prompt_tuning.ensemble_members import read_members
+from prompt_tuning.ensembling.members import read_members
 from prompt_tuning.errors import UserError, did_you_mean, raise_all
-from prompt_tuning.seed_groups import repetitions, seed_groups
 from prompt_tuning.task_data import check_data, task_of
 
 
@@ -42,7 +42,7 @@ def run(config: EnsembleConfig) -> None:
     """Votes, once or for every configuration of an experiment."""
     if config.prompts is not None:
         members = read_members([Path(path) for path in config.prompts], tie=config.tie)
-        from prompt_tuning.ensemble_evaluation import ensemble  # torch, once the prompts are read
+        from prompt_tuning.runs.ensemble import ensemble  # torch, once the prompts are read
 
         ensemble(config, members)
     else:
@@ -55,7 +55,7 @@ def _run_experiment(config: EnsembleConfig) -> None:
     overrides = training_overrides(config)
     _check_plan(config, planned_runs(config.of, overrides))
     runs = trained_runs(config.of, overrides)
-    from prompt_tuning.ensemble_evaluation import ensemble
+    from prompt_tuning.runs.ensemble import ensemble
 
     groups = seed_groups([asdict(run) for run, _ in runs], config.num_prompts)
     for number, group in enumerate(groups, start=1):

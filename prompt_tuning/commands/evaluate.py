@@ -15,6 +15,6 @@ def check(cfg: DictConfig) -> EvaluateConfig:
 
 def run(config: EvaluateConfig) -> None:
     """Evaluates; prints the closing line itself."""
-    from prompt_tuning.prompt_evaluation import evaluate
+    from prompt_tuning.runs.prompt_evaluation import evaluate
 
     evaluate(config)

@@ -37,7 +37,7 @@ def check(cfg: DictConfig) -> InspectConfig:
 
 def run(config: InspectConfig) -> None:
     """Looks at one prompt, or at every prompt of an experiment; trains those that are missing."""
-    from prompt_tuning.prompt_inspection import inspect  # imports torch
+    from prompt_tuning.runs.prompt_inspection import inspect  # imports torch
 
     if config.of is None:
         inspect(config)

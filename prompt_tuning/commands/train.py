@@ -65,14 +65,14 @@ def _is_done(config: TrainConfig, folder: RunFolder) -> bool:
 def _runner(method: str) -> Callable[[TrainConfig, RunFolder], None]:
     """What makes a run of this method."""
     if method == MULTITASK:
-        from prompt_tuning import multitask
+        from prompt_tuning.runs import multitask
 
         return multitask.train
     if method == "prompt_design":
-        from prompt_tuning import prompt_design
+        from prompt_tuning.runs import prompt_design
 
         return prompt_design.run
-    from prompt_tuning import experiment
+    from prompt_tuning.runs import experiment
 
     return experiment.train
 

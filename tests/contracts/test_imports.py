@@ -22,29 +22,25 @@ MAY_IMPORT: dict[str, set[str]] = {
     "inspection": set(),
     "locking": {"errors"},
     "records": {"errors", "locking"},
-    "seed_groups": set(),
     "run_states": {"locking", "records"},
-    "analysis": {"errors", "embedded", "records", "seed_groups"},
+    "analysis": {"errors", "embedded", "records"},
     "reporting": set(),
     "tracking": set(),
     "optim": set(),
     "checkpoints": set(),
     "prompt_files": {"errors"},
     "metrics": {"errors", "tasks"},
-    "ensembling": {"tasks", "metrics"},
     "data": {"errors", "tasks", "world"},
     "models": {"errors", "embedded"},
     "config_reading": {"errors"},
     "config_checks": {"errors", "prompt_files", "config_reading"},
     "config": {"errors", "config_reading", "config_checks"},
-    "ensemble_members": {"errors", "prompt_files", "config"},
     "task_data": {"errors", "tasks", "data", "config"},
     "training": {"interrupts", "checkpoints", "data", "models"},
     "evaluation": {"tasks", "metrics", "data", "models"},
     "prediction": {"tasks", "models", "evaluation"},
-    "ensemble_pass": {
-        *("metrics", "models", "evaluation"),
-        *("ensembling", "ensemble_members"),
+    "ensembling": {
+        *("errors", "tasks", "metrics", "models", "prompt_files", "config", "evaluation"),
     },
     "assembly": {
         *("errors", "embedded", "tasks", "data", "models", "prompt_files", "tracking", "config"),
@@ -52,19 +48,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "ladder": {"embedded", "tasks", "world", "data"},
 }
 MAY_IMPORT["pretraining"] = {*MAY_IMPORT} - {"__init__", "training", "evaluation", "metrics"}
-MAY_IMPORT["run_parts"] = {*MAY_IMPORT} - {"__init__", "ladder", "pretraining"}
-MAY_IMPORT["run_facts"] = {*MAY_IMPORT} - {"__init__", "optim"}
-MAY_IMPORT["multitask_facts"] = {*MAY_IMPORT} - {"__init__", "optim"}
-MAY_IMPORT["watching"] = {
-    *("interrupts", "records", "reporting", "tracking"),
-    *("models", "evaluation", "training"),
-}
-MAY_IMPORT["bench"] = {*MAY_IMPORT} - {"__init__", "tracking", "run_facts"}
-MAY_IMPORT["experiment"] = MAY_IMPORT["prompt_evaluation"] = {*MAY_IMPORT}
-MAY_IMPORT["inspection_facts"] = {*MAY_IMPORT} - {"experiment", "prompt_evaluation"}
-MAY_IMPORT["prompt_inspection"] = {*MAY_IMPORT} - {"experiment", "prompt_evaluation"}
-MAY_IMPORT["ensemble_evaluation"] = {*MAY_IMPORT}
-MAY_IMPORT["multitask"] = MAY_IMPORT["prompt_design"] = {*MAY_IMPORT}
+MAY_IMPORT["runs"] = {*MAY_IMPORT} - {"__init__"}
+MAY_IMPORT["bench"] = {*MAY_IMPORT} - {"__init__", "tracking"}
 MAY_IMPORT["commands"] = {*MAY_IMPORT}
 MAY_IMPORT["cli"] = {"__init__", "errors", "interrupts", "commands"}
 
@@ -86,12 +71,12 @@ KNOWN_IN: dict[str, set[str]] = {
     "numpy": {
         "bench",
         "data",
-        "experiment",
         "inspection",
         "models",
         "metrics",
         "optim",
         "prompt_files",
+        "runs",
         "training",
         "pretraining",
     },
@@ -102,15 +87,11 @@ KNOWN_IN: dict[str, set[str]] = {
         "pretraining",
         "training",
         "evaluation",
-        "ensemble_pass",
+        "ensembling",
         "assembly",
         "bench",
-        "experiment",
-        "prompt_design",
         "prediction",
-        "prompt_evaluation",
-        "run_parts",
-        "watching",
+        "runs",
         "commands",  # doctor asks it for the device
     },
 }

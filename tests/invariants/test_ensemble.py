@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from prompt_tuning import cli, experiment
+from prompt_tuning import cli
 from prompt_tuning.analysis.collecting import Library
 from prompt_tuning.assembly import load_source
 from prompt_tuning.commands.composition import configs_of
@@ -18,6 +18,7 @@ from prompt_tuning.config import NOT_IN_HASH, train_config
 from prompt_tuning.data.batches import split_by_tokens
 from prompt_tuning.models.frozen_t5 import FrozenT5
 from prompt_tuning.prompt_files import load_prompt, save_prompt
+from prompt_tuning.runs import experiment
 
 QUICK = ["training.num_steps=2", "evaluation.every_steps=1", "evaluation.num_examples=8"]
 NARROW = 'train=["model=ladder_100k","task=mini_rte"]'

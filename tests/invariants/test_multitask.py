@@ -10,7 +10,6 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from prompt_tuning import multitask
 from prompt_tuning.commands.composition import configs_of
 from prompt_tuning.config import TrainConfig, train_config
 from prompt_tuning.data.sources import DataSpec, load_split
@@ -19,8 +18,9 @@ from prompt_tuning.interrupts import Interrupted
 from prompt_tuning.metrics import Scores
 from prompt_tuning.models.loading import load_checkpoint
 from prompt_tuning.records import RunFolder
+from prompt_tuning.runs import multitask
+from prompt_tuning.runs.watching import Watch
 from prompt_tuning.tasks import MIXTURES
-from prompt_tuning.watching import Watch
 
 TASKS = MIXTURES["mini_superglue"].scored
 NAMES = [task.name for task in TASKS]

@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 import torch
 
-from prompt_tuning import prompt_design
 from prompt_tuning.commands.composition import configs_of
 from prompt_tuning.config import TrainConfig, run_name, train_config
 from prompt_tuning.data.demonstrations import draw, ends_of_answer, prompt_text, with_prompt
@@ -16,6 +15,7 @@ from prompt_tuning.data.sources import DataSpec, load_split
 from prompt_tuning.evaluation import EvaluationSet, answer_of, evaluate_prompt, evaluation_set
 from prompt_tuning.models.loading import Checkpoint
 from prompt_tuning.records import RunFolder
+from prompt_tuning.runs import prompt_design
 from prompt_tuning.tasks import TASKS, Task
 
 TASK = TASKS["mini_boolq_b"]

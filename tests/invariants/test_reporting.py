@@ -8,7 +8,6 @@ import pytest
 import torch
 from safetensors.numpy import load_file
 
-from prompt_tuning import experiment
 from prompt_tuning.commands.composition import configs_of
 from prompt_tuning.config import TrainConfig, train_config
 from prompt_tuning.data.sources import DataSpec, load_split
@@ -16,6 +15,7 @@ from prompt_tuning.errors import UserError
 from prompt_tuning.evaluation import evaluate_prompt, evaluation_set
 from prompt_tuning.models.loading import Checkpoint
 from prompt_tuning.records import RunFolder
+from prompt_tuning.runs import experiment
 from prompt_tuning.tasks import TASKS
 from prompt_tuning.tracking import Tracker
 

@@ -11,7 +11,6 @@ import pytest
 import torch
 from safetensors.numpy import load_file
 
-from prompt_tuning import experiment
 from prompt_tuning.commands import train as train_command
 from prompt_tuning.commands.composition import configs_of
 from prompt_tuning.config import TrainConfig, config_hash, train_config
@@ -21,8 +20,9 @@ from prompt_tuning.evaluation import evaluate_prompt, evaluation_set
 from prompt_tuning.metrics import score
 from prompt_tuning.models.loading import Checkpoint
 from prompt_tuning.records import RunFolder
-from prompt_tuning.run_facts import summary
-from prompt_tuning.run_parts import _load_transfer_splits
+from prompt_tuning.runs import experiment
+from prompt_tuning.runs.facts import summary
+from prompt_tuning.runs.parts import _load_transfer_splits
 from prompt_tuning.tasks import TASKS, Example, as_answer_of
 
 QUICK = ["training.num_steps=2", "evaluation.every_steps=1", "evaluation.num_examples=8"]

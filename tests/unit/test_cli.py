@@ -10,11 +10,12 @@ from typing import Any
 
 import pytest
 
-from prompt_tuning import __version__, cli, experiment
+from prompt_tuning import __version__, cli
 from prompt_tuning.commands import COMMANDS
 from prompt_tuning.config import TrainConfig
 from prompt_tuning.errors import UserError
 from prompt_tuning.interrupts import Interrupted
+from prompt_tuning.runs import experiment
 
 Run = Callable[..., int]
 

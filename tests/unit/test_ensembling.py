@@ -2,7 +2,7 @@
 
 import pytest
 
-from prompt_tuning.ensembling import (
+from prompt_tuning.ensembling.voting import (
     Agreement,
     Ballot,
     Bin,

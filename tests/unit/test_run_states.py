@@ -216,7 +216,7 @@ def test_a_run_that_another_process_does_is_left_to_it(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """A single run says so and exits with 75; a sweep goes on and says so again at its end."""
-    from prompt_tuning import experiment
+    from prompt_tuning.runs import experiment
 
     monkeypatch.chdir(tmp_path)
     trained: list[int] = []
@@ -237,8 +237,8 @@ def test_a_run_that_another_process_finished_while_we_waited_is_not_repeated(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Between the look at the record and the lock torch is imported: seconds."""
-    from prompt_tuning import experiment
     from prompt_tuning.commands import train
+    from prompt_tuning.runs import experiment
 
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(experiment, "train", lambda *_: pytest.fail("trained again"))

@@ -6,13 +6,13 @@ from typing import Any
 
 import pytest
 
-from prompt_tuning import experiment
 from prompt_tuning.analysis import dashboard
 from prompt_tuning.analysis.artefacts import chosen
 from prompt_tuning.analysis.building import Section
 from prompt_tuning.analysis.collecting import Found, Grid
 from prompt_tuning.analysis.paper import tolerances
 from prompt_tuning.errors import UserError
+from prompt_tuning.runs import experiment
 
 
 @pytest.fixture

@@ -10,8 +10,8 @@ from prompt_tuning.analysis.building import Section, build, commit_records
 from prompt_tuning.analysis.collecting import Library, record_paths
 from prompt_tuning.analysis.page import page
 from prompt_tuning.analysis.paper import rows, tolerances
+from prompt_tuning.analysis.seed_groups import repetitions, seed_groups
 from prompt_tuning.config import NOT_IN_HASH
-from prompt_tuning.seed_groups import repetitions, seed_groups
 
 FLOOR = {"majority": 50.0, "shortcut": 52.5, "shortcut_name": "bag of fields"}
 

@@ -11,7 +11,7 @@ from prompt_tuning.data.tokenization import EncodedSplit
 from prompt_tuning.models.loading import Checkpoint
 from prompt_tuning.records import RunFolder
 from prompt_tuning.reporting import scores_line
-from prompt_tuning.run_facts import (
+from prompt_tuning.runs.facts import (
     closing_facts,
     left_out_facts,
     model_line,
@@ -22,7 +22,7 @@ from prompt_tuning.run_facts import (
     training_line,
     truncation_facts,
 )
-from prompt_tuning.run_parts import Splits
+from prompt_tuning.runs.parts import Splits
 from prompt_tuning.training import Progress, TrainingRun
 
 
@@ -114,7 +114,7 @@ def joint_result(tasks: Mapping[str, Mapping[str, Any]], progress: Progress) -> 
     and a checkpoint is chosen for each task by its own dev score.
 
     Args:
-        tasks: by name, as `run_facts.result_of` makes them.
+        tasks: by name, as `facts.result_of` makes them.
         progress: of the run; its best step has the best mean and is the one whose model is saved.
     """
     results = list(tasks.values())

@@ -11,7 +11,7 @@ from prompt_tuning.data.sources import Split
 from prompt_tuning.models.embeddings import EmbeddingTable
 from prompt_tuning.prompt_files import PromptFile
 from prompt_tuning.records import RunFolder, environment, peak_memory_gib
-from prompt_tuning.run_facts import RECORD_FORMAT
+from prompt_tuning.runs.facts import RECORD_FORMAT
 from prompt_tuning.tasks import Task
 
 

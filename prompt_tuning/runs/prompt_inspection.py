@@ -23,11 +23,11 @@ from prompt_tuning.inspection.findings import (
 )
 from prompt_tuning.inspection.neighbours import Vocabulary, nearest_neighbours, unit
 from prompt_tuning.inspection.report import closing_line, row_lines, summary_lines
-from prompt_tuning.inspection_facts import Inspected, header, member_of, record_of
 from prompt_tuning.models.embeddings import EmbeddingTable, load_embedding_table
 from prompt_tuning.prompt_files import PromptFile, check_fits, load_prompt
 from prompt_tuning.records import RunFolder
 from prompt_tuning.reporting import Reporter
+from prompt_tuning.runs.inspection_facts import Inspected, header, member_of, record_of
 from prompt_tuning.task_data import data_spec
 from prompt_tuning.tasks import TASKS, Task
 from prompt_tuning.tracking import Tracker

@@ -20,11 +20,11 @@ from prompt_tuning.interrupts import StopRequests
 from prompt_tuning.metrics import Scores
 from prompt_tuning.models.loading import Checkpoint
 from prompt_tuning.models.methods import Method
-from prompt_tuning.multitask_facts import MultitaskFacts, joint_result
 from prompt_tuning.records import RunFolder
 from prompt_tuning.reporting import Reporter, scores_line
-from prompt_tuning.run_facts import result_of, summary
-from prompt_tuning.run_parts import (
+from prompt_tuning.runs.facts import result_of, summary
+from prompt_tuning.runs.multitask_facts import MultitaskFacts, joint_result
+from prompt_tuning.runs.parts import (
     Splits,
     encode_training_examples,
     load_splits,
@@ -34,9 +34,9 @@ from prompt_tuning.run_parts import (
     tracker_of,
     training_run,
 )
+from prompt_tuning.runs.watching import Watch
 from prompt_tuning.task_data import mixture_of
 from prompt_tuning.tasks import Task
-from prompt_tuning.watching import Watch
 
 BEST_OF_TASKS = "tasks"  # in what a run keeps: every task's result at its own best step so far
 

@@ -22,7 +22,7 @@ from prompt_tuning.models.loading import Checkpoint
 from prompt_tuning.prompt_files import check_fits, load_prompt
 from prompt_tuning.records import RunFolder, environment, peak_memory_gib
 from prompt_tuning.reporting import Reporter, scores_line
-from prompt_tuning.run_facts import RECORD_FORMAT, model_facts
+from prompt_tuning.runs.facts import RECORD_FORMAT, model_facts
 from prompt_tuning.task_data import cache_dir, data_spec, task_of
 from prompt_tuning.tracking import Tracker
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import torch
 
-from prompt_tuning.ensemble_members import Member
-from prompt_tuning.ensembling import (
+from prompt_tuning.ensembling.members import Member
+from prompt_tuning.ensembling.voting import (
     agreement,
     ballots_of,
     calibration,

@@ -15,7 +15,7 @@ from prompt_tuning.models.loading import Checkpoint
 from prompt_tuning.models.methods import Method
 from prompt_tuning.records import RunFolder, code_version, environment, peak_memory_gib
 from prompt_tuning.reporting import scores_line
-from prompt_tuning.run_parts import Splits
+from prompt_tuning.runs.parts import Splits
 from prompt_tuning.tasks import TASKS, Task
 from prompt_tuning.training import TrainingRun
 

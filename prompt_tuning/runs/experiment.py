@@ -15,8 +15,8 @@ from prompt_tuning.models.methods import Method
 from prompt_tuning.prompt_files import save_prompt
 from prompt_tuning.records import RunFolder
 from prompt_tuning.reporting import Reporter, scores_line
-from prompt_tuning.run_facts import RunFacts, summary
-from prompt_tuning.run_parts import (
+from prompt_tuning.runs.facts import RunFacts, summary
+from prompt_tuning.runs.parts import (
     encode_training_examples,
     load_splits,
     save_model,
@@ -24,9 +24,9 @@ from prompt_tuning.run_parts import (
     tracker_of,
     training_run,
 )
+from prompt_tuning.runs.watching import Watch
 from prompt_tuning.task_data import task_of
 from prompt_tuning.tasks import TASKS
-from prompt_tuning.watching import Watch
 
 
 def train(config: TrainConfig, folder: RunFolder) -> None:

@@ -28,7 +28,7 @@ from prompt_tuning.interrupts import StopRequests
 from prompt_tuning.models.loading import Checkpoint
 from prompt_tuning.records import RunFolder
 from prompt_tuning.reporting import Reporter, scores_line
-from prompt_tuning.run_facts import (
+from prompt_tuning.runs.facts import (
     closing_facts,
     left_out_facts,
     model_line,
@@ -39,10 +39,10 @@ from prompt_tuning.run_facts import (
     summary,
     task_line,
 )
-from prompt_tuning.run_parts import Splits, load_splits, scored_examples, tracker_of
+from prompt_tuning.runs.parts import Splits, load_splits, scored_examples, tracker_of
+from prompt_tuning.runs.watching import decode
 from prompt_tuning.task_data import task_of
 from prompt_tuning.tasks import Example, Task
-from prompt_tuning.watching import decode
 
 STEP = 0  # the best one, and the only one
 

@@ -10,8 +10,8 @@ from typing import Any
 from prompt_tuning.assembly import load_for_prompt, variant_of, wandb_settings
 from prompt_tuning.config import EnsembleConfig, VariantConfig, config_hash
 from prompt_tuning.data.sources import Split, load_split
-from prompt_tuning.ensemble_members import Member
-from prompt_tuning.ensemble_pass import cost_of, decode_under_all, outcome
+from prompt_tuning.ensembling.members import Member
+from prompt_tuning.ensembling.one_pass import cost_of, decode_under_all, outcome
 from prompt_tuning.evaluation import (
     Evaluation,
     EvaluationSet,
@@ -24,7 +24,7 @@ from prompt_tuning.models.loading import Checkpoint
 from prompt_tuning.prompt_files import check_fits
 from prompt_tuning.records import RunFolder, environment, peak_memory_gib
 from prompt_tuning.reporting import Reporter, scores_line
-from prompt_tuning.run_facts import RECORD_FORMAT, model_facts
+from prompt_tuning.runs.facts import RECORD_FORMAT, model_facts
 from prompt_tuning.task_data import cache_dir, data_spec, task_of
 from prompt_tuning.tracking import Tracker
 

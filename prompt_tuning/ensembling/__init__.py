@@ -1,0 +1,1 @@
+"""Several prompts of one task that vote (Lester et al., 2021, section 6)."""

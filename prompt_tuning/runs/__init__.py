@@ -1,0 +1,1 @@
+"""Runs, each from its config to its record: training by method, scoring, voting, inspecting."""
