@@ -67,7 +67,7 @@ NUM_RUNS = {
     "fig3d": 240,
     "fig3d_ladder": 144,
     "table3": 40,
-    "table3_ladder": 90,
+    "table3_ladder": 135,
     "table5": 60,
     "table5_ladder": 48,
 }
