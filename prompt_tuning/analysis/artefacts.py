@@ -9,7 +9,6 @@ TRANSFER = "transfer"
 INSPECTIONS = "inspections"  # of prompts among the vocabulary
 ENSEMBLES = "ensembles"
 SQUAD = ("task=mini_squad", "init=sampled_vocab")  # its answers are free text: no class labels
-LARGER = ("model=ladder_1m", "seed=0,1,2,3,4")  # of table3_ladder: one ensemble
 
 
 @dataclass(frozen=True)
@@ -103,12 +102,7 @@ ARTEFACTS = (
         "table3_ladder",
         "Table 3: a vote of five prompts, on the ladder",
         ENSEMBLES,
-        (
-            ("table3_ladder",),
-            ("table3_ladder", *SQUAD),
-            ("table3_ladder", *LARGER),
-            ("table3_ladder", *LARGER, *SQUAD),
-        ),
+        (("table3_ladder",), ("table3_ladder", *SQUAD)),
         ("method",),
     ),
     Artefact("table4", "Table 4: parameters of prompts, by length", COUNTS),

@@ -77,7 +77,7 @@ NUM_RUNS = {
     "table2_ladder": 24,
     "table2_ladder_model_tuning": 24,
     "table3": 40,
-    "table3_ladder": 90,
+    "table3_ladder": 135,
     "table5": 60,
     "table5_ladder": 48,
 }
