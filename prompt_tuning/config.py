@@ -16,9 +16,9 @@ from omegaconf import DictConfig
 from prompt_tuning.config_checks import (
     evaluate_problems,
     inspect_problems,
-    range_problems,
     train_problems,
 )
+from prompt_tuning.config_ranges import range_problems
 from prompt_tuning.config_reading import build, fill
 from prompt_tuning.errors import UserError, raise_all
 

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from prompt_tuning.config import TrainConfig, TrainingConfig, config_hash
-from prompt_tuning.config_checks import FROZEN
+from prompt_tuning.config_ranges import FROZEN
 from prompt_tuning.data.mini_tasks import MINI_SPLITS
 from prompt_tuning.data.tokenization import EncodedSplit
 from prompt_tuning.evaluation import Evaluation

@@ -28,7 +28,7 @@ from prompt_tuning.config import (
     TrainConfig,
     train_config,
 )
-from prompt_tuning.config_checks import CHOICES, RANGES
+from prompt_tuning.config_ranges import CHOICES, RANGES
 from prompt_tuning.config_reading import choices, config_dir
 from prompt_tuning.models.random_checkpoint import SHAPES
 from prompt_tuning.pretraining.settings import PretrainConfig
