@@ -10,9 +10,11 @@ from prompt_tuning.analysis import dashboard
 from prompt_tuning.analysis.artefacts import chosen
 from prompt_tuning.analysis.building import Section
 from prompt_tuning.analysis.collecting import Found, Grid
+from prompt_tuning.analysis.ensembles import Votes
 from prompt_tuning.analysis.paper import tolerances
 from prompt_tuning.errors import UserError
-from prompt_tuning.runs import experiment
+from prompt_tuning.runs import ensemble as ensembles
+from prompt_tuning.runs import experiment, facts, prompt_inspection
 
 
 @pytest.fixture
@@ -45,6 +47,30 @@ def test_the_report_groups_the_runs_of_a_figure_by_its_axes(
     assert scatter["config"]["xAxis"] == f"summary:{dashboard.PARAMETERS}"
     assert scatter["config"]["yAxis"] == "summary:report/score"
     assert bars["config"]["metrics"] == ["report/score"]
+
+
+def test_sections_that_are_no_figure_show_their_own_values() -> None:
+    """Under the names by which the commands log them."""
+    transferred = {"result": {"transfer": {"mrpc": {}}}}
+    found = [({}, Found("qqp-0", Path("record.json"), "", transferred))]
+    ensemble = Found("ensemble-0", Path("record.json"), "", {"model": {}, "data": {}})
+    votes = [Votes("ladder_400k", "mini_rte", found=[ensemble])]
+
+    def of(name: str, **more: Any) -> dashboard.Shown:
+        return dashboard.shown(Section(chosen(name)[0], Grid(found=found), tolerances(), **more))
+
+    assert of("table2").values == ["transfer/mrpc/score"]
+    assert of("table2").axes == ("method", "model.name", "task.name")
+    of_votes = of("table3_ladder", votes=votes)
+    assert of_votes.names == ["ensemble-0"]
+    assert of_votes.values == ["average/score", "best/score", "ensemble/score"]
+    assert "inspect/tightness" in of("section7_ladder").values
+    for module, text in (
+        (facts, 'f"transfer/{target}"'),
+        (prompt_inspection, 'f"inspect/{name}"'),
+        (ensembles, '"score"'),
+    ):
+        assert text in Path(module.__file__).read_text(encoding="utf-8")
 
 
 def test_a_run_has_in_its_summary_what_the_panels_ask_for() -> None:
