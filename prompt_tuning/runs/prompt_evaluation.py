@@ -34,6 +34,7 @@ def evaluate(config: EvaluateConfig) -> None:
 
     Raises:
         UserError: the prompt, the data or the model cannot be used, or do not belong together.
+        InProgress: another process does the same.
     """
     path = Path(config.prompt)
     prompt = load_prompt(path)
@@ -46,8 +47,9 @@ def evaluate(config: EvaluateConfig) -> None:
     task = task_of(config.task)
     limit = config.evaluation.num_examples
     split = load_split(task, config.split, data_spec(config.data), limit=limit)
-    folder.start(asdict(config))
     with ExitStack() as stack:
+        stack.enter_context(folder.claimed())
+        folder.start(asdict(config))
         reporter = stack.enter_context(Reporter(folder.log_path))
         variant = variant_of(config.variant, prompt)
         checkpoint = load_for_prompt(config.model, variant, prompt, config.machine, folder.cache)

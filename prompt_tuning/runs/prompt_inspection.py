@@ -38,6 +38,7 @@ def inspect(config: InspectConfig) -> None:
 
     Raises:
         UserError: the prompt, the model or the data cannot be used, or do not belong together.
+        InProgress: another process does the same.
     """
     assert config.prompt is not None, config
     path = Path(config.prompt)
@@ -49,8 +50,9 @@ def inspect(config: InspectConfig) -> None:
         return
     inspected = _read(config, path, digest, prompt, folder.cache)
     vocabulary = _vocabulary(inspected.table, config)
-    folder.start(asdict(config))
     with ExitStack() as stack:
+        stack.enter_context(folder.claimed())
+        folder.start(asdict(config))
         reporter = stack.enter_context(Reporter(folder.log_path))
         reporter.header(f"ptune inspect  {folder.name}", header(inspected, len(vocabulary.pieces)))
         tracker = stack.enter_context(_tracker(inspected, folder))

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -16,6 +17,8 @@ from prompt_tuning.config import run_name
 from prompt_tuning.errors import InProgress, UserError, UserErrors
 from prompt_tuning.interrupts import Interrupted
 from prompt_tuning.locking import holder_of, locked
+from prompt_tuning.models.loading import Checkpoint
+from prompt_tuning.prompt_files import save_prompt
 from prompt_tuning.records import RunFolder
 from prompt_tuning.run_states import RunState, state_of
 
@@ -254,3 +257,27 @@ def test_a_run_that_another_process_finished_while_we_waited_is_not_repeated(
     monkeypatch.setattr(train, "_is_done", finished_meanwhile)
     assert ptune(monkeypatch, "train") == 0
     assert "done before" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("command", ["evaluate", "inspect"])
+def test_a_scoring_or_an_inspection_that_another_process_is_at_is_left_to_it(
+    command: str,
+    tiny_folder: Path,
+    tiny_checkpoint: Checkpoint,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Two of them at once would write the same files."""
+    prompt = np.zeros((2, tiny_checkpoint.model.hidden_size), np.float32) + 1
+    known = {"task": "mini_rte", "source": "x", "fingerprint": tiny_checkpoint.fingerprint}
+    save_prompt(tmp_path / "prompt.safetensors", prompt, known)
+    given = [f"prompt={tmp_path}/prompt.safetensors", f"model.path={tiny_folder}", "task=mini_rte"]
+    given += ["variant=lm_adapted", f"output_dir={tmp_path}/out", "tracking=none"]
+    given += ["evaluation.num_examples=2"] if command == "evaluate" else []
+    assert ptune(monkeypatch, command, *given) == 0
+    (folder,) = (path.parent for path in (tmp_path / "out").glob("*/record.json"))
+    with locked(RunFolder(folder).lock_path, folder.name):
+        assert ptune(monkeypatch, command, *given, "rerun=true") == 75
+    assert f"{folder.name} is in progress elsewhere" in capsys.readouterr().err
+    assert RunFolder(folder).record()
