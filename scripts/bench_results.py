@@ -291,6 +291,7 @@ def _place(record: Record, name: str) -> tuple[Any, ...]:
         sizes.index(config["size"]),
         config["batch_size"],
         profiles.index(profile) if profile in profiles else len(profiles),
+        config.get("num_prompts") or 0,
         name,
     )
 
