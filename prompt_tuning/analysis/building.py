@@ -22,7 +22,7 @@ from prompt_tuning.analysis.artefacts import (
     TRANSFER,
     Artefact,
 )
-from prompt_tuning.analysis.claims import claims
+from prompt_tuning.analysis.claims import Claim, ladder_claims
 from prompt_tuning.analysis.collecting import Found, Grid, Library, collect
 from prompt_tuning.analysis.inspection_figure import inspections_figure
 from prompt_tuning.analysis.inspections import (
@@ -75,19 +75,19 @@ class Section:
         return tables.counts_table(self._counts())
 
     @cached_property
-    def claims(self) -> list[str]:
+    def claims(self) -> list[Claim]:
         """What the ladder says to the paper's claims."""
         if not self.artefact.on_ladder:
             return []
         if self.artefact.kind == TRANSFER:
-            return transfer.claims(self.grid, self.tolerances.min_seeds)
+            return transfer.transfer_claims(self.grid, self.tolerances.min_seeds)
         if self.artefact.kind == INSPECTIONS:
             return inspection_claims(self.grid, self.artefact.series)
         if self.artefact.kind == ENSEMBLES:
             return ensembles.vote_claims(self.votes, self.tolerances.min_seeds)
         if self.artefact.kind != LADDER:
             return []
-        return claims(self.name, self.grid, self.tolerances.min_seeds)
+        return ladder_claims(self.name, self.grid, self.tolerances.min_seeds)
 
     @cached_property
     def figure(self) -> Figure | None:

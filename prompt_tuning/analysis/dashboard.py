@@ -113,9 +113,9 @@ def _blocks(reports: Any, section: Section, project: str, entity: str) -> list[A
             layout=reports.Layout(w=12, h=10),
         )
         panels.insert(0, scatter)
-    claims = [reports.UnorderedList(section.claims)] if section.claims else []
+    claims = [str(claim) for claim in section.claims]
     grid = reports.PanelGrid(runsets=[runs], panels=panels)
-    return [reports.H2(title), *claims, grid]
+    return [reports.H2(title), *([reports.UnorderedList(claims)] if claims else []), grid]
 
 
 def _library() -> Any:

@@ -2,9 +2,10 @@
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from statistics import fmean
 
+from prompt_tuning.analysis.claims import Claim, gains
 from prompt_tuning.analysis.collecting import Config, Found, Grid, Library
 from prompt_tuning.analysis.paper import (
     FEW,
@@ -112,29 +113,20 @@ def _signed(gains: Sequence[float], min_seeds: int) -> str:
     return sign + with_mark(spread, min_seeds)
 
 
-def vote_claims(votes: Sequence[Votes], min_seeds: int) -> list[str]:
+def vote_claims(votes: Sequence[Votes], min_seeds: int) -> list[Claim]:
     """Does the vote beat the average prompt? The best one? Answered by the ladder."""
     enough = [of for of in votes if len(of.comparable) >= min_seeds]
-    few = [f"{of.task} on {of.size}" for of in votes if 0 < len(of.comparable) < min_seeds]
-    sentences = [_vote_claim(enough, over) for over in ("average", "best")]
-    left_out = f"Fewer than {min_seeds} ensembles, and not counted here: {', '.join(few)}."
-    return [*sentences, *([left_out] if few else [])]
+    return [_vote_claim(enough, over) for over in ("average", "best")]
 
 
-def _vote_claim(votes: Sequence[Votes], over: str) -> str:
-    question = f"Does the vote beat the {over} prompt?"
-    if not votes:
-        return f"{question} Not measured."
+def _vote_claim(votes: Sequence[Votes], over: str) -> Claim:
     means = {
         size: _mean_gain([of for of in votes if of.size == size], over) for size in _sizes(votes)
     }
-    listed = ", ".join(f"{size} {mean}" for size, mean in means.items())
-    up, down = (_count(means.values(), sign) for sign in (1, -1))
-    return (
-        f"{question} Ensemble minus {over}, mean over tasks: {listed}; a gain beyond its error at "
-        f"{up} of {len(means)} sizes, a loss at {down}. By task: a gain for "
-        f"{_where(votes, over, 1)}; a loss for {_where(votes, over, -1)}."
-    )
+    question = f"Does the vote beat the {over} prompt?"
+    made = gains(question, f"Ensemble minus {over}, mean over tasks", means)
+    by_task = f"By task: a gain for {_where(votes, over, 1)}; a loss for {_where(votes, over, -1)}."
+    return replace(made, numbers=f"{made.numbers} {by_task}")
 
 
 def _sizes(votes: Iterable[Votes]) -> list[str]:
@@ -157,10 +149,6 @@ def _where(votes: Iterable[Votes], over: str, sign: int) -> str:
         if (spread := Spread.of(of.gains(over))) and Estimate.of(spread).sign == sign
     ]
     return ", ".join(found) or "none"
-
-
-def _count(estimates: Iterable[Estimate], sign: int) -> int:
-    return sum(estimate.sign == sign for estimate in estimates)
 
 
 def paper_votes_table(votes: Sequence[Votes], grid: Grid, tolerances: Tolerances) -> Table:

@@ -29,8 +29,13 @@ STYLE: Any = {
     "grid.alpha": 0.25,
     "legend.frameon": False,
     "legend.fontsize": 8,
+    "legend.title_fontsize": 8,
     "lines.markersize": 5,
 }
+
+
+SIZE = (7.6, 4.2)  # inches
+BESIDE: Any = {"loc": "upper left", "bbox_to_anchor": (1, 1), "alignment": "left"}  # of a legend
 
 
 class Look(NamedTuple):
@@ -74,7 +79,7 @@ def paper_figure(artefact: Artefact, grid: Grid) -> Figure:
         if ours:
             x, y, band = zip(*ours, strict=True)
             curves.append(Curve(f"{series}, ours", x, y, band, look(series, index)))
-    return _score_figure(artefact.title, "SuperGLUE score", curves, {})
+    return _score_figure(artefact, "SuperGLUE score", curves, {})
 
 
 def _paper_curve(series: str, points: Sequence[Published], shown: Look) -> Curve:
@@ -99,7 +104,7 @@ def ladder_figure(artefact: Artefact, grid: Grid) -> Figure:
     floors = grid.mean_floors()
     lines = dict(zip(("majority", "best shortcut"), floors, strict=True)) if floors else {}
     label = f"mean over {len(grid.tasks)} tasks, %"
-    figure = _score_figure(artefact.title, label, curves, lines)
+    figure = _score_figure(artefact, label, curves, lines)
     _tick_models(figure, {x for curve in curves for x in curve.x})
     return figure
 
@@ -116,10 +121,10 @@ def _tick_models(figure: Figure, sizes: Iterable[float]) -> None:
 
 
 def _score_figure(
-    title: str, y_label: str, curves: Iterable[Curve], floors: Mapping[str, float]
+    artefact: Artefact, y_label: str, curves: Iterable[Curve], floors: Mapping[str, float]
 ) -> Figure:
     with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(6.4, 4.2), layout="constrained")
+        figure = Figure(figsize=SIZE, layout="constrained")
         axes = figure.subplots()
         axes.set_xscale("log")
         for curve in curves:
@@ -145,9 +150,9 @@ def _score_figure(
             axes.axhline(value, linestyle=":", color=INK, alpha=alpha, label=f"floor: {name}")
         axes.set_xlabel("model parameters")
         axes.set_ylabel(y_label)
-        axes.set_title(title, fontsize=10)
+        axes.set_title(artefact.title, fontsize=10)
         if axes.get_legend_handles_labels()[0]:
-            axes.legend()
+            axes.legend(title=", ".join(artefact.series), **BESIDE)
         else:
             axes.text(0.5, 0.5, "not measured", transform=axes.transAxes, ha="center")
         return figure
@@ -156,7 +161,7 @@ def _score_figure(
 def counts_figure(title: str, counts: Sequence[Count]) -> Figure:
     """Parameters of a task against those of the model: ours as lines, the paper's as rings."""
     with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(6.4, 4.2), layout="constrained")
+        figure = Figure(figsize=SIZE, layout="constrained")
         axes = figure.subplots()
         for index, series in enumerate(dict.fromkeys(count.series for count in counts)):
             of_series = [count for count in counts if count.series == series]
@@ -170,7 +175,7 @@ def counts_figure(title: str, counts: Sequence[Count]) -> Figure:
         axes.set_xlabel("model parameters")
         axes.set_ylabel("parameters of a task")
         axes.set_title(f"{title}; marks: paper", fontsize=10)
-        axes.legend(ncols=2)
+        axes.legend(**BESIDE)
         return figure
 
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from statistics import fmean
 from typing import Any
 
+from prompt_tuning.analysis.claims import Claim, answer
 from prompt_tuning.analysis.collecting import Config, Found, Grid, Library, flat
 from prompt_tuning.analysis.paper import NOTHING
 from prompt_tuning.analysis.spread import Estimate, Spread
@@ -159,72 +160,74 @@ def _text(spread: Spread | None, min_seeds: int) -> str:
     return f"{spread.mean:.3f} ± {deviation}{FEW_SEEDS if spread.count < min_seeds else ''}"
 
 
-def inspection_claims(grid: Grid, series: Sequence[str]) -> list[str]:
-    """What the paper describes in its section 7, and whether it is here."""
+def inspection_claims(grid: Grid, series: Sequence[str]) -> list[Claim]:
+    """What the paper describes in its section 7, and whether it is here.
+
+    The answers are of the comparison with random vectors; those with the prompt before training say
+    whether training made it so.
+    """
     asked = Inspections(grid, series)
     places = asked.places
     labelled = [place for place in places if place[0].startswith("class_label")]
     others = [place for place in places if not place[0].startswith("class_label")]
     long = [place for place in places if place[0].endswith(", 100")]
-    stems, vocabulary = FACTS["shared_stems"][1], FACTS["vocabulary_share"][1]
+    asking: tuple[tuple[str, str, Sequence[Place], int], ...] = (
+        ("Are the neighbours of a row a tight cluster?", "tightness", places, 1),
+        ("Are there lexical clusters among the neighbours?", "lexical_clusters", places, 1),
+        (
+            "With other initialisations, are labels among the neighbours of several rows?",
+            "labels_in_several",
+            others,
+            1,
+        ),
+        ("Do rows share neighbours?", "rows_sharing", places, 1),
+        ("At length 100, are fewer of the neighbours different ones?", "distinct", long, -1),
+        ("Are words of the task's texts over-represented?", "domain_share", places, 1),
+    )
     return [
-        f"Of {grid.num_planned} planned runs {len(grid.found)} prompts are inspected.",
-        "Are the neighbours of a row tight clusters? " + compared(asked, "tightness", places),
-        "Are there lexical clusters among them? "
-        + compared(asked, "lexical_clusters", places)
-        + " Pieces of the vocabulary that have the stem of another: "
-        + means(asked, stems, places[:1]).rpartition(": ")[2],
-        "With class-label initialisation, are labels still among the neighbours of their row? "
-        + means(asked, value_of("labels_persist", PROMPT), labelled),
-        "With other initialisations, are labels among the neighbours of several rows? "
-        + compared(asked, "labels_in_several", others),
-        "Do rows share neighbours (the paper: at length 100)? "
-        + compared(asked, "rows_sharing", places),
-        "At length 100, are fewer of the neighbours different ones? "
-        + compared(asked, "distinct", long),
-        "Are words of the task's texts over-represented? "
-        + compared(asked, "domain_share", places, {"the whole vocabulary": vocabulary}),
-    ]
+        Claim(question, *compared(asked, measure, of, direction))
+        for question, measure, of, direction in asking
+    ] + [_labels_kept(asked, labelled)]
+
+
+def _labels_kept(asked: Inspections, places: Sequence[Place]) -> Claim:
+    """Of random vectors no row has a label of its own: the prompt before training stands there."""
+    question = "With class-label initialisation, do rows keep their label among their neighbours?"
+    trained, before = (value_of("labels_persist", column) for column in (PROMPT, INIT))
+    lost = [asked.difference(place, before, trained) for place in places]
+    shares = [spread.mean for place in places if (spread := asked.over_seeds(place, trained))]
+    signs = [-value.sign or 1 for value in lost if value is not None]
+    if not signs:
+        return Claim(question)
+    kept = f"{100 * min(shares):.0f} to {100 * max(shares):.0f} % of the labels do"
+    fewer = f"fewer than before training, beyond the error, in {signs.count(-1)} of {len(signs)}"
+    return Claim(question, answer(signs), f"{kept}; {fewer} cells.")
 
 
 def compared(
-    asked: Inspections,
-    measure: str,
-    places: Sequence[Place],
-    others: Mapping[str, Value] | None = None,
-) -> str:
-    """Trained prompts minus random vectors, minus the same before training, minus others."""
-    sentences = []
-    references = {
-        "random vectors": value_of(measure, RANDOM),
-        "before training": value_of(measure, INIT),
-        **(others or {}),
-    }
-    for title, reference in references.items():
-        values = {
-            place: asked.difference(place, value_of(measure, PROMPT), reference) for place in places
-        }
-        known = {place: value for place, value in values.items() if value is not None}
-        if known:
-            more, less = (sum(v.sign == sign for v in known.values()) for sign in (1, -1))
-            texts = {place: f"{value.value:+.3f}" for place, value in known.items()}
-            sentences.append(
-                f"Trained minus {title}: {_listed(texts)}; more beyond its error in {more} of "
-                f"{len(known)}, less in {less}."
-            )
-    return " ".join(sentences) or "Not measured."
+    asked: Inspections, measure: str, places: Sequence[Place], direction: int
+) -> tuple[str, str]:
+    """Trained prompts minus random vectors: the answer; with the rest, in numbers.
 
-
-def means(asked: Inspections, value: Value, places: Sequence[Place]) -> str:
-    """A share in percent, place by place."""
-    spreads = {place: asked.over_seeds(place, value) for place in places}
-    texts = {place: f"{100 * s.mean:.1f} %" for place, s in spreads.items() if s is not None}
-    return f"{_listed(texts)}." if texts else "Not measured."
-
-
-def _listed(texts: Mapping[Place, str]) -> str:
-    """ "class_label, 20: +0.2 ladder_400k, +0.3 ladder_1m; ..."."""
-    by_series: dict[str, list[str]] = {}
-    for (series, model), text in texts.items():
-        by_series.setdefault(series, []).append(f"{text} {model}")
-    return "; ".join(f"{series}: {', '.join(of)}" for series, of in by_series.items())
+    Args:
+        asked: the inspections.
+        measure: a key of MEASURES.
+        places: where to compare.
+        direction: 1 if the claim is that there is more of it, -1: less.
+    """
+    trained = value_of(measure, PROMPT)
+    given, sentences = NOTHING, []
+    for column, title in ((RANDOM, "random vectors"), (INIT, "before training")):
+        found = [asked.difference(place, trained, value_of(measure, column)) for place in places]
+        known = [value for value in found if value is not None]
+        if not known:
+            continue
+        if column == RANDOM:
+            given = answer(direction * value.sign for value in known)
+        more, less = (sum(value.sign == sign for value in known) for sign in (1, -1))
+        values = [value.value for value in known]
+        sentences.append(
+            f"Trained minus {title}: {min(values):+.3f} to {max(values):+.3f}; more beyond its "
+            f"error in {more} of {len(known)} cells, less in {less}."
+        )
+    return given, " ".join(sentences)

@@ -5,12 +5,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from prompt_tuning.analysis.paper import NOTHING
 from prompt_tuning.analysis.tables import Table
 from prompt_tuning.embedded import EMBEDDED_MODELS
+from prompt_tuning.world.probes import CHANCE
 
 HEADER = (
-    *("run", "parameters", "command", "from", "objective", "steps", "learning rate", "tokens"),
-    *("held-out loss", "probes", "seconds"),
+    *("run", "parameters", "from", "objective", "steps", "learning rate", "tokens"),
+    *("held-out loss", *CHANCE, "seconds"),
 )
 
 
@@ -20,9 +22,10 @@ def models_table() -> Table:
     chains = [json.loads(path.read_text(encoding="utf-8")) for path in paths]
     chains.sort(key=lambda chain: next(iter(chain.values()))["num_parameters"])
     rows = [row_of(record) for chain in chains for record in chain.values()]
+    chance = ", ".join(f"{kind} {share:.2f}" for kind, share in CHANCE.items())
     note = (
-        "Loss on held-out text; probes: the share of facts of the invented world that the model "
-        "completes by itself, by kind of question. Taken from the records beside the weights."
+        "Loss on held-out text; by kind of question, the share that the model answers by itself, "
+        f"without a prompt (chance: {chance}). Taken from the records beside the weights."
     )
     return Table(HEADER, rows, (note,))
 
@@ -30,17 +33,17 @@ def models_table() -> Table:
 def row_of(record: Mapping[str, Any]) -> list[str]:
     """The record of a pre-training run under HEADER."""
     config, result = record["config"], record["result"]
-    probes = result.get("probes", {}).items()
+    probes = result.get("probes", {})
+    before = Path(config["checkpoint"]).name.rpartition("-")[0] if config["checkpoint"] else None
     return [
         config["name"],
         f"{record['num_parameters']:,}",
-        record["kind"],
-        Path(config["checkpoint"] or "random weights").name,
+        before or "random weights",
         config["objective"]["name"],
         f"{config['pretraining']['num_steps']:,}",
         str(config["pretraining"]["learning_rate"]),
         f"{result['num_tokens']:,}",
         f"{result['held_out_loss']:.4f}",
-        ", ".join(f"{kind} {share:.2f}" for kind, share in probes) or "-",
+        *(f"{probes[kind]:.2f}" if kind in probes else NOTHING for kind in CHANCE),
         f"{record['duration_s']:.0f}",
     ]

@@ -6,6 +6,7 @@ from html import escape
 from prompt_tuning.analysis import figures
 from prompt_tuning.analysis.artefacts import COUNTS, LADDER, PAPER, TIMES
 from prompt_tuning.analysis.building import Section, models_of
+from prompt_tuning.analysis.claims import AGREES, ANSWERS, NOT_SEEN, Claim
 from prompt_tuning.analysis.paper import MATCH, NOTHING, OFF, VERDICTS, Tolerances
 from prompt_tuning.analysis.tables import Table, count_verdicts
 
@@ -25,7 +26,7 @@ a { color: inherit; } code { font-size: .9em; background: var(--soft); padding: 
 .table { overflow-x: auto; } table { border-collapse: collapse; font-size: .85rem;
   font-variant-numeric: tabular-nums; }
 th, td { text-align: left; padding: .3rem .8rem .3rem 0; border-bottom: 1px solid var(--line);
-  vertical-align: top; } td { min-width: 3.5rem; } th { color: var(--dim); font-weight: 500; }
+  vertical-align: top; } td { min-width: 2.5rem; } th { color: var(--dim); font-weight: 500; }
 figure { margin: 1rem 0; } figure svg { width: 100%; height: auto; max-width: 44rem; }
 figure svg text { fill: currentColor; }
 summary { cursor: pointer; margin: .7rem 0; } .match { color: var(--good); font-weight: 600; }
@@ -39,6 +40,7 @@ has measured beside what they published: on the paper's models (T5 v1.1, 77 mill
 parameters, SuperGLUE) where those were run, and, apart from that, on the ladder: four tiny models
 of this project's own, asked about an invented world. The ladder's numbers compare with none of the
 paper's; what can be compared is whether its claims hold there too."""
+SHORT = 40  # rows of a table that is shown without being asked for
 GROUPS = (
     (PAPER, "On the paper's models"),
     (COUNTS, "Parameter counts"),
@@ -55,8 +57,9 @@ def page(sections: Sequence[Section], tolerances: Tolerances) -> str:
         '<meta name="viewport" content="width=device-width, initial-scale=1">',
         f"<title>ptune: did it reproduce the paper?</title><style>\n{STYLE}</style></head><body>",
         f"<h1>Did ptune reproduce the paper?</h1><p>{INTRODUCTION}</p>",
-        *_summary(sections),
-        _legend(tolerances),
+        _summary(sections),
+        *_answers(sections),
+        *_artefacts(sections, tolerances),
     ]
     for place, title in GROUPS:
         of_group = [section for section in sections if section.artefact.place == place]
@@ -66,8 +69,8 @@ def page(sections: Sequence[Section], tolerances: Tolerances) -> str:
     return "\n".join([*parts, "</body></html>"]) + "\n"
 
 
-def _summary(sections: Sequence[Section]) -> list[str]:
-    """What was reproduced, on which models, with how many seeds, and what was not."""
+def _summary(sections: Sequence[Section]) -> str:
+    """What was reproduced, and what was not, in a sentence each."""
     on_paper = [section for section in sections if section.artefact.place == PAPER]
     counted = [section for section in sections if section.artefact.place == COUNTS]
     sentences = []
@@ -77,9 +80,16 @@ def _summary(sections: Sequence[Section]) -> list[str]:
         sentences.append(f"<b>Scores of the paper's models</b> ({ran}): {_verdicts(on_paper)}.")
     if counted:
         sentences.append(f"<b>Parameter counts</b>, which need no run: {_verdicts(counted)}.")
-    ladder = [section for section in sections if section.artefact.place == LADDER]
-    if ladder:
-        sentences.append("<b>Claims of the paper on the ladder</b>: see below, in words.")
+    claims = [claim for section in sections for claim in section.claims]
+    if claims:
+        counts = [(word, sum(claim.answer == word for claim in claims)) for word in ANSWERS]
+        texts = [f"{count} {_marked(word)}" for word, count in counts if count]
+        sentences.append(f"<b>The paper's claims, on the ladder</b>: {', '.join(texts) or 'none'}.")
+    return f"<ul>{''.join(f'<li>{sentence}</li>' for sentence in sentences)}</ul>"
+
+
+def _artefacts(sections: Sequence[Section], tolerances: Tolerances) -> list[str]:
+    """Every figure and table: on which models, with how many runs and seeds."""
     rows = [
         [
             f'<a href="#{section.name}">{escape(section.artefact.title)}</a>',
@@ -91,8 +101,7 @@ def _summary(sections: Sequence[Section]) -> list[str]:
         for section in sections
     ]
     header = ("artefact", "models run", "runs done", "seeds a cell", "verdicts")
-    items = "".join(f"<li>{sentence}</li>" for sentence in sentences)
-    return [f"<ul>{items}</ul>", _html_table(header, rows)]
+    return ["<h2>Figures and tables</h2>", _html_table(header, rows), _legend(tolerances)]
 
 
 def _verdicts(sections: Sequence[Section]) -> str:
@@ -129,21 +138,54 @@ def _legend(tolerances: Tolerances) -> str:
     )
 
 
+def _answers(sections: Sequence[Section]) -> list[str]:
+    """Every claim that the ladder was asked about, and what came out."""
+    rows = [
+        [
+            escape(claim.question),
+            _marked(claim.answer),
+            f'<a href="#{section.name}">{escape(section.artefact.title.partition(":")[0])}</a>',
+        ]
+        for section in sections
+        for claim in section.claims
+    ]
+    if not rows:
+        return []
+    meanings = "; ".join(f"{_marked(word)}: {meaning}" for word, meaning in ANSWERS.items())
+    return [
+        "<h2>The paper's claims, asked of the ladder</h2>",
+        _html_table(("question", "on the ladder", "shown by"), rows),
+        f"<p class=note>{meanings}.</p>",
+    ]
+
+
+def _claim(claim: Claim) -> str:
+    if claim.answer == NOTHING:
+        return f"<li>{escape(str(claim))}</li>"
+    return f"<li>{escape(claim.question)} {_marked(claim.answer)}. {escape(claim.numbers)}</li>"
+
+
 def _section(section: Section) -> list[str]:
-    """A heading, the claims, the figure and, folded away, the table."""
+    """A heading, the claims, the figure and the table; folded away where they are long or empty."""
     parts = [f'<h2 id="{section.name}">{escape(section.artefact.title)}</h2>']
     if section.artefact.experiments:
         shown = ", ".join(f"<code>{name}</code>" for name in section.artefact.experiments)
         parts.append(f'<p class="note">Runs: {_runs_text(section)}; experiments {shown}</p>')
     if section.claims:
-        parts.append("<ul>" + "".join(f"<li>{escape(c)}</li>" for c in section.claims) + "</ul>")
+        parts.append(f"<ul>{''.join(map(_claim, section.claims))}</ul>")
+    figure = ""
     if section.figure is not None:
-        svg = figures.inline_svg(section.figure, section.name)
-        parts.append(f"<figure>{svg}</figure>")
-    is_open = "" if section.figure else " open"
+        figure = f"<figure>{figures.inline_svg(section.figure, section.name)}</figure>"
     table = _html_table(section.table.header, _escaped(section.table))
-    notes = "".join(f'<p class="note">{escape(note)}</p>' for note in section.table.notes)
-    return [*parts, f"<details{is_open}><summary>Table</summary>{table}{notes}</details>"]
+    table += "".join(f'<p class="note">{escape(note)}</p>' for note in section.table.notes)
+    if section.artefact.place == PAPER and not section.grid.found:
+        return [*parts, _folded("The paper's own numbers", figure + table)]
+    is_open = not figure and len(section.table.rows) <= SHORT
+    return [*parts, figure, _folded("Table", table, is_open=is_open)]
+
+
+def _folded(title: str, html: str, *, is_open: bool = False) -> str:
+    return f"<details{' open' if is_open else ''}><summary>{title}</summary>{html}</details>"
 
 
 def _escaped(table: Table) -> list[list[str]]:
@@ -157,8 +199,9 @@ def _escaped(table: Table) -> list[list[str]]:
 
 
 def _marked(verdict: str, text: str | None = None) -> str:
-    """A verdict in its colour; the words alone say it too."""
-    css = {MATCH: "match", OFF: "off", NOTHING: "dim"}.get(verdict, "few")
+    """A verdict or an answer in its colour; the words alone say it too."""
+    colours = {MATCH: "match", AGREES: "match", OFF: "off", NOT_SEEN: "off", NOTHING: "dim"}
+    css = colours.get(verdict, "few")
     return f'<span class="{css}">{escape(text or verdict)}</span>'
 
 

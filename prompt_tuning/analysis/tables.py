@@ -101,7 +101,7 @@ def counts_table(counts: Sequence[Count]) -> Table:
         [
             count.series,
             count.size,
-            f"{count.paper:,.10g}",
+            f"{count.paper:,.12g}",
             f"{count.ours:,.12g}",
             f"{count.ours - count.paper:+,.10g}",
             count.verdict,
@@ -127,9 +127,10 @@ def ladder_table(artefact: Artefact, grid: Grid, tolerances: Tolerances) -> Tabl
     rows += _floor_rows(grid)
     note = (
         "Percent on test: mean ± sample standard deviation over seeds (number of seeds); "
-        f"{FEW_SEEDS} has fewer than {min_seeds}. The mean over tasks is that of every seed that "
-        "has all of them. Illegal answers are none of the task's, and wrong; their share is shown "
-        f"above {100 * SHOWN_ILLEGAL_SHARE:.0f} %. No number here compares with one of the paper."
+        f"{FEW_SEEDS} has fewer than {min_seeds}, and no claim rests on it. The mean over tasks is "
+        "that of every seed that has all of them. Illegal answers are none of the task's, and "
+        f"wrong; their share is shown above {100 * SHOWN_ILLEGAL_SHARE:.0f} %. No number here "
+        "compares with one of the paper."
     )
     header = (", ".join(artefact.series), "model", *grid.tasks, "mean over tasks")
     return Table(header, rows, (note, *common_notes(grid)))

@@ -2,13 +2,14 @@
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from statistics import fmean
 from typing import Any, NamedTuple
 
+from prompt_tuning.analysis.claims import Claim, gains, listed
 from prompt_tuning.analysis.collecting import Grid
 from prompt_tuning.analysis.paper import NOTHING, Published, Tolerances, rows
-from prompt_tuning.analysis.spread import Estimate, Spread, num_of_sign
+from prompt_tuning.analysis.spread import Estimate, Spread
 from prompt_tuning.analysis.tables import Table, common_notes, number, with_mark
 
 PAPERS_MODEL = "xxl"  # not stated; inferred from its score on SQuAD and its count of runs
@@ -106,20 +107,15 @@ def ladder_table(grid: Grid, tolerances: Tolerances) -> Table:
     return Table((*header, "floor", "trained on it"), lines, (note, *common_notes(grid)))
 
 
-def claims(grid: Grid, min_seeds: int) -> list[str]:
+def transfer_claims(grid: Grid, min_seeds: int) -> list[Claim]:
     """Does a prompt transfer better than a tuned model, as most rows of the paper's tables say?"""
     transfers = Transfers.of(grid)
     zero_shot = _differences(transfers, grid.sizes, min_seeds, in_domain=False)
     at_home = _differences(transfers, grid.sizes, min_seeds, in_domain=True)
     question = "Does a prompt transfer better to another domain than a tuned model?"
-    if not zero_shot:
-        return [f"{question} Not measured."]
-    return [
-        f"{question} Prompt minus model tuning, the mean of both directions, zero-shot: "
-        f"{_listed(zero_shot)}; in domain: {_listed(at_home)}. Zero-shot the prompt is ahead "
-        f"beyond its error at {num_of_sign(zero_shot, 1)} of {len(zero_shot)} sizes, behind at "
-        f"{num_of_sign(zero_shot, -1)}."
-    ]
+    of = "Prompt minus model tuning, the mean of both directions, zero-shot"
+    made = gains(question, of, zero_shot)
+    return [replace(made, numbers=f"{made.numbers} In domain: {listed(at_home)}.")]
 
 
 def _differences(
@@ -151,7 +147,3 @@ def _mean(transfers: Transfers, method: str, model: str, *, in_domain: bool) -> 
     results = [transfers.results[place] for place in places]
     seeds = sorted(set.intersection(*({*of} for of in results)))
     return Spread.of([fmean(of[seed]["score"] for of in results) for seed in seeds])
-
-
-def _listed(values: Mapping[str, Estimate]) -> str:
-    return ", ".join(f"{name} {value}" for name, value in values.items())

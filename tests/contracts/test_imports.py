@@ -23,7 +23,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "locking": {"errors"},
     "records": {"errors", "locking"},
     "run_states": {"locking", "records"},
-    "analysis": {"errors", "embedded", "records"},
+    "analysis": {"errors", "embedded", "records", "world"},
     "reporting": set(),
     "tracking": set(),
     "optim": set(),

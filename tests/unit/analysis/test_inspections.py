@@ -9,9 +9,10 @@ import pytest
 
 from prompt_tuning.analysis.artefacts import chosen
 from prompt_tuning.analysis.building import Section, build, commit_records, models_of, write
+from prompt_tuning.analysis.claims import AGREES, NOT_SEEN, Claim
 from prompt_tuning.analysis.collecting import Library, record_paths
 from prompt_tuning.analysis.page import page
-from prompt_tuning.analysis.paper import tolerances
+from prompt_tuning.analysis.paper import NOTHING, tolerances
 from prompt_tuning.config import NOT_IN_HASH
 from prompt_tuning.errors import UserError
 
@@ -127,8 +128,8 @@ def test_what_a_record_does_not_have_is_a_dash(tmp_path: Path) -> None:
     assert not any("cosine to the row before" in line[0] for line in made.table.rows)
 
 
-def claim(made: Section, start: str) -> str:
-    (found,) = [sentence for sentence in made.claims if sentence.startswith(start)]
+def claim(made: Section, start: str) -> Claim:
+    (found,) = [claim for claim in made.claims if claim.question.startswith(start)]
     return found
 
 
@@ -139,26 +140,30 @@ def test_claims_compare_with_chance_and_with_the_prompt_before_training(tmp_path
         shared = {"rows_sharing": 0.9, "labels_persist": 0.5, "domain_share": 0.1, "distinct": 0.4}
         inspected(tmp_path, of, {"tightness": 0.2 + 0.01 * (i % 3), **shared})
     made = section(tmp_path, *planned)
-    assert claim(made, "Of ").startswith("Of 6 planned runs 6 prompts")
-    tight = claim(made, "Are the neighbours of a row tight")
-    assert "Trained minus random vectors: class_label, 20: +0.110 ladder_400k" in tight
-    assert "more beyond its error in 2 of 2, less in 0" in tight
-    assert "before training: class_label, 20: -0.090 ladder_400k" in tight
-    assert "more beyond its error in 0 of 2, less in 2" in tight
-    persist = claim(made, "With class-label")
-    assert persist.endswith(
-        "class_label, 20: 50.0 % ladder_400k; class_label, 100: 50.0 % ladder_400k."
+    assert claim(made, "Are the neighbours of a row a tight") == Claim(
+        "Are the neighbours of a row a tight cluster?",
+        AGREES,
+        "Trained minus random vectors: +0.110 to +0.110; more beyond its error in 2 of 2 cells, "
+        "less in 0. Trained minus before training: -0.090 to -0.090; more beyond its error in 0 of "
+        "2 cells, less in 2.",
     )
-    assert "class_label, 100: +0.700" in claim(made, "Do rows share")
-    assert "of another: 2.0 % ladder_400k." in claim(made, "Are there lexical")
-    assert "the whole vocabulary: class_label, 20: -0.050" in claim(made, "Are words")
-    assert claim(made, "With other initialisations").endswith("Not measured.")
+    assert claim(made, "Do rows share").answer == AGREES
+    assert claim(made, "With other initialisations").answer == NOTHING
+
+
+@pytest.mark.parametrize(("share", "answer"), [(0.5, NOT_SEEN), (1.0, AGREES)])
+def test_labels_persist_if_training_loses_none(tmp_path: Path, share: float, answer: str) -> None:
+    planned = [config(seed) for seed in range(3)]
+    for of in planned:
+        inspected(tmp_path, of, {"labels_persist": share}, init={"labels_persist": 1.0})
+    kept = claim(section(tmp_path, *planned), "With class-label")
+    assert kept.answer == answer
+    assert kept.numbers.startswith(f"{100 * share:.0f} to {100 * share:.0f} % of the labels do;")
 
 
 def test_without_inspections_nothing_is_claimed(tmp_path: Path) -> None:
     made = section(tmp_path, config(0), config(1))
-    assert made.claims[0] == "Of 2 planned runs 0 prompts are inspected."
-    assert all("Not measured." in sentence for sentence in made.claims[1:])
+    assert {claim.answer for claim in made.claims} == {NOTHING}
     assert made.table.rows == []
     write([made], tmp_path / "out")
     assert "not measured" in (tmp_path / "out" / "figures" / f"{NAME}.svg").read_text()

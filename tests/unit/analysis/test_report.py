@@ -11,6 +11,7 @@ from made_records import config, result, row, section, seeds, write_run, write_s
 
 from prompt_tuning.analysis.artefacts import chosen
 from prompt_tuning.analysis.building import build, commit_records, write
+from prompt_tuning.analysis.claims import AGREES, NOT_SEEN, PARTLY, answer
 from prompt_tuning.analysis.collecting import Library, record_paths
 from prompt_tuning.analysis.page import page
 from prompt_tuning.analysis.paper import SUPERGLUE, tolerances
@@ -197,7 +198,7 @@ def test_a_committed_record_is_never_changed(tmp_path: Path) -> None:
 
 
 def claims_of(folder: Path, name: str, *planned: dict[str, Any]) -> str:
-    return " ".join(section(name, folder, *planned).claims)
+    return " ".join(map(str, section(name, folder, *planned).claims))
 
 
 def test_a_claim_without_runs_is_not_measured(tmp_path: Path) -> None:
@@ -211,9 +212,35 @@ def test_length_helps_and_then_saturates(tmp_path: Path) -> None:
     for length, scores in ((1, [50, 51, 52]), (20, [80, 81, 82]), (100, [81, 82, 80])):
         write_seeds(tmp_path, scores, prompt__length=length)
         plan += seeds(prompt__length=length)
-    text = claims_of(tmp_path, "fig3a_ladder", *plan)
-    assert "From 1 to 20 positions: ladder_400k +30.0; a gain beyond its error at 1 of 1" in text
-    assert "From 20 to 100: ladder_400k +0.0; a further gain at 0, a loss at 0." in text
+    helps, saturates = section("fig3a_ladder", tmp_path, *plan).claims
+    assert (helps.answer, saturates.answer) == (AGREES, AGREES)
+    assert helps.numbers.startswith("20 minus 1: ladder_400k +30.0; a gain beyond its error at 1")
+    assert saturates.numbers.startswith("100 minus 20: ladder_400k +0.0; a gain beyond its error")
+
+
+def test_long_prompts_that_lose_do_not_score_alike(tmp_path: Path) -> None:
+    plan = []
+    for length, scores in ((20, [80, 81, 82]), (150, [50, 51, 52])):
+        write_seeds(tmp_path, scores, prompt__length=length)
+        plan += seeds(prompt__length=length)
+    helps, saturates = section("fig3a_ladder", tmp_path, *plan).claims
+    assert str(helps) == "Are 20 positions better than one? Not measured."
+    assert saturates.answer == NOT_SEEN
+
+
+@pytest.mark.parametrize(
+    ("signs", "word"),
+    [
+        ([1, 1], AGREES),
+        ([1, 0], PARTLY),
+        ([1, 0, 0], NOT_SEEN),
+        ([1, 1, -1], NOT_SEEN),
+        ([0], NOT_SEEN),
+        ([], "-"),
+    ],
+)
+def test_a_claim_is_answered_by_the_signs_of_all_sizes(signs: list[int], word: str) -> None:
+    assert answer(signs) == word
 
 
 def test_a_gap_to_model_tuning_that_shrinks_with_size(tmp_path: Path) -> None:
@@ -228,11 +255,13 @@ def test_a_gap_to_model_tuning_that_shrinks_with_size(tmp_path: Path) -> None:
     text = claims_of(tmp_path, "fig1_ladder", *plan)
     assert "ladder_100k +30.0, ladder_1m +1.0. It falls with size: -29.0" in text
     assert "(standard error 1.2)" in text
+    assert "Does the gap to model_tuning, lm_adapted close with size? Agrees." in text
 
 
 def test_two_seeds_carry_no_claim(tmp_path: Path) -> None:
     for length in (1, 20, 100):
         write_seeds(tmp_path, [50.0, 51.0], prompt__length=length)
     plan = [c for length in (1, 20, 100) for c in seeds(prompt__length=length)]
-    text = claims_of(tmp_path, "fig3a_ladder", *plan)
-    assert "Not measured." in text and "fewer than 3 seeds do not count" in text
+    made = section("fig3a_ladder", tmp_path, *plan)
+    assert all(str(claim).endswith("Not measured.") for claim in made.claims)
+    assert any("has fewer than 3, and no claim rests on it" in note for note in made.table.notes)

@@ -6,7 +6,8 @@ from typing import Any
 from made_records import config, row, section, write_run
 
 from prompt_tuning.analysis.building import Section
-from prompt_tuning.analysis.paper import rows
+from prompt_tuning.analysis.claims import AGREES
+from prompt_tuning.analysis.paper import NOTHING, rows
 
 FLOOR = {"majority": 50.0, "shortcut": 53.0, "shortcut_name": "bag"}
 METHODS = ("prompt_tuning", "model_tuning")
@@ -52,15 +53,15 @@ def test_zero_shot_stands_beside_in_domain_the_floor_and_training_on_the_target(
 def test_the_claim_compares_the_methods_zero_shot_and_in_domain(tmp_path: Path) -> None:
     made = made_of(tmp_path, {"prompt_tuning": (90.0, 70.0), "model_tuning": (95.0, 60.0)})
     (claim,) = made.claims
-    assert "zero-shot: ladder_400k +10.0" in claim
-    assert "in domain: ladder_400k -5.0" in claim
-    assert claim.endswith("ahead beyond its error at 1 of 1 sizes, behind at 0.")
+    assert claim.answer == AGREES
+    assert "zero-shot: ladder_400k +10.0" in claim.numbers
+    assert claim.numbers.endswith("In domain: ladder_400k -5.0.")
 
 
 def test_few_seeds_make_no_claim(tmp_path: Path) -> None:
     scores = {"prompt_tuning": (90.0, 70.0), "model_tuning": (95.0, 60.0)}
     (claim,) = made_of(tmp_path, scores, num_seeds=2).claims
-    assert claim.endswith("Not measured.")
+    assert claim.answer == NOTHING
 
 
 def test_runs_of_other_weights_are_not_averaged(tmp_path: Path) -> None:
