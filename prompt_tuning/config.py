@@ -108,6 +108,7 @@ class DecodingConfig:
 
     num_examples: int | None  # the first ones of each task; None: all
     max_target_tokens: int | None  # with EOS; None: the split's longest target
+    rank: str | None  # labels: the likeliest class label answers; None: what is decoded greedily
 
 
 @dataclass(frozen=True)
@@ -327,7 +328,7 @@ NOT_IN_HASH = (
 )
 
 # Keys that came later: where they are null, a run has the hash that it had before they were there.
-NOT_IN_HASH_IF_NULL = ("prompt.num_shots", "evaluation.transfer_tasks")
+NOT_IN_HASH_IF_NULL = ("prompt.num_shots", "evaluation.transfer_tasks", "evaluation.rank")
 
 
 def train_config(cfg: DictConfig) -> TrainConfig:

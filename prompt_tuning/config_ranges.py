@@ -13,6 +13,7 @@ FROZEN = ("prompt_tuning", "prompt_design")  # methods that change no weight of 
 CHOICES: dict[str, tuple[str, ...]] = {
     "corpus.world": ("facts", "full"),
     "data.source": ("auto", "hub", "local", "embedded"),
+    "evaluation.rank": ("labels",),
     "evaluation.report_split": SPLITS,
     "evaluation.split": SPLITS,
     "format": ("taskless", "t5"),

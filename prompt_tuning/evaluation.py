@@ -1,7 +1,7 @@
-"""Evaluation: decode, parse, score; every prediction is kept."""
+"""Evaluation: decode or rank, parse, score; every prediction is kept."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,8 +11,8 @@ from torch import Tensor
 from prompt_tuning.data.batches import split_by_tokens
 from prompt_tuning.data.tokenization import decode_ids, encode_split
 from prompt_tuning.metrics import Scores, score
-from prompt_tuning.models.decoding import greedy_decode
-from prompt_tuning.models.frozen_t5 import PackedT5, Rows
+from prompt_tuning.models.decoding import greedy_decode, score_labels
+from prompt_tuning.models.frozen_t5 import EOS_ID, PackedT5, Rows
 from prompt_tuning.models.loading import Checkpoint
 from prompt_tuning.tasks import Example, Task, as_answer_of
 
@@ -28,6 +28,7 @@ class EvaluationSet:
     inputs: Sequence[Tensor]  # token ids, one tensor an example
     max_target_tokens: int  # decoding stops there
     target_sentinel: bool  # span corruption + sentinel: predictions start with a sentinel
+    labels: Sequence[Tensor] = ()  # token ids of the class labels to rank, by class id; (): decode
     ends_of_answer: str = ""  # prompt design: characters that end an answer as EOS does
     source: Task | None = None  # whose words answer `task`; None: its own
 
@@ -47,6 +48,7 @@ def evaluation_set(
     *,
     target_sentinel: bool = False,
     max_target_tokens: int | None = None,
+    rank_labels: bool = False,
     cache_dir: Path | None = None,
     source: Task | None = None,
 ) -> EvaluationSet:
@@ -58,15 +60,17 @@ def evaluation_set(
         checkpoint: whose tokenizer is used and whose device takes the ids.
         target_sentinel: the model says `<extra_id_0>` before its answer.
         max_target_tokens: where decoding stops; None: at the longest target or accepted answer.
+        rank_labels: the likeliest of the task's class labels answers; False: what is decoded.
         cache_dir: of token ids; None does not cache.
         source: the task whose words answer this one (domain transfer); None: this one's.
     """
+    sentinel = [checkpoint.sentinel_id] if target_sentinel else []
     encoded = encode_split(
         examples,
         checkpoint.tokenizer,
         max_input_tokens=None,
         max_target_tokens=None,
-        target_sentinel_id=checkpoint.sentinel_id if target_sentinel else None,
+        target_sentinel_id=sentinel[0] if sentinel else None,
         cache_dir=cache_dir,
     )
     if max_target_tokens is None:
@@ -77,7 +81,17 @@ def evaluation_set(
         max_target_tokens = max(longest_target, longest_answer + target_sentinel)
     device = checkpoint.model.device
     inputs = [torch.tensor(ids, device=device) for ids in encoded.inputs]
-    return EvaluationSet(task, examples, inputs, max_target_tokens, target_sentinel, source=source)
+    words = (source or task).verbalizers if rank_labels else ()
+    labels = [[*sentinel, *checkpoint.encode_text(word), EOS_ID] for word in words]
+    return EvaluationSet(
+        task,
+        examples,
+        inputs,
+        max_target_tokens,
+        target_sentinel,
+        labels=[torch.tensor(ids, device=device) for ids in labels],
+        source=source,
+    )
 
 
 @torch.no_grad()
@@ -89,7 +103,7 @@ def evaluate_prompt(
     max_tokens: int,
     on_batch: Callable[[int], None] = lambda num_rows: None,
 ) -> Evaluation:
-    """Decodes every example greedily under `prompt` and scores the text.
+    """Answers every example under `prompt` and scores the text.
 
     Args:
         checkpoint: the T5 and its tokenizer.
@@ -98,15 +112,59 @@ def evaluate_prompt(
         max_tokens: encoder positions per forward pass; changes memory, not results.
         on_batch: called with the number of rows after each forward pass.
     """
-    texts = decode_rows(
-        checkpoint,
-        Rows.under(prompt, data.inputs),
-        max_target_tokens=data.max_target_tokens,
-        max_tokens=max_tokens,
-        on_batch=on_batch,
-    )
-    predictions = [answer_of(text, data) for text in texts]
+    rows = Rows.under(prompt, data.inputs)
+    predictions = answers_to(checkpoint, rows, data, max_tokens=max_tokens, on_batch=on_batch)
     return Evaluation(score(data.task, data.examples, predictions), predictions)
+
+
+def answers_to(
+    checkpoint: Checkpoint,
+    rows: Rows,
+    data: EvaluationSet,
+    *,
+    max_tokens: int,
+    on_batch: Callable[[int], None] = lambda num_rows: None,
+) -> list[str]:
+    """The answer to each row under its prompt: decoded greedily, or the likeliest of the labels.
+
+    Args:
+        checkpoint: the T5 and its tokenizer.
+        rows: inputs of `data`, as often as they are asked.
+        data: what answers look like.
+        max_tokens: encoder positions per forward pass; changes memory, not results.
+        on_batch: called with the number of rows after each forward pass.
+    """
+    if not data.labels:
+        texts = decode_rows(
+            checkpoint,
+            rows,
+            max_target_tokens=data.max_target_tokens,
+            max_tokens=max_tokens,
+            on_batch=on_batch,
+        )
+        return [answer_of(text, data) for text in texts]
+    words = (data.source or data.task).verbalizers
+    answers = [""] * len(rows.inputs)
+    for group, part in _batches(rows, max_tokens):
+        encoded = checkpoint.model.encode(part)
+        likeliest = score_labels(checkpoint.model, encoded, data.labels).argmax(1).tolist()
+        for index, label in zip(group, likeliest, strict=True):
+            answers[index] = answer_of(words[label], data)
+        on_batch(len(group))
+    return answers
+
+
+def _batches(rows: Rows, max_tokens: int) -> Iterator[tuple[Sequence[int], Rows]]:
+    """Rows of like length together, with their places among all."""
+    for group in split_by_tokens(rows.lengths, max_tokens):
+        yield (
+            group,
+            Rows(
+                rows.prompts,
+                [rows.inputs[i] for i in group],
+                [rows.prompt_of_row[i] for i in group],
+            ),
+        )
 
 
 def decode_rows(
@@ -147,12 +205,7 @@ def decode_tokens(
 ) -> list[list[int]]:
     """As `decode_rows`, as token ids without EOS."""
     said: list[list[int]] = [[]] * len(rows.inputs)
-    for group in split_by_tokens(rows.lengths, max_tokens):
-        part = Rows(
-            rows.prompts,
-            [rows.inputs[i] for i in group],
-            [rows.prompt_of_row[i] for i in group],
-        )
+    for group, part in _batches(rows, max_tokens):
         decoded = greedy_decode(model, model.encode(part), max_target_tokens)
         for index, ids in zip(group, decoded, strict=True):
             said[index] = ids

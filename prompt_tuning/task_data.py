@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from prompt_tuning.config import DataConfig, TaskConfig, TrainConfig
+from prompt_tuning.config import DataConfig, DecodingConfig, TaskConfig, TrainConfig
 from prompt_tuning.data.sources import DataSpec, check_available
 from prompt_tuning.errors import UserError, did_you_mean
 from prompt_tuning.tasks import MIXTURES, TASKS, Mixture, Task, can_transfer
@@ -67,6 +67,15 @@ def mixture_of(config: TaskConfig) -> Mixture:
 def check_data(task: Task, data: DataConfig, splits: Sequence[str]) -> None:
     """Raises a UserError if files of the task's splits are known to be missing."""
     check_available(task, data_spec(data), splits)
+
+
+def check_rank(task: Task, evaluation: DecodingConfig) -> None:
+    """Raises a UserError if class labels are to be ranked of a task that has none."""
+    if evaluation.rank and not task.verbalizers:
+        raise UserError(
+            f"evaluation.rank={evaluation.rank}, and task={task.name} is answered with free text",
+            fix="leave it out",
+        )
 
 
 def official_names(data: DataConfig) -> DataConfig:

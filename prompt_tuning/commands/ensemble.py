@@ -20,7 +20,7 @@ from prompt_tuning.config_checks import evaluate_problems
 from prompt_tuning.config_reading import choices
 from prompt_tuning.ensembling.members import read_members
 from prompt_tuning.errors import UserError, did_you_mean, raise_all
-from prompt_tuning.task_data import check_data, task_of
+from prompt_tuning.task_data import check_data, check_rank, task_of
 
 
 def check(cfg: DictConfig) -> EnsembleConfig:
@@ -96,6 +96,7 @@ def ensemble_of_runs(
         evaluation=DecodingConfig(
             num_examples=None if split else evaluation.num_examples,
             max_target_tokens=evaluation.max_target_tokens,
+            rank=evaluation.rank,
         ),
         data=run.data,
         machine=replace(config.machine, dtype=run.machine.dtype),
@@ -113,7 +114,9 @@ def _check_prompts(config: EnsembleConfig) -> None:
     ]
     raise_all(list({str(problem): problem for problem in problems}.values()))
     read_members([Path(path) for path in config.prompts], tie=config.tie)
-    check_data(task_of(config.task), config.data, (config.split,))
+    task = task_of(config.task)
+    check_rank(task, config.evaluation)
+    check_data(task, config.data, (config.split,))
 
 
 def _evaluation_of(config: EnsembleConfig, prompt: str) -> EvaluateConfig:

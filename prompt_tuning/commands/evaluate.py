@@ -3,13 +3,15 @@
 from omegaconf import DictConfig
 
 from prompt_tuning.config import EvaluateConfig, evaluate_config
-from prompt_tuning.task_data import check_data, task_of
+from prompt_tuning.task_data import check_data, check_rank, task_of
 
 
 def check(cfg: DictConfig) -> EvaluateConfig:
     """The evaluation, or everything that is wrong with it."""
     config = evaluate_config(cfg)
-    check_data(task_of(config.task), config.data, (config.split,))
+    task = task_of(config.task)
+    check_rank(task, config.evaluation)
+    check_data(task, config.data, (config.split,))
     return config
 
 

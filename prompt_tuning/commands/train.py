@@ -11,6 +11,7 @@ from prompt_tuning.records import RunFolder
 from prompt_tuning.task_data import (
     MULTITASK,
     check_data,
+    check_rank,
     mixture_of,
     official_names,
     task_of,
@@ -29,6 +30,7 @@ def check(cfg: DictConfig) -> TrainConfig:
         return config
     task = task_of(config.task)
     _check_words(config, task)
+    check_rank(task, config.evaluation)
     check_data(task, config.data, splits)
     for target in transfer_targets(config):
         check_data(target, official_names(config.data), splits[-1:])
@@ -87,6 +89,7 @@ def _check_mixture(config: TrainConfig, splits: list[str]) -> None:
                 fix="leave it out and put the tasks' files below data.dir under official names",
             )
     for task in mixture.scored:
+        check_rank(task, config.evaluation)
         check_data(task, data, splits)
     for task in mixture.unscored:
         check_data(task, data, ["train"])

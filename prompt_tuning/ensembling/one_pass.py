@@ -16,7 +16,7 @@ from prompt_tuning.ensembling.voting import (
     tie_order,
     vote,
 )
-from prompt_tuning.evaluation import Evaluation, EvaluationSet, answer_of, decode_rows
+from prompt_tuning.evaluation import Evaluation, EvaluationSet, answers_to
 from prompt_tuning.metrics import score
 from prompt_tuning.models.frozen_t5 import Rows
 from prompt_tuning.models.loading import Checkpoint
@@ -53,18 +53,12 @@ def decode_under_all(
 
     number, device = len(members), checkpoint.model.device
     start = time.perf_counter()
-    texts = decode_rows(
-        checkpoint,
-        Rows(
-            [torch.from_numpy(member.prompt.weight).to(device) for member in members],
-            [ids for ids in data.inputs for _ in members],
-            [*range(number)] * len(data.inputs),
-        ),
-        max_target_tokens=data.max_target_tokens,
-        max_tokens=max_tokens,
-        on_batch=count,
+    rows = Rows(
+        [torch.from_numpy(member.prompt.weight).to(device) for member in members],
+        [ids for ids in data.inputs for _ in members],
+        [*range(number)] * len(data.inputs),
     )
-    answers = [answer_of(text, data) for text in texts]
+    answers = answers_to(checkpoint, rows, data, max_tokens=max_tokens, on_batch=count)
     by_prompt = [answers[index::number] for index in range(number)]
     return Pass(by_prompt, num_passes, round(time.perf_counter() - start, 3))
 

@@ -73,6 +73,7 @@ def _ensemble(
             checkpoint,
             target_sentinel=variant.target_sentinel,
             max_target_tokens=config.evaluation.max_target_tokens,
+            rank_labels=config.evaluation.rank is not None,
             cache_dir=cache_dir(config.data),
         )
         made = decode_under_all(

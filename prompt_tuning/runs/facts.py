@@ -147,10 +147,11 @@ def model_line(config: TrainConfig, checkpoint: Checkpoint) -> str:
 
 
 def task_line(config: TrainConfig, task: Task, splits: Splits) -> str:
-    """A task and the sizes of its splits."""
+    """A task, the sizes of its splits, and how it is answered where that is not as in the paper."""
     return (
         f"{task.name}: {len(splits.train.examples)} training examples, "
         f"{len(splits.evaluation.examples)} of {config.evaluation.split}"
+        + (", the likeliest class label answers" if config.evaluation.rank else "")
     )
 
 

@@ -1,8 +1,8 @@
 """Prompt design: a frozen model is shown solved examples as text, and nothing is trained.
 
 Source: Brown et al. (2020), few-shot; the baseline of figure 1 in Lester et al. (2021).
-Deviation: an answer is decoded greedily, as everywhere here; GPT-3 compares the likelihoods of the
-classes, which makes no illegal answers.
+With evaluation.rank=labels the likelihoods of the classes are compared, as GPT-3's are, and none is
+illegal; without it an answer is decoded greedily, as everywhere here.
 """
 
 import time

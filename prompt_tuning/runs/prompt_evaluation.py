@@ -82,6 +82,7 @@ def evaluate(config: EvaluateConfig) -> None:
             checkpoint,
             target_sentinel=variant.target_sentinel,
             max_target_tokens=config.evaluation.max_target_tokens,
+            rank_labels=config.evaluation.rank is not None,
             cache_dir=cache_dir(config.data),
         )
         bar = reporter.bar("evaluating", len(split.examples))

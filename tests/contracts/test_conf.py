@@ -58,6 +58,7 @@ NUM_RUNS = {
     "fig1_ladder_model_tuning": 72,
     "fig1_ladder_multitask": 12,
     "fig1_ladder_prompt_design": 36,
+    "fig1_ladder_prompt_design_ranked": 36,
     "fig1_multitask": 15,
     "fig1_prompt_design": 120,
     "fig3a": 600,

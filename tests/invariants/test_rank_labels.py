@@ -1,0 +1,106 @@
+"""evaluation.rank=labels: the likeliest class label answers, so that every answer is one.
+
+Source: Brown et al. (2020), section 2.4. Not the paper's way, which decodes greedily.
+"""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+from prompt_tuning.commands import train as train_command
+from prompt_tuning.commands.composition import configs_of
+from prompt_tuning.config import config_hash, train_config
+from prompt_tuning.data.sources import DataSpec, load_split
+from prompt_tuning.errors import UserError
+from prompt_tuning.evaluation import evaluate_prompt, evaluation_set
+from prompt_tuning.models.frozen_t5 import EOS_ID, Rows
+from prompt_tuning.models.loading import Checkpoint
+from prompt_tuning.records import RunFolder
+from prompt_tuning.runs import prompt_design
+from prompt_tuning.tasks import TASKS, Example
+
+RTE = TASKS["mini_rte"]
+QUICK = ["tracking=none", "data.cache_dir=null", "evaluation.num_examples=40"]
+
+
+@pytest.fixture
+def examples() -> list[Example]:
+    return list(load_split(RTE, "test", DataSpec("auto"), limit=20).examples)
+
+
+@pytest.fixture
+def prompt(tiny_checkpoint: Checkpoint) -> Tensor:
+    torch.manual_seed(0)
+    return 5 * torch.randn(4, tiny_checkpoint.model.hidden_size)
+
+
+def log_probability(checkpoint: Checkpoint, prompt: Tensor, text: str, target: list[int]) -> float:
+    """Of a target behind a text, by the loss of training, one row alone."""
+    inputs = torch.tensor([*checkpoint.encode_text(text), EOS_ID])
+    encoded = checkpoint.model.encode(Rows.under(prompt, [inputs]))
+    logits = checkpoint.model.target_logits(encoded, [torch.tensor(target)])
+    return float(logits.log_softmax(-1)[range(len(target)), target].sum())
+
+
+@pytest.mark.parametrize("with_sentinel", [False, True])
+def test_the_likeliest_label_answers_each_example(
+    tiny_checkpoint: Checkpoint, prompt: Tensor, examples: list[Example], *, with_sentinel: bool
+) -> None:
+    """Label by label and row by row; a sentinel stands before the label, not in the answer."""
+    data = evaluation_set(
+        RTE, examples, tiny_checkpoint, rank_labels=True, target_sentinel=with_sentinel
+    )
+    made = evaluate_prompt(tiny_checkpoint, prompt, data, max_tokens=128)
+    before = [tiny_checkpoint.sentinel_id] if with_sentinel else []
+    targets = [[*before, *tiny_checkpoint.encode_text(w), EOS_ID] for w in RTE.verbalizers]
+    assert [ids.tolist() for ids in data.labels] == targets
+    expected = []
+    for example in examples:
+        of = [log_probability(tiny_checkpoint, prompt, example.inputs, ids) for ids in targets]
+        expected.append(RTE.verbalizers[of.index(max(of))])
+    assert made.predictions == expected
+    assert made.scores.num_unparseable == 0
+
+
+def test_another_tasks_labels_are_ranked_and_read_in_its_own_words(
+    tiny_checkpoint: Checkpoint, prompt: Tensor
+) -> None:
+    of = [Example("sentence1: a sentence2: b", "equivalent", 0, label=1)]
+    data = evaluation_set(TASKS["mrpc"], of, tiny_checkpoint, source=TASKS["qqp"], rank_labels=True)
+    words = [tiny_checkpoint.tokenizer.decode(ids[:-1].tolist()) for ids in data.labels]
+    assert words == list(TASKS["qqp"].verbalizers)
+    (answer,) = evaluate_prompt(tiny_checkpoint, prompt, data, max_tokens=128).predictions
+    assert answer in TASKS["mrpc"].verbalizers
+
+
+def test_prompt_design_that_ranks_has_no_illegal_answer(tiny_folder: Path, tmp_path: Path) -> None:
+    """A model of random weights says nothing legal when it is decoded."""
+    given = [f"model.path={tiny_folder}", *QUICK, "task=mini_rte", "method=prompt_design"]
+    num_illegal = {}
+    for ranked in ("null", "labels"):
+        (cfg,), problems = configs_of("train", [*given, f"evaluation.rank={ranked}"])
+        assert not problems
+        prompt_design.run(train_config(cfg), RunFolder(tmp_path / ranked))
+        record = json.loads((tmp_path / ranked / "record.json").read_text())
+        num_illegal[ranked] = record["result"]["num_unparseable"]
+    assert num_illegal == {"null": 40, "labels": 0}
+    assert "the likeliest class label answers" in (tmp_path / "labels" / "log.txt").read_text()
+
+
+def test_free_text_cannot_be_ranked() -> None:
+    (cfg,), _ = configs_of(
+        "train", ["task=mini_squad", "init=sampled_vocab", "evaluation.rank=labels"]
+    )
+    with pytest.raises(UserError, match="task=mini_squad is answered with free text"):
+        train_command.check(cfg)
+
+
+def test_a_run_that_ranks_is_another_run_and_all_others_keep_their_name() -> None:
+    hashes = []
+    for given in ([], ["evaluation.rank=null"], ["evaluation.rank=labels"]):
+        (cfg,), _ = configs_of("train", given)
+        hashes.append(config_hash(train_config(cfg)))
+    assert hashes[0] == hashes[1] != hashes[2]
