@@ -28,9 +28,9 @@ class EvaluationSet:
     inputs: Sequence[Tensor]  # token ids, one tensor an example
     max_target_tokens: int  # decoding stops there
     target_sentinel: bool  # span corruption + sentinel: predictions start with a sentinel
-    labels: Sequence[Tensor] = ()  # token ids of the class labels to rank, by class id; (): decode
     ends_of_answer: str = ""  # prompt design: characters that end an answer as EOS does
     source: Task | None = None  # whose words answer `task`; None: its own
+    labels: Sequence[Tensor] = ()  # token ids of the class labels to rank, by class id; (): decode
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,7 @@ CONFIG: dict[str, Any] = {
     "init": {"strategy": "class_label"},
     "prompt": {"length": 20, "num_shots": None},
     "training": {"num_steps": 600},
+    "evaluation": {"rank": None},
     "data": {"dir": None, "source": "auto", "cache_dir": "x"},
     "optimizer": {"learning_rate": 0.3},
     "machine": {"num_threads": None, "dtype": "auto"},

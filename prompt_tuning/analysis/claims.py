@@ -76,7 +76,7 @@ def listed(values: Mapping[str, Estimate]) -> str:
 def ladder_claims(name: str, grid: Grid, min_seeds: int) -> list[Claim]:
     """What an artefact's scores on the ladder have to say."""
     make: Callable[[Means], list[Claim]] = {
-        "fig1_ladder": _gap,
+        "fig1_ladder": _methods,
         "fig3a_ladder": _length,
         "fig3b_ladder": _initialisation,
         "fig3c_ladder": _objective,
@@ -96,15 +96,25 @@ def _means(grid: Grid, min_seeds: int) -> Means:
     return means
 
 
-def _gap(means: Means) -> list[Claim]:
+def _methods(means: Means) -> list[Claim]:
+    prompts = "prompt_tuning, lm_adapted"
     tuned = [s for s in means if s.startswith(("model_tuning", "multitask_model_tuning"))]
     found = [
         falls(
             f"Does the gap to {series} close with size?",
             "Model tuning minus prompt tuning",
-            _differences(means, series, "prompt_tuning, lm_adapted"),
+            _differences(means, series, prompts),
         )
         for series in tuned
+    ]
+    found += [
+        gains(
+            f"Are prompts better than {series}?",
+            "Prompt tuning minus prompt design",
+            _differences(means, prompts, series),
+        )
+        for series in means
+        if series.startswith("prompt_design")
     ]
     return found or [Claim("Does the gap to model tuning close with size?")]
 

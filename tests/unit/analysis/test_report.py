@@ -258,6 +258,21 @@ def test_a_gap_to_model_tuning_that_shrinks_with_size(tmp_path: Path) -> None:
     assert "Does the gap to model_tuning, lm_adapted close with size? Agrees." in text
 
 
+def test_prompts_are_compared_with_prompt_design_however_it_answers(tmp_path: Path) -> None:
+    plan = [*seeds()]
+    write_seeds(tmp_path, [90.0, 91.0, 92.0])
+    shown = {"method": "prompt_design", "prompt__length": None, "init__strategy": None}
+    for rank, score in ((None, 10.0), ("labels", 90.0)):
+        here = {**shown, "prompt__num_shots": 1, "evaluation__rank": rank}
+        for seed in range(3):
+            of = config(seed, **here)
+            write_run(tmp_path, of, result(score + seed, score + seed), name=f"{rank}-{seed}")
+        plan += seeds(**here)
+    decoded, ranked = section("fig1_ladder", tmp_path, *plan).claims
+    assert (decoded.answer, ranked.answer) == (AGREES, NOT_SEEN)
+    assert ranked.question == "Are prompts better than prompt_design, lm_adapted, labels?"
+
+
 def test_two_seeds_carry_no_claim(tmp_path: Path) -> None:
     for length in (1, 20, 100):
         write_seeds(tmp_path, [50.0, 51.0], prompt__length=length)
