@@ -50,6 +50,11 @@ class Found:
     record: Mapping[str, Any]
 
     @property
+    def is_committed(self) -> bool:
+        """Whether it is one of results/runs, not of the user's runs."""
+        return self.path.name != "record.json"
+
+    @property
     def code(self) -> str:
         """The commit it was made with, and whether that was changed."""
         commit = self.record.get("commit") or "no checkout"
@@ -226,6 +231,8 @@ class Library:
 
 
 def _only(found: Sequence[Found]) -> Found | None:
+    """One of equal records; those of the user's own runs go before committed ones."""
+    found = [run for run in found if not run.is_committed] or found
     if len({run.text for run in found}) > 1:
         first, second = (run.path for run in found[:2])
         raise UserError(

@@ -81,6 +81,19 @@ def test_two_records_of_one_run_are_refused(tmp_path: Path) -> None:
         section("fig3a_ladder", tmp_path, *seeds())
 
 
+def test_a_run_of_the_users_own_counts_in_place_of_the_committed_record(tmp_path: Path) -> None:
+    """As in a fresh clone, whose results/runs has every run of the ladder already."""
+    runs, committed = tmp_path / "runs", tmp_path / "results" / "runs"
+    write_seeds(runs, [60.0, 70.0, 80.0])
+    commit_records([section("fig3a_ladder", runs, *seeds())], committed)
+    shutil.rmtree(runs)
+    write_run(runs, config(2), result(95.0, 95.0))
+    library = Library(record_paths(runs, committed), NOT_IN_HASH)
+    found = [library.find(of) for of in seeds()]
+    scores = [run.record["result"]["report"]["score"] for run in found if run]
+    assert scores == [60.0, 70.0, 95.0]
+
+
 def test_illegal_answers_are_shown_above_one_per_cent(tmp_path: Path) -> None:
     for seed, count in enumerate([0, 4, 14]):  # 18 of 1,200
         write_run(tmp_path, config(seed), result(70.0, 70.0, num_unparseable=count))
