@@ -116,6 +116,7 @@ class Section:
             "",
             *(f"- {claim}" for claim in self.claims),
             *([""] if self.claims else []),
+            *([self.artefact.remark, ""] if self.artefact.remark else []),
             *tables.markdown(self.table.header, self.table.rows),
             *(f"{note}\n" for note in self.table.notes),
         ]

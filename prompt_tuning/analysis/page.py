@@ -173,6 +173,8 @@ def _section(section: Section) -> list[str]:
         parts.append(f'<p class="note">Runs: {_runs_text(section)}; experiments {shown}</p>')
     if section.claims:
         parts.append(f"<ul>{''.join(map(_claim, section.claims))}</ul>")
+    if section.artefact.remark:
+        parts.append(f"<p>{escape(section.artefact.remark)}</p>")
     figure = ""
     if section.figure is not None:
         figure = f"<figure>{figures.inline_svg(section.figure, section.name)}</figure>"
