@@ -79,6 +79,7 @@ def test_another_tasks_labels_are_ranked_and_read_in_its_own_words(
 def test_prompt_design_that_ranks_has_no_illegal_answer(tiny_folder: Path, tmp_path: Path) -> None:
     """A model of random weights says nothing legal when it is decoded."""
     given = [f"model.path={tiny_folder}", *QUICK, "task=mini_rte", "method=prompt_design"]
+    given += ["prompt.num_shots=1", "task.report_split=null"]
     num_illegal = {}
     for ranked in ("null", "labels"):
         (cfg,), problems = configs_of("train", [*given, f"evaluation.rank={ranked}"])
