@@ -15,7 +15,6 @@ from prompt_tuning.ensembling.one_pass import cost_of, decode_under_all, outcome
 from prompt_tuning.evaluation import (
     Evaluation,
     EvaluationSet,
-    evaluation_set,
     write_predictions,
 )
 from prompt_tuning.ladder import floor_of
@@ -24,8 +23,9 @@ from prompt_tuning.models.loading import Checkpoint
 from prompt_tuning.prompt_files import check_fits
 from prompt_tuning.records import RunFolder, environment, peak_memory_gib
 from prompt_tuning.reporting import Reporter, scores_line
-from prompt_tuning.runs.facts import RECORD_FORMAT, model_facts
-from prompt_tuning.task_data import cache_dir, data_spec, task_of
+from prompt_tuning.runs.facts import RECORD_FORMAT, model_facts, rank_text
+from prompt_tuning.runs.parts import scored_examples
+from prompt_tuning.task_data import data_spec, task_of
 from prompt_tuning.tracking import Tracker
 
 COLUMNS = ("average", "best", "ensemble")
@@ -67,15 +67,7 @@ def _ensemble(
         checkpoint, variant = _load(config, members, folder)
         reporter.header(f"ptune ensemble  {folder.name}", _header(config, members, checkpoint))
         tracker = stack.enter_context(_tracker(config, members, folder))
-        data = evaluation_set(
-            task,
-            split.examples,
-            checkpoint,
-            target_sentinel=variant.target_sentinel,
-            max_target_tokens=config.evaluation.max_target_tokens,
-            rank_labels=config.evaluation.rank is not None,
-            cache_dir=cache_dir(config.data),
-        )
+        data = scored_examples(task, split.examples, checkpoint, config, variant)
         made = decode_under_all(
             checkpoint,
             members,
@@ -131,8 +123,10 @@ def _hash(config: EnsembleConfig, members: Sequence[Member]) -> str:
 def _header(
     config: EnsembleConfig, members: Sequence[Member], checkpoint: Checkpoint
 ) -> dict[str, str]:
+    assert config.task is not None, config
     return {
         "prompts": ", ".join(str(member.path) for member in members),
+        "task": f"{config.task.name}: {config.split}{rank_text(config.evaluation)}",
         "ties": f"tie={config.tie}",
         "model": f"{checkpoint.source}: {checkpoint.num_parameters:,} parameters",
     }

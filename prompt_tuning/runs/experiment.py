@@ -40,15 +40,15 @@ def train(config: TrainConfig, folder: RunFolder) -> None:
         UserError: the data, the model or a prompt file cannot be used.
         Interrupted: Ctrl-C or SIGTERM; the same command goes on from there.
     """
-    task = task_of(config.task)
+    task, variant = task_of(config.task), config.variant
     splits = load_splits(task, config)  # a broken line stops the run here
     folder.start(asdict(config))
     with ExitStack() as stack:
         reporter = stack.enter_context(Reporter(folder.log_path))
         stop = stack.enter_context(StopRequests())
-        checkpoint = load_model(config.model, config.variant, config.machine, folder.cache)
+        checkpoint = load_model(config.model, variant, config.machine, folder.cache)
         encoded = encode_training_examples(splits.train.examples, checkpoint, config)
-        dev = scored_examples(task, splits.evaluation.examples, checkpoint, config)
+        dev = scored_examples(task, splits.evaluation.examples, checkpoint, config, variant)
         method = make_method(config, task, checkpoint)
         init = method.prompt.detach().cpu().numpy().copy()  # restore() overwrites the prompt
         run = training_run(config, method, encoded, folder)
@@ -65,10 +65,11 @@ def train(config: TrainConfig, folder: RunFolder) -> None:
         report = None
         if splits.report is not None:
             examples = splits.report.examples
-            report = watch.report(scored_examples(task, examples, checkpoint, config))
+            report = watch.report(scored_examples(task, examples, checkpoint, config, variant))
         transfer = {}
         for name, split in splits.transfer.items():
-            data = scored_examples(TASKS[name], split.examples, checkpoint, config, source=task)
+            examples = split.examples
+            data = scored_examples(TASKS[name], examples, checkpoint, config, variant, source=task)
             transfer[name] = watch.transfer(data)
         result = facts.result(watch.best_evaluation(), report, transfer)
         sizes = {"model/num_parameters": checkpoint.num_parameters}

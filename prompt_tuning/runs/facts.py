@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from prompt_tuning.config import TrainConfig, TrainingConfig, config_hash
+from prompt_tuning.config import DecodingConfig, TrainConfig, TrainingConfig, config_hash
 from prompt_tuning.config_ranges import FROZEN
 from prompt_tuning.data.mini_tasks import MINI_SPLITS
 from prompt_tuning.data.tokenization import EncodedSplit
@@ -147,12 +147,17 @@ def model_line(config: TrainConfig, checkpoint: Checkpoint) -> str:
 
 
 def task_line(config: TrainConfig, task: Task, splits: Splits) -> str:
-    """A task, the sizes of its splits, and how it is answered where that is not as in the paper."""
+    """A task and the sizes of its splits."""
     return (
         f"{task.name}: {len(splits.train.examples)} training examples, "
         f"{len(splits.evaluation.examples)} of {config.evaluation.split}"
-        + (", the likeliest class label answers" if config.evaluation.rank else "")
+        + rank_text(config.evaluation)
     )
+
+
+def rank_text(evaluation: DecodingConfig) -> str:
+    """How a task is answered, where that is not the paper's way."""
+    return ", the likeliest class label answers" if evaluation.rank else ""
 
 
 def training_line(config: TrainConfig, step: int) -> str:

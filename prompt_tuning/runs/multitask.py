@@ -158,7 +158,7 @@ def _score_of(scores: Scores) -> float:
 
 def _part(task: Task, splits: Splits, checkpoint: Checkpoint, config: TrainConfig) -> _Part:
     def ready(split: Split) -> EvaluationSet:
-        return scored_examples(task, split.examples, checkpoint, config)
+        return scored_examples(task, split.examples, checkpoint, config, config.variant)
 
     report = ready(splits.report) if splits.report is not None else None
     return _Part(task, splits, ready(splits.evaluation), report)

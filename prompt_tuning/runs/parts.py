@@ -6,7 +6,13 @@ from dataclasses import asdict, dataclass, field
 import torch
 
 from prompt_tuning.assembly import wandb_settings
-from prompt_tuning.config import TrainConfig, method_axes
+from prompt_tuning.config import (
+    EnsembleConfig,
+    EvaluateConfig,
+    TrainConfig,
+    VariantConfig,
+    method_axes,
+)
 from prompt_tuning.data.sources import Split, load_split
 from prompt_tuning.data.tokenization import EncodedSplit, encode_split
 from prompt_tuning.errors import UserError
@@ -99,10 +105,11 @@ def scored_examples(
     task: Task,
     examples: Sequence[Example],
     checkpoint: Checkpoint,
-    config: TrainConfig,
+    config: TrainConfig | EvaluateConfig | EnsembleConfig,
+    variant: VariantConfig,
     source: Task | None = None,
 ) -> EvaluationSet:
-    """A split that a run is scored on, ready to be decoded.
+    """A split that is scored, ready to be answered as the config says.
 
     Of another task where `source` is what the run trains on.
     """
@@ -110,7 +117,7 @@ def scored_examples(
         task,
         examples,
         checkpoint,
-        target_sentinel=config.variant.target_sentinel,
+        target_sentinel=variant.target_sentinel,
         max_target_tokens=config.evaluation.max_target_tokens,
         rank_labels=config.evaluation.rank is not None,
         cache_dir=cache_dir(config.data),

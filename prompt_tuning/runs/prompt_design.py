@@ -128,7 +128,9 @@ class _Design:
         """
         model = self.checkpoint.model
         queries = with_prompt(examples, prompt_text(self.shots))
-        data = scored_examples(self.task, queries, self.checkpoint, self.config)
+        data = scored_examples(
+            self.task, queries, self.checkpoint, self.config, self.config.variant
+        )
         data = replace(data, ends_of_answer=ends_of_answer(self.task))
         evaluation = decode(
             self.checkpoint,

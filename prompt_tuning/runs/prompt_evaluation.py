@@ -15,15 +15,15 @@ from prompt_tuning.data.sources import Split, load_split
 from prompt_tuning.evaluation import (
     Evaluation,
     evaluate_prompt,
-    evaluation_set,
     write_predictions,
 )
 from prompt_tuning.models.loading import Checkpoint
 from prompt_tuning.prompt_files import check_fits, load_prompt
 from prompt_tuning.records import RunFolder, environment, peak_memory_gib
 from prompt_tuning.reporting import Reporter, scores_line
-from prompt_tuning.runs.facts import RECORD_FORMAT, model_facts
-from prompt_tuning.task_data import cache_dir, data_spec, task_of
+from prompt_tuning.runs.facts import RECORD_FORMAT, model_facts, rank_text
+from prompt_tuning.runs.parts import scored_examples
+from prompt_tuning.task_data import data_spec, task_of
 from prompt_tuning.tracking import Tracker
 
 
@@ -65,7 +65,8 @@ def evaluate(config: EvaluateConfig) -> None:
                 "prompt": f"{path}: {prompt.length} x {prompt.hidden_size}, "
                 f"trained on {prompt.metadata.get('task', 'an unknown task')}",
                 "model": f"{checkpoint.source}: {checkpoint.num_parameters:,} parameters",
-                "task": f"{task.name}: {len(split.examples)} examples of {config.split}",
+                "task": f"{task.name}: {len(split.examples)} examples of {config.split}"
+                + rank_text(config.evaluation),
             },
         )
         settings = wandb_settings(
@@ -76,15 +77,7 @@ def evaluate(config: EvaluateConfig) -> None:
             axes=[task.name, config.split, f"P{prompt.length}"],
         )
         tracker = stack.enter_context(Tracker(folder.path, settings, asdict(config), step=0))
-        data = evaluation_set(
-            task,
-            split.examples,
-            checkpoint,
-            target_sentinel=variant.target_sentinel,
-            max_target_tokens=config.evaluation.max_target_tokens,
-            rank_labels=config.evaluation.rank is not None,
-            cache_dir=cache_dir(config.data),
-        )
+        data = scored_examples(task, split.examples, checkpoint, config, variant)
         bar = reporter.bar("evaluating", len(split.examples))
         evaluation = evaluate_prompt(
             checkpoint,
