@@ -57,7 +57,7 @@ def page(sections: Sequence[Section], tolerances: Tolerances) -> str:
         '<meta name="viewport" content="width=device-width, initial-scale=1">',
         f"<title>ptune: did it reproduce the paper?</title><style>\n{STYLE}</style></head><body>",
         f"<h1>Did ptune reproduce the paper?</h1><p>{INTRODUCTION}</p>",
-        _summary(sections),
+        _summary(sections, tolerances),
         *_answers(sections),
         *_artefacts(sections, tolerances),
     ]
@@ -69,7 +69,7 @@ def page(sections: Sequence[Section], tolerances: Tolerances) -> str:
     return "\n".join([*parts, "</body></html>"]) + "\n"
 
 
-def _summary(sections: Sequence[Section]) -> str:
+def _summary(sections: Sequence[Section], tolerances: Tolerances) -> str:
     """What was reproduced, and what was not, in a sentence each."""
     on_paper = [section for section in sections if section.artefact.place == PAPER]
     counted = [section for section in sections if section.artefact.place == COUNTS]
@@ -84,7 +84,12 @@ def _summary(sections: Sequence[Section]) -> str:
     if claims:
         counts = [(word, sum(claim.answer == word for claim in claims)) for word in ANSWERS]
         texts = [f"{count} {_marked(word)}" for word, count in counts if count]
-        sentences.append(f"<b>The paper's claims, on the ladder</b>: {', '.join(texts) or 'none'}.")
+        ladder = (section for section in sections if section.artefact.on_ladder)
+        models = models_of(run for section in ladder for _, run in section.grid.found)
+        sentences.append(
+            f"<b>The paper's claims, on the ladder</b> ({', '.join(models) or 'no run is done yet'}; "
+            f"{tolerances.min_seeds} seeds at least): {', '.join(texts) or 'none'}."
+        )
     return f"<ul>{''.join(f'<li>{sentence}</li>' for sentence in sentences)}</ul>"
 
 
