@@ -195,9 +195,5 @@ def _write_once(path: Path, text: str) -> bool:
 
 
 def models_of(found: Iterable[Found]) -> list[str]:
-    """Names of the models that were run, smallest first."""
-    sizes = {
-        run.record["config"]["model"]["name"]: run.record["model"].get("num_parameters", 0)
-        for run in found
-    }
-    return sorted(sizes, key=lambda name: (sizes[name], name))
+    """Names of the models that were run, in the order of the runs: a plan's smallest is first."""
+    return list(dict.fromkeys(run.record["config"]["model"]["name"] for run in found))

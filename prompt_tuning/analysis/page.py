@@ -86,10 +86,9 @@ def _summary(sections: Sequence[Section], tolerances: Tolerances) -> str:
         texts = [f"{count} {_marked(word)}" for word, count in counts if count]
         ladder = (section for section in sections if section.artefact.on_ladder)
         models = models_of(run for section in ladder for _, run in section.grid.found)
-        sentences.append(
-            f"<b>The paper's claims, on the ladder</b> ({', '.join(models) or 'no run is done yet'}; "
-            f"{tolerances.min_seeds} seeds at least): {', '.join(texts) or 'none'}."
-        )
+        ran = f"{', '.join(models)}; {tolerances.min_seeds} seeds at least" if models else "no run"
+        answers = ", ".join(texts) or "none measured"
+        sentences.append(f"<b>The paper's claims, on the ladder</b> ({ran}): {answers}.")
     return f"<ul>{''.join(f'<li>{sentence}</li>' for sentence in sentences)}</ul>"
 
 
