@@ -64,13 +64,12 @@ def evaluation_set(
         cache_dir: of token ids; None does not cache.
         source: the task whose words answer this one (domain transfer); None: this one's.
     """
-    sentinel = [checkpoint.sentinel_id] if target_sentinel else []
     encoded = encode_split(
         examples,
         checkpoint.tokenizer,
         max_input_tokens=None,
         max_target_tokens=None,
-        target_sentinel_id=sentinel[0] if sentinel else None,
+        target_sentinel_id=checkpoint.sentinel_id if target_sentinel else None,
         cache_dir=cache_dir,
     )
     if max_target_tokens is None:
@@ -82,7 +81,8 @@ def evaluation_set(
     device = checkpoint.model.device
     inputs = [torch.tensor(ids, device=device) for ids in encoded.inputs]
     words = (source or task).verbalizers if rank_labels else ()
-    labels = [[*sentinel, *checkpoint.encode_text(word), EOS_ID] for word in words]
+    first = [checkpoint.sentinel_id] if target_sentinel else []
+    labels = [[*first, *checkpoint.encode_text(word), EOS_ID] for word in words]
     return EvaluationSet(
         task,
         examples,

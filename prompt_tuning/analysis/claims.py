@@ -5,7 +5,7 @@ too few seeds do not count.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from prompt_tuning.analysis.collecting import Grid
@@ -18,6 +18,7 @@ ANSWERS = {
     PARTLY: "at half of the sizes at least, and against it at none",
     NOT_SEEN: "neither",
 }
+PROMPTS = "prompt_tuning, lm_adapted"  # the series of the paper's method
 Means = Mapping[str, Mapping[str, Estimate]]  # series -> size -> mean over tasks
 
 
@@ -47,7 +48,7 @@ def answer(signs: Iterable[int]) -> str:
 
 def gains(question: str, of: str, values: Mapping[str, Estimate]) -> Claim:
     """Claims that some difference, `of`, is above 0 at every size."""
-    up, down = (num_of_sign(values, sign) for sign in (1, -1))
+    up, down = (num_of_sign(values.values(), sign) for sign in (1, -1))
     numbers = (
         f"{of}: {listed(values)}; a gain beyond its error at {up} of {len(values)} sizes, a loss "
         f"at {down}."
@@ -97,13 +98,12 @@ def _means(grid: Grid, min_seeds: int) -> Means:
 
 
 def _methods(means: Means) -> list[Claim]:
-    prompts = "prompt_tuning, lm_adapted"
     tuned = [s for s in means if s.startswith(("model_tuning", "multitask_model_tuning"))]
     found = [
         falls(
             f"Does the gap to {series} close with size?",
             "Model tuning minus prompt tuning",
-            _differences(means, series, prompts),
+            _differences(means, series, PROMPTS),
         )
         for series in tuned
     ]
@@ -111,7 +111,7 @@ def _methods(means: Means) -> list[Claim]:
         gains(
             f"Are prompts better than {series}?",
             "Prompt tuning minus prompt design",
-            _differences(means, prompts, series),
+            _differences(means, PROMPTS, series),
         )
         for series in means
         if series.startswith("prompt_design")
@@ -122,14 +122,10 @@ def _methods(means: Means) -> list[Claim]:
 def _length(means: Means) -> list[Claim]:
     up = gains("Are 20 positions better than one?", "20 minus 1", _differences(means, "20", "1"))
     longest = max((length for length in means if int(length) > 20), key=int, default="")
-    on = _differences(means, longest, "20")
-    numbers = (
-        f"{longest} minus 20: {listed(on)}; a gain beyond its error at {num_of_sign(on, 1)} of "
-        f"{len(on)} sizes, a loss at {num_of_sign(on, -1)}."
-    )
+    beyond = _differences(means, longest, "20")
+    on = gains("Do prompts of more than 20 positions score alike?", f"{longest} minus 20", beyond)
     level = {0: 1, 1: 0, -1: -1}  # for the claim: neither gain nor loss
-    signs = (level[value.sign] for value in on.values())
-    return [up, Claim("Do prompts of more than 20 positions score alike?", answer(signs), numbers)]
+    return [up, replace(on, answer=answer(level[value.sign] for value in beyond.values()))]
 
 
 def _initialisation(means: Means) -> list[Claim]:
@@ -166,7 +162,7 @@ def _adaptation(means: Means) -> list[Claim]:
 
 
 def _control(means: Means) -> list[Claim]:
-    values = _differences(means, "prompt_tuning, lm_adapted", "prompt_tuning, random_weights")
+    values = _differences(means, PROMPTS, "prompt_tuning, random_weights")
     question = "Does a prompt draw on pre-training?"
     return [gains(question, "LM-adapted minus random weights", values)]
 

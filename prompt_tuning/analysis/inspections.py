@@ -11,7 +11,7 @@ from typing import Any
 from prompt_tuning.analysis.claims import Claim, answer
 from prompt_tuning.analysis.collecting import Config, Found, Grid, Library, flat
 from prompt_tuning.analysis.paper import NOTHING
-from prompt_tuning.analysis.spread import Estimate, Spread
+from prompt_tuning.analysis.spread import Estimate, Spread, num_of_sign
 from prompt_tuning.analysis.tables import FEW_SEEDS, Table, common_notes
 
 KIND = "inspect"
@@ -224,7 +224,7 @@ def compared(
             continue
         if column == RANDOM:
             given = answer(direction * value.sign for value in known)
-        more, less = (sum(value.sign == sign for value in known) for sign in (1, -1))
+        more, less = (num_of_sign(known, sign) for sign in (1, -1))
         values = [value.value for value in known]
         sentences.append(
             f"Trained minus {title}: {min(values):+.3f} to {max(values):+.3f}; more beyond its "

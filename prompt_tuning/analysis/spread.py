@@ -1,6 +1,6 @@
 """Mean and deviation over seeds, and whether a difference of means is beyond their spread."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from math import sqrt
 from statistics import fmean, stdev
@@ -52,6 +52,6 @@ class Estimate:
         return f"{self.value:+.1f} (standard error {sqrt(self.variance):.1f})"
 
 
-def num_of_sign(estimates: Mapping[str, Estimate], sign: int) -> int:
+def num_of_sign(estimates: Iterable[Estimate], sign: int) -> int:
     """How many are beyond their error on one side: 1 above 0, -1 below."""
-    return sum(estimate.sign == sign for estimate in estimates.values())
+    return sum(estimate.sign == sign for estimate in estimates)

@@ -28,7 +28,7 @@ class Point:
 def history(found: Found) -> list[Point]:
     """A run's evaluations, from its metrics.jsonl or from what was kept of it; else none."""
     curves = found.path.parent / "metrics.jsonl"
-    if found.path.name == "record.json" and curves.exists():
+    if not found.is_committed and curves.exists():
         logged = map(json.loads, _lines(curves))
         return [
             Point(values["step"], values["eval/score"], values.get("time/duration_s"))

@@ -12,11 +12,7 @@ from prompt_tuning.config import EnsembleConfig, VariantConfig, config_hash
 from prompt_tuning.data.sources import Split, load_split
 from prompt_tuning.ensembling.members import Member
 from prompt_tuning.ensembling.one_pass import cost_of, decode_under_all, outcome
-from prompt_tuning.evaluation import (
-    Evaluation,
-    EvaluationSet,
-    write_predictions,
-)
+from prompt_tuning.evaluation import Evaluation, EvaluationSet, write_predictions
 from prompt_tuning.ladder import floor_of
 from prompt_tuning.metrics import Scores
 from prompt_tuning.models.loading import Checkpoint
