@@ -1,7 +1,6 @@
 """From the groups of the config to the parts they name: model, what is trained, tracking."""
 
 import hashlib
-import tempfile
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -20,6 +19,7 @@ from prompt_tuning.config import (
 )
 from prompt_tuning.embedded import embedded_source
 from prompt_tuning.errors import UserError
+from prompt_tuning.files import made_once
 from prompt_tuning.models import initializers
 from prompt_tuning.models.frozen_t5 import FrozenT5
 from prompt_tuning.models.loading import (
@@ -29,9 +29,16 @@ from prompt_tuning.models.loading import (
     write_untrained_checkpoint,
 )
 from prompt_tuning.models.methods import Method, ModelTuning, PromptTuning
+from prompt_tuning.packaged import packaged_source
 from prompt_tuning.prompt_files import PromptFile, check_fits, load_prompt
 from prompt_tuning.tasks import Task
 from prompt_tuning.tracking import WandbSettings
+
+_SOURCES: dict[str, Callable[[str], str]] = {
+    "hub": str,
+    "embedded": embedded_source,
+    "packaged": packaged_source,
+}
 
 
 def load_model(
@@ -40,7 +47,7 @@ def load_model(
     """Loads the model that the config names, on the machine that it names.
 
     Args:
-        model: a folder (`path`), one of the hub's, or an embedded one.
+        model: a folder or hub id (`path`), one of the hub's, an embedded or a packaged one.
         variant: picks one of the model's checkpoints by its steps of LM adaptation.
         machine: device, dtype, threads and compilation.
         cache: where a checkpoint that is made on demand (random_weights) is kept.
@@ -62,12 +69,17 @@ def source_of(
         source = model.path
     else:
         assert variant is not None, model
-        source = model.checkpoints[variant.lm_adapt_steps]
-    if model.path is None and model.source == "embedded":
-        source = embedded_source(source)
+        source = _SOURCES[model.source](checkpoint_of(model, variant))
     if variant is not None and variant.random_weights:
         return str(_untrained_folder(source, model.revision, cache)), None
     return source, model.revision
+
+
+def checkpoint_of(model: ModelConfig, variant: VariantConfig) -> str:
+    """The model's checkpoint that the variant means; random weights take any one's shape."""
+    if variant.random_weights and variant.lm_adapt_steps not in model.checkpoints:
+        return next(iter(model.checkpoints.values()))
+    return model.checkpoints[variant.lm_adapt_steps]
 
 
 def load_source(source: str, revision: str | None, machine: FrozenMachineConfig) -> Checkpoint:
@@ -213,22 +225,7 @@ def _untrained_folder(source: str, revision: str | None, cache: Path) -> Path:
     """The folder of a checkpoint like `source` that was never trained, made on first use."""
     digest = hashlib.sha256(f"{source} {revision}".encode()).hexdigest()[:16]
     write = partial(write_untrained_checkpoint, source=source, revision=revision)
-    return _made_once(cache / f"untrained-{digest}", write)
-
-
-def _made_once(folder: Path, write: Callable[[Path], None]) -> Path:
-    """The folder, written by `write` and an atomic rename if it is not there."""
-    if folder.exists():
-        return folder
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
-        unfinished = Path(scratch) / folder.name
-        write(unfinished)
-        try:
-            unfinished.rename(folder)
-        except OSError:  # a run beside this one was first, with the same bytes
-            assert folder.exists(), folder
-    return folder
+    return made_once(cache / f"untrained-{digest}", write)
 
 
 def _prompt_from_file(path: Path, length: int, checkpoint: Checkpoint) -> Tensor:

@@ -116,8 +116,10 @@ class EvaluationConfig(DecodingConfig):
     """When a training run is evaluated, and on what."""
 
     every_steps: int
-    split: str  # train | validation | test; chooses the best step
+    split: str  # train | held_out | validation | test; chooses the best step
     report_split: str | None  # the best prompt is scored on all of it at the end; None: on none
+    report_at_every_step: bool | None  # at every evaluation too: what choosing by it would give
+    before_training: bool | None  # True: what is not trained yet is scored too, at step 0
     transfer_tasks: list[str] | None  # answered by the best step too, zero-shot; None: none
 
 
@@ -134,6 +136,7 @@ class DataConfig(FolderConfig):
     train_file: str | None  # relative to dir; None: the official name
     validation_file: str | None
     test_file: str | None
+    num_held_out: int | None  # training rows kept apart as split held_out, a fifth at most
     cache_dir: str | None  # of tokenised splits; None: no cache
 
 
@@ -328,7 +331,14 @@ NOT_IN_HASH = (
 )
 
 # Keys that came later: where they are null, a run has the hash that it had before they were there.
-NOT_IN_HASH_IF_NULL = ("prompt.num_shots", "evaluation.transfer_tasks", "evaluation.rank")
+NOT_IN_HASH_IF_NULL = (
+    "data.num_held_out",
+    "evaluation.before_training",
+    "evaluation.rank",
+    "evaluation.report_at_every_step",
+    "evaluation.transfer_tasks",
+    "prompt.num_shots",
+)
 
 
 def train_config(cfg: DictConfig) -> TrainConfig:

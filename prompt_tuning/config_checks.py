@@ -7,12 +7,14 @@ files and headers are read.
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from prompt_tuning.config_ranges import FROZEN
 from prompt_tuning.config_reading import hidden_sizes
 from prompt_tuning.errors import UserError
+from prompt_tuning.packaged import check_installed
 from prompt_tuning.prompt_files import PromptFile, load_prompt
 
 if TYPE_CHECKING:
@@ -22,7 +24,10 @@ if TYPE_CHECKING:
         InspectConfig,
         ModelConfig,
         TrainConfig,
+        VariantConfig,
     )
+
+_HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")  # owner/name
 
 
 def train_problems(config: TrainConfig) -> list[UserError]:
@@ -35,7 +40,7 @@ def train_problems(config: TrainConfig) -> list[UserError]:
                 fix="choose a model to train on: ptune list what=model",
             )
         )
-    problems += _variant_problems(config.model, config.variant.lm_adapt_steps)
+    problems += _variant_problems(config.model, config.variant)
     problems += [*_method_problems(config), *_init_problems(config)]
     if config.evaluation.report_split == config.evaluation.split:
         problems.append(
@@ -45,7 +50,19 @@ def train_problems(config: TrainConfig) -> list[UserError]:
                 fix="choose another split, or evaluation.report_split=null",
             )
         )
-    return problems
+    return problems + _held_out_problems(config)
+
+
+def _held_out_problems(config: TrainConfig) -> list[UserError]:
+    """A part of the training set that is kept apart has to choose the step, and the other way."""
+    split, num_held_out = config.evaluation.split, config.data.num_held_out
+    if split == "held_out" and num_held_out is None:
+        problem = "evaluation.split=held_out needs a part of the training set that is kept apart"
+        return [UserError(problem, fix="add data.num_held_out=<rows>")]
+    if num_held_out is not None and split != "held_out":
+        problem = f"data.num_held_out={num_held_out} keeps rows apart, and evaluation.split={split}"
+        return [UserError(problem, fix="add evaluation.split=held_out, or data.num_held_out=null")]
+    return []
 
 
 def evaluate_problems(config: EvaluateConfig) -> list[UserError]:
@@ -53,7 +70,7 @@ def evaluate_problems(config: EvaluateConfig) -> list[UserError]:
     model, variant = config.model, config.variant
     problems = [*_model_problems(model), *_data_problems(config.data)]
     if variant is not None:
-        problems += _variant_problems(model, variant.lm_adapt_steps)
+        problems += _variant_problems(model, variant)
     prompt, unreadable = _read_prompt(config.prompt)
     if prompt is None:
         return [*problems, *unreadable]
@@ -98,7 +115,7 @@ def inspect_problems(config: InspectConfig) -> list[UserError]:
     if config.train:
         problems.append(UserError("train= belongs to experiment=", fix="leave it out"))
     if variant is not None:
-        problems += _variant_problems(model, variant.lm_adapt_steps)
+        problems += _variant_problems(model, variant)
     prompt, unreadable = _read_prompt(config.prompt)
     if prompt is None:
         return [*problems, *unreadable]
@@ -135,11 +152,13 @@ def hidden_size(model: ModelConfig) -> int | None:
 
 def _model_problems(model: ModelConfig) -> list[UserError]:
     if model.path is None:
-        return []
+        return _package_problems(model)
     folder = Path(model.path)
     fix = "give a folder in the hub's layout: config.json, model.safetensors, spiece.model"
     if not folder.is_dir():
-        return [UserError(f"model.path={folder} is not a folder", fix=fix)]
+        if _HUB_ID.fullmatch(model.path) and not folder.parent.exists():
+            return []  # found or not when it is loaded
+        return [UserError(f"model.path={folder} is not a folder", fix=f"{fix}; or a hub id")]
     if not (folder / "config.json").is_file():
         found = ", ".join(sorted(path.name for path in folder.iterdir())[:8]) or "nothing"
         return [UserError(f"model.path={folder} has no config.json (found: {found})", fix=fix)]
@@ -152,6 +171,17 @@ def _model_problems(model: ModelConfig) -> list[UserError]:
     return []
 
 
+def _package_problems(model: ModelConfig) -> list[UserError]:
+    if model.source != "packaged":
+        return []
+    try:
+        for name in model.checkpoints.values():
+            check_installed(name)
+    except UserError as error:
+        return [error]
+    return []
+
+
 def _hub_config(folder: Path) -> dict[str, Any]:
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     if not isinstance(config, dict):
@@ -159,9 +189,15 @@ def _hub_config(folder: Path) -> dict[str, Any]:
     return config
 
 
-def _variant_problems(model: ModelConfig, steps: int) -> list[UserError]:
+def _variant_problems(model: ModelConfig, variant: VariantConfig) -> list[UserError]:
+    steps = variant.lm_adapt_steps
     if model.path is not None or model.source == "prompt" or steps in model.checkpoints:
         return []
+    if variant.random_weights:
+        return []  # any checkpoint has the model's shape
+    if model.lm_adapt_steps in model.checkpoints and len(model.checkpoints) == 1:
+        problem = f"model={model.name} is there with LM adaptation only, not variant={variant.name}"
+        return [UserError(problem, fix="add variant=lm_adapted")]
     released = ": only 0 and 100,000 steps were released" if model.source == "hub" else ""
     return [
         UserError(

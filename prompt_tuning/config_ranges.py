@@ -7,6 +7,7 @@ from typing import Any
 from prompt_tuning.errors import UserError, did_you_mean
 
 SPLITS = ("train", "validation", "test")
+CHOOSING_SPLITS = ("train", "held_out", "validation", "test")
 METHODS = ("prompt_tuning", "model_tuning", "multitask_model_tuning", "prompt_design")
 FROZEN = ("prompt_tuning", "prompt_design")  # methods that change no weight of the model
 
@@ -15,14 +16,14 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "data.source": ("auto", "hub", "local", "embedded"),
     "evaluation.rank": ("labels",),
     "evaluation.report_split": SPLITS,
-    "evaluation.split": SPLITS,
+    "evaluation.split": CHOOSING_SPLITS,
     "format": ("taskless", "t5"),
     "init.strategy": ("random_uniform", "sampled_vocab", "class_label", "from_file", "from_text"),
     "machine.compile": ("default", "reduce-overhead"),
     "machine.device": ("auto", "cpu", "cuda"),
     "machine.dtype": ("auto", "float32", "bfloat16"),
     "method": METHODS,
-    "model.source": ("hub", "embedded", "prompt"),
+    "model.source": ("hub", "embedded", "packaged", "prompt"),
     "objective.name": ("span_corruption", "prefix_lm", "sentence_lm"),
     "profile": ("wic", "rte", "boolq", "multirc", "span_corruption"),
     "size": ("nano", "tiny", "small"),
@@ -45,6 +46,7 @@ CHOICES: dict[str, tuple[str, ...]] = {
 }
 
 AT_LEAST_1 = (
+    "data.num_held_out",
     "evaluation.every_steps",
     "evaluation.max_target_tokens",
     "evaluation.num_examples",

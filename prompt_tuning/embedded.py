@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from prompt_tuning.errors import UserError
+from prompt_tuning.packaged import imported_folder, is_packaged
 
 EMBEDDED_MODELS = Path(__file__).parent / "embedded_models"
 _PREFIX = "embedded:"
@@ -14,11 +15,13 @@ def embedded_source(checkpoint: str) -> str:
 
 
 def located(source: str) -> str:
-    """The folder of an embedded checkpoint; any other source, a hub id or a folder, as it is.
+    """The folder of an embedded or packaged model; any other source, hub id or folder, as it is.
 
     Raises:
-        UserError: this version of the package has no such checkpoint.
+        UserError: this version of ptune has no such model, or its package is not installed.
     """
+    if is_packaged(source):
+        return str(imported_folder(source))
     if not source.startswith(_PREFIX):
         return source
     folder = EMBEDDED_MODELS / source.removeprefix(_PREFIX)

@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -229,6 +230,24 @@ def strip_sentinel(text: str) -> str:
     Source: google-research/prompt-tuning data/postprocessors.py.
     """
     return text.removeprefix(SENTINEL).lstrip()
+
+
+def score_of(evaluation: Evaluation) -> float:
+    """The score that chooses a step, of a split with labels."""
+    score = evaluation.scores.score
+    assert score is not None, "the split has no labels"
+    return score
+
+
+def constant_answer(task: Task, examples: Sequence[Example]) -> dict[str, Any]:
+    """The best score of one answer to everything: the majority class, as the task's metrics see it.
+
+    Of free text, that of an answer which is never right (WSC scores it: "not the referent").
+    """
+    answers = task.verbalizers or ("-",)
+    scored = {each: score(task, examples, [each] * len(examples)) for each in answers}
+    best = max(answers, key=lambda each: scored[each].score or 0.0)
+    return {"answer": best, "metrics": scored[best].metrics, "score": scored[best].score}
 
 
 def write_predictions(path: Path, data: EvaluationSet, evaluation: Evaluation) -> None:

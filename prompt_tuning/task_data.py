@@ -96,4 +96,5 @@ def data_spec(data: DataConfig) -> DataSpec:
         train_file=data.train_file,
         validation_file=data.validation_file,
         test_file=data.test_file,
+        num_held_out=data.num_held_out,
     )

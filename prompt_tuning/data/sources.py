@@ -4,11 +4,10 @@ Nothing is left out silently: a row that is wrong stops the run, one that the ta
 counted with the reason.
 """
 
-from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from hashlib import file_digest
+from hashlib import file_digest, sha256
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +19,7 @@ from prompt_tuning.errors import UserError
 from prompt_tuning.tasks import Example, Row, RowError, Task, TextFormat
 
 SPLITS = ("train", "validation", "test")
+HELD_OUT = "held_out"  # a part of the training split that is not trained on
 SOURCES: dict[str, Mapping[str, Any]] = {  # which tasks each has
     "hub": HUB_SOURCES,
     "local": OFFICIAL_FILES,
@@ -36,6 +36,7 @@ class DataSpec:
     train_file: str | None = None  # instead of the official name; relative to dir
     validation_file: str | None = None
     test_file: str | None = None
+    num_held_out: int | None = None  # training rows kept apart as split held_out; None: none
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,7 @@ def load_split(
 
     Args:
         task: whose rows they are.
-        split: "train", "validation" or "test".
+        split: "train", "validation", "test", or "held_out", the part of "train" that is kept apart.
         spec: where to look.
         limit: how many examples to keep, None: all.
         text_format: whether T5's name of the task stands in front of the inputs.
@@ -72,6 +73,7 @@ def load_split(
         UserError: there is no such split, or a row of it is wrong (names file, line, reason).
     """
     origin = _locate(task, split, spec)
+    part, split = split, "train" if split == HELD_OUT else split
     if isinstance(origin, Path):
         read = ((f"{origin}:{line}", record) for line, record in read_records(origin))
         provenance: dict[str, Any] = {"file": str(origin), "sha256": _sha256(origin)}
@@ -82,23 +84,27 @@ def load_split(
     else:
         read = ((f"{origin.repo}, row {i}", row) for i, row in read_hub(origin, split))
         provenance = {"hub": origin.repo, "config": origin.config, "revision": origin.revision}
-    examples, num_rows, dropped = _collect(
-        task, read, training=split == "train", text_format=text_format
-    )
+    flat, num_empty = _flat_rows(task, read)
+    if split == "train" and spec.num_held_out is not None:
+        apart = held_out_rows(task, flat, spec.num_held_out)
+        flat = [row for i, row in enumerate(flat) if (i in apart) == (part == HELD_OUT)]
+    training = part == "train"
+    examples, num_dropped = _examples(task, flat, training=training, text_format=text_format)
+    num_dropped += num_empty
     name = " ".join(str(part) for part in provenance.values())
     if not examples:
-        raise UserError(f"no {split} example of {task.name} in {name}")
-    if split == "train" and (unlabelled := sum(not e.is_labelled for e in examples)):
+        raise UserError(f"no {part} example of {task.name} in {name}")
+    if part == "train" and (unlabelled := sum(not e.is_labelled for e in examples)):
         raise UserError(
             f"{unlabelled} of {len(examples)} training examples have no label in {name}",
             fix="train on a split with labels; test files have none",
         )
     provenance |= {
         "source": _source(task, spec),
-        "split": split,
-        "num_rows": num_rows,
+        "split": part,
+        "num_rows": len(flat),
         "num_examples": len(examples[:limit]),
-        "dropped": dropped,
+        "dropped": {task.dropped_because: num_dropped} if num_dropped else {},
     }
     return Split(examples[:limit], provenance)
 
@@ -130,6 +136,7 @@ def _locate_any(task: Task, spec: DataSpec) -> None:
 
 def _locate(task: Task, split: str, spec: DataSpec) -> Path | MiniSplit | HubSource:
     """The file, the generator's split, or the place on the hub, that a split is read from."""
+    split = "train" if split == HELD_OUT else split
     if split not in SPLITS:
         raise UserError(f"{split!r} is not a split", allowed=", ".join(SPLITS))
     source = _source(task, spec)
@@ -158,27 +165,53 @@ def _source(task: Task, spec: DataSpec) -> str:
     return source
 
 
-def _collect(
-    task: Task, records: Iterator[tuple[str, Row]], *, training: bool, text_format: TextFormat
-) -> tuple[list[Example], int, dict[str, int]]:
-    """The examples of all records, the number of flat rows, and what was dropped, by reason."""
-    examples: list[Example] = []
-    dropped: Counter[str] = Counter()
-    num_rows = 0
+def held_out_rows(task: Task, rows: Sequence[tuple[str, Row]], num_rows: int) -> set[int]:
+    """The places of the training rows that are kept apart: `num_rows`, a fifth of all at most.
+
+    Groups of rows that belong together (a passage's, an article's) are taken whole, in the order of
+    a hash of their text: the same rows for every seed and method, and from every source.
+    """
+    groups: dict[str, list[int]] = {}
+    for i, (place, row) in enumerate(rows):
+        with _named(place):
+            groups.setdefault(task.group_of(row), []).append(i)
+    ordered = sorted(groups, key=lambda text: sha256(text.encode()).digest())
+    wanted = min(num_rows, len(rows) // 5)
+    apart: set[int] = set()
+    for text in ordered:
+        if len(apart) >= wanted:
+            break
+        apart.update(groups[text])
+    return apart
+
+
+def _flat_rows(task: Task, records: Iterator[tuple[str, Row]]) -> tuple[list[tuple[str, Row]], int]:
+    """The flat rows of all records with their places, and the number of records without any."""
+    rows: list[tuple[str, Row]] = []
+    num_empty = 0
     for place, record in records:
         with _named(place):
-            rows = task.flatten(record)
-        for i, row in enumerate(rows):
-            with _named(place if len(rows) == 1 else f"{place}: row {i} of the record"):
-                found = task.examples(
-                    {"idx": num_rows, **row}, training=training, text_format=text_format
-                )
-            num_rows += 1
-            # A row is decoded once: T5 too scores only the first of ReCoRD's examples of a query.
-            examples += found if training else found[:1]
-            dropped[task.dropped_because] += not found
-        dropped[task.dropped_because] += not rows
-    return examples, num_rows, dict(+dropped)
+            flat = task.flatten(record)
+        places = [f"{place}: row {i} of the record" for i in range(len(flat))]
+        for row, own_place in zip(flat, places if len(flat) > 1 else [place], strict=False):
+            rows.append((own_place, {"idx": len(rows), **row}))
+        num_empty += not flat
+    return rows, num_empty
+
+
+def _examples(
+    task: Task, rows: Iterable[tuple[str, Row]], *, training: bool, text_format: TextFormat
+) -> tuple[list[Example], int]:
+    """The examples of flat rows, and the number of rows that gave none."""
+    examples: list[Example] = []
+    num_dropped = 0
+    for place, row in rows:
+        with _named(place):
+            found = task.examples(row, training=training, text_format=text_format)
+        # A row is decoded once: T5 too scores only the first of ReCoRD's examples of a query.
+        examples += found if training else found[:1]
+        num_dropped += not found
+    return examples, num_dropped
 
 
 @contextmanager

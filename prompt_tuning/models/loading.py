@@ -26,6 +26,7 @@ from prompt_tuning.embedded import located
 from prompt_tuning.errors import UserError
 from prompt_tuning.models.frozen_t5 import FrozenT5, PackedT5
 from prompt_tuning.models.random_checkpoint import Shape, random_weights
+from prompt_tuning.packaged import provenance
 
 DESCRIPTION_FILES = (
     "config.json",
@@ -51,6 +52,7 @@ class Checkpoint:
     revision: str | None
     fingerprint: str
     num_parameters: int
+    provenance: Mapping[str, Any] | None = None  # of an imported model: package, files, a note
 
     def encode_text(self, text: str) -> list[int]:
         """Token ids of a text, without EOS."""
@@ -86,6 +88,7 @@ def load_checkpoint(
         revision=getattr(model.config, "_commit_hash", None),
         fingerprint=weights_fingerprint(model.shared.weight, model.lm_head.weight),
         num_parameters=sum(parameter.numel() for parameter in model.parameters()),
+        provenance=provenance(Path(located(source))),
     )
 
 

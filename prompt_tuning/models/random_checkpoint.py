@@ -6,7 +6,7 @@ names, same shapes, the real vocabulary if one is given. They know nothing: spee
 
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -91,26 +91,37 @@ def write_random_checkpoint(
 def random_weights(shape: Shape, vocab_rows: int, *, seed: int) -> dict[str, Tensor]:
     """The tensors of a T5 v1.1 under their hub names, float32, with transformers' deviations."""
     generator = torch.Generator().manual_seed(seed)
-
-    def normal(rows: int, columns: int, deviation: float) -> Tensor:
-        return torch.randn(rows, columns, generator=generator) * deviation
-
-    weights = {
-        "shared.weight": normal(vocab_rows, shape.d_model, 1.0),
-        "lm_head.weight": normal(vocab_rows, shape.d_model, 1.0),  # untied: a tensor of its own
+    return {
+        name: torch.ones(size)
+        if deviation is None
+        else torch.randn(size, generator=generator) * deviation
+        for name, size, deviation in _parameters(shape, vocab_rows)
     }
+
+
+def parameter_shapes(shape: Shape, vocab_rows: int) -> dict[str, tuple[int, ...]]:
+    """The shape of every tensor of a T5 v1.1, by its hub name."""
+    return {name: size for name, size, _ in _parameters(shape, vocab_rows)}
+
+
+def _parameters(
+    shape: Shape, vocab_rows: int
+) -> Iterator[tuple[str, tuple[int, ...], float | None]]:
+    """Name, shape and deviation of every tensor; the scales of norms start at one: None."""
+    yield "shared.weight", (vocab_rows, shape.d_model), 1.0
+    yield "lm_head.weight", (vocab_rows, shape.d_model), 1.0  # untied: a tensor of its own
     for stack, sublayers in SUBLAYERS.items():
         for block in range(shape.num_layers):
             for index, sublayer in enumerate(sublayers):
                 layer = f"{stack}.block.{block}.layer.{index}"
-                weights[f"{layer}.layer_norm.weight"] = torch.ones(shape.d_model)
+                yield f"{layer}.layer_norm.weight", (shape.d_model,), None
                 matrices = FEED_FORWARD if sublayer == "DenseReluDense" else ATTENTION
                 for name, sizes in matrices.items():
-                    weights[f"{layer}.{sublayer}.{name}.weight"] = normal(*sizes(shape))
-        weights[f"{stack}.final_layer_norm.weight"] = torch.ones(shape.d_model)
+                    rows, columns, deviation = sizes(shape)
+                    yield f"{layer}.{sublayer}.{name}.weight", (rows, columns), deviation
+        yield f"{stack}.final_layer_norm.weight", (shape.d_model,), None
         table = f"{stack}.block.0.layer.0.SelfAttention.relative_attention_bias.weight"
-        weights[table] = normal(NUM_BUCKETS, shape.num_heads, shape.d_model**-0.5)
-    return weights
+        yield table, (NUM_BUCKETS, shape.num_heads), shape.d_model**-0.5
 
 
 def hub_config(shape: Shape, vocab_rows: int) -> dict[str, object]:
@@ -143,7 +154,13 @@ def write_tokenizer(folder: Path, sentencepiece_model: Path) -> int:
 
     if sentencepiece_model != folder / "spiece.model":
         shutil.copyfile(sentencepiece_model, folder / "spiece.model")
-    config = {
+    (folder / "tokenizer_config.json").write_text(json.dumps(tokenizer_config(), indent=2) + "\n")
+    return int(sentencepiece.SentencePieceProcessor(str(sentencepiece_model)).get_piece_size())
+
+
+def tokenizer_config() -> dict[str, object]:
+    """tokenizer_config.json as google/t5-v1_1-* have it."""
+    return {
         "tokenizer_class": "T5Tokenizer",
         "eos_token": "</s>",
         "unk_token": "<unk>",
@@ -151,5 +168,3 @@ def write_tokenizer(folder: Path, sentencepiece_model: Path) -> int:
         "extra_ids": NUM_SENTINELS,
         "additional_special_tokens": [f"<extra_id_{k}>" for k in range(NUM_SENTINELS)],
     }
-    (folder / "tokenizer_config.json").write_text(json.dumps(config, indent=2) + "\n")
-    return int(sentencepiece.SentencePieceProcessor(str(sentencepiece_model)).get_piece_size())

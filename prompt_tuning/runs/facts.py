@@ -9,8 +9,9 @@ from prompt_tuning.config import DecodingConfig, TrainConfig, TrainingConfig, co
 from prompt_tuning.config_ranges import FROZEN
 from prompt_tuning.data.mini_tasks import MINI_SPLITS
 from prompt_tuning.data.tokenization import EncodedSplit
-from prompt_tuning.evaluation import Evaluation
+from prompt_tuning.evaluation import Evaluation, constant_answer
 from prompt_tuning.ladder import floor_line, floor_of, next_commands, random_control
+from prompt_tuning.metrics import Scores
 from prompt_tuning.models.loading import Checkpoint
 from prompt_tuning.models.methods import Method
 from prompt_tuning.records import RunFolder, code_version, environment, peak_memory_gib
@@ -20,6 +21,11 @@ from prompt_tuning.tasks import TASKS, Task
 from prompt_tuning.training import TrainingRun
 
 RECORD_FORMAT = 1
+
+# What a run may keep for its result: scores before training, by split, and those of the step that
+# the reported split would have chosen, the paper's way.
+UNTRAINED, REPORT_CHOOSES = "untrained", "report_chooses"
+KEPT = (UNTRAINED, REPORT_CHOOSES)
 
 
 @dataclass(frozen=True)
@@ -40,7 +46,7 @@ class RunFacts:
             "trained": self._trained_line(),
             "task": task_line(self.config, self.task, self.splits),
             "training": training_line(self.config, self.run.progress.step),
-            **closing_facts(self.config),
+            **closing_facts(self.config, self.checkpoint),
             **left_out_facts(self.splits.train.provenance["dropped"]),
             **truncation_facts(self.encoded, self.config.training),
         }
@@ -77,7 +83,7 @@ class RunFacts:
     def result(
         self,
         best: Evaluation,
-        report: Evaluation | None,
+        report: Scores | None,
         transfer: Mapping[str, Evaluation],
     ) -> dict[str, Any]:
         """What came out, at the best step: on the split that chose it, and on the reported one.
@@ -96,7 +102,8 @@ class RunFacts:
             }
             for name, evaluation in transfer.items()
         }
-        return result | ({"transfer": of_tasks} if of_tasks else {})
+        kept = {name: self.run.kept[name] for name in KEPT if name in self.run.kept}
+        return result | kept | ({"transfer": of_tasks} if of_tasks else {})
 
     def record(self, result: Mapping[str, Any]) -> dict[str, Any]:
         """Everything that fixes the run, and its result."""
@@ -169,9 +176,11 @@ def training_line(config: TrainConfig, step: int) -> str:
     )
 
 
-def closing_facts(config: TrainConfig) -> dict[str, str]:
-    """The code, and a note where the model's weights are random."""
+def closing_facts(config: TrainConfig, checkpoint: Checkpoint) -> dict[str, str]:
+    """The code, and a note where a score of the model is none of a T5 as released."""
     facts = {"code": _code_line()}
+    if checkpoint.provenance:
+        facts["note"] = checkpoint.provenance["note"]
     if config.variant.random_weights:
         facts["note"] = "random weights: the control that a trained model has to beat"
     return facts
@@ -200,18 +209,20 @@ def result_of(
     task: Task,
     splits: Splits,
     best: Evaluation,
-    report: Evaluation | None,
+    report: Scores | None,
     *,
     best_step: int,
 ) -> dict[str, Any]:
     """What came out on one task, beside its floor on the split that is reported."""
-    names = config.evaluation
+    names, scored = config.evaluation, splits.report or splits.evaluation
+    floor = floor_of(task, scored)
     return {
         "split": names.split,
         **asdict(best.scores),
         "best_step": best_step,
-        "report": report and {"split": names.report_split, **asdict(report.scores)},
-        "floor": floor_of(task, splits.report or splits.evaluation),
+        "report": report and {"split": names.report_split, **asdict(report)},
+        "floor": floor,
+        **({} if floor else {"constant": constant_answer(task, scored.examples)}),
     }
 
 
@@ -293,6 +304,7 @@ def model_facts(checkpoint: Checkpoint) -> dict[str, Any]:
         "hidden_size": checkpoint.model.hidden_size,
         "dtype": str(checkpoint.model.dtype).removeprefix("torch."),
         "device": str(checkpoint.model.device),
+        **({"provenance": dict(checkpoint.provenance)} if checkpoint.provenance else {}),
     }
 
 

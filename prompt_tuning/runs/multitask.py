@@ -128,7 +128,8 @@ class _Watch(Watch):
             report = self.decode(part.report)
             path = self.folder.predictions_path("report", part.task.name)
             write_predictions(path, part.report, report)
-        return result_of(self.config, part.task, part.splits, evaluation, report, best_step=step)
+        scores = report.scores if report else None
+        return result_of(self.config, part.task, part.splits, evaluation, scores, best_step=step)
 
     def _show(self, scores: Mapping[str, Scores], improved: Mapping[str, Any], step: int) -> float:
         """Logs and prints the scores of a step, a star at those that improved; returns the mean."""

@@ -63,7 +63,7 @@ class MultitaskFacts:
             "task": f"{config.task.name}: {num_examples} training examples, shuffled",
             **tasks,
             "training": training_line(config, self.run.progress.step),
-            **closing_facts(config),
+            **closing_facts(config, self.checkpoint),
             **left_out_facts(left_out),
             **truncation_facts(self.encoded, config.training),
         }

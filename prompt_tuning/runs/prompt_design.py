@@ -116,7 +116,7 @@ class _Design:
             "prompt": f"{len(self.shots)} of {config.prompt.num_shots} solved examples, drawn by "
             f"seed {config.seed}: {num_tokens} tokens"
             + ("" if limit is None else f" of at most {limit}"),
-            **closing_facts(config),
+            **closing_facts(config, self.checkpoint),
             **left_out_facts(self.splits.train.provenance["dropped"]),
         }
 
@@ -146,7 +146,9 @@ class _Design:
     def result(self, best: Evaluation, report: Evaluation | None) -> dict[str, Any]:
         """What came out, with the number of examples that were shown."""
         config = self.config
-        result = result_of(config, self.task, self.splits, best, report, best_step=STEP)
+        result = result_of(
+            config, self.task, self.splits, best, report.scores if report else None, best_step=STEP
+        )
         return {**result, "num_shots": len(self.shots)}
 
     def record(self, result: dict[str, Any], duration_s: float) -> dict[str, Any]:

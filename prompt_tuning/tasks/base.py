@@ -53,6 +53,7 @@ class Task:
     init_words: tuple[str, ...] = ()  # of class-label initialisation; () where the paper has none
     selection: tuple[str, ...] = ()  # reported keys whose mean chooses the best step; (): all
     dropped_because: str = ""  # why some rows give no example
+    together: tuple[str, ...] = ()  # fields: rows equal in the first one that is there share a part
 
     def examples(
         self, row: Row, *, training: bool = False, text_format: TextFormat = "taskless"
@@ -76,6 +77,18 @@ class Task:
             RowError: the record is of neither form.
         """
         return self.flatten_record(record)
+
+    def group_of(self, row: Row) -> str:
+        """What a row must not be parted from when a part of a split is held out: its text's kin.
+
+        Raises:
+            RowError: the row is none of this task's.
+        """
+        field = next((name for name in self.together if name in row), None)
+        if field is not None:
+            return str(row[field])
+        examples = self.to_examples(row, False)
+        return examples[0].inputs if examples else repr(row)
 
     def parse(self, prediction: str, example: Example) -> Prediction:
         """What a predicted text answers; None, which is wrong, if it is no answer."""

@@ -3,5 +3,9 @@
 from prompt_tuning.tasks.classification import classification_task
 
 BOOLQ = classification_task(
-    "boolq", "BoolQ", fields=("passage", "question"), verbalizers=("False", "True")
+    "boolq",
+    "BoolQ",
+    fields=("passage", "question"),
+    verbalizers=("False", "True"),
+    together=("passage",),
 )

@@ -29,12 +29,14 @@ def classification_task(
     clean: Callable[[str], str] = str,
     unnest: Callable[[Row], list[Row]] = keep_flat,
     dropped_because: str = "",
+    together: tuple[str, ...] = (),
 ) -> Task:
     """A task whose inputs are `fields`, in this order, and whose targets are `verbalizers`.
 
     Args:
         t5_prefix: T5's task name, if it is not `name`.
         clean: Applied to the joined inputs.
+        together: As `Task.together`.
         unnest: Makes flat rows of an official record; labels are turned into class ids after it.
     """
 
@@ -66,6 +68,7 @@ def classification_task(
         verbalizers=verbalizers,
         init_words=verbalizers,
         dropped_because=dropped_because,
+        together=together,
     )
 
 

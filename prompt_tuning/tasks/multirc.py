@@ -44,4 +44,5 @@ MULTIRC = classification_task(
     metrics=("f1a", "exact_match_by_question"),
     clean=strip_markup,
     unnest=unnest,
+    together=("paragraph",),
 )

@@ -58,5 +58,6 @@ RECORD = Task(
     to_examples=to_examples,
     parse_prediction=parse_text,
     flatten_record=flatten,
+    together=("passage",),
     init_words=("commonsense", "reasoning", "reading", "comprehension"),  # the paper's footnote 7
 )

@@ -57,9 +57,12 @@ def answer_texts(row: Row) -> list[str]:
 
 def flatten(record: Row) -> list[Row]:
     """One row per question of an official record: a whole SQuAD file or a line of an MRQA file."""
-    for children in ("data", "paragraphs"):  # of the file, and of an article
-        if children in record:
-            return [row for child in require(record, children, list) for row in flatten(child)]
+    if "data" in record:  # of the whole file
+        return [row for article in require(record, "data", list) for row in flatten(article)]
+    if "paragraphs" in record:  # of an article
+        title = {"title": record["title"]} if "title" in record else {}
+        paragraphs = require(record, "paragraphs", list)
+        return [{**title, **row} for paragraph in paragraphs for row in flatten(paragraph)]
     if "qas" not in record:
         return [record]
     rows = []
@@ -89,5 +92,6 @@ SQUAD = Task(
     to_examples=to_examples,
     parse_prediction=parse_text,
     flatten_record=flatten,
+    together=("title", "context"),
     selection=("f1",),  # the paper chooses and reports by F1 (section 5)
 )
