@@ -29,7 +29,7 @@ from prompt_tuning.models.loading import (
     write_untrained_checkpoint,
 )
 from prompt_tuning.models.methods import Method, ModelTuning, PromptTuning
-from prompt_tuning.packaged import packaged_source
+from prompt_tuning.models.packaged import packaged_source
 from prompt_tuning.prompt_files import PromptFile, check_fits, load_prompt
 from prompt_tuning.tasks import Task
 from prompt_tuning.tracking import WandbSettings

@@ -74,6 +74,7 @@ class InitConfig:
 class PromptConfig:
     length: int | None  # P, positions in front of the input (figure 3a); None: no soft prompt
     num_shots: int | None  # K, solved examples in front of the input (prompt design); None: none
+    template: str | None  # flan: FLAN's words (prompt design); None: the task's own format
 
 
 @dataclass(frozen=True)
@@ -338,6 +339,7 @@ NOT_IN_HASH_IF_NULL = (
     "evaluation.report_at_every_step",
     "evaluation.transfer_tasks",
     "prompt.num_shots",
+    "prompt.template",
 )
 
 
@@ -394,7 +396,8 @@ def run_name(config: TrainConfig) -> str:
 def method_axes(config: TrainConfig) -> tuple[str, ...]:
     """Initialisation and length of the prompt; of a run without one, its method and shots."""
     if config.prompt.num_shots is not None:
-        return (config.method, f"K{config.prompt.num_shots}")
+        words = (config.prompt.template,) if config.prompt.template else ()
+        return (config.method, *words, f"K{config.prompt.num_shots}")
     if config.init.strategy is None:
         return (config.method,)
     return (config.init.strategy, f"P{config.prompt.length}")

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from prompt_tuning.config_ranges import FROZEN
 from prompt_tuning.config_reading import hidden_sizes
 from prompt_tuning.errors import UserError
-from prompt_tuning.packaged import check_installed
+from prompt_tuning.models.packaged import check_installed
 from prompt_tuning.prompt_files import PromptFile, load_prompt
 
 if TYPE_CHECKING:
@@ -224,6 +224,8 @@ def _method_problems(config: TrainConfig) -> list[UserError]:
     given = {key: value for key, (value, is_needed) in settings.items() if not is_needed}
     if method not in ("prompt_tuning", "model_tuning"):
         given["evaluation.transfer_tasks"] = config.evaluation.transfer_tasks
+    if method != "prompt_design":
+        given["prompt.template"] = prompt.template
     if method not in FROZEN:
         given["machine.compile"] = config.machine.compile
     return missing + [

@@ -26,6 +26,7 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "model.source": ("hub", "embedded", "packaged", "prompt"),
     "objective.name": ("span_corruption", "prefix_lm", "sentence_lm"),
     "profile": ("wic", "rte", "boolq", "multirc", "span_corruption"),
+    "prompt.template": ("flan",),
     "size": ("nano", "tiny", "small"),
     "part": (
         "training",
@@ -60,7 +61,6 @@ AT_LEAST_1 = (
     "pretraining.batch_size",
     "pretraining.num_steps",
     "prompt.length",
-    "prompt.num_shots",
     "shape.d_ff",
     "shape.d_kv",
     "shape.d_model",
@@ -90,6 +90,7 @@ AT_LEAST_0 = (
     "optimizer.initial_step",
     "optimizer.step_offset",
     "optimizer.weight_decay",
+    "prompt.num_shots",
     "pretraining.warmup_steps",
     "pretraining.weight_decay",
     "seed",

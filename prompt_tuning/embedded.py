@@ -3,7 +3,6 @@
 from pathlib import Path
 
 from prompt_tuning.errors import UserError
-from prompt_tuning.packaged import imported_folder, is_packaged
 
 EMBEDDED_MODELS = Path(__file__).parent / "embedded_models"
 _PREFIX = "embedded:"
@@ -14,16 +13,17 @@ def embedded_source(checkpoint: str) -> str:
     return _PREFIX + checkpoint
 
 
-def located(source: str) -> str:
-    """The folder of an embedded or packaged model; any other source, hub id or folder, as it is.
+def is_embedded(source: str) -> bool:
+    """Whether a source names an embedded checkpoint."""
+    return source.startswith(_PREFIX)
+
+
+def embedded_folder(source: str) -> Path:
+    """The folder of an embedded checkpoint.
 
     Raises:
-        UserError: this version of ptune has no such model, or its package is not installed.
+        UserError: this version of the package has no such checkpoint.
     """
-    if is_packaged(source):
-        return str(imported_folder(source))
-    if not source.startswith(_PREFIX):
-        return source
     folder = EMBEDDED_MODELS / source.removeprefix(_PREFIX)
     if not folder.is_dir():
         known = sorted(str(path.parent.relative_to(EMBEDDED_MODELS)) for path in _configs())
@@ -32,7 +32,7 @@ def located(source: str) -> str:
             allowed=", ".join(embedded_source(name) for name in known),
             fix="give its folder with model.path=<folder>",
         )
-    return str(folder)
+    return folder
 
 
 def _configs() -> list[Path]:

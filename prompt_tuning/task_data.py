@@ -8,6 +8,7 @@ from prompt_tuning.config import DataConfig, DecodingConfig, TaskConfig, TrainCo
 from prompt_tuning.data.sources import DataSpec, check_available
 from prompt_tuning.errors import UserError, did_you_mean
 from prompt_tuning.tasks import MIXTURES, TASKS, Mixture, Task, can_transfer
+from prompt_tuning.tasks.flan import INSTRUCTIONS, as_instruction
 
 MULTITASK = "multitask_model_tuning"
 
@@ -67,6 +68,24 @@ def mixture_of(config: TaskConfig) -> Mixture:
 def check_data(task: Task, data: DataConfig, splits: Sequence[str]) -> None:
     """Raises a UserError if files of the task's splits are known to be missing."""
     check_available(task, data_spec(data), splits)
+
+
+def designed_task(config: TrainConfig) -> Task:
+    """The task of a prompt design, in FLAN's words where the config asks for them.
+
+    Raises:
+        UserError: FLAN's text for the task names no fixed answers.
+    """
+    task = task_of(config.task)
+    if config.prompt.template is None:
+        return task
+    if task.name not in INSTRUCTIONS:
+        raise UserError(
+            f"prompt.template={config.prompt.template} has no text for task={task.name}",
+            allowed=f"task={', '.join(INSTRUCTIONS)}",
+            fix="leave prompt.template out",
+        )
+    return as_instruction(task)
 
 
 def check_rank(task: Task, evaluation: DecodingConfig) -> None:

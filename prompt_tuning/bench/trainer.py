@@ -20,8 +20,8 @@ from prompt_tuning.bench.arms import padded, with_peft_prompt
 from prompt_tuning.bench.profiles import Batch
 from prompt_tuning.data.batches import BatchOrder
 from prompt_tuning.data.tokenization import decode_ids
-from prompt_tuning.embedded import located
 from prompt_tuning.metrics import score
+from prompt_tuning.models.places import located
 
 if TYPE_CHECKING:
     from prompt_tuning.bench.end_to_end import Course, Run

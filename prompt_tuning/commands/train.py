@@ -12,9 +12,9 @@ from prompt_tuning.task_data import (
     MULTITASK,
     check_data,
     check_rank,
+    designed_task,
     mixture_of,
     official_names,
-    task_of,
     transfer_targets,
 )
 from prompt_tuning.tasks import Task
@@ -28,7 +28,7 @@ def check(cfg: DictConfig) -> TrainConfig:
     if config.method == MULTITASK:
         _check_mixture(config, splits)
         return config
-    task = task_of(config.task)
+    task = designed_task(config)
     _check_words(config, task)
     check_rank(task, config.evaluation)
     check_data(task, config.data, splits)

@@ -13,9 +13,9 @@ from torch import Tensor
 from transformers import AutoTokenizer, PreTrainedTokenizerFast, T5Config
 from transformers.utils.hub import cached_file
 
-from prompt_tuning.embedded import located
 from prompt_tuning.errors import UserError
 from prompt_tuning.models.loading import check_is_v1_1, load_checkpoint, weights_fingerprint
+from prompt_tuning.models.places import located
 
 
 @dataclass(frozen=True)

@@ -22,11 +22,11 @@ from transformers import (
 )
 from transformers.utils.hub import cached_file
 
-from prompt_tuning.embedded import located
 from prompt_tuning.errors import UserError
 from prompt_tuning.models.frozen_t5 import FrozenT5, PackedT5
+from prompt_tuning.models.packaged import provenance
+from prompt_tuning.models.places import located
 from prompt_tuning.models.random_checkpoint import Shape, random_weights
-from prompt_tuning.packaged import provenance
 
 DESCRIPTION_FILES = (
     "config.json",

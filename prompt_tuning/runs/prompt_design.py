@@ -41,7 +41,7 @@ from prompt_tuning.runs.facts import (
 )
 from prompt_tuning.runs.parts import Splits, load_splits, scored_examples, tracker_of
 from prompt_tuning.runs.watching import decode
-from prompt_tuning.task_data import task_of
+from prompt_tuning.task_data import designed_task
 from prompt_tuning.tasks import Example, Task
 
 STEP = 0  # the best one, and the only one
@@ -58,7 +58,7 @@ def run(config: TrainConfig, folder: RunFolder) -> None:
         UserError: the data or the model cannot be used.
         Interrupted: Ctrl-C or SIGTERM; the same command starts again.
     """
-    task = task_of(config.task)
+    task = designed_task(config)
     splits = load_splits(task, config)
     folder.start(asdict(config))
     with ExitStack() as stack:

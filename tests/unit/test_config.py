@@ -140,7 +140,7 @@ def test_all_mistakes_are_reported_at_once() -> None:
         ("seed=-1", "0 or more"),
         ("data.source=internet", "auto, hub, local, embedded"),
         ("machine.device=tpu", "auto, cpu, cuda"),
-        ("evaluation.split=dev", "train, validation, test"),
+        ("evaluation.split=dev", "train, held_out, validation, test"),
         ("evaluation.report_split=dev", "train, validation, test"),
     ],
 )

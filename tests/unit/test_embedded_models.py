@@ -11,9 +11,10 @@ from prompt_tuning.commands.composition import configs_of
 from prompt_tuning.config import ModelConfig, train_config
 from prompt_tuning.config_reading import choices
 from prompt_tuning.data.mini_tasks import MINI_SPLITS, mini_rows
-from prompt_tuning.embedded import EMBEDDED_MODELS, embedded_source, located
+from prompt_tuning.embedded import EMBEDDED_MODELS, embedded_source
 from prompt_tuning.errors import UserError
 from prompt_tuning.models.loading import Checkpoint, load_checkpoint
+from prompt_tuning.models.places import located
 from prompt_tuning.tasks import TASKS
 from prompt_tuning.world import LADDER_WORLD, World
 

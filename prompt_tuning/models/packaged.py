@@ -9,7 +9,7 @@ import shutil
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 from typing import Any
@@ -104,6 +104,7 @@ def check_installed(name: str) -> None:
         raise UserError(f"model={name} is inside {wanted}, and {found} is installed", fix=fix)
 
 
+@cache
 def imported_folder(source: str) -> Path:
     """The folder of a packaged model in the hub's layout, imported if it is not in the cache yet.
 

@@ -1,0 +1,79 @@
+"""Tasks in the words of FLAN's instructions: what a FLAN-T5 was tuned to answer without examples.
+
+Of FLAN's templates for a task, the first one (Wei et al., 2022; google-research/FLAN at 3770e83,
+flan/templates.py). Line breaks are spaces, as T5's vocabulary reads them. COPA, ReCoRD, WSC and
+SQuAD have other options in every row, or none, and no text here.
+"""
+
+from dataclasses import dataclass, replace
+
+from prompt_tuning.tasks.base import UNKNOWN, Example, Prediction, Row, Task, class_id, require
+from prompt_tuning.tasks.multirc import strip_markup
+
+
+@dataclass(frozen=True)
+class Instruction:
+    """A template over the fields of a row, and the answers by class id."""
+
+    template: str
+    answers: tuple[str, ...]
+
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """Names of the row's texts in the template."""
+        parts = self.template.split("{")[1:]
+        return tuple(part.partition("}")[0] for part in parts)
+
+
+_CONCLUDE = '{premise} Based on the paragraph above can we conclude that "{hypothesis}"?'
+NO_YES = ("no", "yes")
+
+INSTRUCTIONS = {
+    "boolq": Instruction("{passage} Can we conclude that {question}?", NO_YES),
+    "cb": Instruction(_CONCLUDE, ("Yes", "No", "It's impossible to say")),
+    "mrpc": Instruction(
+        "Here are two sentences: {sentence1} {sentence2} Do they have the same meaning?", NO_YES
+    ),
+    "multirc": Instruction(
+        '{paragraph} Question: "{question}" Response: "{answer}" '
+        "Does the response correctly answer the question?",
+        NO_YES,
+    ),
+    "qqp": Instruction(
+        "{question1} {question2} Would you say that these questions are the same?", NO_YES
+    ),
+    "rte": Instruction(_CONCLUDE, ("yes", "no")),
+    "sst2": Instruction(
+        "Review: {sentence} Is this movie review sentence negative or positive?",
+        ("negative", "positive"),
+    ),
+    "wic": Instruction(
+        '{sentence1} {sentence2} Does the word "{word}" mean the same thing in the above two '
+        "sentences?",
+        NO_YES,
+    ),
+}
+
+
+def as_instruction(task: Task) -> Task:
+    """The task, one of INSTRUCTIONS, with FLAN's text and answers; same labels, same metrics."""
+    text, classes = INSTRUCTIONS[task.name], task.verbalizers
+    options = "".join(f" - {answer}" for answer in text.answers)
+
+    def to_examples(row: Row, training: bool) -> list[Example]:
+        label = class_id(row, classes)
+        values = {name: strip_markup(require(row, name, str)) for name in text.fields}
+        inputs = f"{text.template.format(**values)} OPTIONS:{options}"
+        targets = UNKNOWN if label is None else text.answers[label]
+        return [Example(inputs, targets, idx=row.get("idx"), label=label)]
+
+    def parse(prediction: str, example: Example) -> Prediction:
+        return text.answers.index(prediction) if prediction in text.answers else None
+
+    return replace(
+        task,
+        to_examples=to_examples,
+        parse_prediction=parse,
+        verbalizers=text.answers,
+        t5_prefix="",
+    )

@@ -1,0 +1,140 @@
+"""A model inside a Python package: imported once, known by its hash, never half there."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from prompt_tuning.errors import UserError
+from prompt_tuning.models import packaged
+from prompt_tuning.models.loading import load_checkpoint
+from prompt_tuning.models.packaged import PACKAGED_MODELS, check_installed, imported_folder
+from prompt_tuning.models.places import located
+
+SOURCE = "packaged:flan_small_int8"
+MODEL = PACKAGED_MODELS["flan_small_int8"]
+
+
+def keep_assets_in(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is read from, or written into, the user's own cache."""
+    imported_folder.cache_clear()
+    monkeypatch.setattr("huggingface_hub.cached_assets_path", lambda *_, **__: folder)
+
+
+@pytest.fixture(scope="session")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Of this session's imports."""
+    pytest.importorskip("traceforge_title_model", reason="pip install 'ptune[flan]'")
+    return tmp_path_factory.mktemp("assets")
+
+
+@pytest.fixture
+def folder(cache: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The imported model."""
+    keep_assets_in(cache, monkeypatch)
+    return imported_folder(SOURCE)
+
+
+def test_the_package_gives_flan_t5_small_as_floats(folder: Path) -> None:
+    """76,961,152 parameters, T5's own vocabulary, and a model that answers an instruction."""
+    checkpoint = load_checkpoint(
+        SOURCE, revision=None, dtype=torch.float32, device=torch.device("cpu")
+    )
+    assert checkpoint.num_parameters == MODEL.num_parameters
+    assert checkpoint.source == SOURCE
+    assert checkpoint.sentinel_id == 32_099
+    assert checkpoint.provenance is not None
+    assert checkpoint.provenance["version"] == MODEL.version
+    assert checkpoint.provenance["values_sha256"] == MODEL.values_sha256
+
+    from prompt_tuning.evaluation import decode_rows
+    from prompt_tuning.models.frozen_t5 import Rows
+
+    text = "Is the following review positive or negative? this movie was wonderful"
+    ids = torch.tensor([*checkpoint.encode_text(text), 1])
+    rows = Rows.under(torch.zeros(0, 512), [ids])
+    assert decode_rows(checkpoint, rows, max_target_tokens=4, max_tokens=512) == ["positive"]
+
+
+def test_its_tokenizer_is_t5s(folder: Path, shared_data: Path, tmp_path: Path) -> None:
+    from transformers import AutoTokenizer
+
+    from prompt_tuning.models.random_checkpoint import write_tokenizer
+
+    write_tokenizer(tmp_path, shared_data / "t5_vocab" / "t5_vocab")
+    ours, t5s = AutoTokenizer.from_pretrained(folder), AutoTokenizer.from_pretrained(tmp_path)
+    lines = (shared_data / "text" / "wikipedia_val.txt").read_text(encoding="utf-8").split("\n")
+    lines = [line for line in lines[:400] if line]
+    assert ours(lines).input_ids == t5s(lines).input_ids
+
+
+def test_it_is_imported_once_and_a_damaged_folder_again(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    weights = folder / "model.safetensors"
+    before = weights.stat().st_ino
+    assert located(SOURCE) == str(folder)
+    assert weights.stat().st_ino == before
+    with weights.open("r+b") as file:
+        file.seek(-1000, 2)
+        byte = file.read(1)
+        file.seek(-1000, 2)
+        file.write(bytes([byte[0] ^ 1]))
+    imported_folder.cache_clear()
+    assert imported_folder(SOURCE) == folder
+    assert "is damaged: it is made again" in capsys.readouterr().err
+    assert weights.stat().st_ino != before
+
+
+def test_the_folder_says_what_it_is_and_what_not(folder: Path) -> None:
+    card = (folder / "README.md").read_text(encoding="utf-8")
+    assert "SQuAD and DROP" in card
+    assert "The paper's model" in card
+    facts = json.loads((folder / "provenance.json").read_text(encoding="utf-8"))
+    assert facts["files"] == dict(MODEL.files)
+    assert "no score of it compares with the paper's" in facts["note"]
+
+
+def test_without_the_package_one_line_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(name: str) -> None:
+        raise packaged.PackageNotFoundError(name)
+
+    monkeypatch.setattr(packaged, "distribution", missing)
+    with pytest.raises(UserError) as caught:
+        check_installed("flan_small_int8")
+    assert str(caught.value) == (
+        "model=flan_small_int8 is inside the package traceforge-title-model==0.2.0\n"
+        "  fix:     pip install 'ptune[flan]'"
+    )
+
+
+class OtherPackage:
+    """A distribution of the same name."""
+
+    def __init__(self, root: Path, version: str) -> None:
+        self.root, self.version = root, version
+
+    def locate_file(self, name: str) -> Path:
+        return self.root / name
+
+
+def test_a_package_of_another_version_or_with_other_files_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keep_assets_in(tmp_path / "assets", monkeypatch)
+    monkeypatch.setattr(packaged, "distribution", lambda name: OtherPackage(tmp_path, "0.3.0"))
+    with pytest.raises(UserError, match=r"0\.3\.0 is installed"):
+        imported_folder(SOURCE)
+    monkeypatch.setattr(packaged, "distribution", lambda name: OtherPackage(tmp_path, "0.2.0"))
+    path = tmp_path / next(iter(MODEL.files))
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b"other")
+    with pytest.raises(UserError, match="is not the file of traceforge-title-model"):
+        imported_folder(SOURCE)
+    assert not list((tmp_path / "assets").rglob("model.safetensors"))
+
+
+def test_a_name_that_no_package_has_is_refused() -> None:
+    with pytest.raises(UserError, match="no model packaged:other"):
+        located("packaged:other")
