@@ -118,7 +118,8 @@ class EvaluationConfig(DecodingConfig):
 
     every_steps: int
     split: str  # train | held_out | validation | test; chooses the best step
-    report_split: str | None  # the best prompt is scored on all of it at the end; None: on none
+    report_split: str | None  # the best prompt is scored on it at the end; None: on none
+    num_report_examples: int | None  # of the reported split, the first ones; None: all
     report_at_every_step: bool | None  # at every evaluation too: what choosing by it would give
     before_training: bool | None  # True: what is not trained yet is scored too, at step 0
     transfer_tasks: list[str] | None  # answered by the best step too, zero-shot; None: none
@@ -335,6 +336,7 @@ NOT_IN_HASH = (
 NOT_IN_HASH_IF_NULL = (
     "data.num_held_out",
     "evaluation.before_training",
+    "evaluation.num_report_examples",
     "evaluation.rank",
     "evaluation.report_at_every_step",
     "evaluation.transfer_tasks",
@@ -379,6 +381,8 @@ def config_hash(config: Any) -> str:
             continue
         if key in NOT_IN_HASH or section.get(name) is None:
             section.pop(name, None)
+    if "dir" in values.get("data", {}):
+        values["data"]["dir"] = None  # where the files are is not what is in them: records say that
     canonical = json.dumps(values, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(canonical.encode()).hexdigest()[:8]
 

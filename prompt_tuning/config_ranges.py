@@ -51,6 +51,7 @@ AT_LEAST_1 = (
     "evaluation.every_steps",
     "evaluation.max_target_tokens",
     "evaluation.num_examples",
+    "evaluation.num_report_examples",
     "evaluation.num_segments",
     "init.vocab_sample_size",
     "machine.max_tokens_per_micro_batch",

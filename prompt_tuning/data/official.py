@@ -38,6 +38,7 @@ OFFICIAL_FILES: dict[str, Files] = {
     "mrpc": _glue("MRPC"),
     "qqp": _glue("QQP"),
     "squad": {"train": ("SQuAD/train-v1.1.json",), "validation": ("SQuAD/dev-v1.1.json",)},
+    "quoref": {"validation": ("Quoref/quoref-dev-v0.1.json",)},
     "mrqa_bioasq": _mrqa("BioASQ"),
     "mrqa_drop": _mrqa("DROP"),
     "mrqa_duorc": _mrqa("DuoRC.ParaphraseRC"),

@@ -50,7 +50,11 @@ def load_splits(task: Task, config: TrainConfig, text_format: TextFormat = "task
         load_split(
             task, evaluation.split, spec, limit=evaluation.num_examples, text_format=text_format
         ),
-        load_split(task, report_split, spec, text_format=text_format) if report_split else None,
+        load_split(
+            task, report_split, spec, limit=evaluation.num_report_examples, text_format=text_format
+        )
+        if report_split
+        else None,
         _load_transfer_splits(task, config),
     )
     for key, split, instead in (

@@ -5,7 +5,7 @@ from prompt_tuning.tasks.dpr import DPR
 from prompt_tuning.tasks.mini import MINI
 from prompt_tuning.tasks.mixtures import MINI_SUPERGLUE_MIXTURE, SUPERGLUE_MIXTURE, Mixture
 from prompt_tuning.tasks.mrpc import MRPC
-from prompt_tuning.tasks.mrqa import MRQA
+from prompt_tuning.tasks.mrqa import MRQA, QUOREF
 from prompt_tuning.tasks.qqp import QQP
 from prompt_tuning.tasks.squad import SQUAD
 from prompt_tuning.tasks.sst2 import SST2
@@ -35,5 +35,5 @@ SUPERGLUE: tuple[str, ...] = tuple(task.name for task in SUPERGLUE_MIXTURE.score
 
 TASKS: dict[str, Task] = {
     task.name: task
-    for task in (*SUPERGLUE_MIXTURE.scored, SST2, MRPC, QQP, SQUAD, *MRQA, DPR, *MINI)
+    for task in (*SUPERGLUE_MIXTURE.scored, SST2, MRPC, QQP, SQUAD, QUOREF, *MRQA, DPR, *MINI)
 }
