@@ -1,56 +1,136 @@
-"""What must hold between the values of a configuration, and between them and the disk.
+"""What must hold between the keys of a configuration, and between them and the disk.
 
 Every check returns its problems instead of raising, so that one attempt shows them all. Only small
 files and headers are read.
 """
 
-from __future__ import annotations
-
 import json
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from prompt_tuning.config_ranges import FROZEN
-from prompt_tuning.config_reading import hidden_sizes
-from prompt_tuning.errors import UserError
+from omegaconf import DictConfig
+
+from prompt_tuning.config import (
+    FROZEN,
+    DataConfig,
+    EnsembleConfig,
+    EvaluateConfig,
+    InspectConfig,
+    ModelConfig,
+    TrainConfig,
+    VariantConfig,
+    hidden_sizes,
+    typed,
+)
+from prompt_tuning.errors import UserError, raise_all
 from prompt_tuning.models.packaged import check_installed
 from prompt_tuning.prompt_files import PromptFile, load_prompt
-
-if TYPE_CHECKING:
-    from prompt_tuning.config import (
-        DataConfig,
-        EvaluateConfig,
-        InspectConfig,
-        ModelConfig,
-        TrainConfig,
-        VariantConfig,
-    )
 
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")  # owner/name
 
 
-def train_problems(config: TrainConfig) -> list[UserError]:
-    """What is wrong with a run whose single values are all in range."""
-    problems = [*_model_problems(config.model), *_data_problems(config.data)]
-    if config.model.source == "prompt" and config.model.path is None:
-        problems.append(
-            UserError(
-                f"model={config.model.name} is for evaluating a prompt",
-                fix="choose a model to train on: ptune list what=model",
-            )
-        )
-    problems += _variant_problems(config.model, config.variant)
+def train_config(cfg: DictConfig) -> TrainConfig:
+    """The run that `cfg` describes.
+
+    Raises:
+        UserError: everything that is wrong with it, found without loading a model or data.
+    """
+    config = typed(TrainConfig, cfg)
+    model, evaluation = config.model, config.evaluation
+    problems = [*_model_problems(model), *_data_problems(config.data)]
+    if model.source == "prompt" and model.path is None:
+        problem = f"model={model.name} is for evaluating a prompt"
+        problems += [UserError(problem, fix="choose a model to train on: ptune list what=model")]
+    problems += _variant_problems(model, config.variant)
     problems += [*_method_problems(config), *_init_problems(config)]
-    if config.evaluation.report_split == config.evaluation.split:
-        problems.append(
+    if evaluation.report_split == evaluation.split:
+        problems += [
             UserError(
-                f"evaluation.report_split={config.evaluation.split} is the split that chooses the "
-                "best step: its score is known already",
+                f"evaluation.report_split={evaluation.split} is the split that chooses the best "
+                "step: its score is known already",
                 fix="choose another split, or evaluation.report_split=null",
             )
+        ]
+    raise_all([*problems, *_held_out_problems(config)])
+    return config
+
+
+def evaluate_config(cfg: DictConfig) -> EvaluateConfig:
+    """The evaluation that `cfg` describes; raises as `train_config`."""
+    config = typed(EvaluateConfig, cfg)
+    raise_all(prompt_problems(config.prompt, config))
+    return config
+
+
+def inspect_config(cfg: DictConfig) -> InspectConfig:
+    """The inspection that `cfg` describes; raises as `train_config`."""
+    config = typed(InspectConfig, cfg)
+    if (config.prompt is None) == (config.experiment is None):
+        raise UserError(
+            "prompt= names one prompt and experiment= those of a sweep; one of them is needed",
+            fix="add prompt=<file>, or experiment=<name>",
         )
-    return problems + _held_out_problems(config)
+    if config.prompt is None:
+        raise_all(experiment_problems(config))
+        return config
+    problems = prompt_problems(config.prompt, config)
+    if config.train:
+        problems += [UserError("train= belongs to experiment=", fix="leave it out")]
+    raise_all(problems)
+    return config
+
+
+def experiment_problems(config: InspectConfig | EnsembleConfig) -> list[UserError]:
+    """What is given for prompt files, while the runs of an experiment have their own."""
+    assert config.experiment is not None, config
+    is_ensemble = isinstance(config, EnsembleConfig)
+    given = {
+        "task": config.task,
+        "variant": config.variant,
+        "model": config.model.source != "prompt" or config.model.path,
+        "data.dir": is_ensemble and config.data.dir,
+    }
+    return [
+        UserError(
+            f"{key}= is for {'prompts=' if is_ensemble else 'prompt='}; "
+            f"the runs of experiment={config.experiment.name} have their own",
+            fix=f"narrow them down: 'train=[\"{key}=<name>\"]'",
+        )
+        for key, value in given.items()
+        if value
+    ]
+
+
+def prompt_problems(
+    path: str, config: EvaluateConfig | InspectConfig | EnsembleConfig
+) -> list[UserError]:
+    """What is wrong with a prompt file, or with model, variant and data that it is put to."""
+    model, variant = config.model, config.variant
+    problems = [*_model_problems(model), *_data_problems(config.data)]
+    if variant is not None:
+        problems += _variant_problems(model, variant)
+    prompt, unreadable = _read_prompt(path)
+    if prompt is None:
+        return [*problems, *unreadable]
+    is_as_trained = model.source == "prompt" and model.path is None
+    # A folder needs no variant where only its embeddings are looked at, or the prompt tells it.
+    is_told = bool(model.path and (prompt.metadata or isinstance(config, InspectConfig)))
+    if is_as_trained and "source" not in prompt.metadata:
+        fitting = [name for name, width in hidden_sizes().items() if width == prompt.hidden_size]
+        problems += [
+            UserError(
+                f"prompt={path} does not say which model it belongs to; its width is "
+                f"{prompt.hidden_size}",
+                allowed=f"model=<name> variant=<name>, of this width: {', '.join(fitting) or '-'}; "
+                "or model.path=<folder> variant=<name>",
+                fix="choose the model that it was trained on",
+            )
+        ]
+    elif variant is None and not is_as_trained and not is_told:
+        problem = f"model={model.name} needs a variant for prompt={path}"
+        problems += [UserError(problem, fix="add variant=<name>: ptune list what=variant")]
+    return [*problems, *_width_problems("prompt", path, prompt, model)]
 
 
 def _held_out_problems(config: TrainConfig) -> list[UserError]:
@@ -65,82 +145,7 @@ def _held_out_problems(config: TrainConfig) -> list[UserError]:
     return []
 
 
-def evaluate_problems(config: EvaluateConfig) -> list[UserError]:
-    """What is wrong with an evaluation whose single values are all in range."""
-    model, variant = config.model, config.variant
-    problems = [*_model_problems(model), *_data_problems(config.data)]
-    if variant is not None:
-        problems += _variant_problems(model, variant)
-    prompt, unreadable = _read_prompt(config.prompt)
-    if prompt is None:
-        return [*problems, *unreadable]
-    as_trained = model.source == "prompt" and model.path is None
-    if as_trained and "source" not in prompt.metadata:
-        problems.append(
-            UserError(
-                f"prompt={config.prompt} does not say which model it belongs to",
-                fix="add model=<name> variant=<name>, or model.path=<folder> variant=<name>",
-            )
-        )
-    elif variant is None and (not prompt.metadata or (not as_trained and model.path is None)):
-        problems.append(
-            UserError(
-                f"model={model.name} needs a variant for prompt={config.prompt}",
-                fix="add variant=<name>: ptune list what=variant",
-            )
-        )
-    return [*problems, *_width_problems("prompt", config.prompt, prompt, model)]
-
-
-def inspect_problems(config: InspectConfig) -> list[UserError]:
-    """What is wrong with an inspection whose single values are all in range."""
-    if (config.prompt is None) == (config.of is None):
-        return [
-            UserError(
-                "prompt= names one prompt and experiment= those of a sweep; one of them is needed",
-                fix="add prompt=<file>, or experiment=<name>",
-            )
-        ]
-    model, variant = config.model, config.variant
-    as_trained = model.source == "prompt" and model.path is None
-    problems = [*_model_problems(model), *_data_problems(config.data)]
-    if config.prompt is None:
-        given = {"model": not as_trained, "variant": variant, "task": config.task}
-        problems += [
-            UserError(f"{key}= is for prompt=", fix=f"narrow the runs: 'train=[\"{key}=<name>\"]'")
-            for key, value in given.items()
-            if value
-        ]
-        return problems
-    if config.train:
-        problems.append(UserError("train= belongs to experiment=", fix="leave it out"))
-    if variant is not None:
-        problems += _variant_problems(model, variant)
-    prompt, unreadable = _read_prompt(config.prompt)
-    if prompt is None:
-        return [*problems, *unreadable]
-    if as_trained and "source" not in prompt.metadata:
-        fitting = [name for name, width in hidden_sizes().items() if width == prompt.hidden_size]
-        problems.append(
-            UserError(
-                f"prompt={config.prompt} does not say which model it belongs to; its width is "
-                f"{prompt.hidden_size}",
-                allowed=f"model=<name> variant=<name>, of this width: {', '.join(fitting) or '-'}; "
-                "or model.path=<folder>",
-                fix="choose the model that it was trained on",
-            )
-        )
-    elif variant is None and not as_trained and model.path is None:
-        problems.append(
-            UserError(
-                f"model={model.name} needs a variant",
-                fix="add variant=<name>: ptune list what=variant",
-            )
-        )
-    return [*problems, *_width_problems("prompt", config.prompt, prompt, model)]
-
-
-def hidden_size(model: ModelConfig) -> int | None:
+def _hidden_size(model: ModelConfig) -> int | None:
     """H of the model as far as the config or its folder's config.json says it."""
     if model.path is None:
         return model.hidden_size
@@ -195,14 +200,14 @@ def _variant_problems(model: ModelConfig, variant: VariantConfig) -> list[UserEr
         return []
     if variant.random_weights:
         return []  # any checkpoint has the model's shape
-    if model.lm_adapt_steps in model.checkpoints and len(model.checkpoints) == 1:
+    if [*model.checkpoints] == [model.lm_adapt_steps]:
         problem = f"model={model.name} is there with LM adaptation only, not variant={variant.name}"
         return [UserError(problem, fix="add variant=lm_adapted")]
     released = ": only 0 and 100,000 steps were released" if model.source == "hub" else ""
     return [
         UserError(
             f"model={model.name} has no checkpoint of variant.lm_adapt_steps={steps}{released}",
-            allowed=", ".join(str(known) for known in model.checkpoints),
+            allowed=", ".join(map(str, model.checkpoints)),
             fix="give a checkpoint of your own with model.path=<folder>",
         )
     ]
@@ -211,26 +216,26 @@ def _variant_problems(model: ModelConfig, variant: VariantConfig) -> list[UserEr
 def _method_problems(config: TrainConfig) -> list[UserError]:
     """Settings that the method lacks, and such of other methods: ignored, they would mislead."""
     method, prompt = config.method, config.prompt
-    settings: dict[str, tuple[Any, bool]] = {
-        "init": (config.init.strategy, method == "prompt_tuning"),
-        "prompt.length": (prompt.length, method == "prompt_tuning"),
-        "prompt.num_shots": (prompt.num_shots, method == "prompt_design"),
+    needed_by: dict[str, tuple[Any, str]] = {
+        "init": (config.init.strategy, "prompt_tuning"),
+        "prompt.length": (prompt.length, "prompt_tuning"),
+        "prompt.num_shots": (prompt.num_shots, "prompt_design"),
     }
     missing = [
         UserError(f"method={method} needs {key}", fix=f"add {key}=<value>, or leave {key} out")
-        for key, (value, is_needed) in settings.items()
-        if value is None and is_needed
+        for key, (value, its_method) in needed_by.items()
+        if value is None and method == its_method
     ]
-    given = {key: value for key, (value, is_needed) in settings.items() if not is_needed}
+    refused = {key: value for key, (value, its_method) in needed_by.items() if method != its_method}
     if method not in ("prompt_tuning", "model_tuning"):
-        given["evaluation.transfer_tasks"] = config.evaluation.transfer_tasks
+        refused["evaluation.transfer_tasks"] = config.evaluation.transfer_tasks
     if method != "prompt_design":
-        given["prompt.template"] = prompt.template
+        refused["prompt.template"] = prompt.template
     if method not in FROZEN:
-        given["machine.compile"] = config.machine.compile
+        refused["machine.compile"] = config.machine.compile
     return missing + [
         UserError(f"{key}={value} is not for method={method}", fix="leave it out")
-        for key, value in given.items()
+        for key, value in refused.items()
         if value is not None
     ]
 
@@ -247,12 +252,8 @@ def _init_problems(config: TrainConfig) -> list[UserError]:
     if prompt is None:
         return problems
     if prompt.length != length:
-        problems.append(
-            UserError(
-                f"prompt.length={length}, but init.path={init.path} has {prompt.length} positions",
-                fix=f"set prompt.length={prompt.length}",
-            )
-        )
+        problem = f"prompt.length={length}, but init.path={init.path} has {prompt.length} positions"
+        problems += [UserError(problem, fix=f"set prompt.length={prompt.length}")]
     return [*problems, *_width_problems("init.path", init.path, prompt, config.model)]
 
 
@@ -264,7 +265,7 @@ def _read_prompt(path: str) -> tuple[PromptFile | None, list[UserError]]:
 
 
 def _width_problems(key: str, path: str, prompt: PromptFile, model: ModelConfig) -> list[UserError]:
-    width = hidden_size(model)
+    width = _hidden_size(model)
     if width is None or prompt.hidden_size == width:
         return []
     trained_on = prompt.metadata.get("source", "an unknown model")

@@ -14,9 +14,7 @@ from typing import cast
 
 from omegaconf import DictConfig, OmegaConf
 
-from prompt_tuning.config import DoctorConfig, typed
-from prompt_tuning.config_ranges import SPLITS
-from prompt_tuning.config_reading import choices, config_dir
+from prompt_tuning.config import SPLITS, DoctorConfig, choices, config_dir, typed
 from prompt_tuning.data.sources import DataSpec, check_available
 from prompt_tuning.errors import UserError
 from prompt_tuning.tasks import TASKS, Task

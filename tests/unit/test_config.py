@@ -7,15 +7,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from prompt_tuning.commands.composition import configs_of
+from prompt_tuning.composition import configs_of
 from prompt_tuning.config import (
     EvaluateConfig,
     TrainConfig,
     config_hash,
-    evaluate_config,
     run_name,
-    train_config,
 )
+from prompt_tuning.config_checks import evaluate_config, train_config
 from prompt_tuning.errors import UserError
 from prompt_tuning.prompt_files import save_prompt
 
@@ -118,8 +117,8 @@ def test_all_mistakes_are_reported_at_once() -> None:
     assert [error.split()[0] for error in errors] == [
         "prompt.lenght",
         "training.num_steps=abc",
-        "machine.dtype=int8",
         "training.batch_size=0",
+        "machine.dtype=int8",
     ]
 
 
@@ -393,7 +392,7 @@ def test_multitask_model_tuning_is_model_tuning_on_a_mixture(recipe: str) -> Non
 
 def test_the_papers_multitask_batch_has_a_million_tokens() -> None:
     """2^20, footnote 4, of inputs of 512."""
-    points, problems = configs_of("train", ["experiment=fig1_multitask"])
+    points, problems = configs_of("train", ["experiment=fig1_multitask"], multirun=True)
     assert not problems
     for config in map(train_config, points):
         assert config.training.batch_size * 512 == 2**20

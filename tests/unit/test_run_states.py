@@ -12,7 +12,7 @@ import torch
 
 from prompt_tuning import cli
 from prompt_tuning.checkpoints import save_state
-from prompt_tuning.commands.plans import planned_points
+from prompt_tuning.composition import planned_points
 from prompt_tuning.config import run_name
 from prompt_tuning.errors import InProgress, UserError, UserErrors
 from prompt_tuning.interrupts import Interrupted
