@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass
 from pathlib import Path
 from types import NoneType, UnionType
-from typing import Any, Literal, TypeVar, cast, get_args, get_origin, get_type_hints
+from typing import Any, TypeVar, cast, get_args, get_origin, get_type_hints
 
 from omegaconf import MISSING, DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -28,9 +28,16 @@ METHODS = ("prompt_tuning", "model_tuning", "multitask_model_tuning", "prompt_de
 FROZEN = ("prompt_tuning", "prompt_design")  # methods that change no weight of the model
 INITS = ("random_uniform", "sampled_vocab", "class_label", "from_file", "from_text")
 MODEL_SOURCES = ("hub", "embedded", "packaged", "prompt")
+DATA_SOURCES = ("auto", "hub", "local", "embedded")
+DTYPES = ("auto", "float32", "bfloat16")
+COMPILE_MODES = ("default", "reduce-overhead")
+RANKS = ("labels",)
 
 
-Hashed = Literal["always", "never", "unless null", "as null"]
+# Is a key's value part of a run's identity? Never: it does not change a result, or only names it.
+# If set: the key came later; runs where it is null keep their hash. As null: what the value stands
+# for has a hash of its own in the record.
+ALWAYS, NEVER, IF_SET, AS_NULL = "always", "never", "if set", "as null"
 
 # What a number may be held to: in words, and as a test.
 LIMITS: dict[str, tuple[str, Callable[[float, float], bool]]] = {
@@ -48,7 +55,7 @@ class Key:
     meaning: str
     one_of: Sequence[str]
     limits: Mapping[str, float]
-    hashed: Hashed
+    hashed: str
     hash_name: str | None
 
     @property
@@ -67,7 +74,7 @@ def key(
     meaning: str,
     *,
     one_of: Sequence[str] = (),
-    hashed: Hashed = "always",
+    hashed: str = ALWAYS,
     hash_name: str | None = None,
     **limits: float,
 ) -> Any:
@@ -76,9 +83,7 @@ def key(
     Args:
         meaning: with its unit; what null means.
         one_of: the texts that are allowed; null is too where the type says so.
-        hashed: whether the value is part of the run's identity. Never: it does not change a result,
-            or only names it. Unless null: the key came later, and runs without it keep their hash.
-            As null: only that there is such a key.
+        hashed: one of ALWAYS, NEVER, IF_SET, AS_NULL.
         hash_name: the name that the key had when runs were first recorded.
         limits: of a number, by the names of `LIMITS`.
     """
@@ -99,7 +104,7 @@ class ModelConfig:
     revision: str | None = key("of the hub's repository; null: its newest")
     hidden_size: int | None = key("H; null: known once the model is read", at_least=1)
     path: str | None = key("a folder in the hub's layout, or a hub id, instead of all these")
-    recipe: str = key("what ptune train takes where recipe= is not given", hashed="never")
+    recipe: str = key("what ptune train takes where recipe= is not given", hashed=NEVER)
 
 
 @dataclass(frozen=True)
@@ -117,9 +122,7 @@ class TaskConfig:
     """Which task or mixture; what it is made of is in prompt_tuning/tasks/."""
 
     name: str = key("its file in conf/task")
-    report_split: str | None = key(
-        "labelled, and free of choices: recipe=mini reports it", one_of=SPLITS, hashed="never"
-    )
+    report_split: str | None = key("labelled; recipe=mini reports it", one_of=SPLITS, hashed=NEVER)
 
 
 @dataclass(frozen=True)
@@ -147,13 +150,9 @@ class PromptConfig:
     """What stands in front of the input."""
 
     length: int | None = key("P, positions (figure 3a); null: no soft prompt", at_least=1)
-    num_shots: int | None = key(
-        "K, solved examples of method=prompt_design", at_least=0, hashed="unless null"
-    )
+    num_shots: int | None = key("K, solved examples of prompt_design", at_least=0, hashed=IF_SET)
     template: str | None = key(
-        "prompt_design: flan: FLAN's words; null: the task's",
-        one_of=("flan",),
-        hashed="unless null",
+        "words of prompt_design; null: ours", one_of=("flan",), hashed=IF_SET
     )
 
 
@@ -191,11 +190,7 @@ class DecodingConfig:
 
     num_examples: int | None = key("the first ones of each task; null: all", at_least=1)
     max_target_tokens: int | None = key("with EOS; null: the split's longest target", at_least=1)
-    rank: str | None = key(
-        "labels: the likeliest class label answers; null: greedy decoding, as the paper",
-        one_of=("labels",),
-        hashed="unless null",
-    )
+    rank: str | None = key("the likeliest class label; null: greedy", one_of=RANKS, hashed=IF_SET)
 
 
 @dataclass(frozen=True)
@@ -204,21 +199,11 @@ class EvaluationConfig(DecodingConfig):
 
     every_steps: int = key("updates between two evaluations", at_least=1)
     split: str = key("chooses the best step; held_out: see data", one_of=CHOOSING_SPLITS)
-    report_split: str | None = key(
-        "the best step is scored on it at the end; null: on none", one_of=SPLITS
-    )
-    num_report_examples: int | None = key(
-        "of that split, the first ones; null: all", at_least=1, hashed="unless null"
-    )
-    report_at_every_step: bool | None = key(
-        "true: it is scored at every evaluation too", hashed="unless null"
-    )
-    before_training: bool | None = key(
-        "true: what is not trained yet is scored too, at step 0", hashed="unless null"
-    )
-    transfer_tasks: list[str] | None = key(
-        "answered by the best step too, never trained on; null: none", hashed="unless null"
-    )
+    report_split: str | None = key("the best step is scored on it too; null: none", one_of=SPLITS)
+    num_report_examples: int | None = key("of report_split; null: all", at_least=1, hashed=IF_SET)
+    report_at_every_step: bool | None = key("true: report_split is scored each time", hashed=IF_SET)
+    before_training: bool | None = key("true: step 0, untrained, is scored too", hashed=IF_SET)
+    transfer_tasks: list[str] | None = key("answered by the best step; null: none", hashed=IF_SET)
 
 
 @dataclass(frozen=True)
@@ -226,50 +211,36 @@ class FolderConfig:
     """Where official files are."""
 
     # The files' own hashes are in the record; where they lie does not matter.
-    dir: str | None = key("folder of official files (BoolQ/, GLUE/SST-2/, ...)", hashed="as null")
+    dir: str | None = key("folder of official files (BoolQ/, GLUE/SST-2/, ...)", hashed=AS_NULL)
 
 
 @dataclass(frozen=True)
 class DataConfig(FolderConfig):
     """Where the examples come from."""
 
-    source: str = key(
-        "auto: data.dir if given, else the hub; mini_* are embedded",
-        one_of=("auto", "hub", "local", "embedded"),
-    )
+    source: str = key("auto: dir if given, else the hub; mini_*: embedded", one_of=DATA_SOURCES)
     train_file: str | None = key("relative to data.dir; null: the official name")
     validation_file: str | None = key("likewise")
     test_file: str | None = key("likewise")
-    num_held_out: int | None = key(
-        "training rows kept apart as split held_out, a fifth at most; null: none",
-        at_least=1,
-        hashed="unless null",
-    )
-    cache_dir: str | None = key("of tokenised splits; null: tokenise every time", hashed="never")
+    num_held_out: int | None = key("training rows of split held_out", at_least=1, hashed=IF_SET)
+    cache_dir: str | None = key("of tokenised splits; null: tokenise every time", hashed=NEVER)
 
 
 @dataclass(frozen=True)
 class MachineConfig:
     """What a run may use; all but dtype change rounding, and which rows share a draw of dropout."""
 
-    device: str = key("auto: cuda if there is one", one_of=("auto", "cpu", "cuda"), hashed="never")
-    dtype: str = key(
-        "of the forward pass; auto: bfloat16 on cuda, else float32",
-        one_of=("auto", "float32", "bfloat16"),
-    )
-    max_tokens_per_micro_batch: int = key(
-        "tokens in one forward pass, prompt included", at_least=1, hashed="never"
-    )
-    num_threads: int | None = key("of the CPU; null: torch's choice", at_least=1, hashed="never")
+    device: str = key("auto: cuda if there is one", one_of=("auto", "cpu", "cuda"), hashed=NEVER)
+    dtype: str = key("auto: bfloat16 on cuda, else float32", one_of=DTYPES)
+    max_tokens_per_micro_batch: int = key("in one pass, prompt included", at_least=1, hashed=NEVER)
+    num_threads: int | None = key("of the CPU; null: torch's choice", at_least=1, hashed=NEVER)
 
 
 @dataclass(frozen=True)
 class FrozenMachineConfig(MachineConfig):
     """What a run with a frozen model may use."""
 
-    compile: str | None = key(
-        "mode of torch.compile; null: off", one_of=("default", "reduce-overhead"), hashed="never"
-    )
+    compile: str | None = key("of torch.compile; null: off", one_of=COMPILE_MODES, hashed=NEVER)
 
 
 @dataclass(frozen=True)
@@ -287,9 +258,9 @@ class TrackingConfig:
 class RecordConfig:
     """What every command has that leaves a folder with a record."""
 
-    tracking: TrackingConfig = key("where curves go", hashed="never")
-    output_dir: str = key("one folder per run inside, named by axes and hash", hashed="never")
-    rerun: bool = key("true: repeat a finished run", hashed="never")
+    tracking: TrackingConfig = key("where curves go", hashed=NEVER)
+    output_dir: str = key("one folder per run inside, named by axes and hash", hashed=NEVER)
+    rerun: bool = key("true: repeat a finished run", hashed=NEVER)
 
 
 # Commands: what follows `ptune <command>`. Those of pretrain, adapt and bench are in their rooms.
@@ -310,8 +281,8 @@ class TrainConfig(RecordConfig):
     data: DataConfig = key("where examples come from")
     machine: FrozenMachineConfig = key("what the run may use")
     method: str = key("what is trained, if anything", one_of=METHODS)
-    recipe: str = key("the file in conf/recipe that set the values", hashed="never")
-    experiment: str | None = key("the file in conf/experiment, if any", hashed="never")
+    recipe: str = key("the file in conf/recipe that set the values", hashed=NEVER)
+    experiment: str | None = key("the file in conf/experiment, if any", hashed=NEVER)
     seed: int = key("of initialisation, order of examples and dropout", at_least=0)
 
 
@@ -340,7 +311,7 @@ class InspectConfig(RecordConfig):
     control_tokens: bool = key("true: pad, eos, unk and sentinels may be neighbours too")
     num_random_draws: int = key("each of as many random vectors as the prompt has rows", at_least=1)
     seed: int = key("of the random vectors", at_least=0)
-    show_rows: int | None = key("on the terminal; null: all", at_least=1, hashed="never")
+    show_rows: int | None = key("on the terminal; null: all", at_least=1, hashed=NEVER)
     model: ModelConfig = key("as_trained: the one that the prompt names")
     variant: VariantConfig | None = key("null: as the prompt was trained")
     task: TaskConfig | None = key("for its labels and texts; null: as the prompt was trained")
@@ -355,10 +326,7 @@ class EnsembleConfig(RecordConfig):
     experiment: NamedConfig | None = key("its runs' prompts, instead", hash_name="of")
     train: list[str] = key("experiment=: overrides of its runs")
     num_prompts: int = key("experiment=: seeds of one ensemble, lowest first", at_least=2)
-    tie: str = key(
-        "which group of equal votes wins: the first prompt's, or that of the best on its dev split",
-        one_of=("first", "best"),
-    )
+    tie: str = key("which prompt's group wins: the first, or the best", one_of=("first", "best"))
     split: str = key("prompts=: what they vote on", one_of=SPLITS)
     model: ModelConfig = key("as_trained: the one that the prompts name")
     variant: VariantConfig | None = key("null: as the prompts were trained")
@@ -448,11 +416,11 @@ def _hashed_values(config: Any) -> dict[str, Any]:
     values = {}
     for each in fields(config):
         about, value = each.metadata["key"], getattr(config, each.name)
-        if about.hashed == "never" or (about.hashed == "unless null" and value is None):
+        if about.hashed == NEVER or (about.hashed == IF_SET and value is None):
             continue
         if is_dataclass(value):
             value = _hashed_values(value)
-        values[about.hash_name or each.name] = None if about.hashed == "as null" else value
+        values[about.hash_name or each.name] = None if about.hashed == AS_NULL else value
     return values
 
 
@@ -461,7 +429,7 @@ def _not_hashed(schema: type, prefix: str = "") -> Iterator[str]:
     hints = get_type_hints(schema)
     for each in fields(schema):
         section = _section(hints[each.name])
-        if each.metadata["key"].hashed == "never":
+        if each.metadata["key"].hashed == NEVER:
             yield f"{prefix}{each.name}"
         elif section is not None:
             yield from _not_hashed(section, f"{prefix}{each.name}.")

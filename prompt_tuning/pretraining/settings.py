@@ -2,8 +2,11 @@
 
 from dataclasses import dataclass
 
-from prompt_tuning.config import MachineConfig, RecordConfig, config_hash, key
+from prompt_tuning.config import NEVER, MachineConfig, RecordConfig, config_hash, key
 from prompt_tuning.errors import UserError
+
+OBJECTIVES = ("span_corruption", "prefix_lm", "sentence_lm")
+SCHEDULES = ("inverse_square_root", "constant", "linear")
 
 
 @dataclass(frozen=True)
@@ -40,22 +43,17 @@ class CorpusConfig:
     world_documents: int = key("so many of them", at_least=1)
     world_max_sentences: int = key("of a document of the world", at_least=1)
     max_tokens: int | None = key("of the corpus; null: all of it", at_least=1)
-    cache_dir: str = key("of token ids, 2 bytes each", hashed="never")
+    cache_dir: str = key("of token ids, 2 bytes each", hashed=NEVER)
 
 
 @dataclass(frozen=True)
 class ObjectiveConfig:
     """What a segment of text becomes."""
 
-    name: str = key(
-        "sentence_lm: prefix_lm cut at a sentence; learns faster in tiny models",
-        one_of=("span_corruption", "prefix_lm", "sentence_lm"),
-    )
+    name: str = key("sentence_lm: prefix_lm cut at a sentence", one_of=OBJECTIVES)
     # T5's rule for the length of a segment does not hold below 10.
     inputs_length: int = key("tokens of the encoder's inputs, with EOS", at_least=10)
-    max_target_tokens: int | None = key(
-        "with EOS, not of span corruption; null: no cut", at_least=1
-    )
+    max_target_tokens: int | None = key("not of span corruption; null: no cut", at_least=1)
     noise_density: float = key("span corruption: share of tokens masked", above=0, below=1)
     mean_span_length: float = key("span corruption: tokens", at_least=1)
 
@@ -67,9 +65,7 @@ class PretrainingConfig:
     num_steps: int = key("updates of the weights", at_least=1)
     batch_size: int = key("segments an update", at_least=1)
     optimizer: str = key("adafactor: T5's", one_of=("adafactor", "adamw"))
-    schedule: str = key(
-        "after the warm-up; linear: to 0", one_of=("inverse_square_root", "constant", "linear")
-    )
+    schedule: str = key("after the warm-up; linear: to 0", one_of=SCHEDULES)
     learning_rate: float = key("peak; Adafactor's is relative to each parameter's scale", above=0)
     warmup_steps: int = key("until the peak", at_least=0)
     weight_decay: float = key("a step's share; AdamW's is times the learning rate", at_least=0)
