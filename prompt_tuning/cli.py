@@ -55,7 +55,7 @@ def run(arguments: Sequence[str]) -> int:
         print(f"ptune {__version__}")
         return 0
     if command in ("-sc", "--shell-completion"):
-        from prompt_tuning.commands.completion import complete
+        from prompt_tuning.hydra_app import complete
 
         return complete(arguments)
     if command not in COMMANDS:
@@ -64,7 +64,7 @@ def run(arguments: Sequence[str]) -> int:
             allowed=", ".join(COMMANDS),
             fix=did_you_mean(command, COMMANDS) or "ptune --help",
         )
-    from prompt_tuning.commands.launching import launch
+    from prompt_tuning.hydra_app import launch
 
     return launch(command, rest)
 

@@ -1,390 +1,438 @@
-"""The configuration's names, types and units; its values are in conf/, only there.
+"""Every key of the configuration, one line each: type, meaning, what it may be, is it hashed.
 
-`train_config` and `evaluate_config` turn what Hydra composed into plain objects, or say everything
-that is wrong with it. Nothing here imports torch: a mistake is reported within a second.
+The values are in conf/, only there. `typed` turns what Hydra composed into the objects below, or
+says everything that is wrong with it; `config_hash` names a run. What must hold between keys is in
+config_checks.py. Nothing here imports torch: a mistake is reported within a second.
 """
 
 import hashlib
 import json
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
+import math
+import operator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields, is_dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from types import NoneType, UnionType
+from typing import Any, TypeVar, cast, get_args, get_origin, get_type_hints
 
-from omegaconf import DictConfig
+from omegaconf import MISSING, DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
-from prompt_tuning.config_checks import (
-    evaluate_problems,
-    inspect_problems,
-    train_problems,
-)
-from prompt_tuning.config_ranges import range_problems
-from prompt_tuning.config_reading import build, fill
-from prompt_tuning.errors import UserError, raise_all
+from prompt_tuning.errors import UserError, closest, did_you_mean, raise_all
 
 T = TypeVar("T")
+
+SPLITS = ("train", "validation", "test")
+CHOOSING_SPLITS = ("train", "held_out", "validation", "test")
+METHODS = ("prompt_tuning", "model_tuning", "multitask_model_tuning", "prompt_design")
+FROZEN = ("prompt_tuning", "prompt_design")  # methods that change no weight of the model
+INITS = ("random_uniform", "sampled_vocab", "class_label", "from_file", "from_text")
+MODEL_SOURCES = ("hub", "embedded", "packaged", "prompt")
+DATA_SOURCES = ("auto", "hub", "local", "embedded")
+DTYPES = ("auto", "float32", "bfloat16")
+COMPILE_MODES = ("default", "reduce-overhead")
+RANKS = ("labels",)
+
+
+# Is a key's value part of a run's identity? Never: it does not change a result, or only names it.
+# If set: the key came later; runs where it is null keep their hash. As null: what the value stands
+# for has a hash of its own in the record.
+ALWAYS, NEVER, IF_SET, AS_NULL = "always", "never", "if set", "as null"
+
+# What a number may be held to: in words, and as a test.
+LIMITS: dict[str, tuple[str, Callable[[float, float], bool]]] = {
+    "at_least": ("{} or more", operator.ge),
+    "above": ("more than {}", operator.gt),
+    "below": ("less than {}", operator.lt),
+    "at_most": ("at most {}", operator.le),
+}
+
+
+@dataclass(frozen=True)
+class Key:
+    """What a field says of its key beside the type."""
+
+    meaning: str
+    one_of: Sequence[str]
+    limits: Mapping[str, float]
+    hashed: str
+    hash_name: str | None
+
+    @property
+    def range(self) -> str:
+        """What a number may be, in words; empty: anything."""
+        return ", ".join(LIMITS[name][0].format(bound) for name, bound in self.limits.items())
+
+    def holds(self, value: float) -> bool:
+        """Whether a number is in the range; infinity and NaN are in none."""
+        return math.isfinite(value) and all(
+            LIMITS[name][1](value, bound) for name, bound in self.limits.items()
+        )
+
+
+def key(
+    meaning: str,
+    *,
+    one_of: Sequence[str] = (),
+    hashed: str = ALWAYS,
+    hash_name: str | None = None,
+    **limits: float,
+) -> Any:
+    """A field without a default, for a key of the configuration.
+
+    Args:
+        meaning: with its unit; what null means.
+        one_of: the texts that are allowed; null is too where the type says so.
+        hashed: one of ALWAYS, NEVER, IF_SET, AS_NULL.
+        hash_name: the name that the key had when runs were first recorded.
+        limits: of a number, by the names of `LIMITS`.
+    """
+    return field(metadata={"key": Key(meaning, one_of, limits, hashed, hash_name)})
+
+
+# Sections: the groups of keys that commands share.
 
 
 @dataclass(frozen=True)
 class ModelConfig:
     """Which frozen T5; `path` wins over the rest."""
 
-    name: str
-    source: str  # hub | embedded | prompt (the one a prompt names; evaluate only)
-    checkpoints: dict[int, str]  # steps of LM adaptation -> hub id or embedded name
-    lm_adapt_steps: int  # of its LM adaptation as a whole: what variant=lm_adapted means
-    revision: str | None  # of the hub's repository; None: its newest
-    hidden_size: int | None  # H; None: known once the model is read
-    path: str | None  # a folder in the hub's layout
+    name: str = key("its file in conf/model")
+    source: str = key("where its weights are; prompt: where a prompt says", one_of=MODEL_SOURCES)
+    checkpoints: dict[int, str] = key("steps of LM adaptation -> hub id, embedded or packaged name")
+    lm_adapt_steps: int = key("steps that variant=lm_adapted means", at_least=0)
+    revision: str | None = key("of the hub's repository; null: its newest")
+    hidden_size: int | None = key("H; null: known once the model is read", at_least=1)
+    path: str | None = key("a folder in the hub's layout, or a hub id, instead of all these")
+    recipe: str = key("what ptune train takes where recipe= is not given", hashed=NEVER)
 
 
 @dataclass(frozen=True)
 class VariantConfig:
     """Which pre-training the frozen model has had (figures 3c and 3d)."""
 
-    name: str
-    lm_adapt_steps: int  # steps of LM adaptation, a key of model.checkpoints
-    target_sentinel: bool  # <extra_id_0> in front of every target
-    random_weights: bool  # the model's shape and vocabulary only: a control
+    name: str = key("its file in conf/variant")
+    lm_adapt_steps: int = key("steps of LM adaptation, one of model.checkpoints", at_least=0)
+    target_sentinel: bool = key("true: <extra_id_0> in front of every target")
+    random_weights: bool = key("true: the model's shape and vocabulary only, as a control")
 
 
 @dataclass(frozen=True)
 class TaskConfig:
     """Which task or mixture; what it is made of is in prompt_tuning/tasks/."""
 
-    name: str
-    report_split: str | None  # labelled, and free of choices: recipe=mini reports it; None: none
+    name: str = key("its file in conf/task")
+    report_split: str | None = key("labelled; recipe=mini reports it", one_of=SPLITS, hashed=NEVER)
+
+
+@dataclass(frozen=True)
+class NamedConfig:
+    """A file of conf/ that is only named, not taken into the config: experiment=<name>."""
+
+    name: str = key("of the file")
 
 
 @dataclass(frozen=True)
 class InitConfig:
     """How the prompt's values start (figure 3b)."""
 
-    # random_uniform | sampled_vocab | class_label | from_file | from_text; None: no prompt
-    strategy: str | None
-    uniform_range: float  # random_uniform: bound of the draw
-    uniform_signed: bool  # True: U[-range, range); False: U[0, range)
-    vocab_sample_size: int  # sample among this many of the most frequent tokens
-    words: list[str] | None  # class_label; None: the task's own
-    path: str | None  # from_file: .safetensors or .npy
-    text: str | None  # from_text
+    strategy: str | None = key("the init file's; null: no prompt", one_of=INITS)
+    uniform_range: float = key("random_uniform: bound of the draw", above=0)
+    uniform_signed: bool = key("random_uniform: true: U[-range, range), false: U[0, range)")
+    vocab_sample_size: int = key("sampled from this many of the most frequent tokens", at_least=1)
+    words: list[str] | None = key("class_label; null: the task's own")
+    path: str | None = key("from_file: .safetensors or .npy")
+    text: str | None = key("from_text: one position for each sub-token")
 
 
 @dataclass(frozen=True)
 class PromptConfig:
-    length: int | None  # P, positions in front of the input (figure 3a); None: no soft prompt
-    num_shots: int | None  # K, solved examples in front of the input (prompt design); None: none
-    template: str | None  # flan: FLAN's words (prompt design); None: the task's own format
+    """What stands in front of the input."""
+
+    length: int | None = key("P, positions (figure 3a); null: no soft prompt", at_least=1)
+    num_shots: int | None = key("K, solved examples of prompt_design", at_least=0, hashed=IF_SET)
+    template: str | None = key(
+        "words of prompt_design; null: ours", one_of=("flan",), hashed=IF_SET
+    )
 
 
 @dataclass(frozen=True)
 class TrainingConfig:
-    num_steps: int  # updates
-    batch_size: int  # examples an update
-    dropout: float  # rate inside the model; off in evaluation
-    z_loss: float  # weight of log(Z)^2
-    max_input_tokens: int | None  # with EOS, without the prompt; None: no cut
-    max_target_tokens: int | None  # with EOS; None: no cut
-    num_train_examples: int | None  # the first ones of each task; None: all
+    """The training loop."""
+
+    num_steps: int = key("updates", at_least=1)
+    batch_size: int = key("examples an update", at_least=1)
+    dropout: float = key("rate inside the model; off in evaluation", at_least=0, below=1)
+    z_loss: float = key("weight of log(Z)^2", at_least=0)
+    max_input_tokens: int | None = key("with EOS, without the prompt; null: no cut", at_least=1)
+    max_target_tokens: int | None = key("with EOS; null: no cut", at_least=1)
+    num_train_examples: int | None = key("the first ones of each task; null: all", at_least=1)
 
 
 @dataclass(frozen=True)
 class OptimizerConfig:
     """Adafactor as in T5X."""
 
-    learning_rate: float  # constant
-    decay_rate: float  # exponent of the second moment's decay
-    step_offset: int  # subtracted from the step in the second moment's decay
-    initial_step: int  # the step that the clock starts at
-    weight_decay: float  # per step, not multiplied by the learning rate
-    clipping_threshold: float  # RMS of an update before the learning rate
-    epsilon1: float  # added to the squared gradient
-    min_dim_size_to_factor: int  # factored where P and H are both at least this
-    multiply_by_parameter_scale: bool
+    learning_rate: float = key("constant", above=0)
+    decay_rate: float = key("exponent of the second moment's decay", above=0)
+    step_offset: int = key("subtracted from the step in that decay", at_least=0)
+    initial_step: int = key("the step that the clock starts at", at_least=0)
+    weight_decay: float = key("per step, not multiplied by the learning rate", at_least=0)
+    clipping_threshold: float = key("RMS of an update before the learning rate", above=0)
+    epsilon1: float = key("added to the squared gradient", above=0)
+    min_dim_size_to_factor: int = key("factored where P and H are this at least", at_least=1)
+    multiply_by_parameter_scale: bool = key("true: the learning rate is relative to each weight")
 
 
 @dataclass(frozen=True)
 class DecodingConfig:
-    """How much of a split is decoded."""
+    """How much of a split is answered, and how."""
 
-    num_examples: int | None  # the first ones of each task; None: all
-    max_target_tokens: int | None  # with EOS; None: the split's longest target
-    rank: str | None  # labels: the likeliest class label answers; None: what is decoded greedily
+    num_examples: int | None = key("the first ones of each task; null: all", at_least=1)
+    max_target_tokens: int | None = key("with EOS; null: the split's longest target", at_least=1)
+    rank: str | None = key("the likeliest class label; null: greedy", one_of=RANKS, hashed=IF_SET)
 
 
 @dataclass(frozen=True)
 class EvaluationConfig(DecodingConfig):
     """When a training run is evaluated, and on what."""
 
-    every_steps: int
-    split: str  # train | held_out | validation | test; chooses the best step
-    report_split: str | None  # the best prompt is scored on it at the end; None: on none
-    num_report_examples: int | None  # of the reported split, the first ones; None: all
-    report_at_every_step: bool | None  # at every evaluation too: what choosing by it would give
-    before_training: bool | None  # True: what is not trained yet is scored too, at step 0
-    transfer_tasks: list[str] | None  # answered by the best step too, zero-shot; None: none
+    every_steps: int = key("updates between two evaluations", at_least=1)
+    split: str = key("chooses the best step; held_out: see data", one_of=CHOOSING_SPLITS)
+    report_split: str | None = key("the best step is scored on it too; null: none", one_of=SPLITS)
+    num_report_examples: int | None = key("of report_split; null: all", at_least=1, hashed=IF_SET)
+    report_at_every_step: bool | None = key("true: report_split is scored each time", hashed=IF_SET)
+    before_training: bool | None = key("true: step 0, untrained, is scored too", hashed=IF_SET)
+    transfer_tasks: list[str] | None = key("answered by the best step; null: none", hashed=IF_SET)
 
 
 @dataclass(frozen=True)
 class FolderConfig:
-    dir: str | None  # folder of official files
+    """Where official files are."""
+
+    # The files' own hashes are in the record; where they lie does not matter.
+    dir: str | None = key("folder of official files (BoolQ/, GLUE/SST-2/, ...)", hashed=AS_NULL)
 
 
 @dataclass(frozen=True)
 class DataConfig(FolderConfig):
     """Where the examples come from."""
 
-    source: str  # auto | hub | local | embedded
-    train_file: str | None  # relative to dir; None: the official name
-    validation_file: str | None
-    test_file: str | None
-    num_held_out: int | None  # training rows kept apart as split held_out, a fifth at most
-    cache_dir: str | None  # of tokenised splits; None: no cache
+    source: str = key("auto: dir if given, else the hub; mini_*: embedded", one_of=DATA_SOURCES)
+    train_file: str | None = key("relative to data.dir; null: the official name")
+    validation_file: str | None = key("likewise")
+    test_file: str | None = key("likewise")
+    num_held_out: int | None = key("training rows of split held_out", at_least=1, hashed=IF_SET)
+    cache_dir: str | None = key("of tokenised splits; null: tokenise every time", hashed=NEVER)
 
 
 @dataclass(frozen=True)
 class MachineConfig:
     """What a run may use; all but dtype change rounding, and which rows share a draw of dropout."""
 
-    device: str  # auto | cpu | cuda
-    dtype: str  # of the model's forward pass: auto | float32 | bfloat16
-    max_tokens_per_micro_batch: int  # tokens, prompt included, in one forward pass
-    num_threads: int | None  # None: torch's choice
+    device: str = key("auto: cuda if there is one", one_of=("auto", "cpu", "cuda"), hashed=NEVER)
+    dtype: str = key("auto: bfloat16 on cuda, else float32", one_of=DTYPES)
+    max_tokens_per_micro_batch: int = key("in one pass, prompt included", at_least=1, hashed=NEVER)
+    num_threads: int | None = key("of the CPU; null: torch's choice", at_least=1, hashed=NEVER)
 
 
 @dataclass(frozen=True)
 class FrozenMachineConfig(MachineConfig):
     """What a run with a frozen model may use."""
 
-    compile: str | None  # a mode of torch.compile: default | reduce-overhead; None: eager
+    compile: str | None = key("of torch.compile; null: off", one_of=COMPILE_MODES, hashed=NEVER)
 
 
 @dataclass(frozen=True)
 class TrackingConfig:
-    name: str  # wandb | none
-    project: str
-    entity: str | None  # None: the account's own
-    group: str | None  # None: the experiment
-    tags: list[str]  # on top of the axes
+    """Where curves go, beside metrics.jsonl."""
+
+    name: str = key("wandb: online with a key, else offline", one_of=("wandb", "none"))
+    project: str = key("of W&B")
+    entity: str | None = key("null: the account's own")
+    group: str | None = key("null: the experiment")
+    tags: list[str] = key("on top of the axes (task, model, init, ...)")
 
 
 @dataclass(frozen=True)
-class TrainConfig:
+class RecordConfig:
+    """What every command has that leaves a folder with a record."""
+
+    tracking: TrackingConfig = key("where curves go", hashed=NEVER)
+    output_dir: str = key("one folder per run inside, named by axes and hash", hashed=NEVER)
+    rerun: bool = key("true: repeat a finished run", hashed=NEVER)
+
+
+# Commands: what follows `ptune <command>`. Those of pretrain, adapt and bench are in their rooms.
+
+
+@dataclass(frozen=True)
+class TrainConfig(RecordConfig):
     """`ptune train`: one run."""
 
-    model: ModelConfig
-    variant: VariantConfig
-    task: TaskConfig
-    init: InitConfig
-    prompt: PromptConfig
-    training: TrainingConfig
-    optimizer: OptimizerConfig
-    evaluation: EvaluationConfig
-    data: DataConfig
-    machine: FrozenMachineConfig
-    tracking: TrackingConfig
-    method: str  # prompt_tuning | model_tuning | multitask_model_tuning | prompt_design
-    recipe: str  # name of the file in conf/recipe that set the values
-    experiment: str | None  # name of the file in conf/experiment, if any
-    seed: int  # of initialisation, order of examples and dropout
-    output_dir: str  # the run's folder is made inside
-    rerun: bool  # True: repeat a finished run
+    model: ModelConfig = key("the frozen T5")
+    variant: VariantConfig = key("its pre-training")
+    task: TaskConfig = key("what is learned")
+    init: InitConfig = key("how the prompt starts")
+    prompt: PromptConfig = key("what stands in front of the input")
+    training: TrainingConfig = key("the loop")
+    optimizer: OptimizerConfig = key("Adafactor as in T5X")
+    evaluation: EvaluationConfig = key("when, and on what")
+    data: DataConfig = key("where examples come from")
+    machine: FrozenMachineConfig = key("what the run may use")
+    method: str = key("what is trained, if anything", one_of=METHODS)
+    recipe: str = key("the file in conf/recipe that set the values", hashed=NEVER)
+    experiment: str | None = key("the file in conf/experiment, if any", hashed=NEVER)
+    seed: int = key("of initialisation, order of examples and dropout", at_least=0)
 
 
 @dataclass(frozen=True)
-class EvaluateConfig:
+class EvaluateConfig(RecordConfig):
     """`ptune evaluate`: a saved prompt on a task and split."""
 
-    prompt: str  # .safetensors, or .npy with model and variant given
-    split: str  # train | validation | test
-    model: ModelConfig
-    variant: VariantConfig | None  # None: as the prompt was trained
-    task: TaskConfig
-    evaluation: DecodingConfig
-    data: DataConfig
-    machine: FrozenMachineConfig
-    tracking: TrackingConfig
-    output_dir: str
-    rerun: bool
+    prompt: str = key(".safetensors, or .npy with model= and variant=")
+    split: str = key("what is answered", one_of=SPLITS)
+    model: ModelConfig = key("as_trained: the one that the prompt names")
+    variant: VariantConfig | None = key("null: as the prompt was trained")
+    task: TaskConfig = key("any task")
+    evaluation: DecodingConfig = key("how much of the split")
+    data: DataConfig = key("where examples come from")
+    machine: FrozenMachineConfig = key("what the command may use")
 
 
 @dataclass(frozen=True)
-class InspectConfig:
+class InspectConfig(RecordConfig):
     """`ptune inspect`: what a prompt looks like among the vocabulary."""
 
-    prompt: str | None  # .safetensors, or .npy with model given; None: those of an experiment
-    of: str | None  # given as experiment=<name>: the prompts of all its runs
-    train: list[str]  # overrides of those runs, beside their experiment's
-    top_k: int  # neighbours a row
-    control_tokens: bool  # True: pad, eos, unk and sentinels may be neighbours too
-    num_random_draws: int  # of as many random vectors as the prompt has rows
-    seed: int  # of the random vectors
-    show_rows: int | None  # on the terminal; None: all
-    model: ModelConfig
-    variant: VariantConfig | None  # None: as the prompt was trained
-    task: TaskConfig | None  # None: the one that the prompt was trained on
-    data: DataConfig
-    tracking: TrackingConfig
-    output_dir: str
-    rerun: bool
+    prompt: str | None = key(".safetensors, or .npy with model= or model.path=")
+    experiment: NamedConfig | None = key("all prompts of its runs, instead", hash_name="of")
+    train: list[str] = key("experiment=: overrides that its runs were started with")
+    top_k: int = key("neighbours a row; tightness is of pairs", at_least=2)
+    control_tokens: bool = key("true: pad, eos, unk and sentinels may be neighbours too")
+    num_random_draws: int = key("each of as many random vectors as the prompt has rows", at_least=1)
+    seed: int = key("of the random vectors", at_least=0)
+    show_rows: int | None = key("on the terminal; null: all", at_least=1, hashed=NEVER)
+    model: ModelConfig = key("as_trained: the one that the prompt names")
+    variant: VariantConfig | None = key("null: as the prompt was trained")
+    task: TaskConfig | None = key("for its labels and texts; null: as the prompt was trained")
+    data: DataConfig = key("where texts come from")
 
 
 @dataclass(frozen=True)
-class EnsembleConfig:
+class EnsembleConfig(RecordConfig):
     """`ptune ensemble`: prompts of one task that vote."""
 
-    prompts: list[str] | None  # .safetensors
-    of: str | None  # given as experiment=<name>: its runs' prompts, instead of files
-    train: list[str]  # overrides of those runs, beside those of their experiment
-    num_prompts: int  # of an experiment: seeds of one ensemble
-    tie: str  # first | best
-    split: str  # train | validation | test
-    model: ModelConfig
-    variant: VariantConfig | None  # None: as the prompts were trained
-    task: TaskConfig | None  # None: an experiment's runs say
-    evaluation: DecodingConfig
-    data: DataConfig
-    machine: FrozenMachineConfig
-    tracking: TrackingConfig
-    output_dir: str  # of an experiment: of its training runs too
-    rerun: bool
+    prompts: list[str] | None = key("two or more .safetensors; needs task=")
+    experiment: NamedConfig | None = key("its runs' prompts, instead", hash_name="of")
+    train: list[str] = key("experiment=: overrides of its runs")
+    num_prompts: int = key("experiment=: seeds of one ensemble, lowest first", at_least=2)
+    tie: str = key("which prompt's group wins: the first, or the best", one_of=("first", "best"))
+    split: str = key("prompts=: what they vote on", one_of=SPLITS)
+    model: ModelConfig = key("as_trained: the one that the prompts name")
+    variant: VariantConfig | None = key("null: as the prompts were trained")
+    task: TaskConfig | None = key("prompts=: what they vote on")
+    evaluation: DecodingConfig = key("prompts=: how much of the split")
+    data: DataConfig = key("prompts=: where examples come from")
+    machine: FrozenMachineConfig = key("what the command may use")
 
 
 @dataclass(frozen=True)
 class PredictConfig:
     """`ptune predict`: rows of mixed tasks, each under its own prompt."""
 
-    prompts: dict[str, str] | None  # name -> .safetensors
-    library: str | None  # folder of <name>.safetensors
-    input: str  # a .jsonl file; -: standard input
-    output: str  # a .jsonl file
-    model: ModelConfig
-    variant: VariantConfig | None  # None: as the prompts were trained
-    max_target_tokens: int
-    rows_in_memory: int
-    cache_dir: str
-    machine: FrozenMachineConfig
+    prompts: dict[str, str] | None = key("name -> .safetensors")
+    library: str | None = key("a folder of <name>.safetensors and <run>/prompt.safetensors")
+    input: str = key("a .jsonl file; -: standard input")
+    output: str = key("a .jsonl file; one that exists is continued")
+    model: ModelConfig = key("as_trained: the one that the prompts name")
+    variant: VariantConfig | None = key("null: as the prompts were trained")
+    max_target_tokens: int = key("where an answer is cut", at_least=1)
+    rows_in_memory: int = key("read ahead, so that rows of like length go together", at_least=1)
+    cache_dir: str = key("of a model that is made on demand")
+    machine: FrozenMachineConfig = key("what the command may use")
 
 
 @dataclass(frozen=True)
 class ShowConfig:
     """`ptune show`: what the model sees."""
 
-    task: TaskConfig
-    rows: str  # a .jsonl file of raw rows; -: standard input
-    format: str  # taskless | t5 (with T5's task name in front)
-    split: str  # validation | train (as training sees the row)
+    task: TaskConfig = key("whose text format")
+    rows: str = key("a .jsonl file of raw rows; -: standard input")
+    format: str = key("t5: with T5's task name in front", one_of=("taskless", "t5"))
+    split: str = key("train: as training sees the row", one_of=SPLITS)
 
 
 @dataclass(frozen=True)
 class ScoreConfig:
     """`ptune score`: metrics of predictions from anywhere."""
 
-    task: TaskConfig
-    rows: str  # a .jsonl file of {"row": ..., "prediction": ...}; -: standard input
+    task: TaskConfig = key("whose metrics")
+    rows: str = key('a .jsonl file of {"row": ..., "prediction": ...}; -: standard input')
 
 
 @dataclass(frozen=True)
 class ListConfig:
-    what: str | None  # a group of conf/, or runs; None: all groups
-    of: str | None  # runs: those of this experiment, one by one; None: counts for every experiment
-    train: list[str]  # runs: overrides that they were started with
-    output_dir: str  # runs: where their folders are
+    """`ptune list`: what can be chosen, and what has run."""
+
+    what: str | None = key("a group of conf/, runs or prompts; null: all groups")
+    experiment: NamedConfig | None = key("what=runs: its runs, one by one")
+    train: list[str] = key("what=runs: overrides that they were started with")
+    output_dir: str = key("what=runs, what=prompts: where to look")
 
 
 @dataclass(frozen=True)
 class DoctorConfig:
     """`ptune doctor`: what this machine has and what is missing."""
 
-    data: FolderConfig
-    timeout_s: float  # seconds to wait for the hub
+    data: FolderConfig = key("where examples come from")
+    timeout_s: float = key("seconds to wait for the hub", above=0)
 
 
 @dataclass(frozen=True)
 class ReportConfig:
     """`ptune report`: what was measured beside what was published."""
 
-    artefact: str | None  # given as experiment=<name>; None: all
-    runs: str  # folder of `ptune train`
-    output_dir: str
-    train: list[str]  # overrides of the runs, beside those of their experiment
-    commit_records: bool  # True: copy what was used into <output_dir>/runs
-    wandb: bool  # True: make a W&B report
-    wandb_project: str
-    wandb_entity: str | None  # None: the account's own
+    experiment: NamedConfig | None = key("fig1, fig3a_ladder, table4, ...; null: all")
+    runs: str = key("output_dir of the training runs")
+    output_dir: str = key("where tables, figures and the page go")
+    train: list[str] = key("overrides that the runs were started with")
+    commit_records: bool = key("true: copy the records that were used into <output_dir>/runs")
+    wandb: bool = key("true: make a W&B report too")
+    wandb_project: str = key("of that report")
+    wandb_entity: str | None = key("null: the account's own")
 
 
-# What does not change a result, or only names it: the same run under another experiment is the
-# same run. machine.dtype is not here: rounding is part of a result.
-NOT_IN_HASH = (
-    "experiment",
-    "recipe",
-    "output_dir",
-    "rerun",
-    "show_rows",
-    "task.report_split",
-    "data.cache_dir",
-    "corpus.cache_dir",
-    "machine.compile",
-    "machine.device",
-    "machine.max_tokens_per_micro_batch",
-    "machine.num_threads",
-    "tracking",
-)
-
-# Keys that came later: where they are null, a run has the hash that it had before they were there.
-NOT_IN_HASH_IF_NULL = (
-    "data.num_held_out",
-    "evaluation.before_training",
-    "evaluation.num_report_examples",
-    "evaluation.rank",
-    "evaluation.report_at_every_step",
-    "evaluation.transfer_tasks",
-    "prompt.num_shots",
-    "prompt.template",
-)
-
-
-def train_config(cfg: DictConfig) -> TrainConfig:
-    """The run that `cfg` describes.
-
-    Raises:
-        UserError: everything that is wrong with it, found without loading a model or data.
-    """
-    return _checked(TrainConfig, cfg, train_problems)
-
-
-def evaluate_config(cfg: DictConfig) -> EvaluateConfig:
-    """The evaluation that `cfg` describes; raises as `train_config`."""
-    return _checked(EvaluateConfig, cfg, evaluate_problems)
-
-
-def inspect_config(cfg: DictConfig) -> InspectConfig:
-    """The inspection that `cfg` describes; raises as `train_config`."""
-    return _checked(InspectConfig, cfg, inspect_problems)
-
-
-def typed(schema: type[T], cfg: DictConfig) -> T:
-    """`cfg` as a `schema` object without further checks; raises as `train_config`."""
-    return _checked(schema, cfg, lambda _: [])
+# The identity of a run.
 
 
 def config_hash(config: Any) -> str:
     """8 hexadecimal digits that are equal for configurations (dataclasses) with equal results."""
-    values = asdict(config)
-    for key in (*NOT_IN_HASH, *NOT_IN_HASH_IF_NULL):
-        *sections, name = key.split(".")
-        section = values
-        for part in sections:
-            section = section.get(part, {})
-        if not isinstance(section, dict):  # evaluate's `prompt` is a file
-            continue
-        if key in NOT_IN_HASH or section.get(name) is None:
-            section.pop(name, None)
-    if "dir" in values.get("data", {}):
-        values["data"]["dir"] = None  # where the files are is not what is in them: records say that
-    canonical = json.dumps(values, sort_keys=True, separators=(",", ":"))
+    canonical = json.dumps(_hashed_values(config), sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(canonical.encode()).hexdigest()[:8]
+
+
+def _hashed_values(config: Any) -> dict[str, Any]:
+    """Its values by section and name, without those that their `Key` leaves out."""
+    values = {}
+    for each in fields(config):
+        about, value = each.metadata["key"], getattr(config, each.name)
+        if about.hashed == NEVER or (about.hashed == IF_SET and value is None):
+            continue
+        if is_dataclass(value):
+            value = _hashed_values(value)
+        values[about.hash_name or each.name] = None if about.hashed == AS_NULL else value
+    return values
+
+
+def _not_hashed(schema: type, prefix: str = "") -> Iterator[str]:
+    """The keys and sections that the hash leaves out, dotted."""
+    hints = get_type_hints(schema)
+    for each in fields(schema):
+        section = _section(hints[each.name])
+        if each.metadata["key"].hashed == NEVER:
+            yield f"{prefix}{each.name}"
+        elif section is not None:
+            yield from _not_hashed(section, f"{prefix}{each.name}.")
 
 
 def run_name(config: TrainConfig) -> str:
@@ -407,10 +455,184 @@ def method_axes(config: TrainConfig) -> tuple[str, ...]:
     return (config.init.strategy, f"P{config.prompt.length}")
 
 
-def _checked(schema: type[T], cfg: DictConfig, check: Callable[[T], list[UserError]]) -> T:
-    """Structure and ranges first, all at once; cross-field checks need both to hold."""
-    values, problems = fill(schema, cfg)
-    raise_all([*problems, *range_problems(values)])
-    config = build(schema, values)
-    raise_all(check(config))
+# The files of conf/.
+
+
+def config_dir() -> Path:
+    """conf/: inside an installed package, or at the top of a checkout."""
+    package = Path(__file__).resolve().parent
+    packaged = package / "_conf"
+    return packaged if packaged.is_dir() else package.parent / "conf"
+
+
+def choices(group: str) -> list[str]:
+    """The names of the files in a group of conf/; none if there is no such group."""
+    return sorted(path.stem for path in (config_dir() / group).glob("*.yaml"))
+
+
+def file_of(group: str, name: str) -> DictConfig:
+    """What one of those files says."""
+    return cast(DictConfig, OmegaConf.load(config_dir() / group / f"{name}.yaml"))
+
+
+def hidden_sizes() -> dict[str, int]:
+    """The models of conf/ with a known width, each with it, narrowest first."""
+    widths = {name: file_of("model", name).hidden_size for name in choices("model")}
+    known = [(name, width) for name, width in widths.items() if width is not None]
+    return dict(sorted(known, key=lambda item: item[1]))
+
+
+# From what Hydra composed to objects of the classes above. OmegaConf's own would stop at the first
+# value that does not fit; here all of them are reported, with their full keys.
+
+
+def typed(schema: type[T], cfg: DictConfig) -> T:
+    """`cfg` as a `schema` object.
+
+    Raises:
+        UserError: every key that is unknown, missing, of the wrong type or out of range.
+    """
+    try:
+        values = cast(dict[str, Any], OmegaConf.to_container(cfg, resolve=True))
+    except OmegaConfBaseException as error:
+        problem = f"{error.full_key}: {str(error).splitlines()[0]}"
+        raise UserError(problem, fix="write a plain value, or escape it: \\${...}") from error
+    problems: list[UserError] = []
+    config = _read(schema, values, "", problems)
+    raise_all(problems)
     return config
+
+
+def described(
+    schema: type, values: Mapping[str, Any], prefix: str = ""
+) -> Iterator[tuple[str, str, str]]:
+    """Of every key: `key=value`, what may be given, and what it means. Help prints it."""
+    hints = get_type_hints(schema)
+    shared = {each.name for base in schema.__bases__ if is_dataclass(base) for each in fields(base)}
+    for each in sorted(fields(schema), key=lambda each: each.name in shared):
+        name, value, about = f"{prefix}{each.name}", values.get(each.name), each.metadata["key"]
+        hint, section = hints[each.name], _section(hints[each.name])
+        if section is not None and isinstance(value, Mapping):
+            yield from described(section, value, f"{name}.")
+            continue
+        if section is not None:
+            words = f"ptune list what={name}"
+        else:
+            words = ", ".join(about.one_of) or _WORDS[_without_null(hint)]
+        or_null = "or null" if NoneType in get_args(hint) else ""
+        is_word = value is None or isinstance(value, bool)
+        shown = f"{name}={json.dumps(value) if is_word else value}"
+        yield shown, ", ".join(filter(None, (words, about.range, or_null))), about.meaning
+
+
+def unknown_key(name: str, known: Iterable[str]) -> UserError:
+    """The error for a key that no config has; the closest may be in another section."""
+    known = list(known)
+    by_name = {known_key.rpartition(".")[2]: known_key for known_key in known}
+    near = closest(name, known) or by_name.get(closest(name.rpartition(".")[2], by_name) or "")
+    fix = f"did you mean {near}?" if near else "see every key with ptune <command> --help"
+    return UserError(f"{name} is not a key of the configuration", fix=fix)
+
+
+def _read(schema: type[T], values: Mapping[str, Any], prefix: str, problems: list[UserError]) -> T:
+    """The object; where a value does not fit there is None instead, and a problem more."""
+    hints, parts = get_type_hints(schema), {}
+    known = [f"{prefix}{name}" for name in hints]
+    problems += [unknown_key(f"{prefix}{name}", known) for name in values if name not in hints]
+    for each in fields(cast(Any, schema)):
+        name, hint = f"{prefix}{each.name}", hints[each.name]
+        value, section = values.get(each.name, MISSING), _section(hint)
+        read: Any = None
+        if value == MISSING:
+            problems.append(_missing_key(name))
+        elif section is not None and isinstance(value, Mapping):
+            read = _read(section, value, f"{name}.", problems)
+        else:
+            try:
+                read = _converted(value, hint)
+                problems += _out_of_range(name, read, each.metadata["key"])
+            except TypeError:
+                problems.append(_wrong_type(name, value, hint))
+        parts[each.name] = read
+    return schema(**parts)
+
+
+def _converted(value: Any, hint: Any) -> Any:
+    """The value as `hint` has it: a number given for a text, and an integer for a number, are fine.
+
+    Raises:
+        TypeError: it is something else.
+    """
+    if value is None and NoneType in get_args(hint):
+        return None
+    kind = _without_null(hint)
+    parts = get_args(kind)
+    if get_origin(kind) is list and isinstance(value, list):
+        return [_converted(item, parts[0]) for item in value]
+    if get_origin(kind) is dict and isinstance(value, dict):
+        return {_converted(k, parts[0]): _converted(v, parts[1]) for k, v in value.items()}
+    if type(value) is kind or (type(value) is int and kind in (str, float)):
+        return kind(value)
+    raise TypeError
+
+
+def _section(hint: Any) -> type | None:
+    """The dataclass in a field's type, which may be optional."""
+    kind = _without_null(hint)
+    return kind if isinstance(kind, type) and is_dataclass(kind) else None
+
+
+_WORDS: dict[Any, str] = {
+    int: "an integer",
+    float: "a number",
+    bool: "true or false",
+    str: "a text",
+    list[int]: "a list of integers: '[1,2]'",
+    list[float]: "a list of numbers: '[0.1,0.2]'",
+    list[str]: "a list of texts: '[a,b]'",
+    dict[int, str]: "texts by integers: '{0:a,1:b}'",
+    dict[str, str]: "texts by names: '{a:b,c:d}'",
+}
+
+
+def _without_null(hint: Any) -> Any:
+    return get_args(hint)[0] if isinstance(hint, UnionType) else hint
+
+
+def _missing_key(name: str) -> UserError:
+    options = ", ".join(choices(name)) or None
+    return UserError(f"{name} is missing", allowed=options, fix=f"add {name}=<value>")
+
+
+def _wrong_type(name: str, value: Any, hint: Any) -> UserError:
+    section = _section(hint)
+    if section is not None:
+        allowed = ", ".join(f"{name}.{each.name}" for each in fields(section))
+        fix = "set one of its keys"
+        if choices(name):
+            fix += f", or choose a file: ptune list what={name}"
+        return UserError(f"{name}={value}: {name} is a section", allowed=allowed, fix=fix)
+    allowed = _WORDS[_without_null(hint)] + (", or null" if NoneType in get_args(hint) else "")
+    fix = f"correct {name}, or leave it out for its default"
+    return UserError(f"{name}={value} has the wrong type", allowed=allowed, fix=fix)
+
+
+def _out_of_range(name: str, value: Any, about: Key) -> list[UserError]:
+    """What is wrong with a value of the right type: one problem at most."""
+    if about.one_of and value is not None and value not in about.one_of:
+        is_half = value in ("float16", "fp16", "half")
+        reason = ": float16 overflows inside T5 (huggingface/transformers#14189)" if is_half else ""
+        return [
+            UserError(
+                f"{name}={value} is not possible{reason}",
+                allowed=", ".join(about.one_of),
+                fix=did_you_mean(value, about.one_of) or f"correct {name}, or leave it out",
+            )
+        ]
+    if about.range and value is not None and not about.holds(value):
+        fix = f"correct {name}, or leave it out for its default"
+        return [UserError(f"{name}={value} is out of range", allowed=about.range, fix=fix)]
+    return []
+
+
+NOT_IN_HASH = (*_not_hashed(TrainConfig),)

@@ -1,146 +1,180 @@
-"""What must hold between the values of a configuration, and between them and the disk.
+"""What must hold between the keys of a configuration, and between them and the disk.
 
-Every check returns its problems instead of raising, so that one attempt shows them all. Only small
+Every check yields its problems instead of raising, so that one attempt shows them all. Only small
 files and headers are read.
 """
 
-from __future__ import annotations
-
 import json
 import re
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from prompt_tuning.config_ranges import FROZEN
-from prompt_tuning.config_reading import hidden_sizes
-from prompt_tuning.errors import UserError
+from omegaconf import DictConfig
+
+from prompt_tuning.config import (
+    FROZEN,
+    DataConfig,
+    EnsembleConfig,
+    EvaluateConfig,
+    InspectConfig,
+    ModelConfig,
+    TrainConfig,
+    VariantConfig,
+    hidden_sizes,
+    typed,
+)
+from prompt_tuning.errors import UserError, raise_all
 from prompt_tuning.models.packaged import check_installed
 from prompt_tuning.prompt_files import PromptFile, load_prompt
 
-if TYPE_CHECKING:
-    from prompt_tuning.config import (
-        DataConfig,
-        EvaluateConfig,
-        InspectConfig,
-        ModelConfig,
-        TrainConfig,
-        VariantConfig,
-    )
+Problems = Iterator[UserError]
 
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")  # owner/name
 
 
-def train_problems(config: TrainConfig) -> list[UserError]:
-    """What is wrong with a run whose single values are all in range."""
-    problems = [*_model_problems(config.model), *_data_problems(config.data)]
-    if config.model.source == "prompt" and config.model.path is None:
-        problems.append(
-            UserError(
-                f"model={config.model.name} is for evaluating a prompt",
-                fix="choose a model to train on: ptune list what=model",
-            )
+def train_config(cfg: DictConfig) -> TrainConfig:
+    """The run that `cfg` describes.
+
+    Raises:
+        UserError: everything that is wrong with it, found without loading a model or data.
+    """
+    config = typed(TrainConfig, cfg)
+    raise_all(_train_problems(config))
+    return config
+
+
+def evaluate_config(cfg: DictConfig) -> EvaluateConfig:
+    """The evaluation that `cfg` describes; raises as `train_config`."""
+    config = typed(EvaluateConfig, cfg)
+    raise_all(prompt_problems(config.prompt, config))
+    return config
+
+
+def inspect_config(cfg: DictConfig) -> InspectConfig:
+    """The inspection that `cfg` describes; raises as `train_config`."""
+    config = typed(InspectConfig, cfg)
+    if (config.prompt is None) == (config.experiment is None):
+        raise UserError(
+            "prompt= names one prompt and experiment= those of a sweep; one of them is needed",
+            fix="add prompt=<file>, or experiment=<name>",
         )
-    problems += _variant_problems(config.model, config.variant)
-    problems += [*_method_problems(config), *_init_problems(config)]
-    if config.evaluation.report_split == config.evaluation.split:
-        problems.append(
-            UserError(
-                f"evaluation.report_split={config.evaluation.split} is the split that chooses the "
-                "best step: its score is known already",
-                fix="choose another split, or evaluation.report_split=null",
-            )
-        )
-    return problems + _held_out_problems(config)
-
-
-def _held_out_problems(config: TrainConfig) -> list[UserError]:
-    """A part of the training set that is kept apart has to choose the step, and the other way."""
-    split, num_held_out = config.evaluation.split, config.data.num_held_out
-    if split == "held_out" and num_held_out is None:
-        problem = "evaluation.split=held_out needs a part of the training set that is kept apart"
-        return [UserError(problem, fix="add data.num_held_out=<rows>")]
-    if num_held_out is not None and split != "held_out":
-        problem = f"data.num_held_out={num_held_out} keeps rows apart, and evaluation.split={split}"
-        return [UserError(problem, fix="add evaluation.split=held_out, or data.num_held_out=null")]
-    return []
-
-
-def evaluate_problems(config: EvaluateConfig) -> list[UserError]:
-    """What is wrong with an evaluation whose single values are all in range."""
-    model, variant = config.model, config.variant
-    problems = [*_model_problems(model), *_data_problems(config.data)]
-    if variant is not None:
-        problems += _variant_problems(model, variant)
-    prompt, unreadable = _read_prompt(config.prompt)
-    if prompt is None:
-        return [*problems, *unreadable]
-    as_trained = model.source == "prompt" and model.path is None
-    if as_trained and "source" not in prompt.metadata:
-        problems.append(
-            UserError(
-                f"prompt={config.prompt} does not say which model it belongs to",
-                fix="add model=<name> variant=<name>, or model.path=<folder> variant=<name>",
-            )
-        )
-    elif variant is None and (not prompt.metadata or (not as_trained and model.path is None)):
-        problems.append(
-            UserError(
-                f"model={model.name} needs a variant for prompt={config.prompt}",
-                fix="add variant=<name>: ptune list what=variant",
-            )
-        )
-    return [*problems, *_width_problems("prompt", config.prompt, prompt, model)]
-
-
-def inspect_problems(config: InspectConfig) -> list[UserError]:
-    """What is wrong with an inspection whose single values are all in range."""
-    if (config.prompt is None) == (config.of is None):
-        return [
-            UserError(
-                "prompt= names one prompt and experiment= those of a sweep; one of them is needed",
-                fix="add prompt=<file>, or experiment=<name>",
-            )
-        ]
-    model, variant = config.model, config.variant
-    as_trained = model.source == "prompt" and model.path is None
-    problems = [*_model_problems(model), *_data_problems(config.data)]
     if config.prompt is None:
-        given = {"model": not as_trained, "variant": variant, "task": config.task}
-        problems += [
-            UserError(f"{key}= is for prompt=", fix=f"narrow the runs: 'train=[\"{key}=<name>\"]'")
-            for key, value in given.items()
-            if value
-        ]
-        return problems
-    if config.train:
-        problems.append(UserError("train= belongs to experiment=", fix="leave it out"))
+        raise_all(experiment_problems(config))
+    else:
+        unused = UserError("train= belongs to experiment=", fix="leave it out")
+        problems = [*prompt_problems(config.prompt, config)]
+        raise_all([*problems, unused] if config.train else problems)
+    return config
+
+
+def experiment_problems(config: InspectConfig | EnsembleConfig) -> Problems:
+    """What is given for prompt files, while the runs of an experiment have their own."""
+    assert config.experiment is not None, config
+    is_ensemble = isinstance(config, EnsembleConfig)
+    given = {
+        "task": config.task,
+        "variant": config.variant,
+        "model": config.model.source != "prompt" or config.model.path,
+        "data.dir": is_ensemble and config.data.dir,
+    }
+    for key in filter(given.get, given):
+        yield UserError(
+            f"{key}= is for {'prompts=' if is_ensemble else 'prompt='}; "
+            f"the runs of experiment={config.experiment.name} have their own",
+            fix=f"narrow them down: 'train=[\"{key}=<name>\"]'",
+        )
+
+
+def prompt_problems(path: str, config: EvaluateConfig | InspectConfig | EnsembleConfig) -> Problems:
+    """What is wrong with a prompt file, or with model, variant and data that it is put to."""
+    model, variant = config.model, config.variant
+    yield from _model_problems(model)
+    yield from _data_problems(config.data)
     if variant is not None:
-        problems += _variant_problems(model, variant)
-    prompt, unreadable = _read_prompt(config.prompt)
-    if prompt is None:
-        return [*problems, *unreadable]
-    if as_trained and "source" not in prompt.metadata:
+        yield from _variant_problems(model, variant)
+    try:
+        prompt = load_prompt(Path(path))
+    except UserError as error:
+        yield error
+        return
+    is_as_trained = model.source == "prompt" and model.path is None
+    # A folder needs no variant where only its embeddings are looked at, or the prompt tells it.
+    is_told = bool(model.path and (prompt.metadata or isinstance(config, InspectConfig)))
+    if is_as_trained and "source" not in prompt.metadata:
         fitting = [name for name, width in hidden_sizes().items() if width == prompt.hidden_size]
-        problems.append(
-            UserError(
-                f"prompt={config.prompt} does not say which model it belongs to; its width is "
-                f"{prompt.hidden_size}",
-                allowed=f"model=<name> variant=<name>, of this width: {', '.join(fitting) or '-'}; "
-                "or model.path=<folder>",
-                fix="choose the model that it was trained on",
-            )
+        yield UserError(
+            f"prompt={path} does not say which model it belongs to; its width is "
+            f"{prompt.hidden_size}",
+            allowed=f"model=<name> variant=<name>, of this width: {', '.join(fitting) or '-'}; "
+            "or model.path=<folder> variant=<name>",
+            fix="choose the model that it was trained on",
         )
-    elif variant is None and not as_trained and model.path is None:
-        problems.append(
-            UserError(
-                f"model={model.name} needs a variant",
-                fix="add variant=<name>: ptune list what=variant",
-            )
-        )
-    return [*problems, *_width_problems("prompt", config.prompt, prompt, model)]
+    elif variant is None and not is_as_trained and not is_told:
+        problem = f"model={model.name} needs a variant for prompt={path}"
+        yield UserError(problem, fix="add variant=<name>: ptune list what=variant")
+    yield from _width_problems("prompt", path, prompt, model)
 
 
-def hidden_size(model: ModelConfig) -> int | None:
+def _train_problems(config: TrainConfig) -> Problems:
+    model, evaluation, num_held_out = config.model, config.evaluation, config.data.num_held_out
+    yield from _model_problems(model)
+    yield from _data_problems(config.data)
+    if model.source == "prompt" and model.path is None:
+        problem = f"model={model.name} is for evaluating a prompt"
+        yield UserError(problem, fix="choose a model to train on: ptune list what=model")
+    yield from _variant_problems(model, config.variant)
+    yield from _method_problems(config)
+    yield from _init_problems(config)
+    if evaluation.report_split == evaluation.split:
+        yield UserError(
+            f"evaluation.report_split={evaluation.split} is the split that chooses the best "
+            "step: its score is known already",
+            fix="choose another split, or evaluation.report_split=null",
+        )
+    if evaluation.split == "held_out" and num_held_out is None:
+        problem = "evaluation.split=held_out needs a part of the training set that is kept apart"
+        yield UserError(problem, fix="add data.num_held_out=<rows>")
+    if evaluation.split != "held_out" and num_held_out is not None:
+        kept = f"data.num_held_out={num_held_out} keeps rows apart"
+        fix = "add evaluation.split=held_out, or data.num_held_out=null"
+        yield UserError(f"{kept}, and evaluation.split={evaluation.split}", fix=fix)
+
+
+def _model_problems(model: ModelConfig) -> Problems:
+    if model.path is None:
+        if model.source == "packaged":
+            yield from _missing_packages(model)
+        return
+    folder = Path(model.path)
+    fix = "give a folder in the hub's layout: config.json, model.safetensors, spiece.model"
+    if not folder.is_dir():
+        # A hub id is found or not when it is loaded.
+        if not _HUB_ID.fullmatch(model.path) or folder.parent.exists():
+            yield UserError(f"model.path={folder} is not a folder", fix=f"{fix}; or a hub id")
+        return
+    if not (folder / "config.json").is_file():
+        found = ", ".join(sorted(path.name for path in folder.iterdir())[:8]) or "nothing"
+        yield UserError(f"model.path={folder} has no config.json (found: {found})", fix=fix)
+        return
+    try:
+        model_type = _hub_config(folder).get("model_type")
+    except (OSError, ValueError) as error:
+        yield UserError(f"{folder / 'config.json'} is unreadable: {error}", fix=fix)
+        return
+    if model_type != "t5":
+        yield UserError(f"model.path={folder} holds a {model_type}", allowed="t5", fix=fix)
+
+
+def _missing_packages(model: ModelConfig) -> Problems:
+    try:
+        for name in model.checkpoints.values():
+            check_installed(name)
+    except UserError as error:
+        yield error
+
+
+def _hidden_size(model: ModelConfig) -> int | None:
     """H of the model as far as the config or its folder's config.json says it."""
     if model.path is None:
         return model.hidden_size
@@ -150,38 +184,6 @@ def hidden_size(model: ModelConfig) -> int | None:
         return None  # _model_problems says why
 
 
-def _model_problems(model: ModelConfig) -> list[UserError]:
-    if model.path is None:
-        return _package_problems(model)
-    folder = Path(model.path)
-    fix = "give a folder in the hub's layout: config.json, model.safetensors, spiece.model"
-    if not folder.is_dir():
-        if _HUB_ID.fullmatch(model.path) and not folder.parent.exists():
-            return []  # found or not when it is loaded
-        return [UserError(f"model.path={folder} is not a folder", fix=f"{fix}; or a hub id")]
-    if not (folder / "config.json").is_file():
-        found = ", ".join(sorted(path.name for path in folder.iterdir())[:8]) or "nothing"
-        return [UserError(f"model.path={folder} has no config.json (found: {found})", fix=fix)]
-    try:
-        model_type = _hub_config(folder).get("model_type")
-    except (OSError, ValueError) as error:
-        return [UserError(f"{folder / 'config.json'} is unreadable: {error}", fix=fix)]
-    if model_type != "t5":
-        return [UserError(f"model.path={folder} holds a {model_type}", allowed="t5", fix=fix)]
-    return []
-
-
-def _package_problems(model: ModelConfig) -> list[UserError]:
-    if model.source != "packaged":
-        return []
-    try:
-        for name in model.checkpoints.values():
-            check_installed(name)
-    except UserError as error:
-        return [error]
-    return []
-
-
 def _hub_config(folder: Path) -> dict[str, Any]:
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     if not isinstance(config, dict):
@@ -189,104 +191,86 @@ def _hub_config(folder: Path) -> dict[str, Any]:
     return config
 
 
-def _variant_problems(model: ModelConfig, variant: VariantConfig) -> list[UserError]:
+def _variant_problems(model: ModelConfig, variant: VariantConfig) -> Problems:
     steps = variant.lm_adapt_steps
-    if model.path is not None or model.source == "prompt" or steps in model.checkpoints:
-        return []
-    if variant.random_weights:
-        return []  # any checkpoint has the model's shape
-    if model.lm_adapt_steps in model.checkpoints and len(model.checkpoints) == 1:
+    is_any = variant.random_weights  # any checkpoint has the model's shape
+    if model.path or model.source == "prompt" or steps in model.checkpoints or is_any:
+        return
+    if [*model.checkpoints] == [model.lm_adapt_steps]:
         problem = f"model={model.name} is there with LM adaptation only, not variant={variant.name}"
-        return [UserError(problem, fix="add variant=lm_adapted")]
+        yield UserError(problem, fix="add variant=lm_adapted")
+        return
     released = ": only 0 and 100,000 steps were released" if model.source == "hub" else ""
-    return [
-        UserError(
-            f"model={model.name} has no checkpoint of variant.lm_adapt_steps={steps}{released}",
-            allowed=", ".join(str(known) for known in model.checkpoints),
-            fix="give a checkpoint of your own with model.path=<folder>",
-        )
-    ]
+    yield UserError(
+        f"model={model.name} has no checkpoint of variant.lm_adapt_steps={steps}{released}",
+        allowed=", ".join(map(str, model.checkpoints)),
+        fix="give a checkpoint of your own with model.path=<folder>",
+    )
 
 
-def _method_problems(config: TrainConfig) -> list[UserError]:
+def _method_problems(config: TrainConfig) -> Problems:
     """Settings that the method lacks, and such of other methods: ignored, they would mislead."""
     method, prompt = config.method, config.prompt
-    settings: dict[str, tuple[Any, bool]] = {
-        "init": (config.init.strategy, method == "prompt_tuning"),
-        "prompt.length": (prompt.length, method == "prompt_tuning"),
-        "prompt.num_shots": (prompt.num_shots, method == "prompt_design"),
+    settings: dict[str, tuple[Any, str]] = {
+        "init": (config.init.strategy, "prompt_tuning"),
+        "prompt.length": (prompt.length, "prompt_tuning"),
+        "prompt.num_shots": (prompt.num_shots, "prompt_design"),
     }
-    missing = [
-        UserError(f"method={method} needs {key}", fix=f"add {key}=<value>, or leave {key} out")
-        for key, (value, is_needed) in settings.items()
-        if value is None and is_needed
-    ]
-    given = {key: value for key, (value, is_needed) in settings.items() if not is_needed}
+    for key, (value, its_method) in settings.items():
+        if method == its_method and value is None:
+            yield UserError(
+                f"method={method} needs {key}", fix=f"add {key}=<value>, or leave {key} out"
+            )
+    refused = {key: value for key, (value, its_method) in settings.items() if method != its_method}
     if method not in ("prompt_tuning", "model_tuning"):
-        given["evaluation.transfer_tasks"] = config.evaluation.transfer_tasks
+        refused["evaluation.transfer_tasks"] = config.evaluation.transfer_tasks
     if method != "prompt_design":
-        given["prompt.template"] = prompt.template
+        refused["prompt.template"] = prompt.template
     if method not in FROZEN:
-        given["machine.compile"] = config.machine.compile
-    return missing + [
-        UserError(f"{key}={value} is not for method={method}", fix="leave it out")
-        for key, value in given.items()
-        if value is not None
-    ]
+        refused["machine.compile"] = config.machine.compile
+    for key, value in refused.items():
+        if value is not None:
+            yield UserError(f"{key}={value} is not for method={method}", fix="leave it out")
 
 
-def _init_problems(config: TrainConfig) -> list[UserError]:
+def _init_problems(config: TrainConfig) -> Problems:
     init, length = config.init, config.prompt.length
     if init.strategy == "from_text" and not (init.text and init.text.strip()):
-        return [UserError("init=from_text needs a text", fix="add 'init.text=\"...\"'")]
+        yield UserError("init=from_text needs a text", fix="add 'init.text=\"...\"'")
     if init.strategy != "from_file":
-        return []
+        return
     if init.path is None:
-        return [UserError("init=from_file needs a file", fix="add init.path=<prompt file>")]
-    prompt, problems = _read_prompt(init.path)
-    if prompt is None:
-        return problems
-    if prompt.length != length:
-        problems.append(
-            UserError(
-                f"prompt.length={length}, but init.path={init.path} has {prompt.length} positions",
-                fix=f"set prompt.length={prompt.length}",
-            )
-        )
-    return [*problems, *_width_problems("init.path", init.path, prompt, config.model)]
-
-
-def _read_prompt(path: str) -> tuple[PromptFile | None, list[UserError]]:
+        yield UserError("init=from_file needs a file", fix="add init.path=<prompt file>")
+        return
     try:
-        return load_prompt(Path(path)), []
+        prompt = load_prompt(Path(init.path))
     except UserError as error:
-        return None, [error]
+        yield error
+        return
+    if prompt.length != length:
+        problem = f"prompt.length={length}, but init.path={init.path} has {prompt.length} positions"
+        yield UserError(problem, fix=f"set prompt.length={prompt.length}")
+    yield from _width_problems("init.path", init.path, prompt, config.model)
 
 
-def _width_problems(key: str, path: str, prompt: PromptFile, model: ModelConfig) -> list[UserError]:
-    width = hidden_size(model)
-    if width is None or prompt.hidden_size == width:
-        return []
-    trained_on = prompt.metadata.get("source", "an unknown model")
-    return [
-        UserError(
+def _width_problems(key: str, path: str, prompt: PromptFile, model: ModelConfig) -> Problems:
+    width = _hidden_size(model)
+    if width is not None and prompt.hidden_size != width:
+        trained_on = prompt.metadata.get("source", "an unknown model")
+        yield UserError(
             f"{key}={path} is {prompt.hidden_size} wide and the model's hidden size is {width}; "
             f"it was trained on {trained_on}",
             fix="choose the model that the prompt was trained on",
         )
-    ]
 
 
-def _data_problems(data: DataConfig) -> list[UserError]:
+def _data_problems(data: DataConfig) -> Problems:
     if data.dir is None:
         needs = ["source=local"] if data.source == "local" else []
         files = ("train_file", "validation_file", "test_file")
         needs += [f"{key}={getattr(data, key)}" for key in files if getattr(data, key)]
-        return [
-            UserError(f"data.{setting} needs a folder", fix="add data.dir=<folder>")
-            for setting in needs
-        ]
-    if Path(data.dir).is_dir():
-        return []
-    fix = "give the folder that holds the tasks' folders (BoolQ, CB, ..., GLUE, SQuAD)"
-    return [UserError(f"data.dir={data.dir} is not a folder", fix=fix)]
+        for setting in needs:
+            yield UserError(f"data.{setting} needs a folder", fix="add data.dir=<folder>")
+    elif not Path(data.dir).is_dir():
+        fix = "give the folder that holds the tasks' folders (BoolQ, CB, ..., GLUE, SQuAD)"
+        yield UserError(f"data.dir={data.dir} is not a folder", fix=fix)

@@ -58,9 +58,9 @@ class UserErrors(UserError):
         return self._parts
 
 
-def raise_all(errors: Sequence[UserError]) -> None:
+def raise_all(problems: Iterable[UserError]) -> None:
     """Raises nothing, the one error, or all of them as `UserErrors`."""
-    if errors:
+    if errors := [*problems]:
         raise errors[0] if len(errors) == 1 else UserErrors(errors)
 
 

@@ -33,7 +33,7 @@ from prompt_tuning.bench.summary import (
     speed_up,
 )
 from prompt_tuning.bench.tables import SERVED_BEFORE
-from prompt_tuning.commands.composition import configs_of
+from prompt_tuning.composition import configs_of
 from prompt_tuning.config import typed
 
 Record = Mapping[str, Any]

@@ -1,4 +1,4 @@
-"""The schema of `ptune bench`: names, types, units; values are in conf/bench.yaml."""
+"""The keys of `ptune bench`, a line each; values are in conf/bench.yaml."""
 
 import hashlib
 import json
@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from importlib.util import find_spec
 from typing import Any
 
-from prompt_tuning.config import FrozenMachineConfig
+from prompt_tuning.config import FrozenMachineConfig, key
 from prompt_tuning.errors import UserError, did_you_mean
 
 PEFT_ARMS = ("peft_512", "peft_tight", "peft_longest")
@@ -15,6 +15,8 @@ ARMS = {  # of what is measured step by step, the slowest first; the last two ar
     "model_tuning": ("hf_longest", "ptune"),
     "pretraining": ("hf_longest", "ptune"),
 }
+PARTS = (*ARMS, "evaluation", "serving", "end_to_end", "growth")
+PROFILES = ("wic", "rte", "boolq", "multirc", "span_corruption")
 NEEDS = {  # packages of the extra `bench`
     "training": ("peft",),
     "evaluation": ("peft",),
@@ -26,25 +28,24 @@ NEEDS = {  # packages of the extra `bench`
 class BenchConfig:
     """`ptune bench`: one measurement."""
 
-    # training | evaluation | serving | end_to_end | growth | model_tuning | pretraining
-    part: str
-    size: str  # nano | tiny | small, random weights
-    profile: str  # whose lengths the rows have: wic | rte | boolq | multirc | span_corruption
-    batch_size: int  # rows a batch
-    num_batches: int  # measured ones
-    num_rounds: int  # measurements of each arm on each batch
-    prompt_length: int  # P
-    dropout: float  # rate, in every arm; the equality gate switches it off
-    arms: list[str] | None  # training: which of its arms; None: all
-    memory: bool  # peak memory of each arm too, each in a process of its own
-    num_prompts: int | None  # serving: K prompts of one model, or K models
-    max_target_tokens: int  # evaluation, serving: tokens that every row says, unless it ends before
-    train: list[str]  # end_to_end: the run, as overrides of `ptune train`
-    target_score: float  # end_to_end: the dev score, 0 to 100, that stops the clock
-    machine: FrozenMachineConfig
-    seed: int  # of lengths, token ids and dropout
-    output_dir: str
-    rerun: bool  # True: measure again what has a record
+    part: str = key("what is measured", one_of=PARTS)
+    size: str = key("of a model with random weights", one_of=("nano", "tiny", "small"))
+    profile: str = key("whose lengths the rows have", one_of=PROFILES)
+    batch_size: int = key("rows a batch", at_least=1)
+    num_batches: int = key("measured ones", at_least=1)
+    num_rounds: int = key("measurements of each arm on each batch", at_least=1)
+    prompt_length: int = key("P", at_least=1)
+    dropout: float = key("rate, in every arm; off in the equality gate", at_least=0, below=1)
+    arms: list[str] | None = key("training: which of its arms; null: all")
+    memory: bool = key("true: peak memory of each arm too, each in a process of its own")
+    num_prompts: int | None = key("serving: K prompts of one model, or K models", at_least=2)
+    max_target_tokens: int = key("evaluation, serving: tokens that every row says", at_least=1)
+    train: list[str] = key("end_to_end: the run, as overrides of ptune train")
+    target_score: float = key("end_to_end: dev score that stops it", at_least=0, at_most=100)
+    machine: FrozenMachineConfig = key("what the measurement may use")
+    seed: int = key("of lengths, token ids and dropout", at_least=0)
+    output_dir: str = key("one folder per measurement inside")
+    rerun: bool = key("true: measure again what has a record")
 
 
 def bench_problems(config: BenchConfig) -> list[UserError]:

@@ -6,7 +6,7 @@ from omegaconf import DictConfig
 
 from prompt_tuning.bench.settings import BenchConfig, bench_name, bench_problems
 from prompt_tuning.commands import train
-from prompt_tuning.commands.composition import configs_of
+from prompt_tuning.composition import configs_of
 from prompt_tuning.config import TrainConfig, typed
 from prompt_tuning.errors import raise_all
 from prompt_tuning.records import RunFolder, code_version

@@ -6,17 +6,14 @@ import platform
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, requires, version
 from importlib.util import find_spec
+from itertools import chain
 from pathlib import Path
-from typing import cast
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
-from prompt_tuning.config import DoctorConfig, typed
-from prompt_tuning.config_ranges import SPLITS
-from prompt_tuning.config_reading import choices, config_dir
+from prompt_tuning.config import SPLITS, DoctorConfig, choices, file_of, typed
 from prompt_tuning.data.sources import DataSpec, check_available
 from prompt_tuning.errors import UserError
 from prompt_tuning.tasks import TASKS, Task
@@ -25,18 +22,8 @@ WANDB_HOST = "api.wandb.ai"
 WEIGHTS = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin")
 
 
-@dataclass(frozen=True)
-class Finding:
-    """One line: what was looked at, how it is, and what to type if it is missing."""
-
-    name: str
-    state: str
-    fix: str | None = None  # None: all is well
-
-    def __str__(self) -> str:
-        if self.fix is None:
-            return f"ok       {self.name:<22} {self.state}"
-        return f"missing  {self.name:<22} {self.state}\n{'':32}{self.fix}"
+# What was looked at, how it is, and what to type if it is missing; None: all is well.
+Finding = tuple[str, str, str | None]
 
 
 def check(cfg: DictConfig) -> DoctorConfig:
@@ -49,28 +36,24 @@ def check(cfg: DictConfig) -> DoctorConfig:
 
 def run(config: DoctorConfig) -> None:
     """Prints every finding as soon as it is known."""
-    for findings in (
-        _packages(),
-        _device(),
-        _wandb(),
-        _hub(config.timeout_s),
-        _checkpoints(),
-        _data(config.data.dir),
-    ):
-        for finding in findings:
-            print(finding, flush=True)
+    local = chain(_packages(), _device(), _wandb())
+    remote = chain(_hub(config.timeout_s), _checkpoints(), _data(config.data.dir))
+    for name, state, fix in chain(local, remote):
+        print(f"{'missing' if fix else 'ok':<8} {name:<22} {state}", flush=True)
+        if fix:
+            print(f"{'':32}{fix}", flush=True)
 
 
 def _packages() -> Iterator[Finding]:
-    yield Finding("python", platform.python_version())
+    yield "python", platform.python_version(), None
     for requirement in requires("ptune") or ():
         if "extra ==" in requirement:
             continue
         name = requirement.split(">")[0].strip()
         try:
-            yield Finding(name, version(name))
+            yield name, version(name), None
         except PackageNotFoundError:
-            yield Finding(name, "not installed", f"pip install '{requirement}'")
+            yield name, "not installed", f"pip install '{requirement}'"
 
 
 def _device() -> Iterator[Finding]:
@@ -82,18 +65,18 @@ def _device() -> Iterator[Finding]:
         for index in range(torch.cuda.device_count()):
             properties = torch.cuda.get_device_properties(index)
             memory_gib = properties.total_memory / 2**30
-            yield Finding(f"cuda:{index}", f"{properties.name}, {memory_gib:.0f} GiB")
+            yield f"cuda:{index}", f"{properties.name}, {memory_gib:.0f} GiB", None
     else:
-        yield Finding("device", f"CPU only, {torch.get_num_threads()} threads, float32")
+        yield "device", f"CPU only, {torch.get_num_threads()} threads, float32", None
 
 
 def _wandb() -> Iterator[Finding]:
     if os.environ.get("WANDB_MODE"):
-        yield Finding("W&B", f"WANDB_MODE={os.environ['WANDB_MODE']}")
+        yield "W&B", f"WANDB_MODE={os.environ['WANDB_MODE']}", None
     elif os.environ.get("WANDB_API_KEY") or _in_netrc(WANDB_HOST):
-        yield Finding("W&B", "online: a key is set")
+        yield "W&B", "online: a key is set", None
     else:
-        yield Finding("W&B key", "runs are kept offline", "wandb login")
+        yield "W&B key", "runs are kept offline", "wandb login"
 
 
 def _in_netrc(host: str) -> bool:
@@ -104,37 +87,34 @@ def _in_netrc(host: str) -> bool:
 
 
 def _hub(timeout_s: float) -> Iterator[Finding]:
-    url = os.environ.get("HF_ENDPOINT", "https://huggingface.co")
+    name, url = "Hugging Face hub", os.environ.get("HF_ENDPOINT", "https://huggingface.co")
     try:
-        with urllib.request.urlopen(url, timeout=timeout_s):
-            yield Finding("Hugging Face hub", f"{url} answers")
+        urllib.request.urlopen(url, timeout=timeout_s).close()
     except urllib.error.HTTPError:
-        yield Finding("Hugging Face hub", f"{url} answers")
+        pass  # an answer all the same
     except (OSError, ValueError) as error:
         reason = str(getattr(error, "reason", error))
         fix = "use model.path=<folder> and data.dir=<folder>, or set HF_ENDPOINT to a mirror"
-        yield Finding("Hugging Face hub", f"{url} does not answer: {reason}", fix)
+        yield name, f"{url} does not answer: {reason}", fix
+        return
+    yield name, f"{url} answers", None
 
 
 def _checkpoints() -> Iterator[Finding]:
     from huggingface_hub import try_to_load_from_cache
 
-    for name in choices("model"):
-        model = cast(DictConfig, OmegaConf.load(config_dir() / "model" / f"{name}.yaml"))
-        if model.source != "hub":
-            continue
-        for repository in model.checkpoints.values():
+    models = {name: file_of("model", name) for name in choices("model")}
+    for name, model in models.items():
+        for repository in model.checkpoints.values() if model.source == "hub" else ():
             cached = [isinstance(try_to_load_from_cache(repository, f), str) for f in WEIGHTS]
-            if any(cached):
-                yield Finding(f"model={name}", f"{repository} is in the cache")
-            else:
-                fix = f"hf download {repository}   (or it is fetched by the first run)"
-                yield Finding(f"model={name}", f"{repository} is not in the cache", fix)
+            fix = f"hf download {repository}   (or it is fetched by the first run)"
+            state = "is in the cache" if any(cached) else "is not in the cache"
+            yield f"model={name}", f"{repository} {state}", None if any(cached) else fix
 
 
 def _data(folder: str | None) -> Iterator[Finding]:
     if folder is None:
-        yield Finding("data.dir", "not given", "ptune doctor data.dir=<folder of official files>")
+        yield "data.dir", "not given", "ptune doctor data.dir=<folder of official files>"
         return
     spec = DataSpec(source="auto", dir=Path(folder))
     for name, task in TASKS.items():
@@ -142,9 +122,9 @@ def _data(folder: str | None) -> Iterator[Finding]:
         found = ", ".join(split for split, reason in reasons.items() if reason is None)
         missing = [reason for reason in reasons.values() if reason is not None and reason.fix]
         if found or not missing:
-            yield Finding(f"task={name}", found)
+            yield f"task={name}", found, None
         else:
-            yield Finding(f"task={name}", missing[0].problem, missing[0].fix)
+            yield f"task={name}", missing[0].problem, missing[0].fix
 
 
 def _why_missing(task: Task, spec: DataSpec, split: str) -> UserError | None:

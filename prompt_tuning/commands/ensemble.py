@@ -8,33 +8,34 @@ from pathlib import Path
 from omegaconf import DictConfig
 
 from prompt_tuning.analysis.seed_groups import repetitions, seed_groups
-from prompt_tuning.commands.plans import planned_runs, trained_runs
+from prompt_tuning.commands.train import trained_runs
+from prompt_tuning.composition import planned_runs
 from prompt_tuning.config import (
     DecodingConfig,
     EnsembleConfig,
-    EvaluateConfig,
     TrainConfig,
     typed,
 )
-from prompt_tuning.config_checks import evaluate_problems
-from prompt_tuning.config_reading import choices
+from prompt_tuning.config_checks import experiment_problems, prompt_problems
 from prompt_tuning.ensembling.members import read_members
-from prompt_tuning.errors import UserError, did_you_mean, raise_all
+from prompt_tuning.errors import UserError, raise_all
 from prompt_tuning.task_data import check_data, check_rank, task_of
 
 
 def check(cfg: DictConfig) -> EnsembleConfig:
     """What is to vote, or everything that is wrong with it; reads prompts, loads no model."""
     config = typed(EnsembleConfig, cfg)
-    if (config.prompts is None) == (config.of is None):
-        given = "both prompts= and experiment=" if config.of else "neither prompts= nor experiment="
+    if (config.prompts is None) == (config.experiment is None):
+        given = "neither prompts= nor experiment="
+        if config.experiment:
+            given = "both prompts= and experiment="
         raise UserError(
             f"{given} given", fix="'prompts=[a.safetensors,b.safetensors]' or experiment=table3"
         )
-    if config.of is None:
+    if config.prompts is not None:
         _check_prompts(config)
     else:
-        _check_experiment(config)
+        raise_all(experiment_problems(config))
     return config
 
 
@@ -51,10 +52,10 @@ def run(config: EnsembleConfig) -> None:
 
 def _run_experiment(config: EnsembleConfig) -> None:
     """Trains what is missing, then lets the seeds of each configuration vote."""
-    assert config.of is not None, config
+    assert config.experiment is not None, config
     overrides = training_overrides(config)
-    _check_plan(config, planned_runs(config.of, overrides))
-    runs = trained_runs(config.of, overrides)
+    _check_plan(config, planned_runs(config.experiment.name, overrides))
+    runs = trained_runs(config.experiment.name, overrides)
     from prompt_tuning.runs.ensemble import ensemble
 
     groups = seed_groups([asdict(run) for run, _ in runs], config.num_prompts)
@@ -107,11 +108,7 @@ def _check_prompts(config: EnsembleConfig) -> None:
     assert config.prompts is not None, config
     if config.task is None:
         raise UserError("prompts= needs the task that they vote on", fix="add task=<name>")
-    problems = [
-        problem
-        for path in config.prompts
-        for problem in evaluate_problems(_evaluation_of(config, path))
-    ]
+    problems = [problem for path in config.prompts for problem in prompt_problems(path, config)]
     raise_all(list({str(problem): problem for problem in problems}.values()))
     read_members([Path(path) for path in config.prompts], tie=config.tie)
     task = task_of(config.task)
@@ -119,62 +116,20 @@ def _check_prompts(config: EnsembleConfig) -> None:
     check_data(task, config.data, (config.split,))
 
 
-def _evaluation_of(config: EnsembleConfig, prompt: str) -> EvaluateConfig:
-    """One of the prompts by itself: what is wrong with that is wrong with the ensemble."""
-    assert config.task is not None, config
-    return EvaluateConfig(
-        prompt=prompt,
-        split=config.split,
-        model=config.model,
-        variant=config.variant,
-        task=config.task,
-        evaluation=config.evaluation,
-        data=config.data,
-        machine=config.machine,
-        tracking=config.tracking,
-        output_dir=config.output_dir,
-        rerun=config.rerun,
-    )
-
-
-def _check_experiment(config: EnsembleConfig) -> None:
-    experiments = choices("experiment")
-    if config.of not in experiments:
-        raise UserError(
-            f"experiment={config.of}: there is no such experiment",
-            allowed=", ".join(experiments),
-            fix=did_you_mean(config.of or "", experiments) or "ptune list what=experiment",
-        )
-    given = {
-        "task": config.task,
-        "variant": config.variant,
-        "model": config.model.source != "prompt" or config.model.path,
-        "data.dir": config.data.dir,
-    }
-    raise_all(
-        [
-            UserError(
-                f"{key}= is for prompts=; the runs of experiment={config.of} have their own",
-                fix=f"narrow them down: 'train=[\"{key}=<value>\"]'",
-            )
-            for key, value in given.items()
-            if value
-        ]
-    )
-
-
 def _check_plan(config: EnsembleConfig, runs: Sequence[TrainConfig]) -> None:
     """Nothing is trained for an ensemble that cannot be made."""
+    assert config.experiment is not None, config
+    name = config.experiment.name
     if others := sorted({run.method for run in runs} - {"prompt_tuning"}):
         raise UserError(
-            f"experiment={config.of} has runs of method={', '.join(others)}, which leave no prompt",
+            f"experiment={name} has runs of method={', '.join(others)}, which leave no prompt",
             fix="'train=[\"method=prompt_tuning\"]'",
         )
     counts = {len(of) for of in repetitions([asdict(run) for run in runs])}
     if any(count % config.num_prompts for count in counts):
         found = " or ".join(map(str, sorted(counts)))
         raise UserError(
-            f"num_prompts={config.num_prompts}, and a configuration of experiment={config.of} has "
+            f"num_prompts={config.num_prompts}, and a configuration of experiment={name} has "
             f"{found} seeds",
             allowed="a number that divides them",
             fix="change num_prompts, or the seeds: 'train=[\"seed=0,1,2,3,4\"]'",

@@ -2,7 +2,8 @@
 
 from omegaconf import DictConfig
 
-from prompt_tuning.config import EvaluateConfig, evaluate_config
+from prompt_tuning.config import EvaluateConfig
+from prompt_tuning.config_checks import evaluate_config
 from prompt_tuning.task_data import check_data, check_rank, task_of
 
 

@@ -4,10 +4,11 @@ from dataclasses import replace
 
 from omegaconf import DictConfig
 
-from prompt_tuning.commands.plans import planned_runs, trained_runs
-from prompt_tuning.config import InspectConfig, TrainConfig, inspect_config
-from prompt_tuning.config_reading import choices
-from prompt_tuning.errors import UserError, did_you_mean
+from prompt_tuning.commands.train import trained_runs
+from prompt_tuning.composition import planned_runs
+from prompt_tuning.config import InspectConfig, TrainConfig
+from prompt_tuning.config_checks import inspect_config
+from prompt_tuning.errors import UserError
 from prompt_tuning.task_data import task_of
 
 
@@ -16,19 +17,13 @@ def check(cfg: DictConfig) -> InspectConfig:
     config = inspect_config(cfg)
     if config.task is not None:
         task_of(config.task)
-    if config.of is None:
+    if config.experiment is None:
         return config
-    experiments = choices("experiment")
-    if config.of not in experiments:
-        raise UserError(
-            f"experiment={config.of}: there is no such experiment",
-            allowed=", ".join(experiments),
-            fix=did_you_mean(config.of, experiments) or "ptune list what=experiment",
-        )
-    without = [run for run in planned_runs(config.of, config.train) if run.prompt.length is None]
+    name = config.experiment.name
+    without = [run for run in planned_runs(name, config.train) if run.prompt.length is None]
     if without:
         raise UserError(
-            f"experiment={config.of} has {len(without)} runs without a soft prompt "
+            f"experiment={name} has {len(without)} runs without a soft prompt "
             f"(method={without[0].method})",
             fix="choose an experiment of prompt tuning: ptune list what=experiment",
         )
@@ -39,11 +34,11 @@ def run(config: InspectConfig) -> None:
     """Looks at one prompt, or at every prompt of an experiment; trains those that are missing."""
     from prompt_tuning.runs.prompt_inspection import inspect  # imports torch
 
-    if config.of is None:
+    if config.experiment is None:
         inspect(config)
         return
     machine = [f"output_dir={config.output_dir}", f"tracking={config.tracking.name}"]
-    for run_config, folder in trained_runs(config.of, [*machine, *config.train]):
+    for run_config, folder in trained_runs(config.experiment.name, [*machine, *config.train]):
         inspect(_of_run(config, run_config, str(folder.prompt_path)))
 
 
@@ -52,7 +47,7 @@ def _of_run(config: InspectConfig, run_config: TrainConfig, path: str) -> Inspec
     return replace(
         config,
         prompt=path,
-        of=None,
+        experiment=None,
         train=[],
         model=run_config.model,
         variant=run_config.variant,

@@ -1,17 +1,25 @@
-"""`ptune list`: what can be chosen, read from the heads of the files in conf/, and what has run."""
+"""`ptune list`: what can be chosen in conf/, how far runs are, which prompts a folder has."""
 
+import json
+import sys
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from omegaconf import DictConfig
+from rich.console import Console
+from rich.table import Table
 
-from prompt_tuning.commands.library import list_prompts
-from prompt_tuning.commands.runs import list_runs
-from prompt_tuning.config import ListConfig, typed
-from prompt_tuning.config_reading import choices, config_dir
+from prompt_tuning.composition import planned_points
+from prompt_tuning.config import ListConfig, choices, config_dir, run_name, typed
 from prompt_tuning.errors import UserError, did_you_mean
+from prompt_tuning.prompt_files import library_paths, load_prompt
+from prompt_tuning.records import RunFolder
+from prompt_tuning.run_states import STATES, RunState, state_of
 
 GROUPS = ("model", "variant", "task", "init", "method", "recipe", "experiment", "tracking")
 RUNS, PROMPTS = "runs", "prompts"
+PROMPT_COLUMNS = ("name", "task", "model", "variant", "init", "size", "score", "step")
 
 
 def check(cfg: DictConfig) -> ListConfig:
@@ -21,14 +29,7 @@ def check(cfg: DictConfig) -> ListConfig:
     if config.what is not None and config.what not in known:
         fix = did_you_mean(config.what, known) or "ptune list"
         raise UserError(f"what={config.what} is no group", allowed=", ".join(known), fix=fix)
-    experiments = choices("experiment")
-    if config.of is not None and config.of not in experiments:
-        raise UserError(
-            f"experiment={config.of}: there is no such experiment",
-            allowed=", ".join(experiments),
-            fix=did_you_mean(config.of, experiments) or "ptune list what=experiment",
-        )
-    if config.what != RUNS and (config.of is not None or config.train):
+    if config.what != RUNS and (config.experiment is not None or config.train):
         raise UserError("experiment= and train= belong to what=runs", fix="add what=runs")
     if config.what == PROMPTS and not Path(config.output_dir).is_dir():
         raise UserError(f"output_dir={config.output_dir} is not a folder", fix="name the library's")
@@ -38,12 +39,16 @@ def check(cfg: DictConfig) -> ListConfig:
 def run(config: ListConfig) -> None:
     """Prints each group with its files and the first line of each; or runs; or prompts."""
     if config.what == RUNS:
-        list_runs(Path(config.output_dir), config.of, config.train)
-        return
-    if config.what == PROMPTS:
+        experiment = config.experiment.name if config.experiment else None
+        list_runs(Path(config.output_dir), experiment, config.train)
+    elif config.what == PROMPTS:
         list_prompts(Path(config.output_dir))
-        return
-    groups = [config.what] if config.what else GROUPS
+    else:
+        list_groups([config.what] if config.what else GROUPS)
+
+
+def list_groups(groups: Sequence[str]) -> None:
+    """Prints what each file of the groups is, from its first line."""
     width = max(len(name) for group in groups for name in choices(group))
     for group in groups:
         print(f"{group}=")
@@ -55,3 +60,83 @@ def summary(path: Path) -> str:
     """The first comment line of a config file that is not an instruction to Hydra."""
     heads = (line[2:] for line in path.read_text(encoding="utf-8").splitlines())
     return next(line for line in heads if not line.startswith("@package"))
+
+
+def list_runs(output_dir: Path, experiment: str | None, overrides: Sequence[str]) -> None:
+    """Prints the runs of one experiment that are not done, or a line for every experiment.
+
+    Only experiments that have a run in `output_dir` have a line: composing the points of all of
+    them takes a minute.
+
+    Args:
+        output_dir: where the runs' folders are.
+        experiment: None: all that have been started, then the runs that none of these asks for.
+        overrides: of `ptune train`, that the runs were started with.
+
+    Raises:
+        UserError: the experiment does not take the overrides.
+    """
+    found = _started(output_dir)
+    known = choices("experiment")
+    names = [experiment] if experiment else [name for name in known if name in found.values()]
+    width = max([len(name) for name in names], default=0)
+    if names:
+        print(" " * width, *(f"{name:>8}" for name in STATES), f"{'of':>8}", flush=True)
+    asked_for: set[str] = set()
+    for name in names:
+        planned = {run_name(config): own for own, config in planned_points(name, overrides)}
+        states = {run: state_of(RunFolder(output_dir / run)) for run in planned}
+        counted = Counter(state.name for state in states.values())
+        counts = [*(counted[state] for state in STATES), len(states)]
+        print(f"{name:<{width}}", *(f"{count:>8}" for count in counts), flush=True)
+        if experiment:
+            _print_runs(states, planned)
+        asked_for |= {*planned}
+    if not experiment:
+        others = [run for run in found if run not in asked_for]
+        if others:
+            print(f"{len(others)} runs in {output_dir} that no experiment above asks for:")
+        _print_runs({run: state_of(RunFolder(output_dir / run)) for run in others})
+        print(f"no run yet of: {', '.join(name for name in known if name not in names)}")
+
+
+def _started(output_dir: Path) -> dict[str, str | None]:
+    """The experiment under which each run of `output_dir` was started, by the run's name."""
+    started: dict[str, str | None] = {}
+    for path in sorted(output_dir.glob("*/config.json")):
+        config = json.loads(path.read_text(encoding="utf-8"))
+        started[path.parent.name] = config.get("experiment")
+    for path in sorted(output_dir.glob("*/failure.json")):
+        started.setdefault(path.parent.name, None)  # it failed before it had a config
+    return started
+
+
+def _print_runs(states: Mapping[str, RunState], own: Mapping[str, str] | None = None) -> None:
+    """Each run that is not done: state, name, reason; what distinguishes it from the others."""
+    for run, state in states.items():
+        if own is None or state.name != "done":
+            below = [*state.detail.splitlines(), *([own[run]] if own else [])]
+            print("\n          ".join([f"  {state.name:<7} {run}", *below]))
+
+
+def list_prompts(folder: Path) -> None:
+    """A line for every prompt: what it is for, on which model, how well it did on dev.
+
+    A file that cannot be read has the reason instead.
+    """
+    paths = library_paths(folder)
+    table, unreadable = Table(*PROMPT_COLUMNS, box=None, pad_edge=False, header_style=""), []
+    for name, path in paths.items():
+        try:
+            prompt = load_prompt(path)
+        except UserError as error:
+            unreadable.append(f"{name}  {error.problem}")
+            continue
+        known = prompt.metadata
+        names = [str(known.get(key, "-")) for key in ("task", "model", "variant", "init")]
+        score = f"{known['score']:.2f}" if "score" in known else "-"
+        size = f"{prompt.length}x{prompt.hidden_size}"
+        table.add_row(name, *names, size, score, str(known.get("step", "-")))
+    Console(width=None if sys.stdout.isatty() else 1000, highlight=False, markup=False).print(table)
+    print(*unreadable, sep="\n", end="\n" if unreadable else "")
+    print(f"{len(paths)} prompts in {folder}: ptune predict library={folder} ...")

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import json
-import sys
-from collections.abc import Iterable, Mapping
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Mapping
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from omegaconf import DictConfig
 
-from prompt_tuning.commands.rows import STDIN, check_readable
+from prompt_tuning.commands.rows import check_readable, opened
 from prompt_tuning.config import PredictConfig, typed
 from prompt_tuning.errors import UserError
 from prompt_tuning.prompt_files import PromptFile, check_fits, library_paths, load_prompts
@@ -38,16 +36,12 @@ def run(config: PredictConfig) -> None:
     num_done = whole_lines(output)
     predictor = _predictor(config, prompts)
     num_errors, num_lines = 0, 0
-    with _opened(config.input) as lines, output.open("a", encoding="utf-8") as answers:
+    with opened(config.input) as lines, output.open("a", encoding="utf-8") as answers:
         for answer in predictor.answers(islice(lines, num_done, None)):
             answers.write(json.dumps(answer, ensure_ascii=False) + "\n")
             num_lines, num_errors = num_lines + 1, num_errors + ("error" in answer)
     resumed = f", after {num_done:,} that were there" if num_done else ""
     print(f"{output}: {num_lines:,} lines{resumed}, {num_errors:,} of them errors")
-
-
-def _opened(rows: str) -> AbstractContextManager[Iterable[bytes]]:
-    return nullcontext(sys.stdin.buffer) if rows == STDIN else Path(rows).open("rb")
 
 
 def whole_lines(path: Path) -> int:

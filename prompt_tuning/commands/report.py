@@ -13,15 +13,14 @@ from prompt_tuning.analysis.collecting import Library, record_paths
 from prompt_tuning.analysis.page import page
 from prompt_tuning.analysis.paper import SIZES, tolerances
 from prompt_tuning.analysis.tables import count_verdicts
-from prompt_tuning.commands.plans import planned_runs
-from prompt_tuning.config import NOT_IN_HASH, ReportConfig, typed
-from prompt_tuning.config_reading import choices
+from prompt_tuning.composition import planned_runs
+from prompt_tuning.config import NOT_IN_HASH, ReportConfig, choices, typed
 
 
 def check(cfg: DictConfig) -> ReportConfig:
     """What to report, or why not."""
     config = typed(ReportConfig, cfg)
-    chosen(config.artefact)
+    chosen(config.experiment.name if config.experiment else None)
     return config
 
 
@@ -31,7 +30,8 @@ def run(config: ReportConfig) -> None:
     Raises:
         UserError: two records are of one run, an override is wrong, or W&B cannot be reached.
     """
-    output, artefacts = Path(config.output_dir), chosen(config.artefact)
+    name = config.experiment.name if config.experiment else None
+    output, artefacts = Path(config.output_dir), chosen(name)
     committed = output / "runs"
     library = Library(record_paths(Path(config.runs), committed), NOT_IN_HASH)
     plans = {
@@ -46,7 +46,7 @@ def run(config: ReportConfig) -> None:
         num_new = commit_records(sections, committed)
         print(f"{num_new} new records in {committed}")
     write(sections, output)
-    path = output / f"{sections[0].name if config.artefact else 'report'}.html"
+    path = output / f"{sections[0].name if name else 'report'}.html"
     path.write_text(page(sections, limits), encoding="utf-8")
     for section in sections:
         print(closing_line(section))

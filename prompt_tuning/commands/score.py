@@ -27,16 +27,8 @@ def run(config: ScoreConfig) -> None:
     from prompt_tuning.metrics import score  # slow: after what may be wrong with the rows
 
     scores = score(task, [example for example, _ in pairs], [text for _, text in pairs])
-    print(
-        json.dumps(
-            {
-                **scores.metrics,
-                "score": scores.score,
-                "num_examples": scores.num_examples,
-                "num_unparseable": scores.num_unparseable,
-            }
-        )
-    )
+    names = ("score", "num_examples", "num_unparseable")
+    print(json.dumps(scores.metrics | {name: getattr(scores, name) for name in names}))
 
 
 def _read(task: Task, place: str, line: dict[str, Any]) -> tuple[Example, str]:

@@ -1,11 +1,13 @@
 """`ptune train`: trains a prompt or a model, or asks a model that is not trained at all."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from omegaconf import DictConfig
 
-from prompt_tuning.config import TrainConfig, run_name, train_config
+from prompt_tuning.composition import planned_runs
+from prompt_tuning.config import TrainConfig, run_name
+from prompt_tuning.config_checks import train_config
 from prompt_tuning.errors import UserError
 from prompt_tuning.records import RunFolder
 from prompt_tuning.task_data import (
@@ -46,6 +48,22 @@ def run(config: TrainConfig) -> None:
     with folder.claimed():
         if not _is_done(config, folder):  # by another process, since we looked
             run_it(config, folder)
+
+
+def trained_runs(
+    experiment: str, overrides: Sequence[str] = ()
+) -> list[tuple[TrainConfig, RunFolder]]:
+    """The runs of an experiment, all finished: those that were not are trained, one by one.
+
+    Raises:
+        UserError: as `planned_runs`, or a run cannot be trained.
+        InProgress: another process has claimed one of them.
+    """
+    runs = [(config, folder_of(config)) for config in planned_runs(experiment, overrides)]
+    for config, folder in runs:
+        if folder.record() is None:
+            run(config)
+    return runs
 
 
 def folder_of(config: TrainConfig) -> RunFolder:

@@ -1,102 +1,103 @@
-"""The schema of `ptune pretrain` and `ptune adapt`: names, types, units; values are in conf/."""
+"""The keys of `ptune pretrain` and `ptune adapt`, a line each; values are in conf/."""
 
 from dataclasses import dataclass
 
-from prompt_tuning.config import MachineConfig, TrackingConfig, config_hash
+from prompt_tuning.config import NEVER, MachineConfig, RecordConfig, config_hash, key
 from prompt_tuning.errors import UserError
+
+OBJECTIVES = ("span_corruption", "prefix_lm", "sentence_lm")
+SCHEDULES = ("inverse_square_root", "constant", "linear")
 
 
 @dataclass(frozen=True)
 class ShapeConfig:
     """The sizes of a T5 v1.1 that is made from nothing; encoder and decoder are equally deep."""
 
-    d_model: int
-    num_layers: int
-    num_heads: int
-    d_kv: int
-    d_ff: int
+    d_model: int = key("H", at_least=1)
+    num_layers: int = key("of the encoder, and of the decoder", at_least=1)
+    num_heads: int = key("of every attention", at_least=1)
+    d_kv: int = key("width of a head", at_least=1)
+    d_ff: int = key("width inside a feed-forward layer", at_least=1)
 
 
 @dataclass(frozen=True)
 class VocabularyConfig:
     """Of a model that is made from nothing; an adapted one keeps its own."""
 
-    path: str | None  # a SentencePiece model; None: trained on the corpus
-    num_pieces: int  # of a trained one, sentinels not counted
-    num_documents: int  # that it is trained on: the first of the corpus
-    required_words: list[str]  # each becomes one piece
+    path: str | None = key("a SentencePiece model; null: trained on the corpus")
+    num_pieces: int = key("of a trained one, sentinels not counted", at_least=1)
+    num_documents: int = key("it is trained on the first so many of the corpus", at_least=1)
+    required_words: list[str] = key("each becomes one piece, such as a task's verbalizers")
 
 
 @dataclass(frozen=True)
 class CorpusConfig:
     """Where text comes from: local files, a data set of the hub, or the embedded mini world."""
 
-    text: str | None  # a file, a folder of *.txt, or a pattern
-    held_out_text: str | None  # likewise, for held-out loss; None: a share of the documents
-    held_out_fraction: float  # of the documents, if held_out_text is None
-    hub: str | None  # a data set's name, such as allenai/c4; streamed
-    hub_config: str | None  # such as en
-    world: str | None  # facts | full: a stage of the embedded mini world
-    world_documents: int  # so many of them
-    world_max_sentences: int  # of a document of the world, which has at least one
-    max_tokens: int | None  # of the corpus; None: all of it
-    cache_dir: str  # of token ids
+    text: str | None = key("a file, a folder of *.txt, or a pattern; empty lines part documents")
+    held_out_text: str | None = key("likewise, for held-out loss; null: a share of text")
+    held_out_fraction: float = key("that share of the documents", above=0, below=1)
+    hub: str | None = key("a data set of the hub, such as allenai/c4; streamed")
+    hub_config: str | None = key("its configuration, such as en")
+    world: str | None = key("a stage of the embedded mini world", one_of=("facts", "full"))
+    world_documents: int = key("so many of them", at_least=1)
+    world_max_sentences: int = key("of a document of the world", at_least=1)
+    max_tokens: int | None = key("of the corpus; null: all of it", at_least=1)
+    cache_dir: str = key("of token ids, 2 bytes each", hashed=NEVER)
 
 
 @dataclass(frozen=True)
 class ObjectiveConfig:
     """What a segment of text becomes."""
 
-    name: str  # span_corruption | prefix_lm | sentence_lm
-    inputs_length: int  # tokens of the encoder's inputs, EOS included
-    max_target_tokens: int | None  # EOS included; prefix_lm and sentence_lm; None: no cut
-    noise_density: float  # span_corruption: share of tokens that are masked
-    mean_span_length: float  # span_corruption: tokens
+    name: str = key("sentence_lm: prefix_lm cut at a sentence", one_of=OBJECTIVES)
+    # T5's rule for the length of a segment does not hold below 10.
+    inputs_length: int = key("tokens of the encoder's inputs, with EOS", at_least=10)
+    max_target_tokens: int | None = key("not of span corruption; null: no cut", at_least=1)
+    noise_density: float = key("span corruption: share of tokens masked", above=0, below=1)
+    mean_span_length: float = key("span corruption: tokens", at_least=1)
 
 
 @dataclass(frozen=True)
 class PretrainingConfig:
     """The loop and its optimiser."""
 
-    num_steps: int  # updates of the weights
-    batch_size: int  # segments an update
-    optimizer: str  # adafactor | adamw
-    schedule: str  # inverse_square_root | constant | linear (to 0), after the warm-up
-    learning_rate: float  # peak; Adafactor's is relative to the scale of each parameter
-    warmup_steps: int
-    weight_decay: float  # a step's share; of AdamW times the learning rate
-    betas: list[float]  # of AdamW: of the mean of the gradient and of its square
-    embedding_learning_rate: float  # of AdamW: times learning_rate, for the input embeddings
-    max_gradient_norm: float | None  # of AdamW; null: gradients are not clipped
-    save_at_steps: list[int]  # checkpoints beside the last one
-    storage_dtype: str  # of the checkpoints: float32 | bfloat16
+    num_steps: int = key("updates of the weights", at_least=1)
+    batch_size: int = key("segments an update", at_least=1)
+    optimizer: str = key("adafactor: T5's", one_of=("adafactor", "adamw"))
+    schedule: str = key("after the warm-up; linear: to 0", one_of=SCHEDULES)
+    learning_rate: float = key("peak; Adafactor's is relative to each parameter's scale", above=0)
+    warmup_steps: int = key("until the peak", at_least=0)
+    weight_decay: float = key("a step's share; AdamW's is times the learning rate", at_least=0)
+    betas: list[float] = key("AdamW: of the mean of the gradient and of its square")
+    embedding_learning_rate: float = key("AdamW: times learning_rate, for embeddings", above=0)
+    max_gradient_norm: float | None = key("AdamW; null: gradients are not clipped", above=0)
+    save_at_steps: list[int] = key("checkpoints beside the last one, in step-<n>/")
+    storage_dtype: str = key("of the checkpoints", one_of=("float32", "bfloat16"))
 
 
 @dataclass(frozen=True)
 class HeldOutConfig:
     """How often and on how much the held-out loss is measured."""
 
-    every_steps: int
-    num_segments: int
+    every_steps: int = key("updates between two measurements", at_least=1)
+    num_segments: int = key("of held-out text", at_least=1)
 
 
 @dataclass(frozen=True)
-class PretrainConfig:
+class PretrainConfig(RecordConfig):
     """`ptune pretrain` and `ptune adapt`: one checkpoint."""
 
-    name: str  # of the checkpoint, and of its folder
-    checkpoint: str | None  # to go on from: a folder or hub id; None: random weights of `shape`
-    shape: ShapeConfig | None  # None: the checkpoint's
-    vocabulary: VocabularyConfig | None  # None: the checkpoint's
-    corpus: CorpusConfig
-    objective: ObjectiveConfig
-    pretraining: PretrainingConfig
-    evaluation: HeldOutConfig
-    machine: MachineConfig
-    tracking: TrackingConfig
-    seed: int  # of weights, order of segments and noise
-    output_dir: str
-    rerun: bool
+    name: str = key("of the checkpoint, and of its folder")
+    checkpoint: str | None = key("a folder or hub id to go on from; null: random weights")
+    shape: ShapeConfig | None = key("of random weights; null: the checkpoint's")
+    vocabulary: VocabularyConfig | None = key("null: the checkpoint's")
+    corpus: CorpusConfig = key("where text comes from")
+    objective: ObjectiveConfig = key("what a segment of text becomes")
+    pretraining: PretrainingConfig = key("the loop and its optimiser")
+    evaluation: HeldOutConfig = key("held-out loss")
+    machine: MachineConfig = key("what the run may use")
+    seed: int = key("of weights, order of segments and noise", at_least=0)
 
 
 def pretrain_problems(config: PretrainConfig) -> list[UserError]:

@@ -112,7 +112,9 @@ def _write_predictions(
 def _hash(config: EnsembleConfig, members: Sequence[Member]) -> str:
     """By the prompts' content, not by where they lie or how they were asked for."""
     digests = [member.sha256 for member in members]
-    asked_for = replace(config, prompts=digests, of=None, train=[], num_prompts=len(digests))
+    asked_for = replace(
+        config, prompts=digests, experiment=None, train=[], num_prompts=len(digests)
+    )
     return config_hash(asked_for)
 
 
@@ -134,7 +136,7 @@ def _tracker(config: EnsembleConfig, members: Sequence[Member], folder: RunFolde
         config.tracking,
         run_name=folder.name,
         job_type="ensemble",
-        group=config.of or config.task.name,
+        group=config.experiment.name if config.experiment else config.task.name,
         axes=[config.task.name, config.split, f"{len(members)} prompts"],
     )
     return Tracker(folder.path, settings, asdict(config), step=0)

@@ -5,8 +5,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from prompt_tuning.config import DecodingConfig, TrainConfig, TrainingConfig, config_hash
-from prompt_tuning.config_ranges import FROZEN
+from prompt_tuning.config import FROZEN, DecodingConfig, TrainConfig, TrainingConfig, config_hash
 from prompt_tuning.data.mini_tasks import MINI_SPLITS
 from prompt_tuning.data.tokenization import EncodedSplit
 from prompt_tuning.evaluation import Evaluation, constant_answer

@@ -5,8 +5,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from prompt_tuning.config import InspectConfig, config_hash
-from prompt_tuning.config_reading import hidden_sizes
+from prompt_tuning.config import InspectConfig, config_hash, hidden_sizes
 from prompt_tuning.data.sources import Split
 from prompt_tuning.models.embeddings import EmbeddingTable
 from prompt_tuning.prompt_files import PromptFile

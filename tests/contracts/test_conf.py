@@ -4,50 +4,25 @@ import re
 import shlex
 from collections.abc import Iterator
 from dataclasses import MISSING, fields, is_dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
 import pytest
 
-from prompt_tuning.bench.settings import BenchConfig
+from prompt_tuning.commands import COMMANDS
 from prompt_tuning.commands import train as train_command
-from prompt_tuning.commands.composition import configs_of
 from prompt_tuning.commands.list import GROUPS
-from prompt_tuning.config import (
-    NOT_IN_HASH,
-    NOT_IN_HASH_IF_NULL,
-    DoctorConfig,
-    EnsembleConfig,
-    EvaluateConfig,
-    InspectConfig,
-    ListConfig,
-    PredictConfig,
-    ReportConfig,
-    ScoreConfig,
-    ShowConfig,
-    TrainConfig,
-    train_config,
-)
-from prompt_tuning.config_ranges import CHOICES, RANGES
-from prompt_tuning.config_reading import choices, config_dir
+from prompt_tuning.composition import configs_of
+from prompt_tuning.config import INITS, METHODS, Key, choices, config_dir
+from prompt_tuning.config_checks import train_config
 from prompt_tuning.models.random_checkpoint import SHAPES
-from prompt_tuning.pretraining.settings import PretrainConfig
 from prompt_tuning.tasks import MIXTURES, TASKS
 
-SCHEMAS = (
-    TrainConfig,
-    EvaluateConfig,
-    InspectConfig,
-    EnsembleConfig,
-    PredictConfig,
-    PretrainConfig,
-    ShowConfig,
-    ScoreConfig,
-    ListConfig,
-    DoctorConfig,
-    BenchConfig,
-    ReportConfig,
-)
+SCHEMAS = {
+    command: get_type_hints(import_module(f"prompt_tuning.commands.{command}").check)["return"]
+    for command in COMMANDS
+}
 FILES = sorted(path.relative_to(config_dir()) for path in config_dir().rglob("*.yaml"))
 OURS = [path for path in FILES if path.parts[0] != "hydra" and not path.name.startswith("_")]
 NUM_RUNS = {
@@ -110,15 +85,15 @@ def head_of(path: Path) -> list[str]:
     return [line[2:] for line in lines[:count] if not line.startswith("# @")]
 
 
-def leaves(schema: type, prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Every key of a schema with its type."""
-    for name, hint in get_type_hints(schema).items():
-        sections = [part for part in (hint, *get_args(hint)) if is_dataclass(part)]
-        for section in sections:
+def keys_of(schema: type) -> Iterator[tuple[str, Any, Key]]:
+    """Every key and section of a schema and of its sections: class and name, type, `Key`."""
+    for each in fields(schema):
+        hint = get_type_hints(schema)[each.name]
+        assert each.default is MISSING and each.default_factory is MISSING, (schema, each.name)
+        yield f"{schema.__name__}.{each.name}", hint, each.metadata["key"]
+        for section in filter(is_dataclass, (hint, *get_args(hint))):
             assert isinstance(section, type)
-            yield from leaves(section, f"{prefix}{name}.")
-        if not sections:
-            yield f"{prefix}{name}", hint
+            yield from keys_of(section)
 
 
 @pytest.mark.parametrize("path", OURS, ids=str)
@@ -148,7 +123,7 @@ def test_every_file_of_a_group_makes_a_valid_run(choice: str) -> None:
 
 @pytest.mark.parametrize("experiment", choices("experiment"))
 def test_every_grid_point_of_an_experiment_is_a_valid_run(experiment: str) -> None:
-    configs, problems = configs_of("train", [f"experiment={experiment}"])
+    configs, problems = configs_of("train", [f"experiment={experiment}"], multirun=True)
     assert not problems
     assert len({repr(train_config(config)) for config in configs}) == NUM_RUNS[experiment]
     assert any(f"{NUM_RUNS[experiment]} runs" in line for line in head_of_experiment(experiment))
@@ -185,9 +160,11 @@ def test_a_file_names_what_it_is_called(group: str) -> None:
         assert chosen == name
 
 
-@pytest.mark.parametrize(("key", "group"), [("init.strategy", "init"), ("method", "method")])
-def test_the_choices_of_a_key_are_the_files_of_its_group(key: str, group: str) -> None:
-    assert CHOICES[key] == tuple(sorted(choices(group), key=CHOICES[key].index))
+@pytest.mark.parametrize(("named", "group"), [(INITS, "init"), (METHODS, "method")])
+def test_the_choices_of_a_key_are_the_files_of_its_group(
+    named: tuple[str, ...], group: str
+) -> None:
+    assert sorted(named) == choices(group)
 
 
 @pytest.mark.parametrize("name", [*SHAPES])
@@ -197,32 +174,10 @@ def test_a_models_width_is_that_of_its_shape(name: str) -> None:
     assert config.model.hidden_size == SHAPES[name].d_model
 
 
-def test_the_schema_holds_no_values() -> None:
-    """A default in two places is one that drifts: values are in conf/ alone."""
-
-    def check(schema: type) -> None:
-        for field in fields(schema):
-            assert field.default is MISSING, (schema, field.name)
-            assert field.default_factory is MISSING, (schema, field.name)
-        for hint in get_type_hints(schema).values():
-            if isinstance(hint, type) and is_dataclass(hint):
-                check(hint)
-
-    for schema in SCHEMAS:
-        check(schema)
-
-
-def test_every_number_has_a_range_and_every_range_a_number() -> None:
-    """A new number without a range would accept any value; a renamed key would lose its range."""
-    numbers = (int, float, int | None, float | None)
-    every = {key: hint for schema in SCHEMAS for key, hint in leaves(schema)}
-    unbounded = {key for key, hint in every.items() if hint in numbers} - {*RANGES}
-    assert unbounded == {"model.hidden_size"}  # not a user's to choose
-    assert {*RANGES} <= {*every}
-    assert {*CHOICES} <= {*every}
-
-
-def test_what_is_left_out_of_the_hash_exists() -> None:
-    keys = {key for schema in SCHEMAS for key, _ in leaves(schema)}
-    for left_out in (*NOT_IN_HASH, *NOT_IN_HASH_IF_NULL):
-        assert any(key == left_out or key.startswith(f"{left_out}.") for key in keys), left_out
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_key_says_what_it_means_and_every_number_what_it_may_be(command: str) -> None:
+    """And none has a default: one in two places is one that drifts; values are in conf/ alone."""
+    for name, hint, about in keys_of(SCHEMAS[command]):
+        assert about.meaning, name
+        is_number = hint in (int, float, int | None, float | None)
+        assert is_number == bool(about.limits), name

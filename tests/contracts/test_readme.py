@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from prompt_tuning.commands import COMMANDS
-from prompt_tuning.commands.composition import configs_of
+from prompt_tuning.composition import configs_of
 
 README = Path(__file__).parents[2] / "README.md"
 TEXT = README.read_text(encoding="utf-8")

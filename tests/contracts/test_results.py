@@ -12,8 +12,7 @@ from prompt_tuning.analysis.building import build, write
 from prompt_tuning.analysis.collecting import Library, record_paths
 from prompt_tuning.analysis.paper import paper_dir, tolerances
 from prompt_tuning.commands.report import plan
-from prompt_tuning.config import NOT_IN_HASH
-from prompt_tuning.config_reading import choices
+from prompt_tuning.config import NOT_IN_HASH, choices
 
 REPOSITORY = Path(__file__).parents[2]
 RESULTS = REPOSITORY / "results"

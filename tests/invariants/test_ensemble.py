@@ -13,8 +13,9 @@ import pytest
 from prompt_tuning import cli
 from prompt_tuning.analysis.collecting import Library
 from prompt_tuning.assembly import load_source
-from prompt_tuning.commands.composition import configs_of
-from prompt_tuning.config import NOT_IN_HASH, train_config
+from prompt_tuning.composition import configs_of
+from prompt_tuning.config import NOT_IN_HASH
+from prompt_tuning.config_checks import train_config
 from prompt_tuning.data.batches import split_by_tokens
 from prompt_tuning.models.frozen_t5 import FrozenT5
 from prompt_tuning.prompt_files import load_prompt, save_prompt

@@ -10,8 +10,9 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from prompt_tuning.commands.composition import configs_of
-from prompt_tuning.config import TrainConfig, train_config
+from prompt_tuning.composition import configs_of
+from prompt_tuning.config import TrainConfig
+from prompt_tuning.config_checks import train_config
 from prompt_tuning.data.sources import DataSpec, load_split
 from prompt_tuning.evaluation import Evaluation, EvaluationSet, evaluate_prompt, evaluation_set
 from prompt_tuning.interrupts import Interrupted

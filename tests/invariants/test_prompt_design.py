@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 import torch
 
-from prompt_tuning.commands.composition import configs_of
-from prompt_tuning.config import TrainConfig, run_name, train_config
+from prompt_tuning.composition import configs_of
+from prompt_tuning.config import TrainConfig, run_name
+from prompt_tuning.config_checks import train_config
 from prompt_tuning.data.demonstrations import draw, ends_of_answer, prompt_text, with_prompt
 from prompt_tuning.data.sources import DataSpec, load_split
 from prompt_tuning.evaluation import EvaluationSet, answer_of, evaluate_prompt, evaluation_set

@@ -8,8 +8,9 @@ import pytest
 import torch
 from safetensors.numpy import load_file
 
-from prompt_tuning.commands.composition import configs_of
-from prompt_tuning.config import TrainConfig, train_config
+from prompt_tuning.composition import configs_of
+from prompt_tuning.config import TrainConfig
+from prompt_tuning.config_checks import train_config
 from prompt_tuning.data.sources import DataSpec, load_split
 from prompt_tuning.errors import UserError
 from prompt_tuning.evaluation import evaluate_prompt, evaluation_set

@@ -12,8 +12,9 @@ import torch
 from safetensors.numpy import load_file
 
 from prompt_tuning.commands import train as train_command
-from prompt_tuning.commands.composition import configs_of
-from prompt_tuning.config import TrainConfig, config_hash, train_config
+from prompt_tuning.composition import configs_of
+from prompt_tuning.config import TrainConfig, config_hash
+from prompt_tuning.config_checks import train_config
 from prompt_tuning.data.sources import DataSpec, load_split
 from prompt_tuning.errors import UserError
 from prompt_tuning.evaluation import evaluate_prompt, evaluation_set

@@ -89,10 +89,20 @@ def test_hydra_does_not_silence_the_packages_log(ptune: Run, runs: list[TrainCon
     assert not logger.disabled
 
 
-def test_an_experiment_is_a_sweep_by_itself_and_can_be_narrowed(
-    ptune: Run, runs: list[TrainConfig]
+def test_an_experiment_starts_with_m_alone_and_can_be_narrowed(
+    ptune: Run, runs: list[TrainConfig], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert ptune("train", "experiment=fig3a", "model=small", "task=rte", "seed=0") == 0
+    """Without -m it says how many runs there would be, and what the file says of their cost."""
+    assert ptune("train", "experiment=fig3a_ladder", "seed=0") == 2
+    said = capsys.readouterr().err
+    assert "experiment=fig3a_ladder would start 60 runs\n  in full: 180 runs: 4 sizes" in said
+    assert "Cost: 2 hours" in said
+    assert said.endswith(
+        "fix:     add -m to start them: ptune train -m experiment=fig3a_ladder seed=0\n"
+    )
+    assert not runs
+    narrowed = ["experiment=fig3a", "model=small", "task=rte", "seed=0"]
+    assert ptune("train", "-m", *narrowed) == 0
     assert [c.prompt.length for c in runs] == [1, 5, 20, 100, 150]
     assert {(c.model.name, c.recipe, c.experiment) for c in runs} == {("small", "paper", "fig3a")}
 
@@ -273,7 +283,8 @@ def test_show_prints_what_the_model_sees(
 def test_show_reads_standard_input(
     ptune: Run, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(sys, "stdin", io.StringIO(json.dumps(RTE) + "\n\n" + json.dumps(RTE)))
+    lines = f"{json.dumps(RTE)}\n\n{json.dumps(RTE)}".encode()
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(lines)))
     assert ptune("show", "task=rte", "rows=-") == 0
     assert len(capsys.readouterr().out.splitlines()) == 2
 

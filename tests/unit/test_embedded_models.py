@@ -7,9 +7,9 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from prompt_tuning.commands.composition import configs_of
-from prompt_tuning.config import ModelConfig, train_config
-from prompt_tuning.config_reading import choices
+from prompt_tuning.composition import configs_of
+from prompt_tuning.config import ModelConfig, choices
+from prompt_tuning.config_checks import train_config
 from prompt_tuning.data.mini_tasks import MINI_SPLITS, mini_rows
 from prompt_tuning.embedded import EMBEDDED_MODELS, embedded_source
 from prompt_tuning.errors import UserError

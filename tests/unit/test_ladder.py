@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from prompt_tuning import ladder
-from prompt_tuning.commands.composition import configs_of
-from prompt_tuning.config import train_config
+from prompt_tuning.composition import configs_of
+from prompt_tuning.config_checks import train_config
 from prompt_tuning.data.sources import DataSpec, load_split
 from prompt_tuning.ladder import floor_line, floor_of, next_commands, random_control
 from prompt_tuning.tasks import TASKS

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from prompt_tuning.commands import train as train_command
-from prompt_tuning.commands.composition import configs_of
+from prompt_tuning.composition import configs_of
 from prompt_tuning.config import TrainConfig
 from prompt_tuning.errors import UserError
 from prompt_tuning.runs.multitask_facts import joint_result

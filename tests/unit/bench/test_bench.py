@@ -25,7 +25,7 @@ from prompt_tuning.bench.settings import ARMS, BenchConfig, bench_name, bench_pr
 from prompt_tuning.bench.summary import floor_fraction, speed_up
 from prompt_tuning.bench.tables import table_of
 from prompt_tuning.bench.workload import Place, draw_batches
-from prompt_tuning.commands.composition import configs_of
+from prompt_tuning.composition import configs_of
 from prompt_tuning.config import typed
 from prompt_tuning.models.random_checkpoint import Shape
 

@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from prompt_tuning.commands.composition import configs_of
-from prompt_tuning.config_reading import build
+from prompt_tuning.composition import configs_of
+from prompt_tuning.config import typed
 from prompt_tuning.optim import Adafactor
 from prompt_tuning.pretraining.parts import EMBEDDING, make_optimizer
 from prompt_tuning.pretraining.settings import PretrainConfig, PretrainingConfig
@@ -13,7 +13,7 @@ from prompt_tuning.pretraining.settings import PretrainConfig, PretrainingConfig
 def settings(*overrides: str) -> PretrainingConfig:
     (config,), problems = configs_of("pretrain", ["corpus.world=facts", *overrides])
     assert not problems
-    return build(PretrainConfig, config).pretraining
+    return typed(PretrainConfig, config).pretraining
 
 
 def weights() -> dict[str, torch.Tensor]:

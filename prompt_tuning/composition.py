@@ -1,0 +1,294 @@
+"""From a command line to the configs that it asks for, and everything that is wrong with it.
+
+Hydra stops at the first mistake and composes a point of a sweep in 0.1 s; this names all mistakes,
+and composes each choice of groups only once.
+"""
+
+import re
+import shlex
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import product
+from typing import Any
+
+from hydra import compose, initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override, OverrideType
+from hydra.errors import HydraException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from prompt_tuning.config import TrainConfig, choices, config_dir, file_of, unknown_key
+from prompt_tuning.config_checks import train_config
+from prompt_tuning.errors import UserError, did_you_mean, raise_all
+
+# Groups whose files a command only names: what they say is for `train`.
+ONLY_NAMED = {
+    "ensemble": ("experiment",),
+    "inspect": ("experiment",),
+    "list": ("experiment",),
+    "report": ("experiment",),
+}
+MANY_RUNS = 50  # checking more than so many takes seconds
+
+
+def recipe_of(model: str) -> str:
+    """The recipe that a model's file asks for; a file that is not in conf/ cannot."""
+    return file_of("model", model).recipe if model in choices("model") else "mini"
+
+
+# conf/train.yaml asks for it, in whichever process Hydra composes a run.
+OmegaConf.register_new_resolver("recipe_of", recipe_of, replace=True)
+
+
+@dataclass(frozen=True)
+class Point:
+    """One run of a command line."""
+
+    overrides: tuple[str, ...]  # all of them, the experiment file's too
+    config: DictConfig
+
+
+def configs_of(
+    command: str, arguments: Sequence[str], *, multirun: bool = False, only_first: bool = False
+) -> tuple[list[DictConfig], list[UserError]]:
+    """The configs of `points_of`."""
+    points, problems = points_of(command, arguments, multirun=multirun, only_first=only_first)
+    return [point.config for point in points], problems
+
+
+def points_of(
+    command: str, arguments: Sequence[str], *, multirun: bool = False, only_first: bool = False
+) -> tuple[list[Point], list[UserError]]:
+    """The runs of `ptune <command> <arguments>`: one, or all points of a sweep.
+
+    Arguments that are wrong are reported and left out, so that the others can be checked too.
+
+    Args:
+        command: names the primary config.
+        arguments: overrides, without flags.
+        multirun: whether -m was given.
+        only_first: leave out all points of a sweep but one.
+    """
+    problems: list[UserError] = []
+    with _no_running_hydra(), initialize_config_dir(str(config_dir()), version_base="1.3"):
+        composer = _Composer(command)
+        try:
+            given = [*_readable(command, arguments, problems)]
+            overrides = _existing_keys(composer, given, problems)
+            first = [_points_of_axis(override)[0] for override in overrides]
+            swept = composer.swept(first)
+            axes = {o.get_key_element(): _points_of_axis(o) for o in (*swept, *overrides)}
+            points = [*product(*axes.values())]
+            if not multirun:
+                problems += [_needs_multirun(o) for o in overrides if o.is_sweep_override()]
+                if swept and not only_first:
+                    problems.append(_is_a_sweep(overrides, len(points)))
+            if only_first or not multirun:
+                return [composer.point(first)], problems
+            if len(points) > MANY_RUNS:
+                print(f"ptune: checking {len(points)} runs", file=sys.stderr)
+            return [composer.point(point) for point in points], problems
+        except (HydraException, OmegaConfBaseException) as error:
+            return [], [*problems, hydra_problem(error)]
+
+
+def planned_runs(experiment: str, overrides: Sequence[str] = ()) -> list[TrainConfig]:
+    """Every run of `ptune train -m experiment=<experiment> <overrides>`, in its order.
+
+    Whether the data is there is not looked at.
+
+    Raises:
+        UserError: there is no such experiment, or an override is wrong.
+    """
+    return [config for _, config in planned_points(experiment, overrides)]
+
+
+def planned_points(experiment: str, overrides: Sequence[str] = ()) -> list[tuple[str, TrainConfig]]:
+    """Those runs, each with the overrides that it alone has; raises as `planned_runs`."""
+    points, problems = points_of("train", [f"experiment={experiment}", *overrides], multirun=True)
+    raise_all(problems)
+    configs = [train_config(point.config) for point in points]
+    return list(zip(own_overrides(points), configs, strict=True))
+
+
+def own_overrides(points: Sequence[Point]) -> list[str]:
+    """What distinguishes each point of a sweep from the others, as one text."""
+    common = set.intersection(*(set(point.overrides) for point in points))
+    kept = common if len(points) > 1 else set[str]()
+    return [" ".join(text for text in p.overrides if text not in kept) for p in points]
+
+
+def spelled(command: str, argument: str) -> str:
+    """An argument as Hydra has to see it, which takes a value of a group for a file to compose.
+
+    Of `ONLY_NAMED` groups the config has a section with the name; Hydra knows it by its braces.
+    """
+    if argument.partition("=")[0] not in ONLY_NAMED.get(command, ()):
+        return argument
+    return re.sub(r"(?<=[=,])[^,{}]+", r"{name:\g<0>}", argument)
+
+
+class _Composer:
+    """Composes configs of one command; what differs in plain values only is composed once."""
+
+    def __init__(self, command: str) -> None:
+        """Use inside `initialize_config_dir`."""
+        self._command = command
+        self._composed: dict[tuple[str, ...], DictConfig] = {}
+
+    def point(self, overrides: Sequence[Override]) -> Point:
+        """These overrides, one value each, and the config as a command sees it."""
+        composed = self._compose(overrides)
+        config = OmegaConf.masked_copy(composed, [str(key) for key in composed if key != "hydra"])
+        for override in filter(_is_plain_value, overrides):
+            OmegaConf.update(config, override.key_or_group, override.value())
+        return Point(tuple(str(override.input_line) for override in overrides), config)
+
+    def swept(self, overrides: Sequence[Override]) -> list[Override]:
+        """What an experiment file sweeps over."""
+        axes = self._compose(overrides).hydra.sweeper.get("params") or {}
+        return _parser().parse_overrides([f"{key}={values}" for key, values in axes.items()])
+
+    def _compose(self, overrides: Sequence[Override]) -> DictConfig:
+        """With Hydra's own part, and without the plain values."""
+        kept = tuple(str(each.input_line) for each in overrides if not _is_plain_value(each))
+        if kept not in self._composed:
+            self._composed[kept] = compose(self._command, list(kept), return_hydra_config=True)
+        return self._composed[kept]
+
+
+def _is_plain_value(override: Override) -> bool:
+    """Whether it is `key=value` with a key of ours, no group, no + or ~."""
+    return (
+        override.type == OverrideType.CHANGE
+        and not override.is_hydra_override()
+        and not choices(override.key_or_group)
+    )
+
+
+@contextmanager
+def _no_running_hydra() -> Iterator[None]:
+    """Lets a command that Hydra runs compose the config of another one."""
+    instance = GlobalHydra.instance()
+    running = instance.hydra
+    instance.clear()
+    try:
+        yield
+    finally:
+        if running is not None:
+            GlobalHydra.instance().initialize(running)
+
+
+def hydra_problem(error: Exception) -> UserError:
+    """Hydra's own complaint, where none of ours fits."""
+    return UserError(
+        " ".join(line.strip() for line in str(error).splitlines() if line.strip()),
+        fix="see what can be set with ptune <command> --help",
+    )
+
+
+def _parser() -> OverridesParser:
+    """Hydra's parser, which knows the groups of conf/ (for `task=glob(*)`)."""
+    return OverridesParser.create(GlobalHydra.instance().config_loader())
+
+
+def _readable(
+    command: str, arguments: Sequence[str], problems: list[UserError]
+) -> Iterator[Override]:
+    """The arguments that have values, and name files that there are where they choose a file."""
+    parser = _parser()
+    for argument in arguments:
+        try:
+            (override,) = parser.parse_overrides([argument])
+        except HydraException:
+            problems.append(_unreadable(argument))
+            continue
+        wrong = [*_missing_choices(command, override)]
+        if override.is_sweep_override() and not _elements(override):
+            allowed = f"{override.key_or_group}=a,b,c or range(1,10), or a glob(...) that matches"
+            wrong.append(UserError(f"{argument} names no values to try", allowed=allowed))
+        problems += wrong
+        seen = spelled(command, argument)
+        if not wrong or seen != argument:  # a section's name, unlike a file, can be gone on with
+            yield from parser.parse_overrides([seen])
+
+
+def _unreadable(argument: str) -> UserError:
+    fix = f"write key={argument}"
+    if "=" in argument:
+        fix = "quote a value with spaces or special characters: 'key=\"value\"'"
+    return UserError(f"{argument} cannot be read", allowed="key=value", fix=fix)
+
+
+def _missing_choices(command: str, override: Override) -> Iterator[UserError]:
+    """The files that an override chooses and a group of ours does not have."""
+    group = override.key_or_group
+    known = [] if override.is_hydra_override() or override.is_delete() else choices(group)
+    if not known or (command == "report" and group == "experiment"):  # some reports need no run
+        return
+    for name in (text.strip("'\"") for text in _elements(override)):
+        if name not in known:
+            yield UserError(
+                f"{group}={name}: there is no such {group}",
+                allowed=", ".join(known),
+                fix=did_you_mean(name, known) or f"ptune list what={group}",
+            )
+
+
+def _existing_keys(
+    composer: _Composer, overrides: Sequence[Override], problems: list[UserError]
+) -> list[Override]:
+    """Without those that set a key which the config does not have."""
+    structure = [_points_of_axis(each)[0] for each in overrides if not _is_plain_value(each)]
+    known = _keys(OmegaConf.to_container(composer.point(structure).config))
+    unknown = [o for o in overrides if _is_plain_value(o) and o.key_or_group not in known]
+    problems += [unknown_key(override.key_or_group, known) for override in unknown]
+    return [override for override in overrides if override not in unknown]
+
+
+def _needs_multirun(override: Override) -> UserError:
+    key = override.key_or_group
+    return UserError(
+        f"{override.input_line} names several values",
+        fix=f"add -m to sweep over them; one list is '{key}=[a,b]', one text '{key}=\"a, b\"'",
+    )
+
+
+def _is_a_sweep(overrides: Sequence[Override], num_runs: int) -> UserError:
+    """An experiment without -m: what it would start, and what its file says of the cost."""
+    name = next(str(o.value()) for o in overrides if o.key_or_group == "experiment")
+    path = config_dir() / "experiment" / f"{name}.yaml"
+    head = " ".join(re.findall("^# (?![@ ])(.*)", path.read_text(encoding="utf-8"), re.MULTILINE))
+    cost = re.search(r"\d+ runs\b.*", head)
+    problem = f"experiment={name} would start {num_runs} run{'s' if num_runs > 1 else ''}"
+    if cost:
+        problem += f"\n  in full: {cost[0]}"
+    command = shlex.join(str(override.input_line) for override in overrides)
+    return UserError(problem, fix=f"add -m to start them: ptune train -m {command}")
+
+
+def _elements(override: Override) -> list[str]:
+    """The override's value or, of a sweep, its values; none of an interval, which has no end."""
+    if not override.is_sweep_override():
+        return [override.get_value_element_as_str()]
+    return list(override.sweep_string_iterator()) if override.is_discrete_sweep() else []
+
+
+def _points_of_axis(override: Override) -> list[Override]:
+    """The override, or one with a single value for each that it names."""
+    if not override.is_sweep_override():
+        return [override]
+    key = override.get_key_element()
+    return _parser().parse_overrides([f"{key}={element}" for element in _elements(override)])
+
+
+def _keys(values: Any, prefix: str = "") -> list[str]:
+    """Every key and section, dotted."""
+    if not isinstance(values, Mapping):
+        return []
+    own = [f"{prefix}{name}" for name in values]
+    return own + [key for name in values for key in _keys(values[name], f"{prefix}{name}.")]

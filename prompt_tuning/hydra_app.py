@@ -1,0 +1,339 @@
+"""`ptune <command>` under Hydra: check every run first, do them one by one, say what failed.
+
+Also its help and completion, and what Hydra's launchers, which run jobs in other processes, need.
+"""
+
+import os
+import shutil
+import sys
+import traceback
+from argparse import Namespace
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from importlib import import_module
+from importlib.metadata import PackageNotFoundError, version
+from types import ModuleType
+from typing import Any, NoReturn, cast, get_type_hints
+
+import hydra
+from hydra._internal.utils import get_args_parser  # private: tests/unit/test_hydra_app.py pins it
+from hydra.core.hydra_config import HydraConfig
+from hydra.errors import HydraException
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf
+from rich.console import Console
+from rich.table import Table
+
+from prompt_tuning.commands import COMMANDS
+from prompt_tuning.composition import hydra_problem, own_overrides, points_of, spelled
+from prompt_tuning.config import choices, config_dir, described
+from prompt_tuning.errors import InProgress, UserError, raise_all
+from prompt_tuning.records import RunFolder
+from prompt_tuning.run_states import state_of
+
+# With these on the command line the groups and points are not ours to predict.
+NOT_OURS = ("hydra.searchpath", "hydra/sweeper")
+
+# Files of conf/hydra/launcher -> the plugin that they need, and our extra that brings it.
+PLUGINS = {
+    "processes": ("hydra-joblib-launcher", "parallel"),
+    "slurm": ("hydra-submitit-launcher", "slurm"),
+    "ray_tasks": ("hydra-ray-launcher", "ray"),
+}
+
+HELP = """\
+ptune {command} key=value ...
+{summary}
+
+Groups: choose a file (group=name)"""
+KEYS = "\nKeys: set a value (key=value)"
+FLAGS = """
+-m sweeps over comma-separated values; --cfg job prints the config; --hydra-help: every flag."""
+
+
+@dataclass(frozen=True)
+class Unfinished:
+    """A run that is not done, and why."""
+
+    overrides: str
+    reason: str
+    status: int  # the exit status that it asks for
+
+    @classmethod
+    def because_of(cls, overrides: str, error: Exception) -> "Unfinished":
+        """The run that raised `error`."""
+        if isinstance(error, UserError):
+            return cls(overrides, str(error), error.exit_status)
+        return cls(overrides, f"{type(error).__name__}: {error}", 1)
+
+    def __str__(self) -> str:
+        return f"{self.overrides}: {self.reason}"
+
+
+@dataclass
+class Job:
+    """What Hydra calls once for every run: keeps failures, so that a sweep goes on.
+
+    Some launchers call copies of it in other processes. What those keep is lost: there a run's
+    folder tells what became of it.
+    """
+
+    module: ModuleType
+    command_line: list[str]
+    is_told_by_folders: bool  # what became of the runs of other processes
+    in_sweep: bool = False
+    num_runs: int = 0
+    unfinished: list[Unfinished] = field(default_factory=list)
+    error: Exception | None = None  # the last run's
+
+    def __call__(self, cfg: DictConfig) -> float | None:
+        """Does one run; its score is what a sweeper such as Optuna's optimises."""
+        sys.argv = self.command_line  # a record shows the command as it was typed
+        context = HydraConfig.get()
+        self.num_runs += 1
+        self.in_sweep = context.mode == RunMode.MULTIRUN
+        is_elsewhere = self.in_sweep and context.runtime.choices["hydra/launcher"] != "basic"
+        if is_elsewhere:
+            share_threads(cfg, context.launcher)
+        config = None
+        try:
+            config = self.module.check(cfg)
+            self.module.run(config)
+            return _score(self.module, config)
+        except Exception as error:
+            if is_elsewhere and (config is None or not self.is_told_by_folders):
+                raise  # to Hydra, which shows the first of them once all runs have been tried
+            self.error = error
+            run = Unfinished.because_of(" ".join(context.overrides.task), error)
+            self.unfinished.append(run)
+            if self.in_sweep:
+                _report(run, error)
+            return None
+
+    def exit_status(self) -> int:
+        """Raises a single run's failure; names those of a sweep and returns the worst status.
+
+        0 all is done, 1 a fault of the program's, 2 mistakes of the user's, 75 others are at it;
+        the worst is 1, then 2, then 75.
+        """
+        if self.error is not None and not self.in_sweep:
+            raise self.error
+        _print_unfinished(self.unfinished, self.num_runs)
+        return min((run.status for run in self.unfinished), default=0)
+
+
+def _score(module: ModuleType, config: Any) -> float | None:
+    """The score that a run reports: on its report split if it has one, else on what chose its step.
+
+    None of commands whose runs have no score.
+    """
+    record = module.folder_of(config).record() if hasattr(module, "folder_of") else None
+    result = record["result"] if record else {}
+    return (result.get("report") or result).get("score")
+
+
+def _report(run: Unfinished, error: Exception) -> None:
+    """Says at once that a run of a sweep is not done; the others go on."""
+    if isinstance(error, InProgress):
+        print(f"ptune: {error.problem}; going on with the next run", flush=True)
+        return
+    if not isinstance(error, UserError):
+        traceback.print_exception(error)
+    print(f"ptune: error: {run}", file=sys.stderr)
+
+
+def _print_unfinished(unfinished: Sequence[Unfinished], num_runs: int) -> None:
+    elsewhere = [run for run in unfinished if run.status == InProgress.exit_status]
+    failed = [run for run in unfinished if run not in elsewhere]
+    for runs, what in ((elsewhere, "are in progress elsewhere"), (failed, "failed")):
+        if runs:
+            print(f"ptune: {len(runs)} of {num_runs} runs {what}:", file=sys.stderr)
+        for run in runs:
+            print("  " + str(run).replace("\n", "\n  "), file=sys.stderr)
+
+
+def _unfinished_on_disk(runs: Sequence[tuple[str, RunFolder]]) -> list[Unfinished]:
+    """The runs that jobs in other processes have not finished, by what their folders say."""
+    unfinished = []
+    for overrides, folder in runs:
+        state, failure = state_of(folder), folder.failure()
+        if state.name == "running":
+            error = InProgress(folder.name, state.detail)
+            unfinished.append(Unfinished.because_of(overrides, error))
+        elif state.name == "failed" and failure:
+            status = UserError.exit_status if failure["is_users"] else 1
+            unfinished.append(Unfinished(overrides, failure["error"], status))
+        elif state.name != "done":
+            unfinished.append(Unfinished(overrides, f"{state.name}; start the sweep again", 1))
+    return unfinished
+
+
+def launch(command: str, arguments: Sequence[str]) -> int:
+    """Runs `ptune <command> <arguments>` and returns its exit status.
+
+    Raises:
+        UserError: the command line is wrong; nothing has run.
+        Exception: whatever a single run raises. Failures within a sweep are printed instead.
+    """
+    module = import_module(f"prompt_tuning.commands.{command}")
+    given = _parsed(arguments)
+    if given.help:
+        print_help(command, module, given.overrides)
+        return 0
+    check_launchers(given.overrides)
+    checked = _check_all(module, command, given) if _is_checkable(given) else []
+    has_folders = bool(checked) and hasattr(module, "folder_of")
+    folders = [(own, module.folder_of(config)) for own, config in checked] if has_folders else []
+    job = Job(module, sys.argv, is_told_by_folders=has_folders)
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # exceptions reach cli.py as they are
+    sys.argv = [sys.argv[0], *_for_hydra(command, arguments, given.overrides)]
+    try:
+        hydra.main(config_path=str(config_dir()), config_name=command, version_base="1.3")(job)()
+    except HydraException as error:
+        raise hydra_problem(error) from error
+    except Exception:  # a launcher broke; what its jobs have done is done
+        _print_unfinished(_unfinished_on_disk(folders), len(folders))
+        raise
+    if folders and not job.num_runs:
+        job.in_sweep, job.num_runs = True, len(folders)
+        job.unfinished = _unfinished_on_disk(folders)
+    return job.exit_status()
+
+
+def _parsed(arguments: Sequence[str]) -> Namespace:
+    """Hydra's flags and overrides, in any order."""
+    parser = get_args_parser()
+    parser.error = _refuse_flag  # type: ignore[method-assign]
+    given = parser.parse_intermixed_args(list(arguments))
+    if given.cfg and given.multirun:
+        raise UserError(
+            "--cfg shows one config and -m asks for many",
+            allowed="--cfg or -m",
+            fix="leave out -m and give each key one value",
+        )
+    return given
+
+
+def _refuse_flag(message: str) -> NoReturn:
+    raise UserError(
+        message,
+        allowed="key=value, -m, --help, --cfg job, --hydra-help",
+        fix="write keys without dashes: prompt.length=20",
+    )
+
+
+def _is_checkable(given: Namespace) -> bool:
+    """Whether this asks for configs, and for ones that conf/ alone defines."""
+    asks_hydra = given.hydra_help or given.shell_completion or given.info
+    elsewhere = given.config_dir or given.config_path or given.config_name
+    foreign = any(text.lstrip("+").startswith(NOT_OURS) for text in given.overrides)
+    return not (asks_hydra or elsewhere or foreign)
+
+
+def _check_all(module: ModuleType, command: str, given: Namespace) -> list[tuple[str, Any]]:
+    """Every run as `own_overrides` and a typed config; raises all problems, each once."""
+    points, problems = points_of(
+        command, given.overrides, multirun=given.multirun, only_first=bool(given.cfg)
+    )
+    configs = []
+    for point in [] if given.cfg else points:
+        try:
+            configs.append(module.check(point.config))
+        except UserError as error:
+            problems += error.parts
+    raise_all(list({str(problem): problem for problem in problems}.values()))
+    return list(zip(own_overrides(points), configs, strict=True)) if configs else []
+
+
+def _for_hydra(command: str, arguments: Sequence[str], overrides: Sequence[str]) -> list[str]:
+    """Flags first, then overrides, then ours: Hydra wants all overrides in one place."""
+    flags = [argument for argument in arguments if argument not in overrides]
+    ours = [f"hydra.job.name={command}"]
+    if not any(text.startswith(("hydra/", "hydra.sweeper")) for text in overrides):
+        # Hydra composes a whole batch before its first run, and all of them have been checked.
+        ours.append("hydra.sweeper.max_batch_size=1")
+    return [*flags, *(spelled(command, override) for override in overrides), *ours]
+
+
+def print_help(command: str, module: ModuleType, overrides: Sequence[str]) -> None:
+    """The page of `ptune <command> --help`: every key, with its value under these overrides."""
+    points, problems = points_of(command, overrides, only_first=True)
+    raise_all(problems)
+    values = cast(dict[str, Any], OmegaConf.to_container(points[0].config))
+    console = Console(width=max(100, shutil.get_terminal_size((120, 0)).columns), highlight=False)
+    groups, keys = (Table(box=None, show_header=False, padding=(0, 1)) for _ in range(2))
+    for group in filter(choices, values):
+        groups.add_row(group, ", ".join(choices(group)))
+    for row in described(get_type_hints(module.check)["return"], values):
+        keys.add_row(*row)
+    head = HELP.format(command=command, summary=COMMANDS[command])
+    for part in (head, groups, KEYS, keys, FLAGS):
+        console.print(part, markup=False)
+
+
+def complete(arguments: Sequence[str]) -> int:
+    """Answers `ptune -sc query=bash` or, for any command alike, `ptune -sc install=bash`.
+
+    Hydra's shell function calls `ptune -sc query=<shell>`, without the command, and passes the
+    whole line in COMP_LINE. Its first word is a command; Hydra completes the others.
+    """
+    command, line = "train", os.environ.get("COMP_LINE", "")
+    if any(argument.startswith("query=") for argument in arguments):
+        program, *words = line.split() or ["ptune"]
+        if not words or (len(words) == 1 and not line[-1].isspace()):
+            print(" ".join(name for name in COMMANDS if name.startswith("".join(words))))
+            return 0
+        command, *rest = words
+        if command not in COMMANDS:
+            return 0
+        end = " " if line[-1].isspace() else ""
+        os.environ["COMP_LINE"] = " ".join([program, *rest]) + end
+    return launch(command, arguments)
+
+
+def check_launchers(overrides: Sequence[str]) -> None:
+    """Raises UserError if the command line chooses a launcher that is not installed."""
+    for text in overrides:
+        key, _, name = text.partition("=")
+        if key != "hydra/launcher" or name not in PLUGINS:
+            continue
+        package, extra = PLUGINS[name]
+        try:
+            version(package)
+        except PackageNotFoundError:
+            raise UserError(
+                f"{text} needs {package}, which is not installed",
+                fix=f"pip install 'ptune[{extra}]', in a checkout pip install -e '.[{extra}]'",
+            ) from None
+
+
+def share_threads(cfg: DictConfig, launcher: DictConfig) -> None:
+    """Gives machine.num_threads this job's share of the machine, if it is null.
+
+    Two jobs with a thread for every core wait for each other: ten times slower, measured.
+    """
+    has_affinity = hasattr(os, "sched_getaffinity")  # macOS does not tell; there it is all cores
+    num_cores = len(os.sched_getaffinity(0)) if has_affinity else os.cpu_count() or 1
+    threads = threads_of_a_job(launcher, num_cores)
+    unset = OmegaConf.select(cfg, "machine.num_threads", default=0) is None
+    if threads is not None and unset:
+        OmegaConf.update(cfg, "machine.num_threads", threads)
+
+
+def threads_of_a_job(launcher: DictConfig, num_cores: int) -> int | None:
+    """The threads for one of a launcher's jobs; None where the launcher does not say.
+
+    Args:
+        launcher: Hydra's config of it; joblib's has n_jobs, Slurm's and Ray's cores of a job.
+        num_cores: of this machine, that this process may use.
+    """
+    for key in ("cpus_per_task", "ray.remote.num_cpus"):
+        cores = OmegaConf.select(launcher, key)
+        if cores is not None:
+            return max(1, int(cores))
+    num_jobs = OmegaConf.select(launcher, "n_jobs")
+    if num_jobs is None:
+        return None
+    if num_jobs < 0:  # joblib's way to leave some free: -1 is a job a core, -2 one fewer
+        num_jobs = max(1, num_cores + 1 + num_jobs)
+    return max(1, num_cores // num_jobs)

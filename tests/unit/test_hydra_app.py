@@ -1,0 +1,112 @@
+"""What this project asks of Hydra: launchers, sweepers, and the one private name that it uses."""
+
+import ast
+import sys
+from importlib.metadata import PackageNotFoundError
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hydra.core.utils import JobReturn
+from hydra.experimental.callback import Callback
+from omegaconf import DictConfig, OmegaConf
+
+import prompt_tuning
+from prompt_tuning import cli, hydra_app
+from prompt_tuning.config import TrainConfig, config_dir
+from prompt_tuning.errors import UserError
+from prompt_tuning.hydra_app import PLUGINS, check_launchers, threads_of_a_job
+from prompt_tuning.records import RunFolder
+from prompt_tuning.runs import experiment
+
+SEEN: list[Any] = []  # what Hydra has got back from each run
+
+
+class Seen(Callback):
+    """A callback of Hydra's, which sees what a sweeper would."""
+
+    def on_job_end(self, config: DictConfig, job_return: JobReturn, **kwargs: Any) -> None:
+        SEEN.append(job_return.return_value)
+
+
+@pytest.mark.parametrize(
+    ("report", "expected"), [({"score": 81.5}, 81.5), (None, 79.0)], ids=["report", "no report"]
+)
+def test_a_sweeper_gets_the_score_that_a_run_reports(
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    report: dict[str, float] | None,
+    expected: float,
+) -> None:
+    """Of a run that failed it gets none; its trial is a failed one."""
+
+    def train(config: TrainConfig, folder: RunFolder) -> None:
+        if config.seed == 1:
+            raise UserError("no seed 1")
+        folder.start({})
+        folder.finish({"result": {"score": 79.0, "report": report}})
+
+    SEEN.clear()
+    monkeypatch.setattr(experiment, "train", train)
+    monkeypatch.chdir(tmp_path)
+    callback = f"+hydra.callbacks.seen._target_={__name__}.Seen"
+    monkeypatch.setattr(sys, "argv", ["ptune", "train", "-m", "seed=0,1", callback])
+    assert cli.main() == 2
+    assert [expected, None] == SEEN
+
+
+def test_one_name_of_hydras_is_private() -> None:
+    """It may change without notice: Hydra's own parser reads flags anywhere on a line."""
+    package = Path(prompt_tuning.__file__).parent
+    trees = [ast.parse(path.read_text(encoding="utf-8")) for path in package.rglob("*.py")]
+    imports = [
+        node for tree in trees for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)
+    ]
+    private = [node for node in imports if (node.module or "").startswith("hydra._internal")]
+    names = [f"{node.module}.{each.name}" for node in private for each in node.names]
+    assert names == ["hydra._internal.utils.get_args_parser"]
+    given = hydra_app.get_args_parser().parse_intermixed_args(["a=1", "-m", "b=2", "--cfg", "job"])
+    assert (given.overrides, given.multirun, given.cfg) == (["a=1", "b=2"], True, "job")
+    assert not any((given.help, given.hydra_help, given.shell_completion, given.info))
+    assert not any((given.config_dir, given.config_path, given.config_name))
+
+
+@pytest.mark.parametrize(
+    ("launcher", "threads"),
+    [
+        ({"n_jobs": 2}, 4),
+        ({"n_jobs": 3}, 2),
+        ({"n_jobs": 16}, 1),
+        ({"n_jobs": -1}, 1),
+        ({"n_jobs": -5}, 2),
+        ({"cpus_per_task": 6}, 6),
+        ({"cpus_per_task": None}, None),
+        ({"ray": {"remote": {"num_cpus": 3}}}, 3),
+        ({"ray": {"remote": {}}}, None),
+        ({}, None),
+    ],
+)
+def test_the_cores_are_divided_among_the_jobs(
+    launcher: dict[str, object], threads: int | None
+) -> None:
+    """Eight cores. Jobs that each take all of them wait for each other."""
+    assert threads_of_a_job(OmegaConf.create(launcher), num_cores=8) == threads
+
+
+def test_every_launcher_file_has_its_plugin() -> None:
+    files = {path.stem for path in (config_dir() / "hydra" / "launcher").glob("*.yaml")}
+    assert files == {*PLUGINS}
+
+
+@pytest.mark.parametrize("name", PLUGINS)
+def test_a_launcher_that_is_not_installed_names_the_command_that_installs_it(
+    monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    def missing(package: str) -> str:
+        raise PackageNotFoundError(package)
+
+    monkeypatch.setattr(hydra_app, "version", missing)
+    check_launchers(["hydra/launcher=basic", "seed=1"])
+    with pytest.raises(UserError, match=rf"needs {PLUGINS[name][0]}") as caught:
+        check_launchers([f"hydra/launcher={name}"])
+    assert f"ptune[{PLUGINS[name][1]}]" in str(caught.value.fix)
