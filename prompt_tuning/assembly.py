@@ -17,6 +17,7 @@ from prompt_tuning.config import (
     TrainConfig,
     VariantConfig,
 )
+from prompt_tuning.devices import resolved_device, resolved_dtype
 from prompt_tuning.embedded import embedded_source
 from prompt_tuning.errors import UserError
 from prompt_tuning.files import made_once
@@ -121,8 +122,8 @@ def machine_of(machine: MachineConfig) -> tuple[torch.device, torch.dtype]:
     """Device and dtype of a model; also sets the number of threads."""
     if machine.num_threads is not None:
         torch.set_num_threads(machine.num_threads)
-    device = _device(machine.device)
-    return device, _dtype(machine.dtype, device)
+    dtype = resolved_dtype(machine.dtype, machine.device)
+    return torch.device(resolved_device(machine.device)), getattr(torch, dtype)
 
 
 def make_method(config: TrainConfig, task: Task, checkpoint: Checkpoint) -> Method:
@@ -207,18 +208,6 @@ def wandb_settings(
         run_id=f"{job_type}-{run_name.rsplit('-', 1)[-1]}",
         name=run_name,
     )
-
-
-def _device(name: str) -> torch.device:
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    return torch.device(name)
-
-
-def _dtype(name: str, device: torch.device) -> torch.dtype:
-    if name == "auto":
-        name = "bfloat16" if device.type == "cuda" else "float32"
-    return {"bfloat16": torch.bfloat16, "float32": torch.float32}[name]
 
 
 def _untrained_folder(source: str, revision: str | None, cache: Path) -> Path:

@@ -20,6 +20,7 @@ from prompt_tuning.config_checks import (
 )
 from prompt_tuning.config_ranges import range_problems
 from prompt_tuning.config_reading import build, fill
+from prompt_tuning.devices import resolved_dtype
 from prompt_tuning.errors import UserError, raise_all
 
 T = TypeVar("T")
@@ -144,7 +145,7 @@ class DataConfig(FolderConfig):
 
 @dataclass(frozen=True)
 class MachineConfig:
-    """What a run may use; all but dtype change rounding, and which rows share a draw of dropout."""
+    """What a run may use; all but dtype change the order of floating-point sums alone."""
 
     device: str  # auto | cpu | cuda
     dtype: str  # of the model's forward pass: auto | float32 | bfloat16
@@ -315,7 +316,7 @@ class ReportConfig:
 
 
 # What does not change a result, or only names it: the same run under another experiment is the
-# same run. machine.dtype is not here: rounding is part of a result.
+# same run. What `machine.dtype` comes to is in the hash: rounding of that size is part of a result.
 NOT_IN_HASH = (
     "experiment",
     "recipe",
@@ -370,7 +371,14 @@ def typed(schema: type[T], cfg: DictConfig) -> T:
 
 
 def config_hash(config: Any) -> str:
-    """8 hexadecimal digits that are equal for configurations (dataclasses) with equal results."""
+    """8 hexadecimal digits that name a configuration (a dataclass): what its result follows from.
+
+    It promises that two runs with one hash compute the same numbers up to the order in which
+    floating-point numbers are summed: device, threads, micro-batch budget and compilation change
+    that order and nothing else. It does not promise the same score: a seed that sits on an edge can
+    fall either way (results/LOG.md: 71.6 against 47.4 under two budgets). Nor does it see inside
+    files: their hashes are in the record.
+    """
     values = asdict(config)
     for key in (*NOT_IN_HASH, *NOT_IN_HASH_IF_NULL):
         *sections, name = key.split(".")
@@ -383,6 +391,11 @@ def config_hash(config: Any) -> str:
             section.pop(name, None)
     if "dir" in values.get("data", {}):
         values["data"]["dir"] = None  # where the files are is not what is in them: records say that
+    machine = getattr(config, "machine", None)
+    if isinstance(machine, FrozenMachineConfig):  # pre-training has float32 alone
+        dtype = resolved_dtype(machine.dtype, machine.device)
+        # float32 is "auto" here: that is what it meant where the first results were made, on CPUs.
+        values["machine"]["dtype"] = "auto" if dtype == "float32" else dtype
     canonical = json.dumps(values, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(canonical.encode()).hexdigest()[:8]
 

@@ -15,6 +15,7 @@ PACKAGE = Path(prompt_tuning.__file__).parent
 MAY_IMPORT: dict[str, set[str]] = {
     "__init__": set(),
     "errors": set(),
+    "devices": set(),
     "embedded": {"errors"},
     "files": set(),
     "interrupts": set(),
@@ -36,7 +37,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "config_reading": {"errors"},
     "config_ranges": {"errors"},
     "config_checks": {"errors", "models", "prompt_files", "config_reading", "config_ranges"},
-    "config": {"errors", "config_reading", "config_ranges", "config_checks"},
+    "config": {"errors", "devices", "config_reading", "config_ranges", "config_checks"},
     "task_data": {"errors", "tasks", "data", "config"},
     "training": {"interrupts", "checkpoints", "data", "models"},
     "evaluation": {"tasks", "metrics", "data", "models"},
@@ -45,7 +46,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         *("errors", "tasks", "metrics", "models", "prompt_files", "config", "evaluation"),
     },
     "assembly": {
-        *("errors", "embedded", "files", "tasks", "data", "models"),
+        *("errors", "devices", "embedded", "files", "tasks", "data", "models"),
         *("prompt_files", "tracking", "config"),
     },
     "ladder": {"embedded", "tasks", "world", "data"},
@@ -97,6 +98,7 @@ KNOWN_IN: dict[str, set[str]] = {
         "bench",
         "prediction",
         "runs",
+        "devices",  # where there may be a GPU
         "commands",  # doctor asks it for the device
     },
 }
