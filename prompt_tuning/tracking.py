@@ -4,10 +4,12 @@ import json
 import logging
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
+
+from prompt_tuning.config import TrackingConfig
 
 logger = logging.getLogger(__name__)
 
@@ -26,6 +28,31 @@ class WandbSettings:
     tags: tuple[str, ...]
     run_id: str
     name: str
+
+
+def wandb_settings(
+    tracking: TrackingConfig, *, run_name: str, job_type: str, group: str, axes: Sequence[str]
+) -> WandbSettings | None:
+    """Where a run appears in W&B; None if it does not.
+
+    Args:
+        tracking: the config's group.
+        run_name: ends in the config's hash, which makes the id.
+        job_type: the command.
+        group: unless the config names one.
+        axes: the run's place on every axis, as tags.
+    """
+    if tracking.name == "none":
+        return None
+    return WandbSettings(
+        project=tracking.project,
+        entity=tracking.entity,
+        group=tracking.group or group,
+        job_type=job_type,
+        tags=(*axes, *tracking.tags),
+        run_id=f"{job_type}-{run_name.rsplit('-', 1)[-1]}",
+        name=run_name,
+    )
 
 
 class Tracker:

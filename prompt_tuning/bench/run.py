@@ -3,13 +3,10 @@
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import asdict
-from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import torch
 
-from prompt_tuning.assembly import machine_of
 from prompt_tuning.bench.end_to_end import measure_end_to_end
 from prompt_tuning.bench.evaluation_speed import measure_evaluation
 from prompt_tuning.bench.gate import check_equality
@@ -19,11 +16,13 @@ from prompt_tuning.bench.settings import ARMS, BenchConfig
 from prompt_tuning.bench.step_speed import measure_steps
 from prompt_tuning.bench.tables import table_of
 from prompt_tuning.bench.workload import draw_batches
-from prompt_tuning.config import TrainConfig
-from prompt_tuning.records import RunFolder, environment
-from prompt_tuning.reporting import Reporter
+from prompt_tuning.config import TrainConfig, config_hash
+from prompt_tuning.environment import package_versions
+from prompt_tuning.model_choice import machine_of
+from prompt_tuning.protocol import write_record
+from prompt_tuning.run_folder import RunFolder
+from prompt_tuning.terminal import Reporter
 
-RECORD_FORMAT = 1
 OPPONENTS = ("peft", "transformers", "accelerate")
 
 
@@ -62,20 +61,15 @@ def bench(config: BenchConfig, train: TrainConfig, folder: RunFolder) -> None:
                 f"gradient {agreement.gradient:.0e} (allowed: {agreement.tolerance:.0e})"
             )
         result = _measure(config, train, reporter.line)
-        record = {
-            "format": RECORD_FORMAT,
-            "kind": "bench",
-            "config": asdict(config),
+        facts = {
             "train": asdict(train) if config.part == "end_to_end" else None,
             "gate": {models: asdict(agreement) for models, agreement in gate.items()},
             "result": result,
             "num_threads": torch.get_num_threads(),
             "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
-            "opponents": {package: _version(package) for package in OPPONENTS},
-            "finished_at": datetime.now(UTC).isoformat(timespec="seconds"),
-            **environment(),
+            "opponents": package_versions(OPPONENTS),
         }
-        folder.finish(record)
+        record = write_record(folder, "bench", config, facts, config_hash=config_hash(config))
         for line in table_of(record):
             reporter.line(line)
         reporter.line(f"{folder.record_path}")
@@ -91,10 +85,3 @@ def _measure(config: BenchConfig, train: TrainConfig, say: Callable[[str], None]
     if config.part == "growth":
         return measure_growth(config, say)
     return measure_steps(config, say)
-
-
-def _version(package: str) -> str | None:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return None

@@ -5,8 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from prompt_tuning.errors import InProgress, UserError
-from prompt_tuning.records import RunFolder
-from prompt_tuning.run_states import state_of
+from prompt_tuning.run_folder import RunFolder
 
 
 @dataclass(frozen=True)
@@ -61,7 +60,7 @@ def outcomes_on_disk(runs: Sequence[tuple[str, RunFolder]]) -> Outcomes:
     """
     outcomes = Outcomes(num_runs=len(runs))
     for overrides, folder in runs:
-        state, failure = state_of(folder), folder.failure()
+        state, failure = folder.state(), folder.failure()
         if state.name == "running":
             error = InProgress(folder.name, state.detail)
             outcomes.unfinished.append(Unfinished.because_of(overrides, error))

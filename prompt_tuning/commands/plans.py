@@ -6,7 +6,7 @@ from prompt_tuning.commands import train
 from prompt_tuning.commands.composition import own_overrides, points_of
 from prompt_tuning.config import TrainConfig, train_config
 from prompt_tuning.errors import raise_all
-from prompt_tuning.records import RunFolder
+from prompt_tuning.run_folder import RunFolder
 
 
 def planned_runs(experiment: str, overrides: Sequence[str] = ()) -> list[TrainConfig]:

@@ -8,8 +8,7 @@ from pathlib import Path
 from prompt_tuning.commands.plans import planned_points
 from prompt_tuning.config import run_name
 from prompt_tuning.config_reading import choices
-from prompt_tuning.records import RunFolder
-from prompt_tuning.run_states import STATES, RunState, state_of
+from prompt_tuning.run_folder import STATES, RunFolder, RunState
 
 
 def list_runs(output_dir: Path, experiment: str | None, overrides: Sequence[str]) -> None:
@@ -35,7 +34,7 @@ def list_runs(output_dir: Path, experiment: str | None, overrides: Sequence[str]
     asked_for: set[str] = set()
     for name in names:
         planned = {run_name(config): own for own, config in planned_points(name, overrides)}
-        states = {run: state_of(RunFolder(output_dir / run)) for run in planned}
+        states = {run: RunFolder(output_dir / run).state() for run in planned}
         print(f"{name:<{width}}", _counts(states.values()), f"{len(states):>8}", flush=True)
         if experiment:
             _print_unfinished(planned, states)
@@ -74,7 +73,7 @@ def _print_others(output_dir: Path, others: Sequence[str]) -> None:
     if others:
         print(f"{len(others)} runs in {output_dir} that no experiment above asks for:")
     for run in others:
-        print(_line(state_of(RunFolder(output_dir / run)), run))
+        print(_line(RunFolder(output_dir / run).state(), run))
 
 
 def _line(state: RunState, run: str) -> str:

@@ -21,38 +21,39 @@ MAY_IMPORT: dict[str, set[str]] = {
     "interrupts": set(),
     "tasks": set(),
     "world": set(),
-    "inspection": set(),
+    "made_from": {"embedded"},
     "locking": {"errors"},
-    "records": {"errors", "locking"},
-    "run_states": {"locking", "records"},
-    "analysis": {"errors", "embedded", "records", "world"},
-    "reporting": set(),
-    "tracking": set(),
+    "run_folder": {"errors", "locking"},
+    "environment": set(),
+    "analysis": {"errors", "embedded", "world"},
+    "terminal": set(),
     "optim": set(),
     "checkpoints": set(),
     "prompt_files": {"errors"},
     "metrics": {"errors", "tasks"},
-    "data": {"errors", "tasks", "world"},
+    "data": {"errors", "tasks", "world", "made_from"},
     "models": {"errors", "embedded", "files"},
     "config_reading": {"errors"},
     "config_ranges": {"errors"},
     "config_checks": {"errors", "models", "prompt_files", "config_reading", "config_ranges"},
     "config": {"errors", "devices", "config_reading", "config_ranges", "config_checks"},
+    "tracking": {"config"},
+    "protocol": {
+        *("errors", "interrupts", "made_from", "environment", "run_folder", "terminal"),
+        *("config", "tracking"),
+    },
     "task_data": {"errors", "tasks", "data", "config"},
     "training": {"interrupts", "checkpoints", "data", "models"},
     "evaluation": {"tasks", "metrics", "data", "models"},
-    "prediction": {"tasks", "models", "evaluation"},
-    "ensembling": {
-        *("errors", "tasks", "metrics", "models", "prompt_files", "config", "evaluation"),
-    },
-    "assembly": {
-        *("errors", "devices", "embedded", "files", "tasks", "data", "models"),
-        *("prompt_files", "tracking", "config"),
-    },
+    "model_choice": {"devices", "embedded", "models", "files", "prompt_files", "config"},
+    "examples": {"errors", "tasks", "data", "models", "config", "task_data", "evaluation"},
     "ladder": {"embedded", "tasks", "world", "data"},
 }
 MAY_IMPORT["pretraining"] = {*MAY_IMPORT} - {"__init__", "training", "evaluation", "metrics"}
-MAY_IMPORT["runs"] = {*MAY_IMPORT} - {"__init__"}
+MAY_IMPORT["train"] = {*MAY_IMPORT} - {"__init__"}
+MAY_IMPORT["use"] = {*MAY_IMPORT} - {"__init__"}
+MAY_IMPORT["ensembling"] = {*MAY_IMPORT} - {"__init__", "use"}
+MAY_IMPORT["inspection"] = {*MAY_IMPORT} - {"__init__", "use", "ensembling"}
 MAY_IMPORT["bench"] = {*MAY_IMPORT} - {"__init__", "tracking"}
 MAY_IMPORT["commands"] = {*MAY_IMPORT}
 MAY_IMPORT["cli"] = {"__init__", "errors", "interrupts", "commands"}
@@ -64,7 +65,7 @@ KNOWN_IN: dict[str, set[str]] = {
     "wandb": {"tracking"},
     "wandb_workspaces": {"analysis"},
     "matplotlib": {"analysis"},
-    "rich": {"reporting"},
+    "rich": {"terminal"},
     "evaluate": {"metrics"},
     "datasets": {"data", "metrics", "pretraining"},
     "google": {"models"},
@@ -82,7 +83,8 @@ KNOWN_IN: dict[str, set[str]] = {
         "metrics",
         "optim",
         "prompt_files",
-        "runs",
+        "made_from",
+        "train",
         "training",
         "pretraining",
     },
@@ -94,10 +96,10 @@ KNOWN_IN: dict[str, set[str]] = {
         "training",
         "evaluation",
         "ensembling",
-        "assembly",
+        "model_choice",
         "bench",
-        "prediction",
-        "runs",
+        "train",
+        "use",
         "devices",  # where there may be a GPU
         "commands",  # doctor asks it for the device
     },
