@@ -93,7 +93,7 @@ def _data_now(config: TrainConfig) -> dict[str, Any]:
         scored = {task.name: content_now(task, data, splits) for task in mixture.scored}
         unscored = {task.name: content_now(task, data, ["train"]) for task in mixture.unscored}
         return {"tasks": scored | unscored}
-    found = content_now(task_of(config.task), data, splits)
+    found = content_now(designed_task(config), data, splits)
     if config.init.path is not None:
         found["init"] = file_facts(Path(config.init.path))
     others = {
