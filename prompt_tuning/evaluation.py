@@ -136,14 +136,14 @@ def answers_to(
         on_batch: called with the number of rows after each forward pass.
     """
     if not data.labels:
-        texts = decode_rows(
-            checkpoint,
+        said = decode_tokens(
+            checkpoint.model,
             rows,
             max_target_tokens=data.max_target_tokens,
             max_tokens=max_tokens,
             on_batch=on_batch,
         )
-        return [answer_of(text, data) for text in texts]
+        return [answer_of(decode_ids(checkpoint.tokenizer, ids), data) for ids in said]
     words = (data.source or data.task).verbalizers
     answers = [""] * len(rows.inputs)
     for group, part in _batches(rows, max_tokens):
@@ -168,33 +168,6 @@ def _batches(rows: Rows, max_tokens: int) -> Iterator[tuple[Sequence[int], Rows]
         )
 
 
-def decode_rows(
-    checkpoint: Checkpoint,
-    rows: Rows,
-    *,
-    max_target_tokens: int,
-    max_tokens: int,
-    on_batch: Callable[[int], None] = lambda num_rows: None,
-) -> list[str]:
-    """What the model says greedily to each row under its prompt.
-
-    Args:
-        checkpoint: the T5 and its tokenizer.
-        rows: any number; those of like length are decoded together, whatever their prompts.
-        max_target_tokens: where decoding stops.
-        max_tokens: encoder positions per forward pass; changes memory, not results.
-        on_batch: called with the number of rows after each forward pass.
-    """
-    said = decode_tokens(
-        checkpoint.model,
-        rows,
-        max_target_tokens=max_target_tokens,
-        max_tokens=max_tokens,
-        on_batch=on_batch,
-    )
-    return [decode_ids(checkpoint.tokenizer, ids) for ids in said]
-
-
 @torch.no_grad()
 def decode_tokens(
     model: PackedT5,
@@ -204,7 +177,15 @@ def decode_tokens(
     max_tokens: int,
     on_batch: Callable[[int], None] = lambda num_rows: None,
 ) -> list[list[int]]:
-    """As `decode_rows`, as token ids without EOS."""
+    """What the model says greedily to each row under its prompt: token ids without EOS.
+
+    Args:
+        model: the T5.
+        rows: any number; those of like length are decoded together, whatever their prompts.
+        max_target_tokens: where decoding stops.
+        max_tokens: encoder positions per forward pass; changes memory, not results.
+        on_batch: called with the number of rows after each forward pass.
+    """
     said: list[list[int]] = [[]] * len(rows.inputs)
     for group, part in _batches(rows, max_tokens):
         decoded = greedy_decode(model, model.encode(part), max_target_tokens)

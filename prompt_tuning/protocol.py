@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from functools import cached_property
 from typing import Any
 
 from prompt_tuning.config import config_hash
@@ -16,7 +17,7 @@ from prompt_tuning.interrupts import StopRequests
 from prompt_tuning.made_from import digests
 from prompt_tuning.run_folder import RunFolder
 from prompt_tuning.terminal import Reporter
-from prompt_tuning.tracking import Tracker, wandb_settings
+from prompt_tuning.tracking import Tracker, wandb_run
 
 RECORD_FORMAT = 1
 Record = Mapping[str, Any]
@@ -71,8 +72,12 @@ class Run:
     config: Any
     config_hash: str
     reporter: Reporter
-    stop: StopRequests
     _stack: ExitStack
+
+    @cached_property
+    def stop(self) -> StopRequests:
+        """Stops from outside are requests from now on: who asks for them has to look at them."""
+        return self._stack.enter_context(StopRequests())
 
     def header(self, facts: Mapping[str, object]) -> None:
         """What is about to be run, a fact a line."""
@@ -91,10 +96,8 @@ class Run:
             axes: the run's place on every axis, as tags.
             step: where it starts or resumes; what was measured after it is forgotten.
         """
-        name = self.folder.name
-        wandb = wandb_settings(
-            self.config.tracking, run_name=name, job_type=self.kind, group=group, axes=axes
-        )
+        name, tracking = self.folder.name, self.config.tracking
+        wandb = wandb_run(tracking, name=name, job_type=self.kind, group=group, axes=axes)
         tracker = Tracker(self.folder.path, wandb, asdict(self.config), step)
         return self._stack.enter_context(tracker)
 
@@ -105,11 +108,11 @@ class Run:
         Raises:
             Interrupted: inside, when somebody has asked the run to stop.
         """
-        bar = self.reporter.bar(what, total)
+        bar, stop = self.reporter.bar(what, total), self.stop
 
         def count(number: int) -> None:
             bar.advance(number)
-            self.stop.check()
+            stop.check()
 
         try:
             yield count
@@ -135,9 +138,24 @@ class Run:
                 fix=f"put it back, or remove {self.folder.path} to start again",
             )
 
-    def finish(self, facts: Mapping[str, Any]) -> None:
-        """Writes the record, last: the facts of this kind of run, and what every record has."""
-        write_record(self.folder, self.kind, self.config, facts, config_hash=self.config_hash)
+    def finish(self, facts: Mapping[str, Any]) -> dict[str, Any]:
+        """Writes the record, last, and returns it.
+
+        Args:
+            facts: of this kind of run, with its `result`; the rest is the same in every record.
+        """
+        record = {
+            "format": RECORD_FORMAT,
+            "kind": self.kind,
+            **facts,
+            "config": asdict(self.config),
+            "config_hash": self.config_hash,
+            "peak_memory_gib": peak_memory_gib(),
+            "finished_at": datetime.now(UTC).isoformat(timespec="seconds"),
+            **environment(),
+        }
+        self.folder.finish(record)
+        return record
 
 
 @contextmanager
@@ -155,32 +173,4 @@ def started(
     folder.start(asdict(config))
     with ExitStack() as stack:
         reporter = stack.enter_context(Reporter(folder.log_path))
-        stop = stack.enter_context(StopRequests())
-        own_hash = identity or config_hash(config)
-        yield Run(kind, folder, config, own_hash, reporter, stop, stack)
-
-
-def write_record(
-    folder: RunFolder, kind: str, config: Any, facts: Mapping[str, Any], *, config_hash: str
-) -> dict[str, Any]:
-    """Marks a folder as finished, and returns its record.
-
-    Args:
-        folder: of the run.
-        kind: the command.
-        config: a dataclass.
-        facts: of this kind of run, with its `result`.
-        config_hash: names the config.
-    """
-    record = {
-        "format": RECORD_FORMAT,
-        "kind": kind,
-        **facts,
-        "config": asdict(config),
-        "config_hash": config_hash,
-        "peak_memory_gib": peak_memory_gib(),
-        "finished_at": datetime.now(UTC).isoformat(timespec="seconds"),
-        **environment(),
-    }
-    folder.finish(record)
-    return record
+        yield Run(kind, folder, config, identity or config_hash(config), reporter, stack)

@@ -30,6 +30,16 @@ class RunState:
     detail: str = ""
 
 
+class _File:
+    """A file of every run's folder."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __get__(self, folder: "RunFolder", owner: type) -> Path:
+        return folder.path / self._name
+
+
 @dataclass(frozen=True)
 class RunFolder:
     """The folder of one run; its name ends in a hash and is the run's name in W&B too."""
@@ -41,50 +51,15 @@ class RunFolder:
         """Such as rte-base-lm_adapted-class_label-P100-s0-3f2a91c0."""
         return self.path.name
 
-    @property
-    def record_path(self) -> Path:
-        """Exists once the run is finished."""
-        return self.path / "record.json"
-
-    @property
-    def config_path(self) -> Path:
-        """Exists once the run has started."""
-        return self.path / "config.json"
-
-    @property
-    def resume_path(self) -> Path:
-        """Where an unfinished run goes on."""
-        return self.path / "resume.pt"
-
-    @property
-    def failure_path(self) -> Path:
-        """Exists if the last attempt failed."""
-        return self.path / "failure.json"
-
-    @property
-    def lock_path(self) -> Path:
-        """Locked while a process works on the run."""
-        return self.path / "lock"
-
-    @property
-    def log_path(self) -> Path:
-        """What the run said on the terminal."""
-        return self.path / "log.txt"
-
-    @property
-    def prompt_path(self) -> Path:
-        """The prompt of the best step."""
-        return self.path / "prompt.safetensors"
-
-    @property
-    def prompt_text_path(self) -> Path:
-        """The examples that a frozen model is shown, as text (prompt design)."""
-        return self.path / "prompt.txt"
-
-    @property
-    def model_path(self) -> Path:
-        """The model of the best step, a folder in the hub's layout."""
-        return self.path / "model"
+    record_path = _File("record.json")  # exists once the run is finished
+    config_path = _File("config.json")  # exists once the run has started
+    resume_path = _File("resume.pt")  # where an unfinished run goes on
+    failure_path = _File("failure.json")  # exists if the last attempt failed
+    lock_path = _File("lock")  # locked while a process works on the run
+    log_path = _File("log.txt")  # what the run said on the terminal
+    prompt_path = _File("prompt.safetensors")  # the prompt of the best step
+    prompt_text_path = _File("prompt.txt")  # what a frozen model is shown (prompt design)
+    model_path = _File("model")  # the model of the best step, a folder in the hub's layout
 
     @property
     def cache(self) -> Path:

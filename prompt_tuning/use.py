@@ -15,8 +15,9 @@ from torch import Tensor
 
 from prompt_tuning.config import EvaluateConfig
 from prompt_tuning.data.sources import load_split
+from prompt_tuning.data.tokenization import decode_ids
 from prompt_tuning.evaluation import (
-    decode_rows,
+    decode_tokens,
     evaluate_prompt,
     strip_sentinel,
     write_predictions,
@@ -132,8 +133,8 @@ class Predictor:
             except (RowError, ValueError) as error:
                 answers.append({"error": str(error)})
         names = [*self.prompts]
-        texts = decode_rows(
-            self.checkpoint,
+        said = decode_tokens(
+            self.checkpoint.model,
             Rows(
                 [prompt.weight for prompt in self.prompts.values()],
                 [ids for _, _, ids in queries],
@@ -142,7 +143,8 @@ class Predictor:
             max_target_tokens=self.max_target_tokens,
             max_tokens=self.max_tokens,
         )
-        for (place, name, _), text in zip(queries, texts, strict=True):
+        for (place, name, _), ids in zip(queries, said, strict=True):
+            text = decode_ids(self.checkpoint.tokenizer, ids)
             sentinel = self.prompts[name].target_sentinel
             answers[place]["prediction"] = strip_sentinel(text) if sentinel else text
         return answers

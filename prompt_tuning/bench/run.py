@@ -1,7 +1,6 @@
 """One measurement, from its config to its record."""
 
 from collections.abc import Callable
-from contextlib import ExitStack
 from dataclasses import asdict
 from typing import Any
 
@@ -16,12 +15,11 @@ from prompt_tuning.bench.settings import ARMS, BenchConfig
 from prompt_tuning.bench.step_speed import measure_steps
 from prompt_tuning.bench.tables import table_of
 from prompt_tuning.bench.workload import draw_batches
-from prompt_tuning.config import TrainConfig, config_hash
+from prompt_tuning.config import TrainConfig
 from prompt_tuning.environment import package_versions
 from prompt_tuning.model_choice import machine_of
-from prompt_tuning.protocol import write_record
+from prompt_tuning.protocol import started
 from prompt_tuning.run_folder import RunFolder
-from prompt_tuning.terminal import Reporter
 
 OPPONENTS = ("peft", "transformers", "accelerate")
 
@@ -37,15 +35,12 @@ def bench(config: BenchConfig, train: TrainConfig, folder: RunFolder) -> None:
     Raises:
         NotEqualError: the arms compute different things; nothing was measured.
     """
-    folder.start(asdict(config))
-    with ExitStack() as stack:
-        reporter = stack.enter_context(Reporter(folder.log_path))
+    with started(folder, "bench", config) as run:
         device, dtype = machine_of(config.machine)
         unmeasured = ", a kind of device that this project has not measured on" * (
             device.type != "cpu"
         )
-        reporter.header(
-            f"ptune bench  {folder.name}",
+        run.header(
             {
                 "part": config.part,
                 "machine": f"{device}, {str(dtype).removeprefix('torch.')}, "
@@ -56,11 +51,11 @@ def bench(config: BenchConfig, train: TrainConfig, folder: RunFolder) -> None:
         if config.part in ARMS:
             gate = check_equality(config, draw_batches(config)[0], device)
         for models, agreement in gate.items():
-            reporter.line(
+            run.say(
                 f"equal to Hugging Face, {models}: loss {agreement.loss:.0e}, "
                 f"gradient {agreement.gradient:.0e} (allowed: {agreement.tolerance:.0e})"
             )
-        result = _measure(config, train, reporter.line)
+        result = _measure(config, train, run.say)
         facts = {
             "train": asdict(train) if config.part == "end_to_end" else None,
             "gate": {models: asdict(agreement) for models, agreement in gate.items()},
@@ -69,10 +64,7 @@ def bench(config: BenchConfig, train: TrainConfig, folder: RunFolder) -> None:
             "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
             "opponents": package_versions(OPPONENTS),
         }
-        record = write_record(folder, "bench", config, facts, config_hash=config_hash(config))
-        for line in table_of(record):
-            reporter.line(line)
-        reporter.line(f"{folder.record_path}")
+        run.say(*table_of(run.finish(facts)), f"{folder.record_path}")
 
 
 def _measure(config: BenchConfig, train: TrainConfig, say: Callable[[str], None]) -> dict[str, Any]:

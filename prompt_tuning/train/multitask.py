@@ -68,6 +68,7 @@ def train(config: TrainConfig, folder: RunFolder) -> None:
     data: dict[str, Any] = {name: each.provenance() for name, each in splits.items()}
     data |= {name: {"train": split.provenance} for name, split in unscored.items()}
     with started(folder, "train", config) as run:
+        stop = run.stop  # from here on: the next look at it is between two steps
         checkpoint = load_model(config.model, config.variant, config.machine, folder.cache)
         examples = [example for split in trained.values() for example in split.examples]
         encoded = encode_training_examples(examples, checkpoint, config)
@@ -87,7 +88,7 @@ def train(config: TrainConfig, folder: RunFolder) -> None:
 
         parts = [_part(task, splits[task.name], checkpoint, config) for task in mixture.scored]
         watch = _Watch(run, training, tracker, checkpoint, config, parts)
-        training.run(watch, run.stop)
+        training.run(watch, stop)
 
         training.go_to_best()
         save_model(training.method, checkpoint, folder)

@@ -67,6 +67,7 @@ def train(config: TrainConfig, folder: RunFolder) -> None:
     if config.init.strategy == "from_file":
         data["init"] = file_facts(Path(str(config.init.path)))
     with started(folder, "train", config) as run:
+        stop = run.stop  # from here on: the next look at it is between two steps
         checkpoint = load_model(config.model, variant, config.machine, folder.cache)
         encoded = encode_training_examples(splits.train.examples, checkpoint, config)
 
@@ -92,7 +93,7 @@ def train(config: TrainConfig, folder: RunFolder) -> None:
 
         watch = _Watch(run, training, tracker, checkpoint, config.evaluation, dev, report)
         watch.before_training()
-        training.run(watch, run.stop)
+        training.run(watch, stop)
 
         training.go_to_best()
         prompt_path = None

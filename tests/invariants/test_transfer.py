@@ -94,7 +94,8 @@ def test_paraphrases_are_decoded_as_far_as_the_sources_words_go_and_scored_as_th
     data = evaluation_set(mrpc, examples, tiny_checkpoint, source=qqp)
     longest = max(len(tiny_checkpoint.encode_text(word)) + 1 for word in qqp.verbalizers)
     assert own.max_target_tokens < longest == data.max_target_tokens
-    monkeypatch.setattr("prompt_tuning.evaluation.decode_rows", lambda *_, **__: ["duplicate"])
+    said = [tiny_checkpoint.encode_text("duplicate")]
+    monkeypatch.setattr("prompt_tuning.evaluation.decode_tokens", lambda *_, **__: said)
     nothing = torch.zeros(0, tiny_checkpoint.model.hidden_size)
     evaluation = evaluate_prompt(tiny_checkpoint, nothing, data, max_tokens=64)
     assert evaluation.predictions == ["equivalent"]
