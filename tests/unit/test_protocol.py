@@ -34,7 +34,7 @@ class Work:
         with pytest.raises(InProgress):
             self.folder.claimed().__enter__()  # it is claimed while the work goes on
         self.times += 1
-        with started(self.folder, "test", Config()) as run:
+        with started(self.folder, "test", Config(), identity="0123abcd") as run:
             run.finish({"result": {"score": self.times}})
 
     def do(self, *, rerun: bool = False, changed: str | None = None) -> None:
@@ -85,7 +85,7 @@ def test_every_record_says_what_was_run_on_what_and_when(folder: RunFolder) -> N
     record = folder.record()
     assert record is not None
     assert (record["kind"], record["config"]) == ("test", {"seed": 0})
-    assert len(record["config_hash"]) == 8 and record["format"] == 1
+    assert (record["config_hash"], record["format"]) == ("0123abcd", 1)
     assert record["versions"]["torch"] and record["versions"]["python"]
     assert record["machine"]["processor"] and record["machine"]["num_cpus"] >= 1
     assert record["command"] and record["finished_at"] and record["peak_memory_gib"] > 0
@@ -94,7 +94,7 @@ def test_every_record_says_what_was_run_on_what_and_when(folder: RunFolder) -> N
 
 def test_a_run_that_dies_leaves_no_record(folder: RunFolder) -> None:
     def die() -> None:
-        with started(folder, "test", Config()) as run:
+        with started(folder, "test", Config(), identity="0123abcd") as run:
             run.say("a line")
             raise ValueError("broken")
 
@@ -108,7 +108,7 @@ def test_a_stopped_run_is_not_resumed_on_other_data_or_another_model(folder: Run
     """It would end as a mixture of two runs under the name of one."""
     data = {"train": {"sha256": "a", "file": "x"}, "model": {"fingerprint": "f"}}
     moved = data | {"train": {"sha256": "a", "file": "y"}}
-    with started(folder, "test", Config()) as run:
+    with started(folder, "test", Config(), identity="0123abcd") as run:
         kept: dict[str, Any] = {}
         run.check_resumed(kept, data)
         run.check_resumed(kept, moved)
@@ -119,7 +119,7 @@ def test_a_stopped_run_is_not_resumed_on_other_data_or_another_model(folder: Run
 
 
 def test_what_is_counted_can_be_stopped(folder: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:
-    with started(folder, "test", Config()) as run:
+    with started(folder, "test", Config(), identity="0123abcd") as run:
         with run.counted("evaluating", 10) as count:
             count(5)
 
