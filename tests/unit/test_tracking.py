@@ -72,7 +72,7 @@ def test_without_a_key_wandb_runs_offline_and_keeps_id_group_tags_and_summary(
             "rte",
             "train",
         )
-        assert set(run.tags) == {"rte", "P20"}
+        assert set(run.tags) == {"rte", "P20", "mine"}
         assert run.config["prompt"]["length"] == 20
         assert run.summary["best/score"] == 50.0
     assert list(tmp_path.glob("wandb/offline-run-*-train-0123abcd/*.wandb"))
