@@ -18,6 +18,7 @@ from typing import Any, TypeVar, cast, get_args, get_origin, get_type_hints
 from omegaconf import MISSING, DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from prompt_tuning.devices import resolved_dtype
 from prompt_tuning.errors import UserError, closest, did_you_mean, raise_all
 
 T = TypeVar("T")
@@ -228,7 +229,7 @@ class DataConfig(FolderConfig):
 
 @dataclass(frozen=True)
 class MachineConfig:
-    """What a run may use; all but dtype change rounding, and which rows share a draw of dropout."""
+    """What a run may use; all but dtype change the order of floating-point sums alone."""
 
     device: str = key("auto: cuda if there is one", one_of=("auto", "cpu", "cuda"), hashed=NEVER)
     dtype: str = key("auto: bfloat16 on cuda, else float32", one_of=DTYPES)
@@ -406,8 +407,21 @@ class ReportConfig:
 
 
 def config_hash(config: Any) -> str:
-    """8 hexadecimal digits that are equal for configurations (dataclasses) with equal results."""
-    canonical = json.dumps(_hashed_values(config), sort_keys=True, separators=(",", ":"))
+    """8 hexadecimal digits that name a configuration (a dataclass): what its result follows from.
+
+    It promises that two runs with one hash compute the same numbers up to the order in which
+    floating-point numbers are summed: device, threads, micro-batch budget and compilation change
+    that order and nothing else. It does not promise the same score: a seed that sits on an edge can
+    fall either way (results/LOG.md: 71.6 against 47.4 under two budgets). Nor does it see inside
+    files: their hashes are in the record.
+    """
+    values = _hashed_values(config)
+    machine = getattr(config, "machine", None)
+    if isinstance(machine, FrozenMachineConfig):  # pre-training has float32 alone
+        dtype = resolved_dtype(machine.dtype, machine.device)
+        # float32 is "auto" here: that is what it meant where the first results were made, on CPUs.
+        values["machine"]["dtype"] = "auto" if dtype == "float32" else dtype
+    canonical = json.dumps(values, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(canonical.encode()).hexdigest()[:8]
 
 

@@ -1,10 +1,10 @@
 """Evaluation: decode or rank, parse, score; every prediction is kept."""
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
@@ -13,11 +13,12 @@ from prompt_tuning.data.batches import split_by_tokens
 from prompt_tuning.data.tokenization import decode_ids, encode_split
 from prompt_tuning.metrics import Scores, score
 from prompt_tuning.models.decoding import greedy_decode, score_labels
-from prompt_tuning.models.frozen_t5 import EOS_ID, PackedT5, Rows
+from prompt_tuning.models.frozen_t5 import EOS_ID, EncodedRows, PackedT5, Rows
 from prompt_tuning.models.loading import Checkpoint
 from prompt_tuning.tasks import Example, Task, as_answer_of
 
 SENTINEL = "<extra_id_0>"
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -135,64 +136,24 @@ def answers_to(
         max_tokens: encoder positions per forward pass; changes memory, not results.
         on_batch: called with the number of rows after each forward pass.
     """
-    if not data.labels:
-        texts = decode_rows(
-            checkpoint,
+    model, words = checkpoint.model, (data.source or data.task).verbalizers
+    if data.labels:
+        likeliest = _in_batches(
+            model,
             rows,
-            max_target_tokens=data.max_target_tokens,
+            lambda encoded: score_labels(model, encoded, data.labels).argmax(1).tolist(),
             max_tokens=max_tokens,
             on_batch=on_batch,
         )
-        return [answer_of(text, data) for text in texts]
-    words = (data.source or data.task).verbalizers
-    answers = [""] * len(rows.inputs)
-    for group, part in _batches(rows, max_tokens):
-        encoded = checkpoint.model.encode(part)
-        likeliest = score_labels(checkpoint.model, encoded, data.labels).argmax(1).tolist()
-        for index, label in zip(group, likeliest, strict=True):
-            answers[index] = answer_of(words[label], data)
-        on_batch(len(group))
-    return answers
-
-
-def _batches(rows: Rows, max_tokens: int) -> Iterator[tuple[Sequence[int], Rows]]:
-    """Rows of like length together, with their places among all."""
-    for group in split_by_tokens(rows.lengths, max_tokens):
-        yield (
-            group,
-            Rows(
-                rows.prompts,
-                [rows.inputs[i] for i in group],
-                [rows.prompt_of_row[i] for i in group],
-            ),
-        )
-
-
-def decode_rows(
-    checkpoint: Checkpoint,
-    rows: Rows,
-    *,
-    max_target_tokens: int,
-    max_tokens: int,
-    on_batch: Callable[[int], None] = lambda num_rows: None,
-) -> list[str]:
-    """What the model says greedily to each row under its prompt.
-
-    Args:
-        checkpoint: the T5 and its tokenizer.
-        rows: any number; those of like length are decoded together, whatever their prompts.
-        max_target_tokens: where decoding stops.
-        max_tokens: encoder positions per forward pass; changes memory, not results.
-        on_batch: called with the number of rows after each forward pass.
-    """
+        return [answer_of(words[label], data) for label in likeliest]
     said = decode_tokens(
-        checkpoint.model,
+        model,
         rows,
-        max_target_tokens=max_target_tokens,
+        max_target_tokens=data.max_target_tokens,
         max_tokens=max_tokens,
         on_batch=on_batch,
     )
-    return [decode_ids(checkpoint.tokenizer, ids) for ids in said]
+    return [answer_of(decode_ids(checkpoint.tokenizer, ids), data) for ids in said]
 
 
 @torch.no_grad()
@@ -204,14 +165,40 @@ def decode_tokens(
     max_tokens: int,
     on_batch: Callable[[int], None] = lambda num_rows: None,
 ) -> list[list[int]]:
-    """As `decode_rows`, as token ids without EOS."""
-    said: list[list[int]] = [[]] * len(rows.inputs)
-    for group, part in _batches(rows, max_tokens):
-        decoded = greedy_decode(model, model.encode(part), max_target_tokens)
-        for index, ids in zip(group, decoded, strict=True):
-            said[index] = ids
+    """What the model says greedily to each row under its prompt: token ids without EOS.
+
+    Args:
+        model: the T5.
+        rows: any number, whatever their prompts.
+        max_target_tokens: where decoding stops.
+        max_tokens: encoder positions per forward pass; changes memory, not results.
+        on_batch: called with the number of rows after each forward pass.
+    """
+    return _in_batches(
+        model,
+        rows,
+        lambda encoded: greedy_decode(model, encoded, max_target_tokens),
+        max_tokens=max_tokens,
+        on_batch=on_batch,
+    )
+
+
+def _in_batches(
+    model: PackedT5,
+    rows: Rows,
+    answer: Callable[[EncodedRows], Sequence[T]],
+    *,
+    max_tokens: int,
+    on_batch: Callable[[int], None],
+) -> list[T]:
+    """What `answer` makes of each row, in their order; rows of like length are encoded together."""
+    answers: dict[int, T] = {}
+    for group in split_by_tokens(rows.lengths, max_tokens):
+        inputs, prompts = [rows.inputs[i] for i in group], [rows.prompt_of_row[i] for i in group]
+        encoded = model.encode(Rows(rows.prompts, inputs, prompts))
+        answers |= zip(group, answer(encoded), strict=True)
         on_batch(len(group))
-    return said
+    return [answers[index] for index in range(len(rows.inputs))]
 
 
 def answer_of(text: str, data: EvaluationSet) -> str:

@@ -28,8 +28,7 @@ from prompt_tuning.commands import COMMANDS
 from prompt_tuning.composition import hydra_problem, own_overrides, points_of, spelled
 from prompt_tuning.config import choices, config_dir, described
 from prompt_tuning.errors import InProgress, UserError, raise_all
-from prompt_tuning.records import RunFolder
-from prompt_tuning.run_states import state_of
+from prompt_tuning.run_folder import RunFolder
 
 # With these on the command line the groups and points are not ours to predict.
 NOT_OURS = ("hydra.searchpath", "hydra/sweeper")
@@ -156,7 +155,7 @@ def _unfinished_on_disk(runs: Sequence[tuple[str, RunFolder]]) -> list[Unfinishe
     """The runs that jobs in other processes have not finished, by what their folders say."""
     unfinished = []
     for overrides, folder in runs:
-        state, failure = state_of(folder), folder.failure()
+        state, failure = folder.state(), folder.failure()
         if state.name == "running":
             error = InProgress(folder.name, state.detail)
             unfinished.append(Unfinished.because_of(overrides, error))

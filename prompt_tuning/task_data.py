@@ -1,11 +1,14 @@
 """From the config's task and data to a `Task` or `Mixture` and a check that its files are there."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from prompt_tuning.config import DataConfig, DecodingConfig, TaskConfig, TrainConfig
-from prompt_tuning.data.sources import DataSpec, check_available
+from prompt_tuning.data.mini_tasks import MINI_SPLITS
+from prompt_tuning.data.sources import DataSpec, check_available, content_of
 from prompt_tuning.errors import UserError, did_you_mean
 from prompt_tuning.tasks import MIXTURES, TASKS, Mixture, Task, can_transfer
 from prompt_tuning.tasks.flan import INSTRUCTIONS, as_instruction
@@ -86,6 +89,24 @@ def designed_task(config: TrainConfig) -> Task:
             fix="leave prompt.template out",
         )
     return as_instruction(task)
+
+
+def is_at_hand(task: Task, data: DataConfig) -> bool:
+    """Whether the task's rows can be read without fetching anything."""
+    return task.name in MINI_SPLITS or data.dir is not None
+
+
+def content_now(task: Task, data: DataConfig, splits: Iterable[str | None]) -> dict[str, Any]:
+    """What there is to read of each split now, by content, as a record's data has it.
+
+    One that is not there any more is left out: a record that was made from it may stand.
+    """
+    found = {}
+    for split in splits:
+        with suppress(UserError):
+            if split is not None:
+                found[split] = content_of(task, split, data_spec(data))
+    return found
 
 
 def check_rank(task: Task, evaluation: DecodingConfig) -> None:

@@ -4,28 +4,38 @@ import json
 import logging
 import math
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
+
+from prompt_tuning.config import TrackingConfig
 
 logger = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class WandbSettings:
-    """Where a run appears in W&B.
+def wandb_run(
+    tracking: TrackingConfig, *, name: str, job_type: str, group: str, axes: Sequence[str]
+) -> dict[str, Any] | None:
+    """How a run appears in W&B, as `wandb.init` takes it; None if it does not.
 
-    `run_id` comes from the config's hash, so that a resumed run continues its own curves.
+    Args:
+        tracking: the config's group.
+        name: ends in the config's hash, which makes the id: a resumed run goes on with its curves.
+        job_type: the command.
+        group: unless the config names one.
+        axes: the run's place on every axis, as tags.
     """
-
-    project: str
-    entity: str | None
-    group: str
-    job_type: str
-    tags: tuple[str, ...]
-    run_id: str
-    name: str
+    if tracking.name == "none":
+        return None
+    return {
+        "project": tracking.project,
+        "entity": tracking.entity,
+        "group": tracking.group or group,
+        "job_type": job_type,
+        "tags": [*axes, *tracking.tags],
+        "id": f"{job_type}-{name.rsplit('-', 1)[-1]}",
+        "name": name,
+    }
 
 
 class Tracker:
@@ -36,13 +46,13 @@ class Tracker:
     """
 
     def __init__(
-        self, folder: Path, wandb: WandbSettings | None, config: Mapping[str, Any], step: int
+        self, folder: Path, wandb: dict[str, Any] | None, config: Mapping[str, Any], step: int
     ) -> None:
         """Opens the curves of the run in `folder`; those after `step` are forgotten.
 
         Args:
             folder: the run's; W&B writes its files there too.
-            wandb: None tracks to the file alone.
+            wandb: see `wandb_run`; None tracks to the file alone.
             config: plain containers, shown in W&B.
             step: where the run starts or resumes.
         """
@@ -77,19 +87,13 @@ class Tracker:
         if self._run is not None:
             self._guarded("summarise", lambda: self._summarise(values, prompt_path))
 
-    def _start(self, folder: Path, settings: WandbSettings, config: Mapping[str, Any]) -> None:
+    def _start(self, folder: Path, settings: dict[str, Any], config: Mapping[str, Any]) -> None:
         import wandb
 
         has_key = wandb.login(prompt=False, verify=False)
         mode = os.environ.get("WANDB_MODE") or ("online" if has_key else "offline")
         self._run = wandb.init(
-            project=settings.project,
-            entity=settings.entity,
-            group=settings.group,
-            job_type=settings.job_type,
-            tags=list(settings.tags),
-            id=settings.run_id,
-            name=settings.name,
+            **settings,
             config=dict(config),
             dir=folder,
             mode=mode,  # type: ignore[arg-type]

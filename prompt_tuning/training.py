@@ -153,8 +153,8 @@ class TrainingRun:
         targets = [self.examples.targets[i] for i in indices]
         self.optimizer.zero_grad()
         # Dropout of a step depends on seed and step alone, so that a resumed run draws the same.
-        generator = torch.Generator().manual_seed(self.settings.seed * 2**32 + self.progress.step)
-        dropout = Dropout(self.settings.dropout, generator) if self.settings.dropout else None
+        seed, rate = self.settings.seed * 2**32 + self.progress.step, self.settings.dropout
+        dropout = Dropout(rate, seed, range(len(inputs))) if rate else None
         loss = accumulate_gradient(self.method, inputs, targets, self.settings, dropout)
         self.optimizer.step()
         return loss
@@ -170,14 +170,15 @@ def accumulate_gradient(
     """Adds the gradient of a batch's mean loss per target token to what is trained.
 
     The batch is split into micro-batches of like length under the token budget. Each adds its share
-    of the *batch's* mean, so that the split changes memory and nothing else.
+    of the *batch's* mean, and a row's dropout is its own, so that the split changes memory and the
+    order of summation, nothing else.
 
     Args:
         method: what is trained, and the model made of it.
         inputs: B tensors of token ids.
         targets: B tensors of token ids.
         settings: z-loss and token budget.
-        dropout: None is off.
+        dropout: of the batch's rows; None is off.
 
     Returns:
         The mean loss per target token, z-loss included.
@@ -187,10 +188,10 @@ def accumulate_gradient(
     lengths = [len(prompt) + len(ids) for ids in inputs]
     total = 0.0
     for group in split_by_tokens(lengths, settings.max_tokens_per_micro_batch):
-        model = method.make_model()
-        encoded = model.encode(Rows.under(prompt, [inputs[i] for i in group]), dropout)
+        model, own_dropout = method.make_model(), dropout and dropout.of_rows(group)
+        encoded = model.encode(Rows.under(prompt, [inputs[i] for i in group]), own_dropout)
         group_targets = [targets[i] for i in group]
-        logits = model.target_logits(encoded, group_targets, dropout)
+        logits = model.target_logits(encoded, group_targets, own_dropout)
         loss = summed_loss(logits, torch.cat(group_targets), settings.z_loss) / num_target_tokens
         loss.backward()
         total += loss.item()

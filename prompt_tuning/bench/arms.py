@@ -72,7 +72,7 @@ class PtuneArm:
     device: torch.device
 
     def __post_init__(self) -> None:
-        self._generator = torch.Generator().manual_seed(self.settings.seed)
+        self._num_steps = 0  # so far: every step has a seed of its own
 
     @property
     def trained(self) -> Mapping[str, Tensor]:
@@ -88,7 +88,9 @@ class PtuneArm:
 
     def backward(self, prepared: Batch, *, dropout: bool) -> float:
         """Micro-batches under the token budget."""
-        noise = Dropout(self.settings.dropout, self._generator)
+        self._num_steps += 1
+        seed = self.settings.seed * 2**32 + self._num_steps
+        noise = Dropout(self.settings.dropout, seed, range(len(prepared.inputs)))
         return accumulate_gradient(
             self.method,
             prepared.inputs,

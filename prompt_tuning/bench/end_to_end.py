@@ -15,7 +15,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from prompt_tuning.assembly import first_prompt, load_model
 from prompt_tuning.bench.clock import Cost, as_columns, cost_of, interleave
 from prompt_tuning.bench.settings import BenchConfig
 from prompt_tuning.bench.trainer import train_with_peft
@@ -24,11 +23,13 @@ from prompt_tuning.data.sources import load_split
 from prompt_tuning.data.tokenization import encode_split
 from prompt_tuning.evaluation import EvaluationSet, evaluate_prompt, evaluation_set
 from prompt_tuning.interrupts import StopRequests
+from prompt_tuning.model_choice import load_model
 from prompt_tuning.models.frozen_t5 import FrozenT5
 from prompt_tuning.models.loading import Checkpoint
 from prompt_tuning.models.methods import Method, PromptTuning
 from prompt_tuning.optim import Adafactor
 from prompt_tuning.task_data import data_spec, task_of
+from prompt_tuning.train.first_prompt import first_prompt
 from prompt_tuning.training import EncodedExamples, TrainingRun, TrainingSettings
 
 

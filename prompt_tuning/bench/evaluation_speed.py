@@ -7,7 +7,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from prompt_tuning.assembly import machine_of
 from prompt_tuning.bench.arms import padded, with_peft_prompt
 from prompt_tuning.bench.clock import as_columns, interleave
 from prompt_tuning.bench.gate import NotEqualError
@@ -20,6 +19,7 @@ from prompt_tuning.bench.workload import (
     random_prompt,
     random_t5,
 )
+from prompt_tuning.model_choice import machine_of
 from prompt_tuning.models.decoding import greedy_decode, score_labels
 from prompt_tuning.models.frozen_t5 import EOS_ID, FrozenT5, Rows
 

@@ -8,7 +8,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from prompt_tuning.assembly import machine_of
 from prompt_tuning.bench.clock import as_columns, interleave
 from prompt_tuning.bench.memory import peak_memory_gib
 from prompt_tuning.bench.operations import PROMPT_TUNING, useful_operations
@@ -17,6 +16,7 @@ from prompt_tuning.bench.settings import BenchConfig
 from prompt_tuning.bench.workload import SIZES, VOCAB_SIZE, Place, random_prompt, random_t5
 from prompt_tuning.config import MachineConfig
 from prompt_tuning.data.batches import split_by_tokens
+from prompt_tuning.model_choice import machine_of
 from prompt_tuning.models.frozen_t5 import FrozenT5, Rows
 from prompt_tuning.training import summed_loss
 

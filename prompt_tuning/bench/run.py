@@ -1,15 +1,11 @@
 """One measurement, from its config to its record."""
 
 from collections.abc import Callable
-from contextlib import ExitStack
 from dataclasses import asdict
-from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import torch
 
-from prompt_tuning.assembly import machine_of
 from prompt_tuning.bench.end_to_end import measure_end_to_end
 from prompt_tuning.bench.evaluation_speed import measure_evaluation
 from prompt_tuning.bench.gate import check_equality
@@ -20,10 +16,11 @@ from prompt_tuning.bench.step_speed import measure_steps
 from prompt_tuning.bench.tables import table_of
 from prompt_tuning.bench.workload import draw_batches
 from prompt_tuning.config import TrainConfig
-from prompt_tuning.records import RunFolder, environment
-from prompt_tuning.reporting import Reporter
+from prompt_tuning.environment import package_versions
+from prompt_tuning.model_choice import machine_of
+from prompt_tuning.protocol import started
+from prompt_tuning.run_folder import RunFolder
 
-RECORD_FORMAT = 1
 OPPONENTS = ("peft", "transformers", "accelerate")
 
 
@@ -38,15 +35,12 @@ def bench(config: BenchConfig, train: TrainConfig, folder: RunFolder) -> None:
     Raises:
         NotEqualError: the arms compute different things; nothing was measured.
     """
-    folder.start(asdict(config))
-    with ExitStack() as stack:
-        reporter = stack.enter_context(Reporter(folder.log_path))
+    with started(folder, "bench", config) as run:
         device, dtype = machine_of(config.machine)
         unmeasured = ", a kind of device that this project has not measured on" * (
             device.type != "cpu"
         )
-        reporter.header(
-            f"ptune bench  {folder.name}",
+        run.header(
             {
                 "part": config.part,
                 "machine": f"{device}, {str(dtype).removeprefix('torch.')}, "
@@ -57,28 +51,20 @@ def bench(config: BenchConfig, train: TrainConfig, folder: RunFolder) -> None:
         if config.part in ARMS:
             gate = check_equality(config, draw_batches(config)[0], device)
         for models, agreement in gate.items():
-            reporter.line(
+            run.say(
                 f"equal to Hugging Face, {models}: loss {agreement.loss:.0e}, "
                 f"gradient {agreement.gradient:.0e} (allowed: {agreement.tolerance:.0e})"
             )
-        result = _measure(config, train, reporter.line)
-        record = {
-            "format": RECORD_FORMAT,
-            "kind": "bench",
-            "config": asdict(config),
+        result = _measure(config, train, run.say)
+        facts = {
             "train": asdict(train) if config.part == "end_to_end" else None,
             "gate": {models: asdict(agreement) for models, agreement in gate.items()},
             "result": result,
             "num_threads": torch.get_num_threads(),
             "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
-            "opponents": {package: _version(package) for package in OPPONENTS},
-            "finished_at": datetime.now(UTC).isoformat(timespec="seconds"),
-            **environment(),
+            "opponents": package_versions(OPPONENTS),
         }
-        folder.finish(record)
-        for line in table_of(record):
-            reporter.line(line)
-        reporter.line(f"{folder.record_path}")
+        run.say(*table_of(run.finish(facts)), f"{folder.record_path}")
 
 
 def _measure(config: BenchConfig, train: TrainConfig, say: Callable[[str], None]) -> dict[str, Any]:
@@ -91,10 +77,3 @@ def _measure(config: BenchConfig, train: TrainConfig, say: Callable[[str], None]
     if config.part == "growth":
         return measure_growth(config, say)
     return measure_steps(config, say)
-
-
-def _version(package: str) -> str | None:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return None

@@ -11,13 +11,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from prompt_tuning.assembly import machine_of
 from prompt_tuning.bench.clock import as_columns, interleave
 from prompt_tuning.bench.gate import NotEqualError
 from prompt_tuning.bench.profiles import Batch
 from prompt_tuning.bench.settings import BenchConfig
 from prompt_tuning.bench.workload import Place, draw_batches, random_prompt, random_t5
 from prompt_tuning.evaluation import decode_tokens
+from prompt_tuning.model_choice import machine_of
 from prompt_tuning.models.frozen_t5 import FrozenT5, Rows
 
 Answers = list[list[list[int]]]  # by prompt, then by row: token ids

@@ -4,7 +4,6 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
-from prompt_tuning.assembly import machine_of
 from prompt_tuning.bench.arms import Arm, make_arm, make_optimizer, train_step
 from prompt_tuning.bench.breakdown import breakdown
 from prompt_tuning.bench.clock import as_columns, interleave
@@ -18,6 +17,7 @@ from prompt_tuning.bench.operations import (
 from prompt_tuning.bench.profiles import Batch
 from prompt_tuning.bench.settings import ARMS, BenchConfig, arms_of
 from prompt_tuning.bench.workload import SIZES, VOCAB_SIZE, Place, draw_batches
+from prompt_tuning.model_choice import machine_of
 
 WARM_UP_ROWS = 2
 

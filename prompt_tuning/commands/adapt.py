@@ -1,12 +1,8 @@
 """`ptune adapt`: LM adaptation of a checkpoint. The same loop as `ptune pretrain`."""
 
+from functools import partial
+
 from prompt_tuning.commands import pretrain
-from prompt_tuning.pretraining.settings import PretrainConfig
 
-check = pretrain.check
-folder_of = pretrain.folder_of
-
-
-def run(config: PretrainConfig) -> None:
-    """Adapts, unless the same run is done: then its checkpoint stands."""
-    pretrain.run(config, command="adapt")
+check, folder_of = pretrain.check, pretrain.folder_of
+run = partial(pretrain.run, command="adapt")

@@ -1,8 +1,9 @@
 """`ptune ensemble`: several prompts of a task vote, all in one pass of one frozen model."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 
 from omegaconf import DictConfig
@@ -14,12 +15,17 @@ from prompt_tuning.config import (
     DecodingConfig,
     EnsembleConfig,
     TrainConfig,
+    config_hash,
     typed,
 )
 from prompt_tuning.config_checks import experiment_problems, prompt_problems
-from prompt_tuning.ensembling.members import read_members
+from prompt_tuning.ensembling.members import Member, read_members
+from prompt_tuning.ensembling.text import table
 from prompt_tuning.errors import UserError, raise_all
-from prompt_tuning.task_data import check_data, check_rank, task_of
+from prompt_tuning.made_from import changed_since
+from prompt_tuning.protocol import Record, do_once
+from prompt_tuning.run_folder import RunFolder
+from prompt_tuning.task_data import check_data, check_rank, content_now, task_of
 
 
 def check(cfg: DictConfig) -> EnsembleConfig:
@@ -42,12 +48,37 @@ def check(cfg: DictConfig) -> EnsembleConfig:
 def run(config: EnsembleConfig) -> None:
     """Votes, once or for every configuration of an experiment."""
     if config.prompts is not None:
-        members = read_members([Path(path) for path in config.prompts], tie=config.tie)
-        from prompt_tuning.runs.ensemble import ensemble  # torch, once the prompts are read
-
-        ensemble(config, members)
+        _vote(config, read_members([Path(path) for path in config.prompts], tie=config.tie))
     else:
         _run_experiment(config)
+
+
+def _vote(config: EnsembleConfig, members: Sequence[Member]) -> None:
+    """Lets prompts vote, unless the same was done: then its record stands."""
+    assert config.task is not None, config
+    task = task_of(config.task)
+    # By the prompts' content, not by where they lie or how they were asked for.
+    digests = [member.sha256 for member in members]
+    asked_for = replace(
+        config, prompts=digests, experiment=None, train=[], num_prompts=len(digests)
+    )
+    identity = config_hash(asked_for)
+    axes = (task.name, config.model.name, config.split, f"{len(members)}prompts", identity)
+    folder = RunFolder(Path(config.output_dir) / "-".join(("ensemble", *axes)))
+
+    def load() -> Callable[[], None]:
+        from prompt_tuning.ensembling.run import ensemble  # imports torch
+
+        return partial(ensemble, config, members, folder, identity)
+
+    def changed(record: Record) -> str | None:
+        data = content_now(task, config.data, [config.split])
+        return changed_since(record, data, config.model.path)
+
+    def describe(record: Record) -> str:
+        return "\n".join([f"{folder.record_path}", *table(record["result"])])
+
+    do_once(folder, load, rerun=config.rerun, describe=describe, changed=changed)
 
 
 def _run_experiment(config: EnsembleConfig) -> None:
@@ -56,15 +87,13 @@ def _run_experiment(config: EnsembleConfig) -> None:
     overrides = training_overrides(config)
     _check_plan(config, planned_runs(config.experiment.name, overrides))
     runs = trained_runs(config.experiment.name, overrides)
-    from prompt_tuning.runs.ensemble import ensemble
-
     groups = seed_groups([asdict(run) for run, _ in runs], config.num_prompts)
     for number, group in enumerate(groups, start=1):
         paths = [runs[index][1].prompt_path for index in group]
-        of = [runs[index][0] for index in group]
+        trained_by = [runs[index][0] for index in group]
         print(f"ensemble {number} of {len(groups)}")
-        voting = ensemble_of_runs(config, of, paths)
-        ensemble(voting, read_members(paths, tie=config.tie, runs=of))
+        voting = ensemble_of_runs(config, trained_by, paths)
+        _vote(voting, read_members(paths, tie=config.tie, runs=trained_by))
 
 
 def training_overrides(config: EnsembleConfig) -> list[str]:

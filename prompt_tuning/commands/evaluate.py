@@ -1,10 +1,20 @@
 """`ptune evaluate`: a saved prompt on any task and split."""
 
+import hashlib
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
 from omegaconf import DictConfig
 
-from prompt_tuning.config import EvaluateConfig
+from prompt_tuning.config import EvaluateConfig, config_hash
 from prompt_tuning.config_checks import evaluate_config
-from prompt_tuning.task_data import check_data, check_rank, task_of
+from prompt_tuning.made_from import changed_since, file_facts
+from prompt_tuning.prompt_files import load_prompt
+from prompt_tuning.protocol import Record, do_once
+from prompt_tuning.run_folder import RunFolder
+from prompt_tuning.task_data import check_data, check_rank, content_now, task_of
+from prompt_tuning.terminal import scored_line
 
 
 def check(cfg: DictConfig) -> EvaluateConfig:
@@ -17,7 +27,24 @@ def check(cfg: DictConfig) -> EvaluateConfig:
 
 
 def run(config: EvaluateConfig) -> None:
-    """Evaluates; prints the closing line itself."""
-    from prompt_tuning.runs.prompt_evaluation import evaluate
+    """Evaluates, unless the same was done: then its record stands."""
+    path = Path(config.prompt)
+    prompt, sha256 = load_prompt(path), file_facts(path)["sha256"]
+    # Named after the prompt's content too: another prompt at the same path is another evaluation.
+    digest = hashlib.sha256(f"{config_hash(config)} {sha256}".encode()).hexdigest()[:8]
+    name = f"evaluate-{config.task.name}-{config.split}-{digest}"
+    folder = RunFolder(Path(config.output_dir) / name)
 
-    evaluate(config)
+    def load() -> Callable[[], None]:
+        from prompt_tuning.use import evaluate  # imports torch
+
+        return partial(evaluate, config, folder, prompt, sha256)
+
+    def changed(record: Record) -> str | None:
+        data = content_now(task_of(config.task), config.data, [config.split])
+        return changed_since(record, data, config.model.path)
+
+    def describe(record: Record) -> str:
+        return f"{scored_line(record['result'])}  {folder.record_path}"
+
+    do_once(folder, load, rerun=config.rerun, describe=describe, changed=changed)

@@ -1,6 +1,12 @@
 """`ptune inspect`: what trained prompts look like among the vocabulary."""
 
-from dataclasses import replace
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import asdict, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
 
 from omegaconf import DictConfig
 
@@ -8,8 +14,17 @@ from prompt_tuning.commands.train import trained_runs
 from prompt_tuning.composition import planned_runs
 from prompt_tuning.config import InspectConfig, TrainConfig
 from prompt_tuning.config_checks import inspect_config
+from prompt_tuning.data.mini_tasks import MINI_SPLITS
 from prompt_tuning.errors import UserError
-from prompt_tuning.task_data import task_of
+from prompt_tuning.inspection.text import closing_line
+from prompt_tuning.made_from import changed_since, file_facts
+from prompt_tuning.prompt_files import PromptFile, load_prompt
+from prompt_tuning.protocol import Record, do_once
+from prompt_tuning.run_folder import RunFolder
+from prompt_tuning.task_data import content_now, is_at_hand, task_of
+from prompt_tuning.tasks import TASKS, Task
+
+_ASKED = ("top_k", "control_tokens", "num_random_draws", "seed")  # in an inspection's name
 
 
 def check(cfg: DictConfig) -> InspectConfig:
@@ -32,14 +47,56 @@ def check(cfg: DictConfig) -> InspectConfig:
 
 def run(config: InspectConfig) -> None:
     """Looks at one prompt, or at every prompt of an experiment; trains those that are missing."""
-    from prompt_tuning.runs.prompt_inspection import inspect  # imports torch
-
     if config.experiment is None:
-        inspect(config)
+        _look_at_one(config)
         return
     machine = [f"output_dir={config.output_dir}", f"tracking={config.tracking.name}"]
     for run_config, folder in trained_runs(config.experiment.name, [*machine, *config.train]):
-        inspect(_of_run(config, run_config, str(folder.prompt_path)))
+        _look_at_one(_of_run(config, run_config, str(folder.prompt_path)))
+
+
+def _look_at_one(config: InspectConfig) -> None:
+    """Looks at a prompt, unless the same was done: then its record stands."""
+    assert config.prompt is not None, config
+    path = Path(config.prompt)
+    prompt, sha256 = load_prompt(path), file_facts(path)["sha256"]
+    name = config.task.name if config.task else prompt.metadata.get("task")
+    task = TASKS.get(name) if name else None
+    folder = RunFolder(Path(config.output_dir) / _name(config, path, prompt, sha256, task))
+
+    def load() -> Callable[[], None]:
+        from prompt_tuning.inspection.run import inspect  # imports torch
+
+        return partial(inspect, config, task, folder, prompt, sha256)
+
+    def changed(record: Record) -> str | None:
+        texts = ["train"] if task and is_at_hand(task, config.data) else []
+        data = content_now(task, config.data, texts) if task else {}
+        return changed_since(record, data, config.model.path)
+
+    def describe(record: Record) -> str:
+        return f"{closing_line(record['result'])}  {folder.record_path}"
+
+    do_once(folder, load, rerun=config.rerun, describe=describe, changed=changed)
+
+
+def _name(
+    config: InspectConfig, path: Path, prompt: PromptFile, sha256: str, task: Task | None
+) -> str:
+    """Named after what fixes the result: not where the file lies, nor how its model was named.
+
+    A prompt that names its weights can be looked at on no others.
+    """
+    values = asdict(config)
+    asked: dict[str, Any] = {"prompt": sha256, "task": task.name if task else None}
+    asked |= {key: values[key] for key in _ASKED}
+    if "fingerprint" not in prompt.metadata:
+        asked |= {key: values[key] for key in ("model", "variant")}
+    if task is None or task.name not in MINI_SPLITS:
+        asked["data"] = asdict(replace(config.data, cache_dir=None))
+    digest = hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()[:8]
+    trained_by = path.resolve().parent.name.rpartition("-")[0]
+    return f"inspect-{(path.stem == 'prompt' and trained_by) or path.stem}-{digest}"
 
 
 def _of_run(config: InspectConfig, run_config: TrainConfig, path: str) -> InspectConfig:

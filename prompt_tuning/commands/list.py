@@ -14,8 +14,7 @@ from prompt_tuning.composition import planned_points
 from prompt_tuning.config import ListConfig, choices, config_dir, run_name, typed
 from prompt_tuning.errors import UserError, did_you_mean
 from prompt_tuning.prompt_files import library_paths, load_prompt
-from prompt_tuning.records import RunFolder
-from prompt_tuning.run_states import STATES, RunState, state_of
+from prompt_tuning.run_folder import STATES, RunFolder, RunState
 
 GROUPS = ("model", "variant", "task", "init", "method", "recipe", "experiment", "tracking")
 RUNS, PROMPTS = "runs", "prompts"
@@ -85,7 +84,7 @@ def list_runs(output_dir: Path, experiment: str | None, overrides: Sequence[str]
     asked_for: set[str] = set()
     for name in names:
         planned = {run_name(config): own for own, config in planned_points(name, overrides)}
-        states = {run: state_of(RunFolder(output_dir / run)) for run in planned}
+        states = {run: RunFolder(output_dir / run).state() for run in planned}
         counted = Counter(state.name for state in states.values())
         counts = [*(counted[state] for state in STATES), len(states)]
         print(f"{name:<{width}}", *(f"{count:>8}" for count in counts), flush=True)
@@ -96,7 +95,7 @@ def list_runs(output_dir: Path, experiment: str | None, overrides: Sequence[str]
         others = [run for run in found if run not in asked_for]
         if others:
             print(f"{len(others)} runs in {output_dir} that no experiment above asks for:")
-        _print_runs({run: state_of(RunFolder(output_dir / run)) for run in others})
+        _print_runs({run: RunFolder(output_dir / run).state() for run in others})
         print(f"no run yet of: {', '.join(name for name in known if name not in names)}")
 
 

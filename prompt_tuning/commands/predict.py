@@ -13,10 +13,10 @@ from omegaconf import DictConfig
 from prompt_tuning.commands.rows import check_readable, opened
 from prompt_tuning.config import PredictConfig, typed
 from prompt_tuning.errors import UserError
-from prompt_tuning.prompt_files import PromptFile, check_fits, library_paths, load_prompts
+from prompt_tuning.prompt_files import PromptFile, library_paths, load_prompts
 
 if TYPE_CHECKING:
-    from prompt_tuning.prediction import Predictor
+    from prompt_tuning.use import Predictor
 
 
 def check(cfg: DictConfig) -> PredictConfig:
@@ -61,28 +61,20 @@ def _predictor(config: PredictConfig, prompts: Mapping[str, PromptFile]) -> Pred
     """Loads the model and puts the prompts in front of it."""
     import torch
 
-    from prompt_tuning.assembly import load_for_prompt, variant_of
-    from prompt_tuning.prediction import Predictor, Prompt
+    from prompt_tuning.model_choice import load_model_of, variant_of
+    from prompt_tuning.use import Predictor, Prompt
 
-    first = next(iter(prompts.values()))
-    checkpoint = load_for_prompt(
-        config.model,
-        variant_of(config.variant, first),
-        first,
-        config.machine,
-        Path(config.cache_dir),
-    )
-    model = checkpoint.model
-    loaded = {}
-    for name, prompt in prompts.items():
-        check_fits(
-            prompt, Path(name), hidden_size=model.hidden_size, fingerprint=checkpoint.fingerprint
-        )
-        loaded[name] = Prompt(
-            torch.from_numpy(prompt.weight).to(model.device),
+    by_path = {Path(name): prompt for name, prompt in prompts.items()}
+    cache = Path(config.cache_dir)
+    checkpoint = load_model_of(by_path, config.model, config.variant, config.machine, cache)
+    loaded = {
+        name: Prompt(
+            torch.from_numpy(prompt.weight).to(checkpoint.model.device),
             prompt.metadata.get("task"),
             variant_of(config.variant, prompt).target_sentinel,
         )
+        for name, prompt in prompts.items()
+    }
     return Predictor(
         checkpoint,
         loaded,

@@ -1,13 +1,18 @@
-"""`ptune pretrain`: a T5 v1.1 from text, by span corruption."""
+"""`ptune pretrain` and `ptune adapt`: a T5 v1.1 from text, or its LM adaptation."""
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from omegaconf import DictConfig
 
 from prompt_tuning.config import typed
 from prompt_tuning.errors import raise_all
+from prompt_tuning.made_from import changed_since
+from prompt_tuning.pretraining.documents import local_text
 from prompt_tuning.pretraining.settings import PretrainConfig, pretrain_name, pretrain_problems
-from prompt_tuning.records import RunFolder
+from prompt_tuning.protocol import Record, do_once
+from prompt_tuning.run_folder import RunFolder
 
 
 def check(cfg: DictConfig) -> PretrainConfig:
@@ -20,25 +25,24 @@ def check(cfg: DictConfig) -> PretrainConfig:
 def run(config: PretrainConfig, command: str = "pretrain") -> None:
     """Trains, unless the same run is done: then its checkpoint stands."""
     folder = folder_of(config)
-    if _is_done(config, folder):
-        return
-    from prompt_tuning.pretraining.run import pretrain
 
-    with folder.claimed():
-        if not _is_done(config, folder):  # by another process, since we looked
-            pretrain(config, folder, command)
+    def load() -> Callable[[], None]:
+        from prompt_tuning.pretraining.run import pretrain  # imports torch
+
+        return partial(pretrain, config, folder, command)
+
+    def changed(record: Record) -> str | None:
+        text = config.corpus.text
+        if text is not None and record["data"]["source"] != local_text(text).identity:
+            return f"the text of {text} has changed since"
+        return changed_since(record, {}, config.checkpoint)
+
+    def describe(record: Record) -> str:
+        return f"held-out loss {record['result']['held_out_loss']:.4f}  {folder.path}"
+
+    do_once(folder, load, rerun=config.rerun, describe=describe, changed=changed)
 
 
 def folder_of(config: PretrainConfig) -> RunFolder:
     """Where the run leaves its files."""
     return RunFolder(Path(config.output_dir) / pretrain_name(config))
-
-
-def _is_done(config: PretrainConfig, folder: RunFolder) -> bool:
-    """Whether the checkpoint stands; says so."""
-    done = folder.record()
-    if not done or config.rerun:
-        return False
-    loss = done["result"]["held_out_loss"]
-    print(f"{folder.name}: done before, held-out loss {loss:.4f}  {folder.path}")
-    return True

@@ -1,7 +1,9 @@
 """`ptune train`: trains a prompt or a model, or asks a model that is not trained at all."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 from omegaconf import DictConfig
 
@@ -9,11 +11,14 @@ from prompt_tuning.composition import planned_runs
 from prompt_tuning.config import TrainConfig, run_name
 from prompt_tuning.config_checks import train_config
 from prompt_tuning.errors import UserError
-from prompt_tuning.records import RunFolder
+from prompt_tuning.made_from import changed_since, file_facts
+from prompt_tuning.protocol import Record, do_once
+from prompt_tuning.run_folder import RunFolder
 from prompt_tuning.task_data import (
     MULTITASK,
     check_data,
     check_rank,
+    content_now,
     designed_task,
     mixture_of,
     official_names,
@@ -42,12 +47,14 @@ def check(cfg: DictConfig) -> TrainConfig:
 def run(config: TrainConfig) -> None:
     """Trains, unless the same run is done: then its record stands, and torch is not imported."""
     folder = folder_of(config)
-    if _is_done(config, folder):
-        return
-    run_it = _runner(config.method)  # imports torch: before the folder is locked
-    with folder.claimed():
-        if not _is_done(config, folder):  # by another process, since we looked
-            run_it(config, folder)
+
+    def load() -> Callable[[], None]:
+        return partial(_walk_of(config.method), config, folder)
+
+    def changed(record: Record) -> str | None:
+        return changed_since(record, _data_now(config), config.model.path)
+
+    do_once(folder, load, rerun=config.rerun, describe=_describe(folder), changed=changed)
 
 
 def trained_runs(
@@ -71,30 +78,50 @@ def folder_of(config: TrainConfig) -> RunFolder:
     return RunFolder(Path(config.output_dir) / run_name(config))
 
 
-def _is_done(config: TrainConfig, folder: RunFolder) -> bool:
-    """Whether the record stands; says so."""
-    done = folder.record()
-    if not done or config.rerun:
-        return False
-    result, report = done["result"], done["result"]["report"]
-    on = f" ({report['score']:.2f} on {report['split']})" if report else ""
-    print(f"{folder.name}: done before, score {result['score']:.2f}{on}  {folder.record_path}")
-    return True
+def _describe(folder: RunFolder) -> Callable[[Record], str]:
+    def describe(record: Record) -> str:
+        result, report = record["result"], record["result"]["report"]
+        on = f" ({report['score']:.2f} on {report['split']})" if report else ""
+        return f"score {result['score']:.2f}{on}  {folder.record_path}"
+
+    return describe
 
 
-def _runner(method: str) -> Callable[[TrainConfig, RunFolder], None]:
-    """What makes a run of this method."""
+def _walk_of(method: str) -> Callable[[TrainConfig, RunFolder], None]:
+    """What makes a run of this method; imports torch."""
     if method == MULTITASK:
-        from prompt_tuning.runs import multitask
+        from prompt_tuning.train import multitask
 
         return multitask.train
     if method == "prompt_design":
-        from prompt_tuning.runs import prompt_design
+        from prompt_tuning.train import prompt_design
 
-        return prompt_design.run
-    from prompt_tuning.runs import experiment
+        return prompt_design.train
+    from prompt_tuning.train import tuning
 
-    return experiment.train
+    return tuning.train
+
+
+def _data_now(config: TrainConfig) -> dict[str, Any]:
+    """What the run would be made from now, as its record has it."""
+    names, data = config.evaluation, config.data
+    splits = ["train", names.split, names.report_split]
+    if config.method == MULTITASK:
+        mixture = mixture_of(config.task)
+        scored = {task.name: content_now(task, data, splits) for task in mixture.scored}
+        unscored = {task.name: content_now(task, data, ["train"]) for task in mixture.unscored}
+        return {"tasks": scored | unscored}
+    found = content_now(designed_task(config), data, splits)
+    if config.init.path is not None:
+        found["init"] = file_facts(Path(config.init.path))
+    others = {
+        task.name: content_of_split
+        for task in transfer_targets(config)
+        for content_of_split in content_now(
+            task, official_names(data), [names.report_split or names.split]
+        ).values()
+    }
+    return found | ({"transfer": others} if others else {})
 
 
 def _check_mixture(config: TrainConfig, splits: list[str]) -> None:

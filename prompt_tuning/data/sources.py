@@ -7,7 +7,7 @@ counted with the reason.
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from hashlib import file_digest, sha256
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from prompt_tuning.data.mini_tasks import MINI_SPLITS, MiniSplit, mini_provenanc
 from prompt_tuning.data.official import OFFICIAL_FILES, find_file, no_such_split
 from prompt_tuning.data.readers import read_records
 from prompt_tuning.errors import UserError
+from prompt_tuning.made_from import file_facts
 from prompt_tuning.tasks import Example, Row, RowError, Task, TextFormat
 
 SPLITS = ("train", "validation", "test")
@@ -74,16 +75,14 @@ def load_split(
     """
     origin = _locate(task, split, spec)
     part, split = split, "train" if split == HELD_OUT else split
+    provenance = content_of(task, split, spec)
     if isinstance(origin, Path):
         read = ((f"{origin}:{line}", record) for line, record in read_records(origin))
-        provenance: dict[str, Any] = {"file": str(origin), "sha256": _sha256(origin)}
     elif isinstance(origin, MiniSplit):
         rows = mini_rows(task, origin)
         read = ((f"{task.name}, {split} row {i}", row) for i, row in enumerate(rows))
-        provenance = mini_provenance(rows)
     else:
         read = ((f"{origin.repo}, row {i}", row) for i, row in read_hub(origin, split))
-        provenance = {"hub": origin.repo, "config": origin.config, "revision": origin.revision}
     flat, num_empty = _flat_rows(task, read)
     if split == "train" and spec.num_held_out is not None:
         apart = held_out_rows(task, flat, spec.num_held_out)
@@ -107,6 +106,20 @@ def load_split(
         "dropped": {task.dropped_because: num_dropped} if num_dropped else {},
     }
     return Split(examples[:limit], provenance)
+
+
+def content_of(task: Task, split: str, spec: DataSpec) -> dict[str, Any]:
+    """Where a split is read from, with the hash or the revision of what is there now.
+
+    Raises:
+        UserError: there is no such split.
+    """
+    origin = _locate(task, split, spec)
+    if isinstance(origin, Path):
+        return file_facts(origin)
+    if isinstance(origin, MiniSplit):
+        return mini_provenance(mini_rows(task, origin))
+    return {"hub": origin.repo, "config": origin.config, "revision": origin.revision}
 
 
 def check_available(task: Task, spec: DataSpec, splits: Sequence[str] = ()) -> None:
@@ -221,8 +234,3 @@ def _named(place: str) -> Iterator[None]:
         yield
     except RowError as error:
         raise UserError(f"{place}: {error}") from None
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return file_digest(file, "sha256").hexdigest()

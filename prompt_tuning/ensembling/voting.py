@@ -161,15 +161,15 @@ def calibration(
         num_prompts: who voted.
     """
     right: dict[int, list[bool]] = {}
-    for example, answer, of in zip(examples, answers, votes, strict=True):
+    for example, answer, won in zip(examples, answers, votes, strict=True):
         if example.is_labelled:
-            right.setdefault(of.num_votes, []).append(is_right(task, example, answer))
+            right.setdefault(won.num_votes, []).append(is_right(task, example, answer))
     if not right:
         return None
     total = sum(map(len, right.values()))
-    gaps = [len(of) * abs(fmean(of) - votes / num_prompts) for votes, of in right.items()]
+    gaps = [len(each) * abs(fmean(each) - number / num_prompts) for number, each in right.items()]
     return Calibration(
-        bins=[Bin(votes, len(of), sum(of)) for votes, of in sorted(right.items())],
+        bins=[Bin(number, len(each), sum(each)) for number, each in sorted(right.items())],
         error=sum(gaps) / total,
     )
 
@@ -185,8 +185,10 @@ def columns(task: Task, members: Sequence[Scores], ensemble: Scores) -> dict[str
         for name, combine in (("average", fmean), ("best", max))
     }
     found = {
-        name: replace(ensemble, metrics=of, score=fmean(of[key] for key in task.selection or of))
-        for name, of in metrics.items()
-        if of
+        name: replace(
+            ensemble, metrics=each, score=fmean(each[key] for key in task.selection or each)
+        )
+        for name, each in metrics.items()
+        if each
     }
     return {**found, "ensemble": ensemble}

@@ -150,7 +150,7 @@ class PackedT5:
         for attention, feed_forward in self._encoder:
             qkv = self._project(x, attention.qkv, self._epsilon)
             q, k, v = qkv.view(len(x), 3, self.num_heads, -1).unbind(1)
-            v = dropout.values(v) if dropout else v
+            v = dropout.values(v, lengths) if dropout else v
             context = packed_self_attention(torch.stack([q, k, v]), lengths, bias)
             x = x + drop(linear(context, attention.output))
             inner = drop(self._expand(x, feed_forward.gate_and_linear, self._epsilon))
@@ -205,11 +205,11 @@ class PackedT5:
         dropout: Dropout | None,
     ) -> tuple[Tensor, list[Tensor]]:
         """The decoder stack over `ids` [B, U], which follow the positions in `cache`."""
-        batch, length = ids.shape
+        length = ids.shape[1]
         past = cache[0].shape[3] if cache else 0
 
         def drop(x: Tensor) -> Tensor:
-            return x * dropout.mask((batch, 1, x.shape[-1]), x) if dropout else x
+            return x * dropout.channels(x).unsqueeze(1) if dropout else x
 
         bias = self._decoder_bias(past + length)[:, past : past + length, : past + length]
         keys_and_values = []
@@ -222,7 +222,8 @@ class PackedT5:
             keys_and_values.append(kv)
             weights = torch.softmax(q[0] @ kv[0].mT + bias, dim=-1)
             if dropout:
-                weights = weights * dropout.mask((batch, self.num_heads, 1, past + length), x)
+                kept = dropout.keys(self.num_heads, past + length, x)
+                weights = weights * kept.unsqueeze(2)
             context = (weights @ kv[1]).transpose(1, 2).flatten(2)
             x = x + drop(linear(context, attention.output))
             x = x + drop(self._cross_attend(x, cross, encoded, dropout))
@@ -240,8 +241,8 @@ class PackedT5:
         queries = absorbed.reshape(len(encoded.states), -1, self.hidden_size)
         weights = torch.softmax(queries @ encoded.states.mT + encoded.bias, dim=-1)
         if dropout:
-            mask = dropout.mask((len(x), self.num_heads, 1, weights.shape[-1]), x)
-            weights = (weights.view(*q.shape[:3], -1) * mask).view_as(weights)
+            kept = dropout.keys(self.num_heads, weights.shape[-1], x).unsqueeze(2)
+            weights = (weights.view(*q.shape[:3], -1) * kept).view_as(weights)
         mean_states = (weights @ encoded.states).view_as(absorbed)
         context = _product_by_head(mean_states, cross.value).transpose(1, 2).flatten(2)
         return linear(context, cross.output)

@@ -84,29 +84,68 @@ def gated_gelu(fused: Tensor) -> Tensor:
 class Dropout:
     """Dropout as T5X does it: one mask a row, shared by all of its positions.
 
+    Whether a number is dropped is a hash of seed, row, layer and channel, not the next draw of a
+    stream: the masks of a row are the same in whatever micro-batch it is, and on every device.
     On attention weights a mask shared by all queries drops whole keys, which equals scaling the
     rows of V, so the fused attention kernel stays.
     Source: flaxformer's `broadcast_dims=(-2,)`; Hugging Face draws one number an element.
     """
 
-    def __init__(self, rate: float, generator: torch.Generator) -> None:
-        """Drops with probability `rate`; all masks come from `generator` (on the CPU)."""
-        self.rate = rate
-        self._generator = generator
+    def __init__(self, rate: float, seed: int, rows: Sequence[int]) -> None:
+        """Drops with probability `rate` in one forward pass.
 
-    def mask(self, shape: Sequence[int], like: Tensor) -> Tensor:
-        """0 with probability `rate`, else 1 / (1 - rate); dtype and device are those of `like`."""
-        keep = torch.rand(*shape, generator=self._generator) >= self.rate
-        return keep.to(like) / (1.0 - self.rate)
+        Args:
+            rate: below 1.
+            seed: of the step.
+            rows: the place of every row in its batch, in the order of the forward pass.
+        """
+        self.rate = rate
+        self._seed = seed
+        step = _scrambled(torch.tensor(seed % 2**63))
+        self._rows = _scrambled(step + torch.tensor(rows, dtype=torch.int64) * _STRIDE)
+        self._num_masks = 0  # so far: every use has masks of its own
+
+    def of_rows(self, places: Sequence[int]) -> "Dropout":
+        """That of a forward pass over some of the rows."""
+        return Dropout(self.rate, self._seed, places)
+
+    def channels(self, x: Tensor) -> Tensor:
+        """A mask for each row of x [..., H]: [B, H], 0 or 1 / (1 - rate), of the dtype of x."""
+        return self._mask(torch.arange(x.shape[-1], device=x.device), x)
+
+    def keys(self, num_heads: int, length: int, like: Tensor) -> Tensor:
+        """A mask for each row and head over `length` keys, [B, heads, length]; as `channels`."""
+        places = torch.arange(length * num_heads, device=like.device)  # key after key: a longer
+        return self._mask(places.view(length, num_heads).T, like)  # one starts like a shorter one
 
     def rows(self, x: Tensor, lengths: Sequence[int]) -> Tensor:
         """Packed [N, H]: one mask [H] for each row."""
-        mask = self.mask((len(lengths), x.shape[-1]), x)
-        return _ScaleRows.apply(x, mask, torch.tensor(lengths, device=x.device))
+        return _ScaleRows.apply(x, self.channels(x), torch.tensor(lengths, device=x.device))
 
-    def values(self, v: Tensor) -> Tensor:
-        """Attention values [..., heads, d_kv]: a key is dropped for all queries of a head."""
-        return v * self.mask(v.shape[:-1], v).unsqueeze(-1)
+    def values(self, v: Tensor, lengths: Sequence[int]) -> Tensor:
+        """Packed attention values [N, heads, d_kv]: a key is dropped for all queries of a head."""
+        kept = self.keys(v.shape[1], max(lengths), v).transpose(1, 2)  # [B, L, heads]
+        return v * kept[positions_mask(lengths, v.device)].unsqueeze(-1)
+
+    def _mask(self, places: Tensor, like: Tensor) -> Tensor:
+        self._rows = self._rows.to(like.device)
+        use = _scrambled(self._rows + self._num_masks).view(-1, *[1] * places.ndim)
+        self._num_masks += 1
+        uniform = _scrambled(use + places * _STRIDE) & 0xFFFFFF  # 24 bits, as a float32 has
+        return (uniform >= self.rate * 2**24).to(like) / (1.0 - self.rate)
+
+
+_STRIDE = -0x61C8864680B583EB  # 2^64 / golden ratio, as a signed number
+
+
+def _scrambled(x: Tensor) -> Tensor:
+    """A hash of every int64: any two numbers have unlike ones. Products wrap around.
+
+    Source: the finaliser of SplitMix64 (Steele et al., 2014); >> of a signed number needs a mask.
+    """
+    for shift, factor in ((30, -0x40A7B892E31B1A47), (27, -0x6B2FB644ECCEEE15)):
+        x = (x ^ ((x >> shift) & (2 ** (64 - shift) - 1))) * factor
+    return x ^ ((x >> 31) & (2**33 - 1))
 
 
 def packed_self_attention(qkv: Tensor, lengths: Sequence[int], bias: Tensor) -> Tensor:

@@ -2,20 +2,15 @@
 
 import time
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import torch
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
-from prompt_tuning.assembly import machine_of, wandb_settings
-from prompt_tuning.config import config_hash
-from prompt_tuning.interrupts import StopRequests
-from prompt_tuning.models.loading import load_weights, save_checkpoint
+from prompt_tuning.model_choice import machine_of
+from prompt_tuning.models.loading import load_weights, save_checkpoint, weights_fingerprint
 from prompt_tuning.pretraining.corpus import Corpus
 from prompt_tuning.pretraining.parts import (
     corpora,
@@ -34,11 +29,10 @@ from prompt_tuning.pretraining.training import (
     Row,
     mean_loss,
 )
-from prompt_tuning.records import RunFolder, environment, peak_memory_gib
-from prompt_tuning.reporting import Reporter
+from prompt_tuning.protocol import Run, started
+from prompt_tuning.run_folder import RunFolder
 from prompt_tuning.tracking import Tracker
 
-RECORD_FORMAT = 1
 LOSSES_PER_EVALUATION = 100
 NUM_PROBES = 200  # of each kind
 
@@ -55,49 +49,50 @@ def pretrain(config: PretrainConfig, folder: RunFolder, kind: str) -> None:
         UserError: the text or the checkpoint cannot be used.
         Interrupted: Ctrl-C or SIGTERM; the same command goes on from there.
     """
-    folder.start(asdict(config))
-    with ExitStack() as stack:
-        reporter = stack.enter_context(Reporter(folder.log_path))
-        stop = stack.enter_context(StopRequests())
+    with started(folder, kind, config) as run:
         source = text_source(config.corpus)
         first = first_checkpoint(config, source, folder.path / "first")
         tokenizer = AutoTokenizer.from_pretrained(first)
         assert isinstance(tokenizer, PreTrainedTokenizerFast), type(tokenizer)
         corpus, held_out = corpora(config, source, tokenizer)
-        run = _run(config, first, _rows(config, corpus, tokenizer), folder)
-        run.restore()
-        reporter.header(f"ptune {kind}  {folder.name}", _header(config, run, corpus))
-        wandb = wandb_settings(
-            config.tracking,
-            run_name=folder.name,
-            job_type=kind,
-            group=kind,
-            axes=[config.objective.name],
-        )
-        tracker = stack.enter_context(
-            Tracker(folder.path, wandb, asdict(config), run.progress.step)
-        )
+        training = _training(config, first, _rows(config, corpus, tokenizer), folder)
+        weights = training.weights
+        fingerprint = weights_fingerprint(weights["shared.weight"], weights["lm_head.weight"])
+        training.restore()
+        run.header(_header(config, training, corpus))
+        step = training.progress.step
         watch = _Watch(
             config,
+            training,
             run,
-            reporter,
-            tracker,
+            run.track(group=kind, axes=[config.objective.name], step=step),
             _held_out_rows(config, held_out, tokenizer),
             _probes(config, tokenizer),
         )
 
         def save(step: int) -> None:
             inside = "" if step == config.pretraining.num_steps else f"step-{step}"
-            _save(config, run, first, folder.path / inside)
+            _save(config, training, first, folder.path / inside)
 
-        run.run(stop, on_step=watch.on_step, on_evaluation=watch.evaluate, on_save=save)
-        save(run.progress.step)
-        measured = watch.last_measured()
-        folder.finish(_record(config, kind, run, corpus, measured))
-        reporter.line(
+        training.run(run.stop, on_step=watch.on_step, on_evaluation=watch.evaluate, on_save=save)
+        save(training.progress.step)
+        measured, progress = watch.last_measured(), training.progress
+        run.finish(
+            {
+                "result": {
+                    **asdict(measured),
+                    "num_tokens": progress.num_tokens,
+                    "tokens_per_s": round(progress.num_tokens / progress.duration_s, 1),
+                },
+                "model": {"source": first, "fingerprint": fingerprint},  # before the first step
+                "data": {**corpus.provenance, "num_tokens_trained_on": corpus.num_tokens},
+                "num_parameters": sum(weight.numel() for weight in weights.values()),
+                "duration_s": round(progress.duration_s, 3),
+            }
+        )
+        run.say(
             f"{folder.name}: held-out loss {measured.held_out_loss:.4f}, "
-            f"{run.progress.num_tokens:,} tokens, {run.progress.duration_s:.0f} s  "
-            f"{folder.path}"
+            f"{progress.num_tokens:,} tokens, {progress.duration_s:.0f} s  {folder.path}"
         )
 
 
@@ -114,8 +109,8 @@ class _Watch:
     """Prints and logs while a run goes on."""
 
     config: PretrainConfig
-    run: PretrainingRun
-    reporter: Reporter
+    training: PretrainingRun
+    run: Run
     tracker: Tracker
     held_out_rows: Sequence[Row]
     probes: WorldProbes | None  # of a run on the mini world
@@ -123,10 +118,10 @@ class _Watch:
     measured: _Measured | None = None  # by the last evaluation since then
 
     def __post_init__(self) -> None:
-        num_steps, step = self.config.pretraining.num_steps, self.run.progress.step
+        num_steps, step = self.config.pretraining.num_steps, self.training.progress.step
         self._log_every = max(1, self.config.evaluation.every_steps // LOSSES_PER_EVALUATION)
-        self._bar = self.reporter.bar("pre-training", num_steps, completed=step)
-        self._since = (time.monotonic(), self.run.progress.num_tokens)
+        self._bar = self.run.reporter.bar("pre-training", num_steps, completed=step)
+        self._since = (time.monotonic(), self.training.progress.num_tokens)
 
     def on_step(self, step: int, loss: float) -> None:
         """Moves the bar on and logs some of the losses."""
@@ -137,7 +132,7 @@ class _Watch:
 
     def evaluate(self, step: int) -> None:
         """Measures, prints and logs held-out loss and probes."""
-        num_tokens = self.run.progress.num_tokens
+        num_tokens = self.training.progress.num_tokens
         then, num_tokens_then = self._since
         tokens_per_s = (num_tokens - num_tokens_then) / (time.monotonic() - then)
         self.measured = measured = self._measure()
@@ -149,7 +144,7 @@ class _Watch:
         values |= {f"probe/{kind}": share for kind, share in measured.probes.items()}
         self.tracker.log(step, values)
         loss = "-" if self.loss is None else f"{self.loss:.4f}"
-        self.reporter.line(
+        self.run.say(
             f"step {step:>7}  loss {loss:>7}  held-out loss {measured.held_out_loss:7.4f}  "
             f"{num_tokens:,} tokens, {tokens_per_s:,.0f}/s"
             + "".join(f"  {kind} {share:.2f}" for kind, share in measured.probes.items())
@@ -161,7 +156,7 @@ class _Watch:
         return self.measured or self._measure()
 
     def _measure(self) -> _Measured:
-        weights, config = self.run.weights, self.run.config
+        weights, config = self.training.weights, self.training.config
         max_tokens = self.config.machine.max_tokens_per_micro_batch
         loss = mean_loss(weights, config, self.held_out_rows, max_tokens=max_tokens)
         return _Measured(loss, self.probes.measure(weights, config) if self.probes else {})
@@ -192,7 +187,7 @@ def _held_out_rows(
     return make_rows(order, 0, objective, seed=0)
 
 
-def _run(
+def _training(
     config: PretrainConfig,
     first: str,
     rows_of_step: Callable[[int], Sequence[Row]],
@@ -236,30 +231,4 @@ def _header(config: PretrainConfig, run: PretrainingRun, corpus: Corpus) -> dict
         "training": f"{settings.num_steps} steps of {settings.batch_size} segments, "
         f"{settings.optimizer}, {settings.schedule}, seed {config.seed}"
         + (f", resumed at step {run.progress.step}" if run.progress.step else ""),
-    }
-
-
-def _record(
-    config: PretrainConfig,
-    kind: str,
-    run: PretrainingRun,
-    corpus: Corpus,
-    measured: _Measured,
-) -> dict[str, Any]:
-    return {
-        "format": RECORD_FORMAT,
-        "kind": kind,
-        "result": {
-            **asdict(measured),
-            "num_tokens": run.progress.num_tokens,
-            "tokens_per_s": round(run.progress.num_tokens / run.progress.duration_s, 1),
-        },
-        "config": asdict(config),
-        "config_hash": config_hash(config),
-        "data": {**corpus.provenance, "num_tokens_trained_on": corpus.num_tokens},
-        "num_parameters": sum(weight.numel() for weight in run.weights.values()),
-        "duration_s": round(run.progress.duration_s, 3),
-        "peak_memory_gib": peak_memory_gib(),
-        "finished_at": datetime.now(UTC).isoformat(timespec="seconds"),
-        **environment(),
     }

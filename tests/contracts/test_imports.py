@@ -15,46 +15,48 @@ PACKAGE = Path(prompt_tuning.__file__).parent
 MAY_IMPORT: dict[str, set[str]] = {
     "__init__": set(),
     "errors": set(),
+    "devices": set(),
     "embedded": {"errors"},
     "files": set(),
     "interrupts": set(),
     "tasks": set(),
     "world": set(),
-    "inspection": set(),
+    "made_from": {"embedded"},
     "locking": {"errors"},
-    "records": {"errors", "locking"},
-    "run_states": {"locking", "records"},
-    "analysis": {"errors", "embedded", "records", "world"},
-    "reporting": set(),
-    "tracking": set(),
+    "run_folder": {"errors", "locking"},
+    "environment": set(),
+    "analysis": {"errors", "embedded", "world"},
+    "terminal": set(),
     "optim": set(),
     "checkpoints": set(),
     "prompt_files": {"errors"},
     "metrics": {"errors", "tasks"},
-    "data": {"errors", "tasks", "world"},
+    "data": {"errors", "tasks", "world", "made_from"},
     "models": {"errors", "embedded", "files"},
-    "config": {"errors"},
+    "config": {"errors", "devices"},
     "config_checks": {"errors", "models", "prompt_files", "config"},
     "composition": {"errors", "config", "config_checks"},
+    "tracking": {"config"},
+    "protocol": {
+        *("errors", "interrupts", "made_from", "environment", "run_folder", "terminal"),
+        *("config", "tracking"),
+    },
     "task_data": {"errors", "tasks", "data", "config"},
     "training": {"interrupts", "checkpoints", "data", "models"},
     "evaluation": {"tasks", "metrics", "data", "models"},
-    "prediction": {"tasks", "models", "evaluation"},
-    "ensembling": {
-        *("errors", "tasks", "metrics", "models", "prompt_files", "config", "evaluation"),
-    },
-    "assembly": {
-        *("errors", "embedded", "files", "tasks", "data", "models"),
-        *("prompt_files", "tracking", "config"),
-    },
+    "model_choice": {"devices", "embedded", "models", "files", "prompt_files", "config"},
+    "examples": {"errors", "tasks", "data", "models", "config", "task_data", "evaluation"},
     "ladder": {"embedded", "tasks", "world", "data"},
 }
 MAY_IMPORT["pretraining"] = {*MAY_IMPORT} - {"__init__", "training", "evaluation", "metrics"}
-MAY_IMPORT["runs"] = {*MAY_IMPORT} - {"__init__"}
+MAY_IMPORT["train"] = {*MAY_IMPORT} - {"__init__"}
+MAY_IMPORT["use"] = {*MAY_IMPORT} - {"__init__"}
+MAY_IMPORT["ensembling"] = {*MAY_IMPORT} - {"__init__", "use"}
+MAY_IMPORT["inspection"] = {*MAY_IMPORT} - {"__init__", "use", "ensembling"}
 MAY_IMPORT["bench"] = {*MAY_IMPORT} - {"__init__", "tracking"}
 MAY_IMPORT["commands"] = {*MAY_IMPORT}
 MAY_IMPORT["hydra_app"] = {
-    *("errors", "records", "run_states", "config", "composition", "commands"),
+    *("errors", "run_folder", "config", "composition", "commands"),
 }
 MAY_IMPORT["cli"] = {"__init__", "errors", "interrupts", "commands", "hydra_app"}
 
@@ -65,7 +67,7 @@ KNOWN_IN: dict[str, set[str]] = {
     "wandb": {"tracking"},
     "wandb_workspaces": {"analysis"},
     "matplotlib": {"analysis"},
-    "rich": {"reporting", "commands", "hydra_app"},
+    "rich": {"terminal", "commands", "hydra_app"},
     "evaluate": {"metrics"},
     "datasets": {"data", "metrics", "pretraining"},
     "google": {"models"},
@@ -83,7 +85,8 @@ KNOWN_IN: dict[str, set[str]] = {
         "metrics",
         "optim",
         "prompt_files",
-        "runs",
+        "made_from",
+        "train",
         "training",
         "pretraining",
     },
@@ -95,10 +98,11 @@ KNOWN_IN: dict[str, set[str]] = {
         "training",
         "evaluation",
         "ensembling",
-        "assembly",
+        "model_choice",
         "bench",
-        "prediction",
-        "runs",
+        "train",
+        "use",
+        "devices",  # where there may be a GPU
         "commands",  # doctor asks it for the device
     },
 }

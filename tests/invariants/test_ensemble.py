@@ -9,28 +9,20 @@ from typing import Any
 
 import numpy as np
 import pytest
+from quick_runs import QUICK, ptune
 
-from prompt_tuning import cli
 from prompt_tuning.analysis.collecting import Library
-from prompt_tuning.assembly import load_source
 from prompt_tuning.composition import configs_of
 from prompt_tuning.config import NOT_IN_HASH
 from prompt_tuning.config_checks import train_config
 from prompt_tuning.data.batches import split_by_tokens
+from prompt_tuning.model_choice import load_source
 from prompt_tuning.models.frozen_t5 import FrozenT5
 from prompt_tuning.prompt_files import load_prompt, save_prompt
-from prompt_tuning.runs import experiment
+from prompt_tuning.train import tuning
 
-QUICK = ["training.num_steps=2", "evaluation.every_steps=1", "evaluation.num_examples=8"]
 NARROW = 'train=["model=ladder_100k","task=mini_rte"]'
 SETTINGS = ["tracking=none", "machine.num_threads=1", "output_dir=runs"]
-
-
-def ptune(monkeypatch: pytest.MonkeyPatch, folder: Path, *arguments: str) -> int:
-    """In this process, in `folder`."""
-    monkeypatch.chdir(folder)
-    monkeypatch.setattr("sys.argv", ["ptune", *arguments])
-    return cli.main()
 
 
 def record_of(folder: Path, kind: str) -> dict[str, Any]:
@@ -188,7 +180,7 @@ def test_what_cannot_vote_is_refused_before_a_model_is_loaded(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.setattr(
-        "prompt_tuning.assembly.load_source", lambda *_: pytest.fail("the model was loaded")
+        "prompt_tuning.model_choice.load_source", lambda *_: pytest.fail("the model was loaded")
     )
     copied, other, silent = (tmp_path / f"{name}.safetensors" for name in ("copy", "other", "x"))
     shutil.copy(prompts[0], copied)
@@ -218,9 +210,9 @@ def test_an_experiment_trains_what_is_missing_and_votes_on_what_its_runs_report(
 ) -> None:
     """Four seeds, two at a time: two ensembles on test, found by the runs that they are about."""
     trained = []
-    train = experiment.train
+    train = tuning.train
     monkeypatch.setattr(
-        experiment, "train", lambda config, folder: (trained.append(config), train(config, folder))
+        tuning, "train", lambda config, folder: (trained.append(config), train(config, folder))
     )
     own = ["model=ladder_100k", "task=mini_boolq", "seed=3,1,0,2", *QUICK]
     given = f"train={json.dumps(own)}"
@@ -264,7 +256,7 @@ def test_an_experiment_that_cannot_vote_is_refused_before_it_is_trained(
     arguments: list[str],
     message: str,
 ) -> None:
-    monkeypatch.setattr(experiment, "train", lambda *_: pytest.fail("a run was trained"))
+    monkeypatch.setattr(tuning, "train", lambda *_: pytest.fail("a run was trained"))
     assert ptune(monkeypatch, tmp_path, "ensemble", *arguments, *SETTINGS) == 2
     assert message in capsys.readouterr().err
 

@@ -10,8 +10,8 @@ import torch
 
 from prompt_tuning import cli
 from prompt_tuning.embedded import EMBEDDED_MODELS
-from prompt_tuning.inspection.findings import Question, findings
 from prompt_tuning.inspection.neighbours import Vocabulary
+from prompt_tuning.inspection.statistics import Question, statistics_of
 from prompt_tuning.models import initializers
 from prompt_tuning.models.embeddings import EmbeddingTable, load_embedding_table
 from prompt_tuning.models.loading import Checkpoint
@@ -71,7 +71,7 @@ def test_every_label_is_in_its_row_of_a_class_label_init(model: str, task: str) 
     ).numpy()
     label_ids = dict(zip(words, table.encode_texts([*words]), strict=True))
     question = Question(vocabulary, 5, label_ids, frozenset(), has_label_rows=True)
-    result = findings(question, init, init, num_draws=1, seed=0)
+    result = statistics_of(question, init, init, num_draws=1, seed=0)
     for column in ("prompt", "init"):
         assert result["measures"][column]["labels_persist"] == 1
     assert [label["own_rank"] for label in result["labels"]] == [1] * len(words)

@@ -8,47 +8,33 @@ from typing import Any
 
 import pytest
 import torch
+from quick_runs import config_of, lines_of, record_of
 from safetensors.torch import load_file
 
-from prompt_tuning.composition import configs_of
 from prompt_tuning.config import TrainConfig
-from prompt_tuning.config_checks import train_config
 from prompt_tuning.data.sources import DataSpec, load_split
 from prompt_tuning.evaluation import Evaluation, EvaluationSet, evaluate_prompt, evaluation_set
 from prompt_tuning.interrupts import Interrupted
 from prompt_tuning.metrics import Scores
 from prompt_tuning.models.loading import load_checkpoint
-from prompt_tuning.records import RunFolder
-from prompt_tuning.runs import multitask
-from prompt_tuning.runs.watching import Watch
 from prompt_tuning.tasks import MIXTURES
+from prompt_tuning.train import multitask
+from prompt_tuning.train.watch import Watch
 
 TASKS = MIXTURES["mini_superglue"].scored
 NAMES = [task.name for task in TASKS]
-QUICK = [
+LONGER = [
     "training.num_steps=6",
     "evaluation.every_steps=2",
     "training.batch_size=4",
     "training.num_train_examples=12",
-    "evaluation.num_examples=8",
     "training.dropout=0.1",
     "optimizer.learning_rate=0.05",
 ]
 
 
-def config_of(tiny_folder: Path, *overrides: str) -> TrainConfig:
-    given = [f"model.path={tiny_folder}", "tracking=none", "data.cache_dir=null", *QUICK]
-    arguments = ["method=multitask_model_tuning", *given, *overrides]
-    (config,), problems = configs_of("train", arguments)
-    assert not problems
-    return train_config(config)
-
-
-def run_of(folder: Path, config: TrainConfig) -> dict[str, Any]:
-    """The record of a run in `folder`, from the start or resumed."""
-    multitask.train(config, RunFolder(folder))
-    record: dict[str, Any] = json.loads((folder / "record.json").read_text())
-    return record
+def mixed(tiny_folder: Path, *overrides: str) -> TrainConfig:
+    return config_of(tiny_folder, "method=multitask_model_tuning", *LONGER, *overrides)
 
 
 # score of each task by step: the first has its best at 2, the last at 6, the mean at 4
@@ -64,7 +50,7 @@ def scripted(script: Mapping[int, Mapping[str, float]], asked: list[tuple[str, i
     """A `Watch.decode` that scores by the script, on a test split ten more."""
 
     def decode(watch: Watch, data: EvaluationSet) -> Evaluation:
-        step, name, size = watch.run.progress.step, data.task.name, len(data.examples)
+        step, name, size = watch.training.progress.step, data.task.name, len(data.examples)
         asked.append((name, step, size))
         score = script[step][name] + 10 * (size > 8)
         return Evaluation(Scores({"accuracy": score}, score, size, 1), ["x"] * size)
@@ -86,7 +72,7 @@ def test_a_task_is_reported_at_its_own_best_step_and_the_model_saved_at_the_mean
 
     monkeypatch.setattr(multitask._Watch, "decode", scripted(SCRIPT, asked))
     monkeypatch.setattr(multitask._Watch, "evaluate", watched)
-    result = run_of(tmp_path, config_of(tiny_folder))["result"]
+    result = record_of(tmp_path, mixed(tiny_folder))["result"]
 
     assert {name: each["best_step"] for name, each in result["tasks"].items()} == BEST_STEPS
     for name, each in result["tasks"].items():
@@ -113,7 +99,7 @@ def test_a_task_is_reported_at_its_own_best_step_and_the_model_saved_at_the_mean
 def whole(tiny_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a run that nothing stopped."""
     folder = tmp_path_factory.mktemp("whole")
-    run_of(folder, config_of(tiny_folder))
+    record_of(folder, mixed(tiny_folder))
     return folder
 
 
@@ -153,13 +139,13 @@ def test_a_run_that_stopped_within_an_evaluation_ends_the_same_bit_for_bit(
 def stop_and_resume(
     tiny_folder: Path, folder: Path, monkeypatch: pytest.MonkeyPatch, name: str, stopping: Any
 ) -> None:
-    config = config_of(tiny_folder)
+    config = mixed(tiny_folder)
     with monkeypatch.context() as patch:
         patch.setattr(multitask._Watch, name, stopping)
         with pytest.raises(Interrupted):
-            run_of(folder, config)
+            record_of(folder, config)
     assert (folder / "resume.pt").exists() and not (folder / "record.json").exists()
-    run_of(folder, config)
+    record_of(folder, config)
 
 
 def assert_same(one: Path, other: Path) -> None:
@@ -185,8 +171,7 @@ def test_the_saved_model_says_of_every_task_what_it_said_at_the_best_mean(whole:
         data = evaluation_set(task, split.examples, model)
         again = evaluate_prompt(model, no_prompt, data, max_tokens=8192)
         kept = whole / "predictions" / task.name / f"step-{step:06d}.jsonl"
-        lines = kept.read_text().splitlines()
-        assert again.predictions == [json.loads(line)["prediction"] for line in lines]
+        assert again.predictions == [line["prediction"] for line in lines_of(kept)]
         scores.append(again.scores.score)
     assert sum(score or 0 for score in scores) / len(scores) == pytest.approx(
         record["result"]["saved_model"]["score"]
@@ -211,7 +196,7 @@ def test_a_training_aid_is_trained_on_in_proportion_and_never_scored(
 ) -> None:
     """As DPR is in the paper's mixture."""
     first, second, aid = TASKS[:3]
-    mixture = multitask.mixture_of(config_of(tiny_folder).task)
+    mixture = multitask.mixture_of(mixed(tiny_folder).task)
     small = type(mixture)("mini_superglue", (first, second), (aid,))
     monkeypatch.setattr(multitask, "mixture_of", lambda _: small)
     seen: list[int] = []
@@ -222,7 +207,7 @@ def test_a_training_aid_is_trained_on_in_proportion_and_never_scored(
         return encode(examples, *rest)
 
     monkeypatch.setattr(multitask, "encode_training_examples", watched)
-    record = run_of(tmp_path, config_of(tiny_folder, "evaluation.report_split=null"))
+    record = record_of(tmp_path, mixed(tiny_folder, "evaluation.report_split=null"))
     assert seen == [12]
     assert [*record["result"]["tasks"]] == [first.name, second.name]
     assert {*record["data"]["tasks"][aid.name]} == {"train"}

@@ -1,48 +1,34 @@
 """What must hold of a run that trains nothing: a frozen model behind solved examples."""
 
-import json
 import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from quick_runs import config_of, lines_of, record_of
 
-from prompt_tuning.composition import configs_of
 from prompt_tuning.config import TrainConfig, run_name
-from prompt_tuning.config_checks import train_config
 from prompt_tuning.data.demonstrations import draw, ends_of_answer, prompt_text, with_prompt
 from prompt_tuning.data.sources import DataSpec, load_split
 from prompt_tuning.evaluation import EvaluationSet, answer_of, evaluate_prompt, evaluation_set
 from prompt_tuning.models.loading import Checkpoint
-from prompt_tuning.records import RunFolder
-from prompt_tuning.runs import prompt_design
 from prompt_tuning.tasks import TASKS, Task
+from prompt_tuning.train import prompt_design
 
 TASK = TASKS["mini_boolq_b"]
 
 
-def config_of(tiny_folder: Path, *overrides: str) -> TrainConfig:
-    given = [f"model.path={tiny_folder}", "tracking=none", "data.cache_dir=null"]
-    own = ["method=prompt_design", f"task={TASK.name}", "evaluation.num_examples=8"]
-    (config,), problems = configs_of("train", [*own, *given, *overrides])
-    assert not problems
-    return train_config(config)
-
-
-def run_of(folder: Path, config: TrainConfig) -> dict[str, Any]:
-    """The record of a run in `folder`."""
-    prompt_design.run(config, RunFolder(folder))
-    record: dict[str, Any] = json.loads((folder / "record.json").read_text())
-    return record
+def design_of(tiny_folder: Path, *overrides: str) -> TrainConfig:
+    return config_of(tiny_folder, "method=prompt_design", f"task={TASK.name}", *overrides)
 
 
 def test_the_record_says_what_the_frozen_model_says_behind_the_seeds_examples(
     tiny_folder: Path, tiny_checkpoint: Checkpoint, tmp_path: Path
 ) -> None:
     """Decoded here once more from the text that the run left."""
-    config = config_of(tiny_folder, "prompt.num_shots=3", "seed=5")
-    record = run_of(tmp_path, config)
+    config = design_of(tiny_folder, "prompt.num_shots=3", "seed=5")
+    record = record_of(tmp_path, config)
     shown = draw(load_split(TASK, "train", DataSpec("auto")).examples, 3, seed=5)
     text = (tmp_path / "prompt.txt").read_text().removesuffix("\n")
     assert text == prompt_text(shown)
@@ -52,10 +38,7 @@ def test_the_record_says_what_the_frozen_model_says_behind_the_seeds_examples(
     data = evaluation_set(TASK, with_prompt(test, text), tiny_checkpoint)
     no_prompt = torch.zeros(0, tiny_checkpoint.model.hidden_size)
     again = evaluate_prompt(tiny_checkpoint, no_prompt, data, max_tokens=8192)
-    kept = [
-        json.loads(line)["prediction"]
-        for line in (tmp_path / "predictions" / "report.jsonl").read_text().splitlines()
-    ]
+    kept = [line["prediction"] for line in lines_of(tmp_path / "predictions" / "report.jsonl")]
     assert kept == [
         re.sub(r" *[.,;:!?].*", "", whole, flags=re.DOTALL) for whole in again.predictions
     ]
@@ -70,8 +53,8 @@ def test_the_record_says_what_the_frozen_model_says_behind_the_seeds_examples(
 
 
 def test_the_same_run_again_is_the_same(tiny_folder: Path, tmp_path: Path) -> None:
-    config = config_of(tiny_folder, "prompt.num_shots=2")
-    first, second = (run_of(tmp_path / name, config) for name in ("first", "second"))
+    config = design_of(tiny_folder, "prompt.num_shots=2")
+    first, second = (record_of(tmp_path / name, config) for name in ("first", "second"))
     assert first["result"] == second["result"]
 
 
@@ -80,7 +63,7 @@ def test_as_many_examples_as_fit_are_shown_and_the_number_is_said(
 ) -> None:
     """The query comes on top and is never cut."""
     given = ["prompt.num_shots=30", "training.max_input_tokens=200"]
-    record = run_of(tmp_path, config_of(tiny_folder, *given))
+    record = record_of(tmp_path, design_of(tiny_folder, *given))
     num_shots = record["result"]["num_shots"]
     text = (tmp_path / "prompt.txt").read_text()
     assert 0 < num_shots < 30 and len(record["data"]["shots"]) == num_shots
@@ -134,16 +117,16 @@ def test_the_sentinel_arm_has_room_for_the_sentinel_and_none_in_its_examples(
 ) -> None:
     """Section 2.2: it stands in front of targets, which the decoder writes; inputs have none."""
     asked: list[EvaluationSet] = []
-    decode = prompt_design.decode
+    answered = prompt_design.evaluate_prompt
 
     def watched(checkpoint: Any, prompt: Any, data: EvaluationSet, **rest: Any) -> Any:
         asked.append(data)
-        return decode(checkpoint, prompt, data, **rest)
+        return answered(checkpoint, prompt, data, **rest)
 
-    monkeypatch.setattr(prompt_design, "decode", watched)
+    monkeypatch.setattr(prompt_design, "evaluate_prompt", watched)
     given = ["prompt.num_shots=1", "evaluation.report_split=null"]
     for variant in ("span_corruption", "span_corruption_sentinel"):
-        run_of(tmp_path / variant, config_of(tiny_folder, *given, f"variant={variant}"))
+        record_of(tmp_path / variant, design_of(tiny_folder, *given, f"variant={variant}"))
     plain, sentinel = asked
     assert sentinel.target_sentinel and not plain.target_sentinel
     assert sentinel.max_target_tokens == plain.max_target_tokens + 1
@@ -152,5 +135,5 @@ def test_the_sentinel_arm_has_room_for_the_sentinel_and_none_in_its_examples(
 
 
 def test_a_run_is_named_by_its_shots(tiny_folder: Path) -> None:
-    config = config_of(tiny_folder, "prompt.num_shots=4")
+    config = design_of(tiny_folder, "prompt.num_shots=4")
     assert "-prompt_design-K4-s0-" in run_name(config)

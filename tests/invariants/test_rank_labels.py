@@ -3,28 +3,24 @@
 Source: Brown et al. (2020), section 2.4. Not the paper's way, which decodes greedily.
 """
 
-import json
 from pathlib import Path
 
 import pytest
 import torch
+from quick_runs import config_of, record_of
 from torch import Tensor
 
 from prompt_tuning.commands import train as train_command
 from prompt_tuning.composition import configs_of
 from prompt_tuning.config import config_hash
-from prompt_tuning.config_checks import train_config
 from prompt_tuning.data.sources import DataSpec, load_split
 from prompt_tuning.errors import UserError
 from prompt_tuning.evaluation import evaluate_prompt, evaluation_set
 from prompt_tuning.models.frozen_t5 import EOS_ID, Rows
 from prompt_tuning.models.loading import Checkpoint
-from prompt_tuning.records import RunFolder
-from prompt_tuning.runs import prompt_design
 from prompt_tuning.tasks import TASKS, Example
 
 RTE = TASKS["mini_rte"]
-QUICK = ["tracking=none", "data.cache_dir=null", "evaluation.num_examples=40"]
 
 
 @pytest.fixture
@@ -60,8 +56,8 @@ def test_the_likeliest_label_answers_each_example(
     assert [ids.tolist() for ids in data.labels] == targets
     expected = []
     for example in examples:
-        of = [log_probability(tiny_checkpoint, prompt, example.inputs, ids) for ids in targets]
-        expected.append(RTE.verbalizers[of.index(max(of))])
+        likely = [log_probability(tiny_checkpoint, prompt, example.inputs, ids) for ids in targets]
+        expected.append(RTE.verbalizers[likely.index(max(likely))])
     assert made.predictions == expected
     assert made.scores.num_unparseable == 0
 
@@ -69,8 +65,9 @@ def test_the_likeliest_label_answers_each_example(
 def test_another_tasks_labels_are_ranked_and_read_in_its_own_words(
     tiny_checkpoint: Checkpoint, prompt: Tensor
 ) -> None:
-    of = [Example("sentence1: a sentence2: b", "equivalent", 0, label=1)]
-    data = evaluation_set(TASKS["mrpc"], of, tiny_checkpoint, source=TASKS["qqp"], rank_labels=True)
+    asked = [Example("sentence1: a sentence2: b", "equivalent", 0, label=1)]
+    mrpc, qqp = TASKS["mrpc"], TASKS["qqp"]
+    data = evaluation_set(mrpc, asked, tiny_checkpoint, source=qqp, rank_labels=True)
     words = [tiny_checkpoint.tokenizer.decode(ids[:-1].tolist()) for ids in data.labels]
     assert words == list(TASKS["qqp"].verbalizers)
     (answer,) = evaluate_prompt(tiny_checkpoint, prompt, data, max_tokens=128).predictions
@@ -79,16 +76,14 @@ def test_another_tasks_labels_are_ranked_and_read_in_its_own_words(
 
 def test_prompt_design_that_ranks_has_no_illegal_answer(tiny_folder: Path, tmp_path: Path) -> None:
     """A model of random weights says nothing legal when it is decoded."""
-    given = [f"model.path={tiny_folder}", *QUICK, "task=mini_rte", "method=prompt_design"]
-    given += ["prompt.num_shots=1", "task.report_split=null"]
+    given = ["task=mini_rte", "method=prompt_design", "prompt.num_shots=1"]
+    given += ["task.report_split=null"]
     num_illegal = {}
     for ranked in ("null", "labels"):
-        (cfg,), problems = configs_of("train", [*given, f"evaluation.rank={ranked}"])
-        assert not problems
-        prompt_design.run(train_config(cfg), RunFolder(tmp_path / ranked))
-        record = json.loads((tmp_path / ranked / "record.json").read_text())
-        num_illegal[ranked] = record["result"]["num_unparseable"]
-    assert num_illegal == {"null": 40, "labels": 0}
+        config = config_of(tiny_folder, *given, f"evaluation.rank={ranked}")
+        result = record_of(tmp_path / ranked, config)["result"]
+        num_illegal[ranked] = result["num_unparseable"]
+    assert num_illegal == {"null": 8, "labels": 0}
     assert "the likeliest class label answers" in (tmp_path / "labels" / "log.txt").read_text()
 
 
@@ -100,9 +95,9 @@ def test_free_text_cannot_be_ranked() -> None:
         train_command.check(cfg)
 
 
-def test_a_run_that_ranks_is_another_run_and_all_others_keep_their_name() -> None:
-    hashes = []
-    for given in ([], ["evaluation.rank=null"], ["evaluation.rank=labels"]):
-        (cfg,), _ = configs_of("train", given)
-        hashes.append(config_hash(train_config(cfg)))
-    assert hashes[0] == hashes[1] != hashes[2]
+def test_a_run_that_ranks_is_another_run_and_all_others_keep_their_name(tiny_folder: Path) -> None:
+    plain, null, ranked = (
+        config_hash(config_of(tiny_folder, *given))
+        for given in ([], ["evaluation.rank=null"], ["evaluation.rank=labels"])
+    )
+    assert plain == null != ranked

@@ -6,35 +6,28 @@ from typing import Any
 
 import pytest
 import torch
+from quick_runs import config_of, lines_of, record_of
 from safetensors.numpy import load_file
 
-from prompt_tuning.composition import configs_of
-from prompt_tuning.config import TrainConfig
-from prompt_tuning.config_checks import train_config
 from prompt_tuning.data.sources import DataSpec, load_split
 from prompt_tuning.errors import UserError
 from prompt_tuning.evaluation import evaluate_prompt, evaluation_set
+from prompt_tuning.interrupts import Interrupted
+from prompt_tuning.metrics import score
 from prompt_tuning.models.loading import Checkpoint
-from prompt_tuning.records import RunFolder
-from prompt_tuning.runs import experiment
+from prompt_tuning.run_folder import RunFolder
 from prompt_tuning.tasks import TASKS
 from prompt_tuning.tracking import Tracker
+from prompt_tuning.train import tuning
+from prompt_tuning.train.watch import Watch
 
-QUICK = ["training.num_steps=2", "evaluation.every_steps=1", "evaluation.num_examples=8"]
-
-
-def config_of(tiny_folder: Path, *overrides: str) -> TrainConfig:
-    given = [f"model.path={tiny_folder}", "tracking=none", "data.cache_dir=null", *QUICK]
-    (config,), problems = configs_of("train", [*given, *overrides])
-    assert not problems
-    return train_config(config)
-
-
-def run_of(folder: Path, config: TrainConfig) -> dict[str, Any]:
-    """The result of a run in `folder`, from the start or resumed."""
-    experiment.train(config, RunFolder(folder))
-    result: dict[str, Any] = json.loads((folder / "record.json").read_text())["result"]
-    return result
+LADDER = ["model.path=null", "model=ladder_100k"]
+WATCHED = [  # all that a run may say beside its result
+    *("task=mini_rte", "data.num_held_out=30", "evaluation.split=held_out"),
+    *("evaluation.report_split=validation", "evaluation.report_at_every_step=true"),
+    *("evaluation.before_training=true", "training.num_steps=30", "evaluation.every_steps=10"),
+    "evaluation.num_examples=null",
+]
 
 
 def test_the_best_prompt_is_scored_on_the_whole_of_the_reported_split(
@@ -43,7 +36,8 @@ def test_the_best_prompt_is_scored_on_the_whole_of_the_reported_split(
     """Decoded here once more from the saved prompt: the record, the file and W&B say the same."""
     summaries: list[dict[str, Any]] = []
     monkeypatch.setattr(Tracker, "summarise", lambda _, values, path: summaries.append(values))
-    result = run_of(tmp_path, config_of(tiny_folder, "task=mini_boolq_b"))
+    record = record_of(tmp_path, config_of(tiny_folder, "task=mini_boolq_b"))
+    result = record["result"]
 
     test = load_split(TASKS["mini_boolq_b"], "test", DataSpec("auto"))
     data = evaluation_set(TASKS["mini_boolq_b"], test.examples, tiny_checkpoint)
@@ -57,21 +51,102 @@ def test_the_best_prompt_is_scored_on_the_whole_of_the_reported_split(
         "num_unparseable": again.scores.num_unparseable,
     }
     assert (result["split"], result["num_examples"]) == ("validation", 8)
-
-    lines = (tmp_path / "predictions" / "report.jsonl").read_text().splitlines()
-    assert [json.loads(line)["prediction"] for line in lines] == again.predictions
-    assert [json.loads(line)["targets"] for line in lines] == [e.targets for e in test.examples]
+    lines = lines_of(tmp_path / "predictions" / "report.jsonl")
+    assert [line["prediction"] for line in lines] == again.predictions
+    assert [line["targets"] for line in lines] == [e.targets for e in test.examples]
     (summary,) = summaries
     assert summary["report/score"] == summary["report/accuracy"] == again.scores.score
     assert summary["report/unparseable"] == again.scores.num_unparseable
 
-    record = json.loads((tmp_path / "record.json").read_text())
     assert {"train", "validation", "test"} <= {*record["data"]}
     assert record["data"]["test"] == json.loads(json.dumps(test.provenance))
-    assert result["floor"]["majority"] == 50.0
+    assert result["floor"]["majority"] == 50.0 and "constant" not in result
     log = (tmp_path / "log.txt").read_text()
     assert f"mini_boolq_b on test: accuracy {again.scores.score:.2f}" in log
     assert "floor: majority 50.00, best shortcut" in log
+
+
+@pytest.fixture(scope="module")
+def watched(tiny_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a run on the ladder with all of that, which nothing stopped."""
+    folder = tmp_path_factory.mktemp("watched")
+    record_of(folder, config_of(tiny_folder, *LADDER, *WATCHED))
+    return folder
+
+
+def test_the_step_is_chosen_on_held_out_rows_and_the_other_split_chooses_nothing(
+    watched: Path,
+) -> None:
+    record = json.loads((watched / "record.json").read_text())
+    result, curves = record["result"], lines_of(watched / "metrics.jsonl")
+    scored = {line["step"]: line for line in curves if "eval/score" in line and line["step"]}
+    assert {*scored} == {10, 20, 30}
+    assert (result["split"], result["report"]["split"]) == ("held_out", "validation")
+    best = max(scored, key=lambda step: scored[step]["eval/score"])  # the first of the highest
+    assert result["best_step"] == best
+    assert result["score"] == scored[best]["eval/score"]
+    assert result["report"]["score"] == scored[best]["report/score"]
+
+    chosen = max(scored, key=lambda step: scored[step]["report/score"])
+    assert result["report_chooses"]["best_step"] == chosen
+    assert result["report_chooses"]["score"] == scored[chosen]["report/score"]
+
+    data = record["data"]
+    assert data["held_out"]["num_examples"] == result["num_examples"] == 30
+    whole = load_split(TASKS["mini_rte"], "train", DataSpec("auto")).provenance
+    assert data["train"]["num_examples"] + 30 == whole["num_examples"]
+    assert data["held_out"]["sha256"] == data["train"]["sha256"] != data["validation"]["sha256"]
+
+
+def test_what_is_not_trained_yet_is_scored_as_it_is(
+    watched: Path, tiny_folder: Path, tmp_path: Path
+) -> None:
+    """By a run of the init alone, which has no dev split to choose by: its report is the same."""
+    result = json.loads((watched / "record.json").read_text())["result"]
+    untrained = result["untrained"]
+    assert {*untrained} == {"held_out", "validation"}
+    init = load_file(watched / "prompt.safetensors")["init"]
+    (config,) = [config_of(tiny_folder, *LADDER, *WATCHED)]
+    checkpoint = tuning.load_model(config.model, config.variant, config.machine, tmp_path)
+    for name, scores in untrained.items():
+        split = load_split(TASKS["mini_rte"], name, DataSpec("auto", num_held_out=30))
+        data = evaluation_set(TASKS["mini_rte"], split.examples, checkpoint)
+        again = evaluate_prompt(checkpoint, torch.from_numpy(init), data, max_tokens=2048)
+        assert (again.scores.metrics, again.scores.score) == (scores["metrics"], scores["score"])
+    at_start = lines_of(watched / "metrics.jsonl")[0]
+    assert at_start["step"] == 0
+    assert at_start["eval/score"] == untrained["held_out"]["score"]
+    assert at_start["report/score"] == untrained["validation"]["score"]
+    assert result["best_step"] > 0  # it chooses no step, whatever it scores
+
+
+@pytest.mark.parametrize("call", [2, 4, 7])
+def test_a_stopped_and_resumed_run_has_the_same_record(
+    watched: Path, tiny_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: int
+) -> None:
+    """Stopped in an evaluation: of the init, of held-out rows, of the reported split."""
+    config, answer, calls = config_of(tiny_folder, *LADDER, *WATCHED), Watch.decode, [0]
+
+    def stopping(watch: Watch, data: Any) -> Any:
+        calls[0] += 1
+        if calls[0] == call:
+            raise Interrupted(15)
+        return answer(watch, data)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Watch, "decode", stopping)
+        with pytest.raises(Interrupted):
+            record_of(tmp_path, config)
+    assert not (tmp_path / "record.json").exists()
+    resumed, whole = (
+        record_of(tmp_path, config),
+        json.loads((watched / "record.json").read_text()),
+    )
+    for key in ("result", "data", "config_hash", "model", "num_trainable_parameters"):
+        assert resumed[key] == whole[key], key
+    for name in ("report", "untrained", "step-000000", "step-000030"):
+        kept = [folder / "predictions" / f"{name}.jsonl" for folder in (watched, tmp_path)]
+        assert kept[0].read_bytes() == kept[1].read_bytes()
 
 
 def test_a_run_that_stopped_before_its_record_reports_the_same(
@@ -79,7 +154,7 @@ def test_a_run_that_stopped_before_its_record_reports_the_same(
 ) -> None:
     """The report needs the best prompt, which is then only in the resume point."""
     config = config_of(tiny_folder, "task=mini_boolq_b")
-    whole = run_of(tmp_path / "whole", config)
+    whole = record_of(tmp_path / "whole", config)["result"]
 
     class Stopped(BaseException):
         pass
@@ -88,21 +163,27 @@ def test_a_run_that_stopped_before_its_record_reports_the_same(
         raise Stopped
 
     with monkeypatch.context() as patch:
-        patch.setattr(experiment._Watch, "report", stop)
+        patch.setattr(tuning, "save_prompt", stop)
         with pytest.raises(Stopped):
-            run_of(tmp_path / "stopped", config)
-    assert not (tmp_path / "stopped" / "record.json").exists()
-    assert run_of(tmp_path / "stopped", config) == whole
+            record_of(tmp_path / "stopped", config)
+    assert record_of(tmp_path / "stopped", config)["result"] == whole
     kept = [tmp_path / name / "predictions" / "report.jsonl" for name in ("whole", "stopped")]
     assert kept[0].read_bytes() == kept[1].read_bytes()
 
 
-def test_without_a_split_to_report_there_is_no_report(tiny_folder: Path, tmp_path: Path) -> None:
+def test_without_a_split_to_report_there_is_a_constant_answer_to_beat(
+    tiny_folder: Path, tmp_path: Path
+) -> None:
     """And no floor, since only the first of the split are scored."""
     config = config_of(tiny_folder, "task=mini_rte", "evaluation.report_split=null")
-    result = run_of(tmp_path, config)
+    result = record_of(tmp_path, config)["result"]
     assert result["report"] is result["floor"] is None
     assert not (tmp_path / "predictions" / "report.jsonl").exists()
+    task, spec = TASKS["mini_rte"], DataSpec("auto")
+    examples = load_split(task, "validation", spec, limit=8).examples
+    scores = {word: score(task, examples, [word] * 8).score for word in task.verbalizers}
+    assert scores[result["constant"]["answer"]] == result["constant"]["score"]
+    assert result["constant"]["score"] == max(each or 0.0 for each in scores.values()) >= 50
 
 
 def test_a_split_without_labels_is_refused_before_anything_is_loaded_or_written(
@@ -113,8 +194,8 @@ def test_a_split_without_labels_is_refused_before_anything_is_loaded_or_written(
     for name, label in (("train", {"label": 0}), ("val", {"label": 0}), ("test", {})):
         (tmp_path / "RTE" / f"{name}.jsonl").write_text(json.dumps(row | label) + "\n")
     given = ["task=rte", f"data.dir={tmp_path}", "evaluation.report_split=test"]
-    monkeypatch.setattr(experiment, "load_model", lambda *_: pytest.fail("the model was loaded"))
+    monkeypatch.setattr(tuning, "load_model", lambda *_: pytest.fail("the model was loaded"))
     with pytest.raises(UserError, match="report_split=test of rte has no labels") as error:
-        experiment.train(config_of(tiny_folder, *given), RunFolder(tmp_path / "run"))
+        tuning.train(config_of(tiny_folder, *given), RunFolder(tmp_path / "run"))
     assert error.value.fix == "evaluation.report_split=null"
     assert not (tmp_path / "run").exists()

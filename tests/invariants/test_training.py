@@ -12,6 +12,7 @@ from prompt_tuning.checkpoints import load_state, save_state
 from prompt_tuning.data.batches import BatchOrder
 from prompt_tuning.interrupts import Interrupted, StopRequests
 from prompt_tuning.models.frozen_t5 import FrozenT5
+from prompt_tuning.models.layers import Dropout
 from prompt_tuning.models.loading import Checkpoint, load_weights
 from prompt_tuning.models.methods import Method, ModelTuning, PromptTuning
 from prompt_tuning.optim import Adafactor
@@ -138,16 +139,21 @@ def test_the_prompt_moves_and_no_frozen_tensor_does(
 
 
 @pytest.mark.parametrize("make_method", METHODS)
+@pytest.mark.parametrize("rate", [0.0, 0.3])
 def test_micro_batches_change_memory_and_not_the_update(
-    tiny_checkpoint: Checkpoint, make_method: Callable[[Checkpoint], Method]
+    tiny_checkpoint: Checkpoint, make_method: Callable[[Checkpoint], Method], rate: float
 ) -> None:
-    """Accumulation gives the gradient of the batch's mean loss, to rounding."""
+    """Accumulation gives the gradient of the batch's mean loss, to rounding, with dropout too.
+
+    So one config has one result on every machine, though the budget is no part of its hash.
+    """
     data = examples(tiny_checkpoint)
     gradients = []
-    for max_tokens in (10_000, 40, 1):
+    for max_tokens in (8192, 512, 64, 1):
         method = make_method(tiny_checkpoint)
         settings = replace(SETTINGS, max_tokens_per_micro_batch=max_tokens)
-        accumulate_gradient(method, data.inputs, data.targets, settings, dropout=None)
+        dropout = Dropout(rate, 5, range(len(data.inputs))) if rate else None
+        accumulate_gradient(method, data.inputs, data.targets, settings, dropout)
         gradients.append([tensor.grad for tensor in method.trained.values()])
     for split in gradients[1:]:
         for gradient, whole in zip(split, gradients[0], strict=True):

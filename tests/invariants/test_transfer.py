@@ -5,42 +5,26 @@ Source: Lester et al. (2021), section 5.
 
 import json
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
+from quick_runs import config_of, lines_of, record_of
 from safetensors.numpy import load_file
 
 from prompt_tuning.commands import train as train_command
 from prompt_tuning.composition import configs_of
-from prompt_tuning.config import TrainConfig, config_hash
+from prompt_tuning.config import config_hash
 from prompt_tuning.config_checks import train_config
 from prompt_tuning.data.sources import DataSpec, load_split
 from prompt_tuning.errors import UserError
 from prompt_tuning.evaluation import evaluate_prompt, evaluation_set
+from prompt_tuning.examples import load_transfer_splits
 from prompt_tuning.metrics import score
 from prompt_tuning.models.loading import Checkpoint
-from prompt_tuning.records import RunFolder
-from prompt_tuning.runs import experiment
-from prompt_tuning.runs.facts import summary
-from prompt_tuning.runs.parts import _load_transfer_splits
 from prompt_tuning.tasks import TASKS, Example, as_answer_of
+from prompt_tuning.train.outcome import summary
 
-QUICK = ["training.num_steps=2", "evaluation.every_steps=1", "evaluation.num_examples=8"]
 TO_B = "evaluation.transfer_tasks=[mini_boolq,mini_boolq_b]"
-
-
-def config_of(tiny_folder: Path, *overrides: str) -> TrainConfig:
-    given = [f"model.path={tiny_folder}", "tracking=none", "data.cache_dir=null", *QUICK]
-    (config,), problems = configs_of("train", [*given, *overrides])
-    assert not problems
-    return train_config(config)
-
-
-def record_of(folder: Path, config: TrainConfig) -> dict[str, Any]:
-    experiment.train(config, RunFolder(folder))
-    record: dict[str, Any] = json.loads((folder / "record.json").read_text())
-    return record
 
 
 def test_the_best_prompt_answers_the_other_task_and_its_own_is_left_out(
@@ -61,8 +45,7 @@ def test_the_best_prompt_answers_the_other_task_and_its_own_is_left_out(
     assert scored["floor"]["majority"] == 50.0
     assert record["data"]["transfer"] == {name: json.loads(json.dumps(test.provenance))}
     file = tmp_path / "predictions" / name / "transfer.jsonl"
-    lines = [json.loads(line) for line in file.read_text().splitlines()]
-    assert [line["prediction"] for line in lines] == again.predictions
+    assert [line["prediction"] for line in lines_of(file)] == again.predictions
     log = (tmp_path / "log.txt").read_text()
     assert f"{name}, never trained on, on test: accuracy {again.scores.score:.2f}" in log
     assert summary(record["result"])[f"transfer/{name}/accuracy"] == again.scores.score
@@ -112,7 +95,8 @@ def test_paraphrases_are_decoded_as_far_as_the_sources_words_go_and_scored_as_th
     data = evaluation_set(mrpc, examples, tiny_checkpoint, source=qqp)
     longest = max(len(tiny_checkpoint.encode_text(word)) + 1 for word in qqp.verbalizers)
     assert own.max_target_tokens < longest == data.max_target_tokens
-    monkeypatch.setattr("prompt_tuning.evaluation.decode_rows", lambda *_, **__: ["duplicate"])
+    said = [tiny_checkpoint.encode_text("duplicate")]
+    monkeypatch.setattr("prompt_tuning.evaluation.decode_tokens", lambda *_, **__: said)
     nothing = torch.zeros(0, tiny_checkpoint.model.hidden_size)
     evaluation = evaluate_prompt(tiny_checkpoint, nothing, data, max_tokens=64)
     assert evaluation.predictions == ["equivalent"]
@@ -159,7 +143,7 @@ def test_official_files_of_table_2_load_as_targets(tiny_folder: Path, shared_dat
     """The run's own file has a name of its own here, the target's keeps the official one."""
     given = ["task=qqp", f"data.dir={shared_data}", "data.validation_file=GLUE/QQP/dev_subset.tsv"]
     given += ["evaluation.report_split=null", "evaluation.transfer_tasks=[mrpc]"]
-    targets = _load_transfer_splits(TASKS["qqp"], config_of(tiny_folder, *given))
+    targets = load_transfer_splits(TASKS["qqp"], config_of(tiny_folder, *given))
     assert len(targets["mrpc"].examples) == 408
     assert targets["mrpc"].provenance["split"] == "validation"
 

@@ -15,7 +15,7 @@ from prompt_tuning.commands import COMMANDS
 from prompt_tuning.config import TrainConfig
 from prompt_tuning.errors import UserError
 from prompt_tuning.interrupts import Interrupted
-from prompt_tuning.runs import experiment
+from prompt_tuning.train import tuning
 
 Run = Callable[..., int]
 
@@ -43,7 +43,7 @@ def runs(monkeypatch: pytest.MonkeyPatch) -> list[TrainConfig]:
         if config.seed in endings:
             raise endings[config.seed]
 
-    monkeypatch.setattr(experiment, "train", train)
+    monkeypatch.setattr(tuning, "train", train)
     return trained
 
 
@@ -182,7 +182,7 @@ def test_a_record_sees_the_command_as_it_was_typed(
     ptune: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: list[list[str]] = []
-    monkeypatch.setattr(experiment, "train", lambda *_: seen.append(sys.argv))
+    monkeypatch.setattr(tuning, "train", lambda *_: seen.append(sys.argv))
     ptune("train", "seed=5")
     assert seen == [["ptune", "train", "seed=5"]]
 

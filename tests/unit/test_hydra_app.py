@@ -16,8 +16,8 @@ from prompt_tuning import cli, hydra_app
 from prompt_tuning.config import TrainConfig, config_dir
 from prompt_tuning.errors import UserError
 from prompt_tuning.hydra_app import PLUGINS, check_launchers, threads_of_a_job
-from prompt_tuning.records import RunFolder
-from prompt_tuning.runs import experiment
+from prompt_tuning.run_folder import RunFolder
+from prompt_tuning.train import tuning
 
 SEEN: list[Any] = []  # what Hydra has got back from each run
 
@@ -47,7 +47,7 @@ def test_a_sweeper_gets_the_score_that_a_run_reports(
         folder.finish({"result": {"score": 79.0, "report": report}})
 
     SEEN.clear()
-    monkeypatch.setattr(experiment, "train", train)
+    monkeypatch.setattr(tuning, "train", train)
     monkeypatch.chdir(tmp_path)
     callback = f"+hydra.callbacks.seen._target_={__name__}.Seen"
     monkeypatch.setattr(sys, "argv", ["ptune", "train", "-m", "seed=0,1", callback])

@@ -5,16 +5,15 @@ from pathlib import Path
 
 import pytest
 
-from prompt_tuning.tracking import Tracker, WandbSettings
+from prompt_tuning.config import TrackingConfig
+from prompt_tuning.tracking import Tracker, wandb_run
 
-SETTINGS = WandbSettings(
-    project="ptune-test",
-    entity=None,
-    group="rte",
-    job_type="train",
-    tags=("rte", "P20"),
-    run_id="train-0123abcd",
+SETTINGS = wandb_run(
+    TrackingConfig("wandb", project="ptune-test", entity=None, group=None, tags=["mine"]),
     name="rte-tiny-0123abcd",
+    job_type="train",
+    group="rte",
+    axes=["rte", "P20"],
 )
 
 
@@ -73,7 +72,7 @@ def test_without_a_key_wandb_runs_offline_and_keeps_id_group_tags_and_summary(
             "rte",
             "train",
         )
-        assert set(run.tags) == {"rte", "P20"}
+        assert set(run.tags) == {"rte", "P20", "mine"}
         assert run.config["prompt"]["length"] == 20
         assert run.summary["best/score"] == 50.0
     assert list(tmp_path.glob("wandb/offline-run-*-train-0123abcd/*.wandb"))

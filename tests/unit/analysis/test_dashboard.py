@@ -12,9 +12,10 @@ from prompt_tuning.analysis.building import Section
 from prompt_tuning.analysis.collecting import Found, Grid
 from prompt_tuning.analysis.ensembles import Votes
 from prompt_tuning.analysis.paper import tolerances
+from prompt_tuning.ensembling import run as ensembles
 from prompt_tuning.errors import UserError
-from prompt_tuning.runs import ensemble as ensembles
-from prompt_tuning.runs import experiment, facts, prompt_inspection
+from prompt_tuning.inspection import run as inspections
+from prompt_tuning.train import outcome, tuning
 
 
 @pytest.fixture
@@ -66,15 +67,15 @@ def test_sections_that_are_no_figure_show_their_own_values() -> None:
     assert of_votes.values == ["average/score", "best/score", "ensemble/score"]
     assert "inspect/tightness" in of("section7_ladder").values
     for module, text in (
-        (facts, 'f"transfer/{target}"'),
-        (prompt_inspection, 'f"inspect/{name}"'),
+        (outcome, 'f"transfer/{name}"'),
+        (inspections, 'f"inspect/{name}"'),
         (ensembles, '"score"'),
     ):
         assert text in Path(module.__file__).read_text(encoding="utf-8")
 
 
 def test_a_run_has_in_its_summary_what_the_panels_ask_for() -> None:
-    assert f'"{dashboard.PARAMETERS}"' in Path(experiment.__file__).read_text(encoding="utf-8")
+    assert f'"{dashboard.PARAMETERS}"' in Path(tuning.__file__).read_text(encoding="utf-8")
 
 
 def test_without_the_package_or_the_network_it_says_what_to_do(

@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 
-from prompt_tuning.inspection.findings import Question, findings, map_axes, on_map
 from prompt_tuning.inspection.labels import find_labels, label_measures, own_places
 from prompt_tuning.inspection.measures import (
     drift,
@@ -15,7 +14,8 @@ from prompt_tuning.inspection.measures import (
     tightness,
 )
 from prompt_tuning.inspection.neighbours import Floats, Vocabulary, nearest_neighbours, unit
-from prompt_tuning.inspection.report import row_lines, summary_lines
+from prompt_tuning.inspection.statistics import Question, map_axes, on_map, statistics_of
+from prompt_tuning.inspection.text import row_lines, summary_lines
 
 H, NUM_CLUSTERS, NUM_OTHERS = 48, 8, 600
 STEMS = ["tech", "move", "food", "river", "stone", "light", "music", "paper"]
@@ -50,7 +50,7 @@ def test_planted_clusters_are_found_and_random_vectors_have_none(
     vocabulary: Vocabulary, centres: Floats
 ) -> None:
     """Section 7: the neighbours of a trained row form clusters, those of random vectors none."""
-    found = findings(question(vocabulary), 40 * centres, None, num_draws=3, seed=0)
+    found = statistics_of(question(vocabulary), 40 * centres, None, num_draws=3, seed=0)
     prompt, random = (found["measures"][name] for name in ("prompt", "random"))
     assert prompt["tightness"] > 0.9 > 0.3 > random["tightness"]
     assert prompt["lexical_clusters"] == 1 > 0.3 > random["lexical_clusters"]
@@ -83,7 +83,7 @@ def test_words_of_the_domain_are_a_share_of_the_different_neighbours(
 ) -> None:
     """Of 15 neighbours, 10 different ones, the texts have the 5 of one cluster and one other."""
     asked = question(vocabulary, domain=frozenset([0, 1, 2, 3, 4, 100]))
-    found = findings(asked, centres[[0, 0, 1]], None, num_draws=1, seed=0)
+    found = statistics_of(asked, centres[[0, 0, 1]], None, num_draws=1, seed=0)
     assert found["measures"]["prompt"]["domain_share"] == pytest.approx(5 / 10)
     assert found["domain"]["vocabulary_share"] == pytest.approx(6 / 640)
     top = found["domain"]["top_pieces"]
@@ -210,7 +210,7 @@ def test_the_map_has_the_axes_of_most_variance(vocabulary: Vocabulary) -> None:
 def test_the_terminal_shows_some_rows_and_a_dash_for_what_is_not_known(
     vocabulary: Vocabulary, centres: Floats
 ) -> None:
-    found = findings(question(vocabulary), centres, None, num_draws=1, seed=0)
+    found = statistics_of(question(vocabulary), centres, None, num_draws=1, seed=0)
     text = "\n".join(summary_lines(found))
     assert "tightness" in text and " - " in text and "nan" not in text
     rows = [{"row": i, "neighbours": [{"piece": "▁a", "cosine": 0.5}]} for i in range(3)]

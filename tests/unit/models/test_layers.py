@@ -62,25 +62,46 @@ def test_dropping_values_equals_dropping_keys_for_every_query() -> None:
     """Why T5X's dropout keeps the fused kernel: (softmax(s) * m) @ v = softmax(s) @ (m * v)."""
     v = torch.randn(7, 2, 4, dtype=torch.float64)
     scores = torch.softmax(torch.randn(2, 5, 7, dtype=torch.float64), dim=-1)
-    mask = Dropout(0.5, torch.Generator().manual_seed(0)).mask((7, 2), v)
-    masked_weights = scores * mask.T[:, None]
-
-    dropped = Dropout(0.5, torch.Generator().manual_seed(0)).values(v)
-
-    expected = masked_weights @ v.transpose(0, 1)
+    (mask,) = Dropout(0.5, 0, [0]).keys(2, 7, v)
+    dropped = Dropout(0.5, 0, [0]).values(v, [7])
+    expected = (scores * mask[:, None]) @ v.transpose(0, 1)
     torch.testing.assert_close(scores @ dropped.transpose(0, 1), expected)
 
 
-def test_dropout_gives_all_positions_of_a_row_one_mask_and_keeps_the_mean() -> None:
+def test_dropout_gives_all_positions_of_a_row_one_mask() -> None:
     """Source: flaxformer broadcasts the mask over the length."""
     lengths = [400, 600]
     x = torch.ones(1000, 64, dtype=torch.float64, requires_grad=True)
-    dropped = Dropout(0.25, torch.Generator().manual_seed(0)).rows(x, lengths)
+    dropped = Dropout(0.25, 0, [0, 1]).rows(x, lengths)
     first, second = dropped.split(lengths)
     assert (first == first[0]).all() and (second == second[0]).all()
     assert not torch.equal(first[0], second[0])
     assert set(dropped.unique().tolist()) == {0.0, 1 / 0.75}
-    masks = Dropout(0.25, torch.Generator().manual_seed(1)).mask((100, 1000), x)
-    assert masks.mean().item() == pytest.approx(1.0, abs=0.01)
     dropped.sum().backward()
     torch.testing.assert_close(x.grad, dropped.detach())
+
+
+def test_a_rows_masks_are_its_own_whatever_rows_and_padding_are_beside_it() -> None:
+    """So that the budget of a micro-batch, the machine's, is no part of an experiment."""
+    x, whole = torch.ones(3, 8), Dropout(0.5, 9, range(3))
+    masks = [whole.channels(x), whole.keys(4, 50, x)]
+    alone = Dropout(0.5, 9, range(3)).of_rows([2])
+    assert torch.equal(alone.channels(x)[0], masks[0][2])
+    assert torch.equal(alone.keys(4, 20, x)[0], masks[1][2, :, :20])
+
+
+def test_dropped_numbers_are_independent_of_rows_channels_uses_and_seeds() -> None:
+    """They are a hash of all four: each varied alone must look like a fair coin."""
+    x = torch.ones(1, 1000, dtype=torch.float64)
+    masks = []
+    for seed in (0, 1, 2**33):
+        dropout = Dropout(0.25, seed, range(50))
+        masks += [dropout.channels(x) for _ in range(2)]
+    stacked = torch.stack(masks)  # [seeds and uses, rows, channels]
+    assert stacked.mean().item() == pytest.approx(1.0, abs=0.005)
+    for axis in range(3):
+        means = stacked.transpose(0, axis).flatten(1).mean(1)
+        assert means.std().item() < 2 * (stacked.numel() / len(means)) ** -0.5
+        samples = stacked.transpose(0, axis).flatten(1)[:50]
+        correlations = torch.corrcoef(samples) - torch.eye(len(samples), dtype=x.dtype)
+        assert correlations.abs().max().item() < 6 * samples.shape[1] ** -0.5

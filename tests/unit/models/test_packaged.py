@@ -48,13 +48,14 @@ def test_the_package_gives_flan_t5_small_as_floats(folder: Path) -> None:
     assert checkpoint.provenance["version"] == MODEL.version
     assert checkpoint.provenance["values_sha256"] == MODEL.values_sha256
 
-    from prompt_tuning.evaluation import decode_rows
+    from prompt_tuning.evaluation import decode_tokens
     from prompt_tuning.models.frozen_t5 import Rows
 
     text = "Is the following review positive or negative? this movie was wonderful"
     ids = torch.tensor([*checkpoint.encode_text(text), 1])
     rows = Rows.under(torch.zeros(0, 512), [ids])
-    assert decode_rows(checkpoint, rows, max_target_tokens=4, max_tokens=512) == ["positive"]
+    (said,) = decode_tokens(checkpoint.model, rows, max_target_tokens=4, max_tokens=512)
+    assert checkpoint.tokenizer.decode(said) == "positive"
 
 
 def test_its_tokenizer_is_t5s(folder: Path, shared_data: Path, tmp_path: Path) -> None:

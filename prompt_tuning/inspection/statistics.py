@@ -1,4 +1,4 @@
-"""All that is measured of one prompt, with what it stands beside."""
+"""Everything that is measured of one prompt, beside its init and random vectors."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -63,7 +63,7 @@ class Question:
         return {name: float(np.mean([draw[name] for draw in draws])) for name in names}
 
 
-def findings(
+def statistics_of(
     question: Question, prompt: Floats, init: Floats | None, *, num_draws: int, seed: int
 ) -> dict[str, Any]:
     """The statistics of a record.

@@ -7,7 +7,7 @@ import logging
 from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 from rich.console import Console
 from rich.progress import (
@@ -98,3 +98,13 @@ def scores_line(metrics: Mapping[str, float], score: float | None) -> str:
     """ "f1 88.1  exact_match 80.0  score 84.1"; a missing score is a dash."""
     parts = [f"{name} {value:.2f}" for name, value in metrics.items()]
     return "  ".join([*parts, f"score {'-' if score is None else f'{score:.2f}'}"])
+
+
+def scored_line(result: Mapping[str, Any]) -> str:
+    """The scores of a result and its unparseable answers; of a split without labels that it is."""
+    if result["score"] is None:
+        return "no labels, predictions only"
+    return (
+        f"{scores_line(result['metrics'], result['score'])}  "
+        f"unparseable {result['num_unparseable']}/{result['num_examples']}"
+    )

@@ -1,23 +1,95 @@
-"""Answers for rows of mixed tasks: a batch row names its prompt, so one frozen model serves all.
+"""Using saved prompts: one is scored on a split, or many answer rows of mixed tasks.
 
-Source: Lester et al. (2021), section 2: many tasks in one batch, each under its own prompt.
+Source: Lester et al. (2021), section 2: many tasks in one batch, each row under its own prompt.
 """
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from prompt_tuning.evaluation import decode_rows, strip_sentinel
+from prompt_tuning.config import EvaluateConfig
+from prompt_tuning.data.sources import load_split
+from prompt_tuning.data.tokenization import decode_ids
+from prompt_tuning.evaluation import (
+    decode_tokens,
+    evaluate_prompt,
+    strip_sentinel,
+    write_predictions,
+)
+from prompt_tuning.examples import scored_examples
+from prompt_tuning.model_choice import load_model_of, variant_of
 from prompt_tuning.models.frozen_t5 import EOS_ID, Rows
 from prompt_tuning.models.loading import Checkpoint
+from prompt_tuning.prompt_files import PromptFile
+from prompt_tuning.protocol import started
+from prompt_tuning.run_folder import RunFolder
+from prompt_tuning.task_data import data_spec, task_of
 from prompt_tuning.tasks import TASKS, RowError
+from prompt_tuning.terminal import scored_line
+from prompt_tuning.train.outcome import model_facts, rank_text
 
 Answer = dict[str, Any]  # {"prompt", "prediction"}, or {"error"}
+
+
+def evaluate(config: EvaluateConfig, folder: RunFolder, prompt: PromptFile, sha256: str) -> None:
+    """Answers a split under a saved prompt and scores it; one without labels has no score.
+
+    Args:
+        config: the evaluation.
+        folder: where it leaves its files, the record last; claimed.
+        prompt: what is in the file that the config names.
+        sha256: of that file.
+
+    Raises:
+        UserError: the data or the model cannot be used, or do not belong to the prompt.
+        Interrupted: Ctrl-C or SIGTERM.
+    """
+    path, task = Path(config.prompt), task_of(config.task)
+    limit = config.evaluation.num_examples
+    split = load_split(task, config.split, data_spec(config.data), limit=limit)
+    variant = variant_of(config.variant, prompt)
+    max_tokens = config.machine.max_tokens_per_micro_batch
+    with started(folder, "evaluate", config) as run:
+        prompts = {path: prompt}
+        checkpoint = load_model_of(
+            prompts, config.model, config.variant, config.machine, folder.cache
+        )
+        run.header(
+            {
+                "prompt": f"{path}: {prompt.length} x {prompt.hidden_size}, "
+                f"trained on {prompt.metadata.get('task', 'an unknown task')}",
+                "model": f"{checkpoint.source}: {checkpoint.num_parameters:,} parameters",
+                "task": f"{task.name}: {len(split.examples)} examples of {config.split}"
+                + rank_text(config.evaluation),
+            }
+        )
+        axes = [task.name, config.split, f"P{prompt.length}"]
+        tracker = run.track(group=task.name, axes=axes)
+        data = scored_examples(task, split.examples, checkpoint, config, variant)
+        weight = torch.from_numpy(prompt.weight).to(checkpoint.model.device)
+        with run.counted("evaluating", len(split.examples)) as on_batch:
+            evaluation = evaluate_prompt(
+                checkpoint, weight, data, max_tokens=max_tokens, on_batch=on_batch
+            )
+        write_predictions(folder.predictions_path(), data, evaluation)
+        result = {"split": config.split, **asdict(evaluation.scores)}
+        tracker.log(0, {f"eval/{name}": value for name, value in result["metrics"].items()})
+        tracker.summarise({"eval/score": result["score"]})
+        run.finish(
+            {
+                "result": result,
+                "prompt": {"path": config.prompt, "sha256": sha256},
+                "model": model_facts(checkpoint),
+                "data": {config.split: split.provenance},
+            }
+        )
+        run.say(f"{task.name}: {scored_line(result)}  {folder.record_path}")
 
 
 @dataclass(frozen=True)
@@ -61,8 +133,8 @@ class Predictor:
             except (RowError, ValueError) as error:
                 answers.append({"error": str(error)})
         names = [*self.prompts]
-        texts = decode_rows(
-            self.checkpoint,
+        said = decode_tokens(
+            self.checkpoint.model,
             Rows(
                 [prompt.weight for prompt in self.prompts.values()],
                 [ids for _, _, ids in queries],
@@ -71,7 +143,8 @@ class Predictor:
             max_target_tokens=self.max_target_tokens,
             max_tokens=self.max_tokens,
         )
-        for (place, name, _), text in zip(queries, texts, strict=True):
+        for (place, name, _), ids in zip(queries, said, strict=True):
+            text = decode_ids(self.checkpoint.tokenizer, ids)
             sentinel = self.prompts[name].target_sentinel
             answers[place]["prediction"] = strip_sentinel(text) if sentinel else text
         return answers

@@ -1,0 +1,43 @@
+"""What `auto` means on this machine, for device and dtype; torch is not imported if that is clear.
+
+One home for both questions: a run's name has the dtype that its model is loaded with.
+"""
+
+import ctypes
+import re
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+
+
+def resolved_device(device: str) -> str:
+    """cpu or cuda, as `machine.device` says; auto: cuda where there is one."""
+    if device != "auto":
+        return device
+    return "cuda" if has_cuda() else "cpu"
+
+
+def resolved_dtype(dtype: str, device: str) -> str:
+    """float32 or bfloat16, as `machine.dtype` and `machine.device` say; auto: bfloat16 on cuda."""
+    if dtype != "auto":
+        return dtype
+    return "bfloat16" if resolved_device(device).startswith("cuda") else "float32"
+
+
+@cache
+def has_cuda() -> bool:
+    """Whether torch finds a GPU: asked only if it was built for one and its driver is here."""
+    spec = find_spec("torch")
+    assert spec is not None and spec.origin is not None, "torch is not installed"
+    built = Path(spec.origin).with_name("version.py").read_text(encoding="utf-8")
+    built_for = re.findall(r"^(cuda|hip)\b[^=]*= *'", built, re.MULTILINE)
+    if not built_for:
+        return False
+    if "hip" not in built_for:
+        try:
+            ctypes.CDLL("libcuda.so.1")
+        except OSError:
+            return False
+    import torch
+
+    return torch.cuda.is_available()

@@ -1,0 +1,123 @@
+"""From the config to the examples that a run trains on or is scored on, read and tokenised."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from prompt_tuning.config import EnsembleConfig, EvaluateConfig, TrainConfig, VariantConfig
+from prompt_tuning.data.sources import Split, load_split
+from prompt_tuning.data.tokenization import EncodedSplit, encode_split
+from prompt_tuning.errors import UserError
+from prompt_tuning.evaluation import EvaluationSet, evaluation_set
+from prompt_tuning.models.loading import Checkpoint
+from prompt_tuning.task_data import cache_dir, data_spec, official_names, transfer_targets
+from prompt_tuning.tasks import Example, Task, TextFormat
+
+
+@dataclass(frozen=True)
+class Splits:
+    """The examples of one task in a run."""
+
+    train: Split
+    evaluation: Split  # chooses the best step
+    report: Split | None  # chooses nothing; None: the evaluation split is reported
+    transfer: Mapping[str, Split] = field(default_factory=dict)  # of other tasks, by their names
+
+    @property
+    def reported(self) -> Split:
+        """The split whose score is the run's."""
+        return self.report or self.evaluation
+
+    def provenance(self) -> dict[str, Any]:
+        """Where each split comes from, by its name."""
+        splits = [self.evaluation, *([self.report] if self.report else []), self.train]
+        own = {split.provenance["split"]: split.provenance for split in splits}
+        others = {name: split.provenance for name, split in self.transfer.items()}
+        return own | ({"transfer": others} if others else {})
+
+
+def load_splits(task: Task, config: TrainConfig, text_format: TextFormat = "taskless") -> Splits:
+    """The training split, and those that are scored.
+
+    Raises:
+        UserError: a split cannot be read, or one that is scored has no labels.
+    """
+    spec, names = data_spec(config.data), config.evaluation
+    train = load_training_split(task, config, text_format)
+    evaluation = load_split(
+        task, names.split, spec, limit=names.num_examples, text_format=text_format
+    )
+    key = "evaluation.split"
+    _check_labels(evaluation, f"{key}={names.split} of {task.name}", f"{key}=validation")
+    report = None
+    if names.report_split:
+        limit = names.num_report_examples
+        report = load_split(task, names.report_split, spec, limit=limit, text_format=text_format)
+        key = "evaluation.report_split"
+        _check_labels(report, f"{key}={names.report_split} of {task.name}", f"{key}=null")
+    return Splits(train, evaluation, report, load_transfer_splits(task, config))
+
+
+def load_training_split(task: Task, config: TrainConfig, text_format: TextFormat) -> Split:
+    """The examples of a task that a run trains on; raises as `load_splits`."""
+    limit = config.training.num_train_examples
+    return load_split(task, "train", data_spec(config.data), limit=limit, text_format=text_format)
+
+
+def load_transfer_splits(source: Task, config: TrainConfig) -> dict[str, Split]:
+    """Of the tasks that a run answers without training on them; files have their official names.
+
+    Raises:
+        UserError: as `load_splits`.
+    """
+    spec = data_spec(official_names(config.data))
+    name = config.evaluation.report_split or config.evaluation.split
+    splits = {}
+    for target in transfer_targets(config):
+        splits[target.name] = split = load_split(target, name, spec)
+        of_target = f"evaluation.transfer_tasks={target.name}: its split {name}"
+        _check_labels(split, of_target, f"leave {target.name} out")
+    return splits
+
+
+def encode_training_examples(
+    examples: Sequence[Example], checkpoint: Checkpoint, config: TrainConfig
+) -> EncodedSplit:
+    """Token ids of what a run trains on, cut as the config says."""
+    return encode_split(
+        examples,
+        checkpoint.tokenizer,
+        max_input_tokens=config.training.max_input_tokens,
+        max_target_tokens=config.training.max_target_tokens,
+        target_sentinel_id=checkpoint.sentinel_id if config.variant.target_sentinel else None,
+        cache_dir=cache_dir(config.data),
+    )
+
+
+def scored_examples(
+    task: Task,
+    examples: Sequence[Example],
+    checkpoint: Checkpoint,
+    config: TrainConfig | EvaluateConfig | EnsembleConfig,
+    variant: VariantConfig,
+    source: Task | None = None,
+) -> EvaluationSet:
+    """A split that is scored, ready to be answered as the config says.
+
+    Of another task where `source` is what the run trains on.
+    """
+    return evaluation_set(
+        task,
+        examples,
+        checkpoint,
+        target_sentinel=variant.target_sentinel,
+        max_target_tokens=config.evaluation.max_target_tokens,
+        rank_labels=config.evaluation.rank is not None,
+        cache_dir=cache_dir(config.data),
+        source=source,
+    )
+
+
+def _check_labels(split: Split, what: str, fix: str) -> None:
+    if not split.is_labelled:
+        raise UserError(f"{what} has no labels to score by", fix=fix)

@@ -1,0 +1,236 @@
+"""A saved prompt among the vocabulary, from the config to the record and the picture."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from prompt_tuning.analysis import figures
+from prompt_tuning.analysis.prompt_map import PromptMap, prompt_map_figure
+from prompt_tuning.config import InspectConfig, hidden_sizes
+from prompt_tuning.data.sources import Split, load_split
+from prompt_tuning.errors import UserError
+from prompt_tuning.inspection.neighbours import Vocabulary, nearest_neighbours, unit
+from prompt_tuning.inspection.statistics import (
+    Question,
+    map_axes,
+    neighbours_by_row,
+    on_map,
+    statistics_of,
+)
+from prompt_tuning.inspection.text import closing_line, row_lines, summary_lines
+from prompt_tuning.model_choice import source_of, variant_of
+from prompt_tuning.models.embeddings import EmbeddingTable, load_embedding_table
+from prompt_tuning.prompt_files import PromptFile, check_fits
+from prompt_tuning.protocol import started
+from prompt_tuning.run_folder import RunFolder
+from prompt_tuning.task_data import data_spec, is_at_hand
+from prompt_tuning.tasks import Task
+
+
+@dataclass(frozen=True)
+class Inspected:
+    """A prompt with all that is known about it."""
+
+    config: InspectConfig
+    path: Path
+    sha256: str  # of the file
+    prompt: PromptFile
+    member: dict[str, Any] | None  # the training run that the file is of; None: not beside it
+    table: EmbeddingTable
+    task: Task | None  # None: not known
+    texts: Split | None  # that the prompt was trained on; None: not at hand
+
+    @property
+    def label_words(self) -> tuple[str, ...]:
+        """The class labels, in the order in which they were put into rows if they were."""
+        given = self.member and self.member["config"]["init"]["words"]
+        if given:
+            return tuple(given)
+        return (self.task.init_words or self.task.verbalizers) if self.task else ()
+
+
+def inspect(
+    config: InspectConfig,
+    task: Task | None,
+    folder: RunFolder,
+    prompt: PromptFile,
+    sha256: str,
+) -> None:
+    """Looks at one prompt.
+
+    Args:
+        config: with `prompt` set.
+        task: that the prompt was trained on; None: it is not known.
+        folder: where it leaves its files, the record last; claimed.
+        prompt: what is in that file.
+        sha256: of the file.
+
+    Raises:
+        UserError: the model or the data cannot be used, or do not belong to the prompt.
+        Interrupted: Ctrl-C or SIGTERM.
+    """
+    path = Path(str(config.prompt))
+    table = _table(config, prompt, folder.cache)
+    check_fits(prompt, path, hidden_size=table.weight.shape[1], fingerprint=table.fingerprint)
+    texts = None
+    if task and is_at_hand(task, config.data):
+        texts = load_split(task, "train", data_spec(config.data))
+    member = member_of(path, sha256)
+    inspected = Inspected(config, path, sha256, prompt, member, table, task, texts)
+    vocabulary = _vocabulary(table, config)
+    with started(folder, "inspect", config) as run:
+        run.header(_header(inspected, len(vocabulary.pieces)))
+        group = task.name if task else "inspect"
+        tracker = run.track(group=group, axes=_axes(inspected))
+        question = _question(inspected, vocabulary)
+        result = statistics_of(
+            question,
+            prompt.weight,
+            prompt.init,
+            num_draws=config.num_random_draws,
+            seed=config.seed,
+        )
+        neighbours = nearest_neighbours(vocabulary.cosines(prompt.weight), config.top_k)
+        rows = neighbours_by_row(neighbours, vocabulary)
+        run.say(*row_lines(rows, config.show_rows), "", *summary_lines(result))
+        text = json.dumps(rows, ensure_ascii=False, indent=1) + "\n"
+        (folder.path / "neighbours.json").write_text(text, encoding="utf-8")
+        figures.save(prompt_map_figure(_map(inspected, question)), folder.path, "map")
+        measured = {f"inspect/{name}": v for name, v in result["measures"]["prompt"].items()}
+        tracker.log(0, measured)
+        tracker.summarise(measured)
+        run.finish(_facts(inspected, len(vocabulary.pieces), result))
+        run.say(f"{closing_line(result)}  {folder.record_path}")
+
+
+def member_of(path: Path, sha256: str) -> dict[str, Any] | None:
+    """The training run whose folder a prompt's file is in."""
+    run = RunFolder(path.resolve().parent)
+    record = run.record()
+    if record is None or record["kind"] != "train" or path.resolve() != run.prompt_path:
+        return None
+    reported = record["result"].get("report") or record["result"]
+    return {
+        "name": run.name,
+        "score": reported["score"],
+        "seed": record["config"]["seed"],
+        "sha256": sha256,
+        "config_hash": record["config_hash"],
+        "config": record["config"],
+    }
+
+
+def _table(config: InspectConfig, prompt: PromptFile, cache: Path) -> EmbeddingTable:
+    """That of the model which the config names; where it names none, of the prompt's own."""
+    model, known = config.model, prompt.metadata
+    if model.source == "prompt" and model.path is None:
+        return load_embedding_table(known["source"], known["revision"])
+    variant = config.variant
+    if variant is None and "variant" in known:
+        variant = variant_of(None, prompt)
+    return load_embedding_table(*source_of(model, variant, cache))
+
+
+def _vocabulary(table: EmbeddingTable, config: InspectConfig) -> Vocabulary:
+    """The pieces that may be neighbours.
+
+    Raises:
+        UserError: there are fewer than are asked for.
+    """
+    ids = table.token_ids(with_control_tokens=config.control_tokens)
+    if config.top_k > len(ids):
+        raise UserError(
+            f"top_k={config.top_k}, and the vocabulary has {len(ids)} pieces",
+            fix="choose a smaller top_k",
+        )
+    return Vocabulary(table.weight[ids], table.pieces(ids), ids)
+
+
+def _question(inspected: Inspected, vocabulary: Vocabulary) -> Question:
+    words, table = inspected.label_words, inspected.table
+    ids = table.encode_texts([*words]) if words else []
+    texts = [example.inputs for example in inspected.texts.examples] if inspected.texts else []
+    in_texts = {i for text in table.encode_texts(texts) for i in text} if texts else set()
+    return Question(
+        vocabulary,
+        inspected.config.top_k,
+        dict(zip(words, ids, strict=True)),
+        frozenset(vocabulary.places(sorted(in_texts))),
+        has_label_rows=inspected.prompt.metadata.get("init") == "class_label",
+    )
+
+
+def _map(inspected: Inspected, question: Question) -> PromptMap:
+    vocabulary, prompt, member = question.vocabulary, inspected.prompt, inspected.member
+    centre, axes = map_axes(vocabulary)
+    labels = {}
+    for word, ids in question.label_ids.items():
+        mean = inspected.table.weight[[*ids]].mean(axis=0, keepdims=True)
+        labels[word] = on_map(mean, centre, axes)[0]
+    directions = unit(prompt.weight)
+    title = member["name"] if member else inspected.path.stem
+    return PromptMap(
+        f"{title}: {prompt.length} rows among {len(vocabulary.pieces):,} pieces",
+        on_map(vocabulary.embedding, centre, axes),
+        on_map(prompt.weight, centre, axes),
+        None if prompt.init is None else on_map(prompt.init, centre, axes),
+        labels,
+        directions @ directions.T,
+    )
+
+
+def _axes(inspected: Inspected) -> list[str]:
+    known, task = inspected.prompt.metadata, inspected.task
+    named = [str(known[key]) for key in ("model", "variant", "init") if key in known]
+    return [*([task.name] if task else []), *named, f"P{inspected.prompt.length}"]
+
+
+def _header(inspected: Inspected, num_pieces: int) -> dict[str, str]:
+    """The prompt, and plainly which model it is for."""
+    prompt, table, known = inspected.prompt, inspected.table, inspected.prompt.metadata
+    if "fingerprint" in known:
+        belongs = f"{known['source']}, weights {known['fingerprint']}: the ones that are used here"
+    else:
+        fitting = [n for n, width in hidden_sizes().items() if width == prompt.hidden_size]
+        belongs = (
+            f"the file does not say; {prompt.hidden_size} is the width of "
+            f"{', '.join(fitting) or 'no model in conf/'}. Neighbours in the table of another "
+            "model mean nothing."
+        )
+    task = inspected.task.name if inspected.task else "not known: add task="
+    words = ", ".join(inspected.label_words) or "not known"
+    texts = inspected.texts
+    return {
+        "prompt": f"{inspected.path}: {prompt.length} x {prompt.hidden_size}, init "
+        f"{known.get('init', 'not known')}"
+        + ("" if prompt.init is not None else " (its values are not in the file: no drift)"),
+        "trained on": belongs,
+        "table": f"{table.source}: {num_pieces:,} of {len(table.weight):,} rows",
+        "task": f"{task}; labels: {words}; "
+        + (f"{len(texts.examples):,} training texts" if texts else "no texts: add data.dir="),
+    }
+
+
+def _facts(inspected: Inspected, num_pieces: int, result: dict[str, Any]) -> dict[str, Any]:
+    """What fixes the inspection, and its result."""
+    prompt, table, texts = inspected.prompt, inspected.table, inspected.texts
+    return {
+        "members": [inspected.member] if inspected.member else [],
+        "result": result,
+        "prompt": {
+            "path": inspected.config.prompt,
+            "sha256": inspected.sha256,
+            "length": prompt.length,
+            "has_init": prompt.init is not None,
+            "metadata": dict(prompt.metadata),
+        },
+        "model": {
+            "source": table.source,
+            "revision": table.revision,
+            "fingerprint": table.fingerprint,
+            "hidden_size": prompt.hidden_size,
+            "num_pieces": num_pieces,
+        },
+        "data": {"train": texts.provenance} if texts else {},
+    }

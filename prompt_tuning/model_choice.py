@@ -1,0 +1,130 @@
+"""From the config's model, variant and machine to a checkpoint that is loaded."""
+
+import hashlib
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import torch
+
+from prompt_tuning.config import FrozenMachineConfig, MachineConfig, ModelConfig, VariantConfig
+from prompt_tuning.devices import resolved_device, resolved_dtype
+from prompt_tuning.embedded import embedded_source
+from prompt_tuning.files import made_once
+from prompt_tuning.models.loading import Checkpoint, load_checkpoint, write_untrained_checkpoint
+from prompt_tuning.models.packaged import packaged_source
+from prompt_tuning.prompt_files import PromptFile, check_fits
+
+_SOURCES: dict[str, Callable[[str], str]] = {
+    "hub": str,
+    "embedded": embedded_source,
+    "packaged": packaged_source,
+}
+
+
+def load_model(
+    model: ModelConfig, variant: VariantConfig, machine: FrozenMachineConfig, cache: Path
+) -> Checkpoint:
+    """Loads the model that the config names, on the machine that it names.
+
+    Args:
+        model: a folder or hub id (`path`), one of the hub's, an embedded or a packaged one.
+        variant: picks one of the model's checkpoints by its steps of LM adaptation.
+        machine: device, dtype, threads and compilation.
+        cache: where a checkpoint that is made on demand (random_weights) is kept.
+    """
+    return load_source(*source_of(model, variant, cache), machine)
+
+
+def load_model_of(
+    prompts: dict[Path, PromptFile],
+    model: ModelConfig,
+    variant: VariantConfig | None,
+    machine: FrozenMachineConfig,
+    cache: Path,
+) -> Checkpoint:
+    """The one model that prompts are put in front of.
+
+    Args:
+        prompts: by their files, of one model.
+        model: as `load_model`; where it names none, the prompts' own is loaded.
+        variant: as `load_model`; None: the one that the first prompt was trained on.
+        machine: as `load_model`.
+        cache: as `load_model`.
+
+    Raises:
+        UserError: a prompt was trained on another model.
+    """
+    first = next(iter(prompts.values()))
+    if model.source == "prompt" and model.path is None:
+        checkpoint = load_source(first.metadata["source"], first.metadata["revision"], machine)
+    else:
+        checkpoint = load_model(model, variant_of(variant, first), machine, cache)
+    width = checkpoint.model.hidden_size
+    for path, prompt in prompts.items():
+        check_fits(prompt, path, hidden_size=width, fingerprint=checkpoint.fingerprint)
+    return checkpoint
+
+
+def source_of(
+    model: ModelConfig, variant: VariantConfig | None, cache: Path
+) -> tuple[str, str | None]:
+    """Hub id or folder of the model that the config names, and its revision.
+
+    Args:
+        model: as `load_model`.
+        variant: as `load_model`; None is possible with a `path`.
+        cache: as `load_model`.
+    """
+    if model.path is not None:
+        source = model.path
+    else:
+        assert variant is not None, model
+        source = _SOURCES[model.source](checkpoint_of(model, variant))
+    if variant is not None and variant.random_weights:
+        return str(_untrained_folder(source, model.revision, cache)), None
+    return source, model.revision
+
+
+def checkpoint_of(model: ModelConfig, variant: VariantConfig) -> str:
+    """The model's checkpoint that the variant means; random weights take any one's shape."""
+    if variant.random_weights and variant.lm_adapt_steps not in model.checkpoints:
+        return next(iter(model.checkpoints.values()))
+    return model.checkpoints[variant.lm_adapt_steps]
+
+
+def load_source(source: str, revision: str | None, machine: FrozenMachineConfig) -> Checkpoint:
+    """Loads a hub id or a folder on the machine that the config names."""
+    device, dtype = machine_of(machine)
+    checkpoint = load_checkpoint(source, revision=revision, dtype=dtype, device=device)
+    if machine.compile is not None:
+        checkpoint.model.compile(machine.compile)
+    return checkpoint
+
+
+def variant_of(chosen: VariantConfig | None, prompt: PromptFile) -> VariantConfig:
+    """The variant that was chosen, else the one that the prompt was trained on."""
+    if chosen is not None:
+        return chosen
+    metadata = prompt.metadata
+    return VariantConfig(
+        name=metadata["variant"],
+        lm_adapt_steps=metadata["lm_adapt_steps"],
+        target_sentinel=metadata["target_sentinel"],
+        random_weights=metadata.get("random_weights", False),
+    )
+
+
+def machine_of(machine: MachineConfig) -> tuple[torch.device, torch.dtype]:
+    """Device and dtype of a model; also sets the number of threads."""
+    if machine.num_threads is not None:
+        torch.set_num_threads(machine.num_threads)
+    dtype = resolved_dtype(machine.dtype, machine.device)
+    return torch.device(resolved_device(machine.device)), getattr(torch, dtype)
+
+
+def _untrained_folder(source: str, revision: str | None, cache: Path) -> Path:
+    """The folder of a checkpoint like `source` that was never trained, made on first use."""
+    digest = hashlib.sha256(f"{source} {revision}".encode()).hexdigest()[:16]
+    write = partial(write_untrained_checkpoint, source=source, revision=revision)
+    return made_once(cache / f"untrained-{digest}", write)

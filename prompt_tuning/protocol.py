@@ -1,0 +1,176 @@
+"""The one protocol of everything that leaves a folder: `do_once` around it, `started` inside it.
+
+Looks for a record that still stands, claims the folder, looks again, works, writes the record last.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from functools import cached_property
+from typing import Any
+
+from prompt_tuning.config import config_hash
+from prompt_tuning.environment import environment, peak_memory_gib
+from prompt_tuning.errors import UserError
+from prompt_tuning.interrupts import StopRequests
+from prompt_tuning.made_from import digests
+from prompt_tuning.run_folder import RunFolder
+from prompt_tuning.terminal import Reporter
+from prompt_tuning.tracking import Tracker, wandb_run
+
+RECORD_FORMAT = 1
+Record = Mapping[str, Any]
+
+
+def do_once(
+    folder: RunFolder,
+    load: Callable[[], Callable[[], None]],
+    *,
+    rerun: bool,
+    describe: Callable[[Record], str],
+    changed: Callable[[Record], str | None],
+) -> None:
+    """Does what leaves a record in a folder, unless that record is there and still stands.
+
+    Args:
+        folder: of the work.
+        load: imports what the work needs, which takes seconds, and returns the work. The folder is
+            not locked yet.
+        rerun: works again whatever there is.
+        describe: what a record says, in a line or several.
+        changed: why a record stands no longer, in words; None: it stands.
+
+    Raises:
+        InProgress: another process does the same.
+    """
+
+    def stands() -> bool:
+        record = None if rerun else folder.record()
+        if record is None:
+            return False
+        if reason := changed(record):
+            print(f"{folder.name}: done before, but {reason}: it is done again", flush=True)
+            return False
+        print(f"{folder.name}: done before, {describe(record)}")
+        return True
+
+    if stands():
+        return
+    work = load()
+    with folder.claimed():
+        if not stands():  # another process may have done it since we looked
+            work()
+
+
+@dataclass
+class Run:
+    """A run that this process works on: its folder, terminal and curves."""
+
+    kind: str  # the command
+    folder: RunFolder
+    config: Any
+    config_hash: str
+    reporter: Reporter
+    _stack: ExitStack
+
+    @cached_property
+    def stop(self) -> StopRequests:
+        """Stops from outside are requests from now on: who asks for them has to look at them."""
+        return self._stack.enter_context(StopRequests())
+
+    def header(self, facts: Mapping[str, object]) -> None:
+        """What is about to be run, a fact a line."""
+        self.reporter.header(f"ptune {self.kind}  {self.folder.name}", facts)
+
+    def say(self, *lines: str) -> None:
+        """Lines for the terminal and the log."""
+        for line in lines:
+            self.reporter.line(line)
+
+    def track(self, *, group: str, axes: Sequence[str], step: int = 0) -> Tracker:
+        """The curves: in metrics.jsonl, and in W&B if the config wants it.
+
+        Args:
+            group: in W&B, unless the config names one.
+            axes: the run's place on every axis, as tags.
+            step: where it starts or resumes; what was measured after it is forgotten.
+        """
+        name, tracking = self.folder.name, self.config.tracking
+        wandb = wandb_run(tracking, name=name, job_type=self.kind, group=group, axes=axes)
+        tracker = Tracker(self.folder.path, wandb, asdict(self.config), step)
+        return self._stack.enter_context(tracker)
+
+    @contextmanager
+    def counted(self, what: str, total: int) -> Iterator[Callable[[int], None]]:
+        """Something to call after every few of `total`: moves a bar on.
+
+        Raises:
+            Interrupted: inside, when somebody has asked the run to stop.
+        """
+        bar, stop = self.reporter.bar(what, total), self.stop
+
+        def count(number: int) -> None:
+            bar.advance(number)
+            stop.check()
+
+        try:
+            yield count
+        finally:
+            bar.remove()
+
+    def check_resumed(self, kept: dict[str, Any], made_from: Mapping[str, Any]) -> None:
+        """Refuses to go on with a run that was stopped on other data or another model.
+
+        Args:
+            kept: of its resume point; gets `made_from` where the run starts.
+            made_from: facts of data and model, as the record will have them.
+
+        Raises:
+            UserError: names what has changed.
+        """
+        now = digests(made_from)
+        before = kept.setdefault("made_from", now)
+        changed = sorted(place for place in now if before.get(place) != now[place])
+        if changed:
+            raise UserError(
+                f"{self.folder.name} was stopped, and since then has changed: {', '.join(changed)}",
+                fix=f"put it back, or remove {self.folder.path} to start again",
+            )
+
+    def finish(self, facts: Mapping[str, Any]) -> dict[str, Any]:
+        """Writes the record, last, and returns it.
+
+        Args:
+            facts: of this kind of run, with its `result`; the rest is the same in every record.
+        """
+        record = {
+            "format": RECORD_FORMAT,
+            "kind": self.kind,
+            **facts,
+            "config": asdict(self.config),
+            "config_hash": self.config_hash,
+            "peak_memory_gib": peak_memory_gib(),
+            "finished_at": datetime.now(UTC).isoformat(timespec="seconds"),
+            **environment(),
+        }
+        self.folder.finish(record)
+        return record
+
+
+@contextmanager
+def started(
+    folder: RunFolder, kind: str, config: Any, *, identity: str | None = None
+) -> Iterator[Run]:
+    """A run that starts or goes on, in a folder that is claimed.
+
+    Args:
+        folder: its own; from now on plainly unfinished.
+        kind: the command.
+        config: a dataclass, with `tracking` if the run is tracked.
+        identity: stands in the record as the config's hash; None: it is that.
+    """
+    folder.start(asdict(config))
+    with ExitStack() as stack:
+        reporter = stack.enter_context(Reporter(folder.log_path))
+        yield Run(kind, folder, config, identity or config_hash(config), reporter, stack)

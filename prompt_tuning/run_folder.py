@@ -1,0 +1,191 @@
+"""The folder of a run: its files, its lock, and how far it is; told without importing torch.
+
+The record is written last, by atomic rename: a folder with a record is a finished run.
+"""
+
+import io
+import json
+import pickle
+import sys
+import traceback
+import zipfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from prompt_tuning.errors import UserError
+from prompt_tuning.locking import holder_of, locked
+
+STATES = ("done", "running", "failed", "stopped", "missing")
+
+
+@dataclass(frozen=True)
+class RunState:
+    """One of `STATES`, and what there is to say about it."""
+
+    name: str
+    detail: str = ""
+
+
+class _File:
+    """A file of every run's folder."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __get__(self, folder: "RunFolder", owner: type) -> Path:
+        return folder.path / self._name
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """The folder of one run; its name ends in a hash and is the run's name in W&B too."""
+
+    path: Path
+
+    @property
+    def name(self) -> str:
+        """Such as rte-base-lm_adapted-class_label-P100-s0-3f2a91c0."""
+        return self.path.name
+
+    record_path = _File("record.json")  # exists once the run is finished
+    config_path = _File("config.json")  # exists once the run has started
+    resume_path = _File("resume.pt")  # where an unfinished run goes on
+    failure_path = _File("failure.json")  # exists if the last attempt failed
+    lock_path = _File("lock")  # locked while a process works on the run
+    log_path = _File("log.txt")  # what the run said on the terminal
+    prompt_path = _File("prompt.safetensors")  # the prompt of the best step
+    prompt_text_path = _File("prompt.txt")  # what a frozen model is shown (prompt design)
+    model_path = _File("model")  # the model of the best step, a folder in the hub's layout
+
+    @property
+    def cache(self) -> Path:
+        """Shared by the runs beside this one."""
+        return self.path.parent / "cache"
+
+    def predictions_path(self, name: int | str = "predictions", task: str = "") -> Path:
+        """Predictions of a step while training, or of a finished prompt under a name.
+
+        Those of one task among several have a folder by its name.
+        """
+        file = name if isinstance(name, str) else f"step-{name:06d}"
+        return self.path / "predictions" / task / f"{file}.jsonl"
+
+    def record(self) -> dict[str, Any] | None:
+        """The record of a finished run; None of any other."""
+        return _read_json(self.record_path)
+
+    def failure(self) -> dict[str, Any] | None:
+        """What the last attempt failed of; None if it did not fail."""
+        return _read_json(self.failure_path)
+
+    def state(self) -> RunState:
+        """Running while a process holds the lock; else what that process left behind."""
+        if holder := holder_of(self.lock_path):
+            return RunState("running", holder)
+        if self.record_path.exists():
+            return RunState("done")
+        if failure := self.failure():
+            return RunState("failed", failure["error"])
+        if not self.config_path.exists():
+            return RunState("missing")
+        step = _step_of(self.resume_path)
+        if step is None:
+            return RunState("stopped", "before its first resume point: it starts again")
+        return RunState("stopped", f"goes on at step {step}")
+
+    @contextmanager
+    def claimed(self) -> Iterator[None]:
+        """The run is this process's own; an exception inside leaves its reason in failure.json.
+
+        Raises:
+            InProgress: another process has claimed it.
+        """
+        with locked(self.lock_path, self.name):
+            self.failure_path.unlink(missing_ok=True)
+            try:
+                yield
+            except Exception as error:
+                self._fail(error)
+                raise
+
+    def start(self, config: Mapping[str, Any]) -> None:
+        """Makes the folder, plainly unfinished, with the resolved config in it."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        if self.record_path.exists():
+            self.resume_path.unlink(missing_ok=True)  # of a process that died as it finished
+            self.record_path.unlink()
+        write_json(self.config_path, config)
+
+    def finish(self, record: Mapping[str, Any]) -> None:
+        """Marks the run as finished; nothing is left to resume."""
+        write_json(self.record_path, record)
+        self.resume_path.unlink(missing_ok=True)
+
+    def _fail(self, error: Exception) -> None:
+        """Writes the reason down; where that fails too, the error says so."""
+        is_users = isinstance(error, UserError)
+        failure = {
+            "error": str(error) if is_users else f"{type(error).__name__}: {error}",
+            "is_users": is_users,
+            "time": datetime.now(UTC).isoformat(timespec="seconds"),
+            "command": sys.argv,
+            "traceback": "".join(traceback.format_exception(error)),
+        }
+        try:
+            write_json(self.failure_path, failure)
+        except OSError as reason:
+            error.add_note(f"{self.failure_path} could not be written: {reason}")
+
+
+def write_json(path: Path, value: Mapping[str, Any]) -> None:
+    """Writes indented JSON by atomic rename: what exists is whole."""
+    unfinished = path.with_name(path.name + ".tmp")
+    unfinished.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    unfinished.replace(path)
+
+
+def _read_json(path: Path) -> dict[str, Any] | None:
+    try:
+        value: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    return value
+
+
+def _step_of(resume_point: Path) -> int | None:
+    """The step of a resume point; None if there is none.
+
+    torch.load would take seconds to import and read every tensor: the plain values are in a pickle
+    inside the file.
+    """
+    try:
+        with zipfile.ZipFile(resume_point) as file:
+            (name,) = [name for name in file.namelist() if name.endswith("/data.pkl")]
+            state = _PlainValues(io.BytesIO(file.read(name))).load()
+    except FileNotFoundError:
+        return None
+    return int(state["progress"]["step"])
+
+
+class _PlainValues(pickle.Unpickler):
+    """Reads the numbers and texts of a file of torch's; tensors become None, nothing is run."""
+
+    def persistent_load(self, pid: Any) -> None:
+        return None
+
+    def find_class(self, module: str, name: str) -> Any:
+        return _Nothing
+
+
+class _Nothing(dict[Any, Any]):
+    """What any other object is read as; takes every argument and state."""
+
+    def __init__(self, *_: object) -> None:
+        super().__init__()
+
+    def __setstate__(self, state: object) -> None:
+        return None

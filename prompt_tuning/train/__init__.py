@@ -1,0 +1,1 @@
+"""What `ptune train` does, method by method, from the config to the record."""

@@ -1,0 +1,43 @@
+"""What names a run: two results never have one hash."""
+
+import pytest
+import torch
+
+from prompt_tuning import devices
+from prompt_tuning.composition import configs_of
+from prompt_tuning.config import TrainConfig, config_hash, train_config, typed
+from prompt_tuning.pretraining.settings import PretrainConfig, pretrain_name
+
+
+def train(*overrides: str) -> TrainConfig:
+    (cfg,), problems = configs_of("train", overrides)
+    assert not problems
+    return train_config(cfg)
+
+
+@pytest.mark.parametrize("has_cuda", [False, True])
+def test_the_hash_has_the_dtype_that_auto_means_on_this_machine(
+    monkeypatch: pytest.MonkeyPatch, *, has_cuda: bool
+) -> None:
+    """bfloat16 on a GPU and float32 on a CPU are two results, typed or not: two folders."""
+    float32, bfloat16 = (
+        config_hash(train(f"machine.dtype={dtype}")) for dtype in ("float32", "bfloat16")
+    )
+    assert float32 != bfloat16
+    monkeypatch.setattr(devices, "has_cuda", lambda: has_cuda)
+    assert config_hash(train()) == (bfloat16 if has_cuda else float32)
+    assert config_hash(train("machine.device=cpu")) == float32
+    assert config_hash(train("machine.device=cuda")) == bfloat16
+    assert config_hash(train("machine.device=cuda", "machine.dtype=float32")) == float32
+
+
+def test_a_machine_is_asked_for_a_gpu_as_torch_asks_it() -> None:
+    assert devices.has_cuda() == torch.cuda.is_available()
+
+
+def test_a_pretraining_that_was_stopped_keeps_its_folder() -> None:
+    """Its dtype was always typed and hashed as it is written: float32."""
+    (cfg,), _ = configs_of("pretrain", ["corpus.text=a.txt"])
+    config = typed(PretrainConfig, cfg)
+    assert config.machine.dtype == "float32"
+    assert pretrain_name(config) == "t5-a85bbe9a"

@@ -1,0 +1,99 @@
+"""How far runs are: what `ptune list what=runs` prints, and what a sweep leaves to others."""
+
+from pathlib import Path
+
+import pytest
+from quick_runs import ptune
+
+from prompt_tuning.checkpoints import save_state
+from prompt_tuning.composition import planned_points
+from prompt_tuning.config import run_name
+from prompt_tuning.errors import UserError
+from prompt_tuning.run_folder import RunFolder
+from prompt_tuning.train import tuning
+
+EXPERIMENT = "control_ladder_model_tuning"
+
+
+def test_list_shows_each_of_the_five_states(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    points = planned_points(EXPERIMENT)
+    folders = [RunFolder(tmp_path / "runs" / run_name(config)) for _, config in points]
+    done, running, failed, stopped, *missing = folders
+    done.start({"experiment": EXPERIMENT})
+    done.finish({})
+    stopped.start({"experiment": EXPERIMENT})
+    save_state(stopped.resume_path, {"progress": {"step": 40}})
+    with pytest.raises(UserError), failed.claimed():
+        raise UserError("no such data")
+    other = RunFolder(tmp_path / "runs" / "another")
+    other.start({"experiment": None})
+
+    with running.claimed():
+        assert ptune(monkeypatch, tmp_path, "list", "what=runs", f"experiment={EXPERIMENT}") == 0
+        one = capsys.readouterr().out
+        assert ptune(monkeypatch, tmp_path, "list", "what=runs") == 0
+        every = capsys.readouterr().out
+    counts = [EXPERIMENT, "1", "1", "1", "1", str(len(missing)), str(len(folders))]
+    assert one.splitlines()[1].split() == every.splitlines()[1].split() == counts
+    assert done.name not in one
+    for state, folder, detail in (
+        ("running", running, "process "),
+        ("failed", failed, "no such data"),
+        ("stopped", stopped, "goes on at step 40"),
+        ("missing", missing[0], ""),
+    ):
+        (own,) = [own for own, config in points if run_name(config) == folder.name]
+        line = next(i for i, text in enumerate(one.splitlines()) if folder.name in text)
+        assert one.splitlines()[line].split() == [state, folder.name]
+        described = "\n".join(one.splitlines()[line + 1 : line + 3])
+        assert detail in described and own in described
+    assert "1 runs in runs that no experiment above asks for:\n  stopped another" in every
+    assert "fig3a" in every.splitlines()[-1] and EXPERIMENT not in every.splitlines()[-1]
+
+
+def test_listing_runs_makes_no_folder(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert ptune(monkeypatch, tmp_path, "list", "what=runs") == 0
+    assert "no run yet of: " in capsys.readouterr().out
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "problem"),
+    [
+        ("what=run", "did you mean runs?"),
+        ("what=runs experiment=fig3a_lader", "did you mean fig3a_ladder?"),
+        ("experiment=fig3a", "add what=runs"),
+        ('what=runs experiment=fig3a train=["modle=small"]', "did you mean model?"),
+    ],
+)
+def test_a_mistake_in_what_to_list_is_named(
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    arguments: str,
+    problem: str,
+) -> None:
+    assert ptune(monkeypatch, tmp_path, "list", *arguments.split()) == 2
+    assert problem in capsys.readouterr().err
+
+
+def test_a_run_that_another_process_does_is_left_to_it(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A single run says so and exits with 75; a sweep goes on and says so again at its end."""
+    trained: list[int] = []
+    monkeypatch.setattr(tuning, "train", lambda config, _: trained.append(config.seed))
+    assert ptune(monkeypatch, tmp_path, "train") == 0
+    (path,) = (tmp_path / "runs").iterdir()
+    with RunFolder(path).claimed():
+        assert ptune(monkeypatch, tmp_path, "train") == 75
+        assert f"{path.name} is in progress elsewhere: process" in capsys.readouterr().err
+        assert ptune(monkeypatch, tmp_path, "train", "-m", "seed=0,1") == 75
+    assert trained == [0, 1]
+    said = capsys.readouterr()
+    assert "going on with the next run" in said.out
+    assert "ptune: 1 of 2 runs are in progress elsewhere:\n  seed=0" in said.err

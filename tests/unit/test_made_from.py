@@ -1,0 +1,94 @@
+"""What a result was made from is told by its content, and without torch."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from prompt_tuning.made_from import changed_since, digests, file_facts, fingerprint_of
+from prompt_tuning.models.loading import Checkpoint, weights_fingerprint
+
+
+def checkpoint_of(folder: Path, dtype: torch.dtype, *, seed: int = 0) -> str:
+    """Writes the ends of a model, and returns the fingerprint that loading it would give."""
+    torch.manual_seed(seed)
+    # Ties of rounding, subnormals and the largest numbers among them.
+    special = torch.tensor([1 + 2**-8, 1 + 3 * 2**-8, -1e-40, 3e38, 0.0, -0.0, 65504.0])
+    embedding, head = (torch.cat([torch.randn(5000), special]).to(dtype) for _ in range(2))
+    folder.mkdir(exist_ok=True)
+    tensors = {"a": torch.ones(3), "lm_head.weight": head, "shared.weight": embedding}
+    save_file(tensors, folder / "model.safetensors")
+    return weights_fingerprint(embedding, head)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
+def test_the_fingerprint_of_a_folder_is_that_of_the_loaded_weights(
+    tmp_path: Path, dtype: torch.dtype
+) -> None:
+    assert fingerprint_of(tmp_path) is None
+    assert fingerprint_of(tmp_path) != checkpoint_of(tmp_path, dtype)
+    assert fingerprint_of(tmp_path) == checkpoint_of(tmp_path, dtype)
+    checkpoint_of(tmp_path, torch.float64)  # of a kind that nothing here loads
+    assert fingerprint_of(tmp_path) is None
+
+
+def test_a_checkpoint_in_parts_has_the_fingerprint_of_the_whole(tmp_path: Path) -> None:
+    expected = checkpoint_of(tmp_path / "whole", torch.float32)
+    torch.manual_seed(0)
+    parts = tmp_path / "parts"
+    parts.mkdir()
+    (tmp_path / "whole" / "model.safetensors").rename(parts / "model-1.safetensors")
+    names = ", ".join(f'"{n}": "model-1.safetensors"' for n in ("shared.weight", "lm_head.weight"))
+    (parts / "model.safetensors.index.json").write_text(f'{{"weight_map": {{{names}}}}}')
+    assert fingerprint_of(parts) == expected
+
+
+def test_a_whole_checkpoint_has_the_fingerprint_that_it_was_loaded_with(
+    tiny_folder: Path, tiny_checkpoint: Checkpoint
+) -> None:
+    assert fingerprint_of(tiny_folder) == tiny_checkpoint.fingerprint
+
+
+def test_data_and_weights_that_have_changed_are_named(tmp_path: Path) -> None:
+    rows = tmp_path / "val.jsonl"
+    rows.write_text("a")
+    fingerprint = checkpoint_of(tmp_path / "model", torch.float32)
+    record = {
+        "data": {"validation": file_facts(rows), "transfer": {"cb": {"revision": "1"}}},
+        "model": {"source": str(tmp_path / "model"), "fingerprint": fingerprint},
+    }
+    now = {"validation": file_facts(rows), "transfer": {"cb": {"revision": "1"}}, "new": {}}
+    assert changed_since(record, now) is None
+    assert changed_since(record, {}) is None  # nothing is known of what is there now
+
+    elsewhere = rows.rename(tmp_path / "moved.jsonl")
+    assert changed_since(record, {"validation": file_facts(elsewhere)}) is None
+    elsewhere.write_text("b")
+    changed = changed_since(record, {"validation": file_facts(elsewhere)})
+    assert changed == "its data have changed since (validation)"
+    changed = changed_since(record, {"transfer": {"cb": {"revision": "2"}}})
+    assert changed == "its data have changed since (transfer.cb)"
+
+    checkpoint_of(tmp_path / "model", torch.float32, seed=1)
+    assert "the weights in" in str(changed_since(record, now))
+    assert changed_since(record, now, model_path=str(tmp_path / "absent")) is None
+
+
+def test_digests_have_their_places() -> None:
+    facts = {"train": {"sha256": "a", "num_rows": 3}, "tasks": {"cb": {"test": {"revision": "r"}}}}
+    assert digests(facts) == {"train.sha256": "a", "tasks.cb.test.revision": "r"}
+
+
+def test_a_finished_run_is_recognised_without_torch() -> None:
+    """And with that at once: 30 done runs of a sweep must not take a minute."""
+    code = (
+        "import sys; import prompt_tuning.commands.train, prompt_tuning.commands.evaluate\n"
+        "import prompt_tuning.commands.ensemble, prompt_tuning.commands.inspect\n"
+        "import prompt_tuning.commands.pretrain, prompt_tuning.commands.adapt\n"
+        "print(sorted({'torch', 'transformers', 'wandb'} & sys.modules.keys()))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
