@@ -1,7 +1,7 @@
 """`ptune adapt`: LM adaptation of a checkpoint. The same loop as `ptune pretrain`."""
 
 from prompt_tuning.commands import pretrain
-from prompt_tuning.pretraining.settings import PretrainConfig
+from prompt_tuning.pretraining.schema import PretrainConfig
 
 check = pretrain.check
 folder_of = pretrain.folder_of

@@ -6,7 +6,7 @@ from omegaconf import DictConfig
 
 from prompt_tuning.config import typed
 from prompt_tuning.errors import raise_all
-from prompt_tuning.pretraining.settings import PretrainConfig, pretrain_name, pretrain_problems
+from prompt_tuning.pretraining.schema import PretrainConfig, pretrain_name, pretrain_problems
 from prompt_tuning.records import RunFolder
 
 
@@ -22,7 +22,7 @@ def run(config: PretrainConfig, command: str = "pretrain") -> None:
     folder = folder_of(config)
     if _is_done(config, folder):
         return
-    from prompt_tuning.pretraining.run import pretrain
+    from prompt_tuning.pretraining.text_to_checkpoint import pretrain
 
     with folder.claimed():
         if not _is_done(config, folder):  # by another process, since we looked

@@ -64,7 +64,7 @@ def train(config: TrainConfig, folder: RunFolder) -> None:
         reporter.header(f"ptune train  {folder.name}", facts.header())
 
         tracker = stack.enter_context(tracker_of(config, folder, run.progress.step))
-        parts = (checkpoint, folder, run, reporter, tracker, stop)
+        parts = (run, reporter, tracker, stop, checkpoint, folder)
         watch = _Watch(*parts, config.evaluation, dev, report)
         watch.before_training()
         run.run(watch, stop)
@@ -155,7 +155,7 @@ class _Watch(Watch):
             f"unparseable {dev.num_unparseable}/{dev.num_examples}"
         )
         line += "".join(f"  {self.config.report_split} {each.score:.2f}" for each in report)
-        self.say(step, line, is_best=is_best)
+        self.say(step, line + "  best" * is_best)
 
     def best_evaluation(self) -> Evaluation:
         """That of the best step, once the run has gone to it.

@@ -70,7 +70,7 @@ def train(config: TrainConfig, folder: RunFolder) -> None:
 
         tracker = stack.enter_context(tracker_of(config, folder, run.progress.step))
         parts = [_part(task, splits[task.name], checkpoint, config) for task in mixture.scored]
-        watch = _Watch(checkpoint, folder, run, reporter, tracker, stop, config, parts)
+        watch = _Watch(run, reporter, tracker, stop, checkpoint, folder, config, parts)
         run.run(watch, stop)
 
         run.go_to_best()
@@ -146,8 +146,8 @@ class _Watch(Watch):
         num_examples = sum(each.num_examples for each in scores.values())
         self.say(
             step,
-            f"{scores_line(marked, mean)}  unparseable {unparseable}/{num_examples}",
-            is_best=best_mean is None or mean > best_mean,
+            f"{scores_line(marked, mean)}  unparseable {unparseable}/{num_examples}"
+            + "  best" * (best_mean is None or mean > best_mean),
         )
         return mean
 

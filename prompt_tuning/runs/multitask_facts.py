@@ -8,6 +8,7 @@ from typing import Any
 from prompt_tuning.config import TrainConfig
 from prompt_tuning.data.sources import Split
 from prompt_tuning.data.tokenization import EncodedSplit
+from prompt_tuning.loop import Progress, TrainingRun
 from prompt_tuning.models.loading import Checkpoint
 from prompt_tuning.records import RunFolder
 from prompt_tuning.reporting import scores_line
@@ -23,7 +24,6 @@ from prompt_tuning.runs.facts import (
     truncation_facts,
 )
 from prompt_tuning.runs.parts import Splits
-from prompt_tuning.training import Progress, TrainingRun
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from prompt_tuning.data.sources import Split, load_split
 from prompt_tuning.data.tokenization import EncodedSplit, encode_split
 from prompt_tuning.errors import UserError
 from prompt_tuning.evaluation import EvaluationSet, evaluation_set
+from prompt_tuning.loop import EncodedExamples, TrainingRun, TrainingSettings, shuffled
 from prompt_tuning.models.loading import Checkpoint, save_checkpoint
 from prompt_tuning.models.methods import Method
 from prompt_tuning.optim import Adafactor
@@ -24,7 +25,6 @@ from prompt_tuning.records import RunFolder
 from prompt_tuning.task_data import cache_dir, data_spec, official_names, transfer_targets
 from prompt_tuning.tasks import Example, Task, TextFormat
 from prompt_tuning.tracking import Tracker
-from prompt_tuning.training import EncodedExamples, TrainingRun, TrainingSettings
 
 
 @dataclass(frozen=True)
@@ -135,16 +135,16 @@ def training_run(
     """The run before its first step: what it trains, optimiser, data, settings."""
     device = method.prompt.device
     settings = asdict(config.optimizer)
+    examples = EncodedExamples(
+        inputs=[torch.tensor(ids, device=device) for ids in encoded.inputs],
+        targets=[torch.tensor(ids, device=device) for ids in encoded.targets],
+    )
     return TrainingRun(
         method=method,
         optimizer=Adafactor(method.trained.values(), settings.pop("learning_rate"), **settings),
-        examples=EncodedExamples(
-            inputs=[torch.tensor(ids, device=device) for ids in encoded.inputs],
-            targets=[torch.tensor(ids, device=device) for ids in encoded.targets],
-        ),
+        batch_of_step=shuffled(examples, config.training.batch_size, seed=config.seed),
         settings=TrainingSettings(
             num_steps=config.training.num_steps,
-            batch_size=config.training.batch_size,
             eval_every_steps=config.evaluation.every_steps,
             dropout=config.training.dropout,
             z_loss=config.training.z_loss,

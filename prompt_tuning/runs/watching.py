@@ -1,50 +1,25 @@
-"""What every run shows and keeps while it goes on: losses, a bar, what a split is answered with."""
+"""What every run shows and keeps while it goes on: what a split is answered with."""
 
 from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
+from prompt_tuning import loop
 from prompt_tuning.evaluation import Evaluation, EvaluationSet, evaluate_prompt
 from prompt_tuning.interrupts import StopRequests
 from prompt_tuning.models.loading import Checkpoint
 from prompt_tuning.records import RunFolder
 from prompt_tuning.reporting import Reporter
-from prompt_tuning.tracking import Tracker
-from prompt_tuning.training import TrainingRun
-
-LOSSES_PER_EVALUATION = 100  # so many training losses are logged between two evaluations
 
 
 @dataclass
-class Watch:
+class Watch(loop.Watch):
     """Prints and logs while a run trains, and decodes with what it has trained so far."""
 
+    stop: StopRequests
     checkpoint: Checkpoint
     folder: RunFolder
-    run: TrainingRun
-    reporter: Reporter
-    tracker: Tracker
-    stop: StopRequests
-
-    def __post_init__(self) -> None:
-        settings, step = self.run.settings, self.run.progress.step
-        self._loss: float | None = None  # of the last step since the run started or resumed
-        self._log_every = max(1, settings.eval_every_steps // LOSSES_PER_EVALUATION)
-        self._bar = self.reporter.bar("training", settings.num_steps, completed=step)
-
-    def on_step(self, step: int, loss: float) -> None:
-        """Moves the bar on and logs some of the losses."""
-        self._loss = loss
-        self._bar.advance(note=f"loss {loss:.3f}")
-        if step % self._log_every == 0:
-            self.tracker.log(step, {"train/loss": loss})
-
-    def say(self, step: int, scores: str, *, is_best: bool) -> None:
-        """The line of an evaluation."""
-        loss = "-" if self._loss is None else f"{self._loss:.4f}"
-        best = "  best" * is_best
-        self.reporter.line(f"step {step:>6}  loss {loss:>8}  {scores}{best}")
 
     def decode(self, data: EvaluationSet) -> Evaluation:
         """What the present model, or the prompt in front of it, makes of a split."""

@@ -31,7 +31,7 @@ from prompt_tuning.config import (
 from prompt_tuning.config_ranges import CHOICES, RANGES
 from prompt_tuning.config_reading import choices, config_dir
 from prompt_tuning.models.random_checkpoint import SHAPES
-from prompt_tuning.pretraining.settings import PretrainConfig
+from prompt_tuning.pretraining.schema import PretrainConfig
 from prompt_tuning.tasks import MIXTURES, TASKS
 
 SCHEMAS = (

@@ -11,7 +11,6 @@ import pytest
 import torch
 
 from prompt_tuning import cli
-from prompt_tuning.checkpoints import save_state
 from prompt_tuning.commands.plans import planned_points
 from prompt_tuning.config import run_name
 from prompt_tuning.errors import InProgress, UserError, UserErrors
@@ -20,6 +19,7 @@ from prompt_tuning.locking import holder_of, locked
 from prompt_tuning.models.loading import Checkpoint
 from prompt_tuning.prompt_files import save_prompt
 from prompt_tuning.records import RunFolder
+from prompt_tuning.resume_points import save_state
 from prompt_tuning.run_states import RunState, state_of
 
 EXPERIMENT = "control_ladder_model_tuning"

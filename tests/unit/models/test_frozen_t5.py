@@ -10,10 +10,10 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 from transformers import T5ForConditionalGeneration
 
+from prompt_tuning.loop import TrainingSettings, accumulate_gradient
 from prompt_tuning.models.decoding import greedy_decode, score_labels
 from prompt_tuning.models.frozen_t5 import FrozenT5, PackedT5, Rows
 from prompt_tuning.models.methods import PromptTuning
-from prompt_tuning.training import TrainingSettings, accumulate_gradient
 
 INPUT_LENGTHS = [7, 23, 1, 12, 12]
 TARGET_LENGTHS = [2, 5, 1, 3, 9]
@@ -51,13 +51,7 @@ def hf_loss(
 
 def settings(max_tokens: int) -> TrainingSettings:
     return TrainingSettings(
-        num_steps=1,
-        batch_size=len(INPUT_LENGTHS),
-        eval_every_steps=1,
-        dropout=0.0,
-        z_loss=0.0,
-        seed=0,
-        max_tokens_per_micro_batch=max_tokens,
+        num_steps=1, eval_every_steps=1, max_tokens_per_micro_batch=max_tokens, seed=0, z_loss=0.0
     )
 
 

@@ -10,13 +10,12 @@ from transformers import T5ForConditionalGeneration
 
 from prompt_tuning.data.batches import BatchOrder
 from prompt_tuning.interrupts import StopRequests
+from prompt_tuning.loop import EncodedExamples, TrainingRun, TrainingSettings, shuffled
 from prompt_tuning.models.methods import Method, ModelTuning
 from prompt_tuning.optim import Adafactor
-from prompt_tuning.training import EncodedExamples, TrainingRun, TrainingSettings
 
 SETTINGS = TrainingSettings(
     num_steps=3,
-    batch_size=4,
     eval_every_steps=3,
     dropout=0.0,
     z_loss=1e-4,
@@ -73,13 +72,14 @@ def test_model_tuning_moves_every_weight_as_the_hugging_face_model_would(
     examples = ragged_examples(hf_model_64.config.vocab_size)
     method = ModelTuning(weights, hf_model_64.config, torch.float64)
     optimizer = adafactor(list(weights.values()))
-    TrainingRun(method, optimizer, examples, SETTINGS, tmp_path / "resume.pt").run(
+    batches = shuffled(examples, 4, seed=0)
+    TrainingRun(method, optimizer, batches, SETTINGS, tmp_path / "resume.pt").run(
         Unwatched(), StopRequests()
     )
 
     hf_model_64.requires_grad_(True)
     optimizer = adafactor(list(hf_model_64.parameters()))
-    order = BatchOrder(len(examples.inputs), SETTINGS.batch_size, SETTINGS.seed)
+    order = BatchOrder(len(examples.inputs), 4, seed=0)
     for step in range(SETTINGS.num_steps):
         optimizer.zero_grad()
         inputs, targets = ([rows[i] for i in order[step]] for rows in vars(examples).values())

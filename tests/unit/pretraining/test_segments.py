@@ -1,19 +1,20 @@
 """From documents to the rows of a step: T5's chunks, groups and segments, seeded and endless."""
 
 from collections import Counter
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
 import pytest
 
 from prompt_tuning.pretraining.corpus import Corpus
-from prompt_tuning.pretraining.objectives import corrupt_spans, span_corruption_lengths
+from prompt_tuning.pretraining.objectives import corrupt_spans
+from prompt_tuning.pretraining.schema import ObjectiveConfig
 from prompt_tuning.pretraining.segments import (
     Segmentation,
     SegmentOrder,
     make_rows,
-    prefix_lm_segmentation,
-    span_corruption_segmentation,
+    segmentation_of,
 )
 
 
@@ -96,9 +97,9 @@ def test_a_step_follows_from_seed_and_step_alone(segmentation):
 
 def test_t5s_segmentations():
     """Source: `span_corruption` (568 tokens, 128 documents joined) and `prefix_lm` (511, none)."""
-    tokens_length, _ = span_corruption_lengths(512)
-    assert span_corruption_segmentation(tokens_length) == Segmentation(568, 128, 65_536)
-    assert prefix_lm_segmentation(512) == Segmentation(511, 1, 65_536)
+    config = ObjectiveConfig("span_corruption", 512, None, 0.15, 3.0)
+    assert segmentation_of(config) == Segmentation(568, 128, 65_536)
+    assert segmentation_of(replace(config, name="prefix_lm")) == Segmentation(511, 1, 65_536)
 
 
 def rows(step, *, seed=0, batch_size=3):
