@@ -1,7 +1,7 @@
 """The training loop of prompts, whole models and pre-training; it knows no task and no corpus.
 
 A step is micro-batches, their gradients and one update; between two steps are the evaluation, the
-best step, the resume point, and the stop that somebody asked for. `Watch` shows and logs it.
+best step, the resume point, and the stop that somebody asked for. `Display` shows and logs it.
 """
 
 import math
@@ -298,7 +298,7 @@ class _SummedLoss(torch.autograd.Function):
 
 
 @dataclass
-class Watch:
+class Display:
     """Shows and logs a run while it trains; a command adds what an evaluation is."""
 
     run: TrainingRun

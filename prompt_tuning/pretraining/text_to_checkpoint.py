@@ -13,11 +13,16 @@ from typing import Any, ClassVar
 import torch
 from transformers import PreTrainedTokenizerFast
 
-from prompt_tuning import loop
 from prompt_tuning.assembly import machine_of, wandb_settings
 from prompt_tuning.config import config_hash
 from prompt_tuning.interrupts import StopRequests
-from prompt_tuning.loop import EncodedExamples, TrainingRun, TrainingSettings, mean_loss
+from prompt_tuning.loop import (
+    Display,
+    EncodedExamples,
+    TrainingRun,
+    TrainingSettings,
+    mean_loss,
+)
 from prompt_tuning.models.loading import load_tokenizer, load_weights, save_checkpoint
 from prompt_tuning.models.methods import Method, ModelTuning
 from prompt_tuning.models.random_checkpoint import Shape, write_random_checkpoint
@@ -186,7 +191,7 @@ class _Measured:
 
 
 @dataclass
-class _Watch(loop.Watch):
+class _Watch(Display):
     """Measures held-out loss and probes while a run goes on, and saves checkpoints on the way."""
 
     title: ClassVar[str] = "pre-training"

@@ -5,16 +5,16 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from prompt_tuning import loop
 from prompt_tuning.evaluation import Evaluation, EvaluationSet, evaluate_prompt
 from prompt_tuning.interrupts import StopRequests
+from prompt_tuning.loop import Display
 from prompt_tuning.models.loading import Checkpoint
 from prompt_tuning.records import RunFolder
 from prompt_tuning.reporting import Reporter
 
 
 @dataclass
-class Watch(loop.Watch):
+class Watch(Display):
     """Prints and logs while a run trains, and decodes with what it has trained so far."""
 
     stop: StopRequests

@@ -28,7 +28,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "reporting": set(),
     "tracking": set(),
     "optim": set(),
-    "checkpoints": set(),
+    "resume_points": {"files"},
     "prompt_files": {"errors"},
     "metrics": {"errors", "tasks"},
     "data": {"errors", "tasks", "world"},
@@ -38,7 +38,9 @@ MAY_IMPORT: dict[str, set[str]] = {
     "config_checks": {"errors", "models", "prompt_files", "config_reading", "config_ranges"},
     "config": {"errors", "config_reading", "config_ranges", "config_checks"},
     "task_data": {"errors", "tasks", "data", "config"},
-    "training": {"interrupts", "checkpoints", "data", "models"},
+    "loop": {
+        *("errors", "interrupts", "reporting", "tracking", "resume_points", "data", "models"),
+    },
     "evaluation": {"tasks", "metrics", "data", "models"},
     "prediction": {"tasks", "models", "evaluation"},
     "ensembling": {
@@ -50,7 +52,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     },
     "ladder": {"embedded", "tasks", "world", "data"},
 }
-MAY_IMPORT["pretraining"] = {*MAY_IMPORT} - {"__init__", "training", "evaluation", "metrics"}
+MAY_IMPORT["pretraining"] = {*MAY_IMPORT} - {"__init__", "evaluation", "metrics"}
 MAY_IMPORT["runs"] = {*MAY_IMPORT} - {"__init__"}
 MAY_IMPORT["bench"] = {*MAY_IMPORT} - {"__init__", "tracking"}
 MAY_IMPORT["commands"] = {*MAY_IMPORT}
@@ -82,15 +84,14 @@ KNOWN_IN: dict[str, set[str]] = {
         "optim",
         "prompt_files",
         "runs",
-        "training",
         "pretraining",
     },
     "torch": {
-        "checkpoints",
+        "resume_points",
         "models",
         "optim",
         "pretraining",
-        "training",
+        "loop",
         "evaluation",
         "ensembling",
         "assembly",

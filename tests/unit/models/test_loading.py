@@ -158,7 +158,7 @@ def test_a_tokenizer_that_does_not_belong_to_the_weights_is_refused(
     with pytest.raises(UserError, match="its tokenizer is a ByT5Tokenizer"):
         load(folder)
     (folder / "tokenizer.json").write_text("{}")  # as a folder with several tokenizers has one
-    with pytest.raises(UserError, match="ByT5Tokenizer; a T5 v1.1 has T5Tokenizer"):
+    with pytest.raises(UserError, match=r"ByT5Tokenizer; a T5 v1\.1 has T5Tokenizer"):
         load(folder)
     (folder / "tokenizer.json").unlink()
     (folder / "added_tokens.json").unlink()
@@ -168,7 +168,7 @@ def test_a_tokenizer_that_does_not_belong_to_the_weights_is_refused(
 
     write_tiny(tmp_path / "larger", [f"word{i} " * 9 for i in range(300)])
     shutil.copy(tmp_path / "larger" / "spiece.model", folder)
-    with pytest.raises(UserError, match="ids up to [0-9]+, its embedding [0-9]+ rows"):
+    with pytest.raises(UserError, match=r"ids up to [0-9]+, its embedding [0-9]+ rows"):
         load(folder)
 
 
