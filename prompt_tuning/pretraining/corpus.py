@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 _CACHE_FORMAT = 2  # of the files, and of the rules that made them
-_CHARACTERS_PER_CALL = 1_000_000  # bounds the memory that the tokenizer's by-products take
+CHARACTERS_PER_CALL = 1_000_000  # bounds the memory that the tokenizer's by-products take
 _UNWRITABLE = " "  # a space reaches the pieces as \u2581, never as itself
 
 
@@ -199,7 +199,7 @@ def _batches(documents: Iterable[str]) -> Iterator[list[str]]:
     for document in documents:
         batch.append(document)
         num_characters += len(document)
-        if num_characters >= _CHARACTERS_PER_CALL:
+        if num_characters >= CHARACTERS_PER_CALL:
             yield batch
             batch, num_characters = [], 0
     if batch:

@@ -84,11 +84,7 @@ def test_loss_and_gradients_equal_hugging_face(
     frozen, tuning = FrozenT5(model), ModelTuning(weights, model.config, model.dtype)
     for method, own_prompt, expected in (
         (PromptTuning(frozen, prompt), prompt, {"prompt": prompt}),
-        (
-            ModelTuning(weights, model.config, model.dtype),
-            no_prompt,
-            dict(model.named_parameters()),
-        ),
+        (tuning, no_prompt, dict(model.named_parameters())),
     ):
         loss = hf_loss(model, own_prompt, inputs, targets)
         gradients = torch.autograd.grad(loss, list(expected.values()))

@@ -60,14 +60,6 @@ def test_every_epoch_has_every_token_once(documents_per_group):
         assert len(seen) == corpus.num_tokens
 
 
-def test_segments_of_joined_documents_are_whole_but_one_a_group():
-    lengths = np.random.default_rng(0).integers(1, 60, 65)
-    corpus = corpus_of(*lengths)
-    number = -(-corpus.num_tokens // 32)
-    segments = epoch(corpus, Segmentation(32, 128), number_of_segments=number)
-    assert sorted(map(len, segments))[1:] == [32] * (number - 1)
-
-
 def test_a_long_document_gives_one_chunk_an_epoch_and_all_of_them_over_time():
     """T5's `select_random_chunk`: of 10 tokens in chunks of 4 begin 3 chunks, the last of 2."""
     order = SegmentOrder(corpus_of(10), Segmentation(100, 1, max_document_tokens=4), 1, seed=0)
