@@ -1,7 +1,9 @@
 """Files and folders that appear whole or not at all."""
 
+import os
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 
@@ -18,3 +20,28 @@ def made_once(folder: Path, write: Callable[[Path], None]) -> Path:
         except OSError:  # a run beside this one was first, with the same bytes
             assert folder.exists(), folder
     return folder
+
+
+@contextmanager
+def written_whole(path: Path) -> Iterator[Path]:
+    """A path to write a file to, which then appears as `path`; after an error nothing is left.
+
+    The bytes are on the disk before the name is: a power failure leaves the old file or the new.
+    """
+    unfinished = path.with_name(f"{path.name}.tmp")
+    try:
+        yield unfinished
+        _to_disk(unfinished)
+        unfinished.replace(path)
+    except BaseException:
+        unfinished.unlink(missing_ok=True)
+        raise
+    _to_disk(path.parent)
+
+
+def _to_disk(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -6,7 +6,7 @@ gradient that the gate compares.
 
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import torch
@@ -17,12 +17,11 @@ from transformers import T5ForConditionalGeneration
 from prompt_tuning.bench.profiles import MAX_INPUT_TOKENS, Batch, load_profiles
 from prompt_tuning.bench.settings import BenchConfig
 from prompt_tuning.bench.workload import Place, random_prompt, random_t5
+from prompt_tuning.loop import TrainingSettings, accumulate_gradient
 from prompt_tuning.models.frozen_t5 import FrozenT5
 from prompt_tuning.models.layers import Dropout
 from prompt_tuning.models.methods import Method, ModelTuning, PromptTuning
 from prompt_tuning.optim import Adafactor
-from prompt_tuning.pretraining.training import micro_batches, summed_cross_entropy
-from prompt_tuning.training import TrainingSettings, accumulate_gradient
 
 IGNORED = -100  # Hugging Face's label of a position without a target
 LEARNING_RATES = {"training": 0.3, "model_tuning": 0.001, "pretraining": 0.001}
@@ -65,7 +64,7 @@ class HuggingFaceArm:
 
 @dataclass
 class PtuneArm:
-    """What `ptune train` does for one batch."""
+    """What `ptune train` or `ptune pretrain` does for one batch."""
 
     method: Method
     settings: TrainingSettings
@@ -100,34 +99,6 @@ class PtuneArm:
         )
 
 
-@dataclass
-class PtunePretrainingArm:
-    """What a step of `ptune pretrain` does: no prompt, no dropout, every weight trained."""
-
-    tuning: ModelTuning
-    max_tokens_per_micro_batch: int
-
-    @property
-    def trained(self) -> Mapping[str, Tensor]:
-        """Every weight."""
-        return self.tuning.weights
-
-    def prepare(self, batch: Batch) -> list[tuple[Any, Any]]:
-        """Rows as the objectives make them."""
-        return [(i.numpy(), t.numpy()) for i, t in zip(batch.inputs, batch.targets, strict=True)]
-
-    def backward(self, prepared: list[tuple[Any, Any]], *, dropout: bool) -> float:
-        """Micro-batches under the token budget."""
-        num_target_tokens = sum(len(targets) for _, targets in prepared)
-        total = 0.0
-        for rows in micro_batches(prepared, self.max_tokens_per_micro_batch):
-            summed = summed_cross_entropy(self.tuning.weights, self.tuning.config, rows)
-            share = summed / num_target_tokens
-            share.backward()
-            total += share.item()
-        return total
-
-
 def make_arm(name: str, config: BenchConfig, place: Place) -> Arm:
     """An arm with weights of its own, so that it can be measured alone.
 
@@ -154,9 +125,10 @@ def make_arm(name: str, config: BenchConfig, place: Place) -> Arm:
     weights = {name: weight.detach().clone() for name, weight in model.named_parameters()}
     trained = {name: weight.requires_grad_() for name, weight in weights.items()}
     tuning = ModelTuning(trained, model.config, place.dtype)
+    settings = _settings(config)
     if config.part == "pretraining":
-        return PtunePretrainingArm(tuning, config.machine.max_tokens_per_micro_batch)
-    return PtuneArm(tuning, _settings(config), place.device)
+        settings = replace(settings, dropout=0.0, z_loss=None, budget_has_targets=True)
+    return PtuneArm(tuning, settings, place.device)
 
 
 def make_optimizer(arm: Arm, part: str) -> Adafactor:
@@ -228,7 +200,6 @@ def _settings(config: BenchConfig) -> TrainingSettings:
     """No z-loss, since Hugging Face's loss has none."""
     return TrainingSettings(
         num_steps=1,
-        batch_size=config.batch_size,
         eval_every_steps=1,
         dropout=config.dropout,
         z_loss=0.0,

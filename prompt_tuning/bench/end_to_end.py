@@ -23,6 +23,7 @@ from prompt_tuning.data.sources import load_split
 from prompt_tuning.data.tokenization import encode_split
 from prompt_tuning.evaluation import EvaluationSet, evaluate_prompt, evaluation_set
 from prompt_tuning.interrupts import StopRequests
+from prompt_tuning.loop import EncodedExamples, TrainingRun, TrainingSettings, shuffled
 from prompt_tuning.model_choice import load_model
 from prompt_tuning.models.frozen_t5 import FrozenT5
 from prompt_tuning.models.loading import Checkpoint
@@ -30,7 +31,6 @@ from prompt_tuning.models.methods import Method, PromptTuning
 from prompt_tuning.optim import Adafactor
 from prompt_tuning.task_data import data_spec, task_of
 from prompt_tuning.train.first_prompt import first_prompt
-from prompt_tuning.training import EncodedExamples, TrainingRun, TrainingSettings
 
 
 @dataclass
@@ -143,7 +143,6 @@ def _prepare(config: BenchConfig, train: TrainConfig) -> Run:
         evaluation_set(task, dev.examples, checkpoint),
         TrainingSettings(
             num_steps=train.training.num_steps,
-            batch_size=train.training.batch_size,
             eval_every_steps=train.evaluation.every_steps,
             dropout=train.training.dropout,
             z_loss=0.0,
@@ -196,7 +195,7 @@ def _train_with_ptune(run: Run, course: Course) -> None:
         training = TrainingRun(
             PromptTuning(model, prompt),
             run.make_optimizer(prompt),
-            run.examples,
+            shuffled(run.examples, run.config.training.batch_size, seed=run.config.seed),
             run.settings,
             Path(folder) / "resume.pt",
         )

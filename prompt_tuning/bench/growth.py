@@ -16,9 +16,9 @@ from prompt_tuning.bench.settings import BenchConfig
 from prompt_tuning.bench.workload import SIZES, VOCAB_SIZE, Place, random_prompt, random_t5
 from prompt_tuning.config import MachineConfig
 from prompt_tuning.data.batches import split_by_tokens
+from prompt_tuning.loop import summed_loss
 from prompt_tuning.model_choice import machine_of
 from prompt_tuning.models.frozen_t5 import FrozenT5, Rows
-from prompt_tuning.training import summed_loss
 
 INPUT_TOKENS, TARGET_TOKENS = 64, 4  # of every row, where the axis is another
 

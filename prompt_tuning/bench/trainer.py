@@ -87,12 +87,12 @@ def train_with_peft(run: Run, course: Course) -> None:
 
 def _arguments(run: Run, folder: Path) -> Seq2SeqTrainingArguments:
     """The run's settings; everything else as the library has it, but nothing written."""
-    settings = run.settings
+    settings, batch_size = run.settings, run.config.training.batch_size
     return Seq2SeqTrainingArguments(
         output_dir=str(folder),
         max_steps=settings.num_steps,
-        per_device_train_batch_size=settings.batch_size,
-        per_device_eval_batch_size=settings.batch_size,
+        per_device_train_batch_size=batch_size,
+        per_device_eval_batch_size=batch_size,
         eval_strategy="steps",
         eval_steps=settings.eval_every_steps,
         predict_with_generate=True,
@@ -113,7 +113,7 @@ def _arguments(run: Run, folder: Path) -> Seq2SeqTrainingArguments:
 def _in_order(run: Run) -> _Rows:
     """Every step's examples in the order that ptune sees them."""
     examples, settings = run.examples, run.settings
-    order = BatchOrder(len(examples.inputs), settings.batch_size, settings.seed)
+    order = BatchOrder(len(examples.inputs), run.config.training.batch_size, settings.seed)
     indices = [index for step in range(settings.num_steps) for index in order[step]]
     return _Rows([(examples.inputs[index], examples.targets[index]) for index in indices])
 

@@ -10,7 +10,7 @@ from prompt_tuning.config import typed
 from prompt_tuning.errors import raise_all
 from prompt_tuning.made_from import changed_since
 from prompt_tuning.pretraining.documents import local_text
-from prompt_tuning.pretraining.settings import PretrainConfig, pretrain_name, pretrain_problems
+from prompt_tuning.pretraining.schema import PretrainConfig, pretrain_name, pretrain_problems
 from prompt_tuning.protocol import Record, do_once
 from prompt_tuning.run_folder import RunFolder
 
@@ -27,7 +27,7 @@ def run(config: PretrainConfig, command: str = "pretrain") -> None:
     folder = folder_of(config)
 
     def load() -> Callable[[], None]:
-        from prompt_tuning.pretraining.run import pretrain  # imports torch
+        from prompt_tuning.pretraining.text_to_checkpoint import pretrain  # imports torch
 
         return partial(pretrain, config, folder, command)
 

@@ -10,11 +10,19 @@ import torch
 from numpy.typing import NDArray
 from safetensors import safe_open
 from torch import Tensor
-from transformers import AutoTokenizer, PreTrainedTokenizerFast, T5Config
+from transformers import PreTrainedTokenizerFast
 from transformers.utils.hub import cached_file
 
-from prompt_tuning.errors import UserError
-from prompt_tuning.models.loading import check_is_v1_1, load_checkpoint, weights_fingerprint
+from prompt_tuning.models.checkpoint_files import reading
+from prompt_tuning.models.loading import (
+    ENDS,
+    ends_problems,
+    load_checkpoint,
+    load_config,
+    load_tokenizer,
+    refuse_unclean,
+    weights_fingerprint,
+)
 from prompt_tuning.models.places import located
 
 
@@ -59,22 +67,14 @@ def load_embedding_table(source: str, revision: str | None) -> EmbeddingTable:
     Raises:
         UserError: the checkpoint cannot be read, or is not a T5 v1.1.
     """
+    tokenizer = load_tokenizer(source, revision=revision)
     place = located(source)
-    check_is_v1_1(place)
-    try:
-        config = T5Config.from_pretrained(place, revision=revision or "main")
-        tokenizer = AutoTokenizer.from_pretrained(place, revision=revision or "main")
-        embedding, head = (
-            _stored(place, revision, name) for name in ("shared.weight", "lm_head.weight")
-        )
-    except (OSError, ValueError) as error:
-        raise UserError(
-            f"cannot read the checkpoint {source}: {str(error).splitlines()[0]}",
-            fix="check the network, or give a folder in the hub's layout: model.path=<folder>",
-        ) from error
-    assert isinstance(tokenizer, PreTrainedTokenizerFast), type(tokenizer)
+    config = load_config(source, revision=revision)
+    with reading(source):
+        embedding, head = (_stored(place, revision, name) for name in ENDS)
     if embedding is None or head is None:
         return _from_whole_model(source, revision)
+    refuse_unclean(source, ends_problems(tokenizer, embedding, head))
     return EmbeddingTable(
         weight=embedding.float().numpy(),
         tokenizer=tokenizer,

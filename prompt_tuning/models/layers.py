@@ -13,6 +13,9 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+# An autograd Function states its own backward pass. Those below do so to keep less for it: autograd
+# would hold every intermediate result of the forward pass, many [N, H] tensors in each layer.
+
 SHORT_ROW = 64  # positions, on a CPU: up to here one padded product beats a product a row
 
 
@@ -32,6 +35,8 @@ class _RMSNorm(torch.autograd.Function):
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
         (grad,) = grads
         y, inverse_rms = ctx.saved_tensors
+        # y is x made to a length of sqrt(H): what the gradient has along y would change the length
+        # alone, which the norm takes away again; the rest is divided by the RMS as x was.
         projection = (grad * y).mean(-1, keepdim=True)
         return ((grad - y * projection) * inverse_rms).to(grad.dtype), None
 
@@ -51,6 +56,8 @@ class _GatedGELU(torch.autograd.Function):
         (grad,) = grads
         (fused,) = ctx.saved_tensors
         gate, linear = fused.chunk(2, dim=-1)
+        # The product rule: each half gets the incoming gradient times the other half. The GELU is
+        # computed a second time, since keeping it would cost [N, d_ff] a layer.
         grad_gate = torch.ops.aten.gelu_backward(grad * linear, gate, approximate="tanh")
         return torch.cat([grad_gate, grad * F.gelu(gate, approximate="tanh")], dim=-1)
 
@@ -67,6 +74,8 @@ class _ScaleRows(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None]:
         (grad,) = grads
+        # Row r has lengths[r] positions, all with the factor scales[r] on the way forward and back;
+        # the factors are spread over the positions twice rather than kept so: [B, H], not [N, H].
         scales, lengths = ctx.saved_tensors
         return grad * scales.repeat_interleave(lengths, 0, output_size=len(grad)), None, None
 
@@ -165,6 +174,8 @@ def packed_self_attention(qkv: Tensor, lengths: Sequence[int], bias: Tensor) -> 
 
 
 def _attend_row_by_row(qkv: Tensor, lengths: Sequence[int], bias: Tensor) -> Tensor:
+    # Each row attends to itself alone and at its own length: no padding, no mask between rows. The
+    # bias depends on distances, so that a row of length L takes the upper left [L, L] of it.
     rows = []
     for row in qkv.split(list(lengths), dim=1):
         q, k, v = row.transpose(1, 2).unsqueeze(1)
@@ -176,6 +187,8 @@ def _attend_row_by_row(qkv: Tensor, lengths: Sequence[int], bias: Tensor) -> Ten
 
 
 def _attend_padded(qkv: Tensor, lengths: Sequence[int], bias: Tensor) -> Tensor:
+    # Packed to padded and back is two index selections: `positions` says where a packed position
+    # stands in the padded batch, `packed` the reverse. Padding reads position 0, and is masked.
     real = positions_mask(lengths, qkv.device)
     batch, longest = real.shape
     positions = real.flatten().nonzero().squeeze(1)  # of the packed rows in the padded ones
@@ -225,7 +238,9 @@ class RelativePositionBias:
 
     def _compute(self, length: int) -> Tensor:
         distances = torch.arange(1 - length, length, device=self._table.device)
-        by_distance = self._table[self._bucket(distances)].T  # [heads, 2 * length - 1]
+        # One number for each distance, 1 - L to L - 1. `unfold` lays windows of L of them over each
+        # other; in reverse order, window i begins with distance -i: it is row i of the matrix.
+        by_distance = self._table[self._bucket(distances)].T  # [heads, 2 L - 1]
         bias = by_distance.unfold(1, length, 1).flip(1).contiguous()
         if self._causal:
             hidden = torch.ones(length, length, dtype=torch.bool, device=bias.device).triu(1)

@@ -4,7 +4,6 @@ What transformers can silently get wrong is asserted here, once, before a prompt
 """
 
 import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -23,6 +22,7 @@ from transformers import (
 from transformers.utils.hub import cached_file
 
 from prompt_tuning.errors import UserError
+from prompt_tuning.models.checkpoint_files import check_folder, reading
 from prompt_tuning.models.frozen_t5 import FrozenT5, PackedT5
 from prompt_tuning.models.packaged import provenance
 from prompt_tuning.models.places import located
@@ -36,6 +36,8 @@ DESCRIPTION_FILES = (
     "tokenizer_config.json",
 )
 EXPECTED_SPECIAL_IDS = {"<pad>": 0, "</s>": 1, "<unk>": 2}
+ENDS = ("shared.weight", "lm_head.weight")
+MIN_PIECES = 26  # an alphabet; the tokenizer that transformers makes of nothing has one
 
 
 @dataclass(frozen=True)
@@ -92,30 +94,66 @@ def load_checkpoint(
     )
 
 
+def load_tokenizer(source: str, *, revision: str | None = None) -> PreTrainedTokenizerFast:
+    """The tokenizer of a checkpoint, checked; raises as `load_checkpoint`."""
+    transformers.utils.logging.set_verbosity_error()
+    transformers.utils.logging.disable_progress_bar()
+    place = located(source)
+    check_folder(place)
+    with reading(source):
+        tokenizer = AutoTokenizer.from_pretrained(place, revision=revision or "main")
+    if not isinstance(tokenizer, PreTrainedTokenizerFast):
+        raise UserError(
+            f"the tokenizer of {source} is a {type(tokenizer).__name__}; a T5 v1.1 has T5Tokenizer",
+            fix="give the folder the tokenizer of the checkpoint that the model began as",
+        )
+    refuse_unclean(source, _tokenizer_problems(tokenizer))
+    return tokenizer
+
+
+def load_config(source: str, *, revision: str | None = None) -> T5Config:
+    """The config of a checkpoint, that of a T5 v1.1; raises as `load_checkpoint`.
+
+    What `tie_word_embeddings` says counts for nothing, since transformers 5 writes true for every
+    T5. Whether the lm_head is a matrix of its own is seen in the weights.
+    """
+    with reading(source):
+        place = located(source)
+        found, _ = T5Config.get_config_dict(place, revision=revision or "main")
+        config = T5Config.from_pretrained(place, revision=revision or "main")
+    expected: dict[str, object] = {"model_type": "t5", "feed_forward_proj": "gated-gelu"}
+    if "scale_decoder_outputs" in found:
+        expected["scale_decoder_outputs"] = False
+    refuse_unclean(
+        source,
+        [
+            f"its config.json has {key} {found.get(key)!r}, a T5 v1.1 {value!r}"
+            for key, value in expected.items()
+            if found.get(key) != value
+        ],
+    )
+    config.scale_decoder_outputs = False  # else transformers guesses it from tie_word_embeddings
+    return config
+
+
 def _load(
     source: str, *, revision: str | None, dtype: torch.dtype
 ) -> tuple[T5ForConditionalGeneration, PreTrainedTokenizerFast]:
     """Model and tokenizer, checked."""
     assert dtype is not torch.float16, "T5 overflows in float16"
-    transformers.utils.logging.set_verbosity_error()
-    transformers.utils.logging.disable_progress_bar()
-    place = located(source)
-    check_is_v1_1(place)
-    try:
+    tokenizer = load_tokenizer(source, revision=revision)
+    config = load_config(source, revision=revision)
+    with reading(source):
         loaded: Any = T5ForConditionalGeneration.from_pretrained(
-            place, revision=revision or "main", dtype=dtype, output_loading_info=True
+            located(source),
+            config=config,
+            revision=revision or "main",
+            dtype=dtype,
+            output_loading_info=True,
         )
-        tokenizer = AutoTokenizer.from_pretrained(place, revision=revision or "main")
-    except (OSError, ValueError) as error:
-        raise UserError(
-            f"cannot load the checkpoint {source}: {str(error).splitlines()[0]}",
-            fix="check the network, or give a folder in the hub's layout: model.path=<folder>",
-        ) from error
     model, report = loaded
-    assert isinstance(tokenizer, PreTrainedTokenizerFast), type(tokenizer)
-    problems = _problems(model, report) + _tokenizer_problems(tokenizer)
-    if problems:
-        raise UserError(f"the checkpoint {source} did not load cleanly: {'; '.join(problems)}")
+    ends = ends_problems(tokenizer, model.shared.weight, model.lm_head.weight)
+    refuse_unclean(source, [*_problems(model, report), *ends])
     return model, tokenizer
 
 
@@ -170,9 +208,8 @@ def write_untrained_checkpoint(folder: Path, source: str, *, revision: str | Non
         source: a hub id, a folder or `embedded:<name>`.
         revision: of the hub repository; None: its newest.
     """
-    place = located(source)
-    check_is_v1_1(place)
-    config = T5Config.from_pretrained(place, revision=revision or "main")
+    check_folder(located(source))
+    config = load_config(source, revision=revision)
     names = [field.name for field in fields(Shape)]
     shape = Shape(**{name: getattr(config, name) for name in names})
     weights = random_weights(shape, config.vocab_size, seed=0)
@@ -204,47 +241,63 @@ def weights_fingerprint(embedding: Tensor, lm_head: Tensor) -> str:
     return digest.hexdigest()[:16]
 
 
-def check_is_v1_1(source: str) -> None:
-    """Refuses a folder whose config.json is not that of a T5 v1.1; needs no weights.
-
-    A hub id passes: its config is read with its weights.
-    """
-    path = Path(source) / "config.json"
-    if not path.exists():
-        return
-    config = json.loads(path.read_text(encoding="utf-8"))
-    expected = {"model_type": "t5", "feed_forward_proj": "gated-gelu", "tie_word_embeddings": False}
-    for key, value in expected.items():
-        if config.get(key) != value:
-            raise UserError(
-                f"{path}: {key} is {config.get(key)!r}; a T5 v1.1 has {value!r}",
-                fix="give a T5 v1.1 checkpoint (gated GELU, untied lm_head)",
-            )
-
-
 def _problems(model: T5ForConditionalGeneration, report: dict[str, object]) -> list[str]:
     """What transformers may have done to the weights without saying so (each was seen)."""
-    config = model.config
     embedding = model.shared.weight
+    unused = report["unexpected_keys"]
     checks = {
         f"missing weights {report['missing_keys']}": not report["missing_keys"],
+        f"weights that its config does not use {unused}": not unused,
         f"weights of another shape {report['mismatched_keys']}": not report["mismatched_keys"],
-        "the feed-forward layer is not gated GELU": config.feed_forward_proj == "gated-gelu",
-        "the logits are scaled, as in T5 1.0": not config.scale_decoder_outputs,
-        "the lm_head is tied to the embedding": model.lm_head.weight is not embedding,
         "the encoder has its own embedding": model.encoder.embed_tokens.weight is embedding,
         "the decoder has its own embedding": model.decoder.embed_tokens.weight is embedding,
         f"the weights are {embedding.dtype}": embedding.dtype is not torch.float16,
     }
-    return [problem for problem, passed in checks.items() if not passed]
+    problems = [problem for problem, passed in checks.items() if not passed]
+    inner = {name: w for name, w in model.named_parameters() if name not in ENDS}
+    return problems + _not_finite(inner)
 
 
 def _tokenizer_problems(tokenizer: PreTrainedTokenizerFast) -> list[str]:
-    return [
-        f"the tokenizer gives {token} the id {_token_id(tokenizer, token)}, not {expected}"
+    ids = {token: _token_id(tokenizer, token) for token in (*EXPECTED_SPECIAL_IDS, "<extra_id_0>")}
+    problems = [
+        f"the tokenizer gives {token} the id {ids[token]}, not {expected}"
         for token, expected in EXPECTED_SPECIAL_IDS.items()
-        if _token_id(tokenizer, token) != expected
+        if ids[token] != expected
     ]
+    if ids["<extra_id_0>"] == ids["<unk>"]:
+        problems.append("the tokenizer has no <extra_id_0>")
+    num_pieces = len(tokenizer) - len(tokenizer.all_special_ids)
+    if num_pieces < MIN_PIECES:
+        problems.append(f"the tokenizer has {num_pieces} pieces of text: its vocabulary is missing")
+    return problems
+
+
+def ends_problems(
+    tokenizer: PreTrainedTokenizerFast, embedding: Tensor, lm_head: Tensor
+) -> list[str]:
+    """What is wrong with both ends of a model, beside its tokenizer."""
+    highest, num_rows = max(tokenizer.get_vocab().values()), len(embedding)
+    problems = []
+    if highest >= num_rows:
+        problems.append(f"its tokenizer has ids up to {highest}, its embedding {num_rows} rows")
+    if torch.equal(lm_head, embedding):
+        problems.append("its lm_head is the embedding, as in T5 1.0")
+    return problems + _not_finite(dict(zip(ENDS, (embedding, lm_head), strict=True)))
+
+
+def _not_finite(weights: Mapping[str, Tensor]) -> list[str]:
+    names = [name for name, weight in weights.items() if not weight.isfinite().all()]
+    return [f"numbers that are not finite in {', '.join(names[:3])}"] if names else []
+
+
+def refuse_unclean(source: str, problems: list[str]) -> None:
+    """Raises a `UserError` that names the problems, if there are any."""
+    if problems:
+        raise UserError(
+            f"the checkpoint {source} did not load cleanly: {'; '.join(problems)}",
+            fix="give a T5 v1.1 with the config and the tokenizer that its weights were made with",
+        )
 
 
 def _token_id(tokenizer: PreTrainedTokenizerFast, token: str) -> int:

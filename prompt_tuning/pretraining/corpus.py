@@ -1,29 +1,33 @@
 """Documents as token ids on disk: tokenised once, memory-mapped after that.
 
-An entry is a folder: the ids of all documents end to end, without EOS, where each document ends,
-and, written last, corpus.json. An entry without it is unfinished.
+An entry of the cache is a folder: the ids of all documents end to end, without EOS, where each
+document ends, and what they are. It appears whole or not at all.
 """
 
 import json
+import logging
+import shutil
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from hashlib import sha256
+from functools import partial
+from hashlib import file_digest, sha256
 from pathlib import Path
-from tempfile import NamedTemporaryFile
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from prompt_tuning.errors import UserError
+from prompt_tuning.files import made_once
 from prompt_tuning.pretraining.documents import TextSource
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
-_CACHE_FORMAT = 1  # of the files, and of the rules that made them
-_CHARACTERS_PER_CALL = 1_000_000  # bounds the memory that the tokenizer's by-products take
+logger = logging.getLogger(__name__)
+
+_CACHE_FORMAT = 2  # of the files, and of the rules that made them
+CHARACTERS_PER_CALL = 1_000_000  # bounds the memory that the tokenizer's by-products take
 _UNWRITABLE = " "  # a space reaches the pieces as \u2581, never as itself
 
 
@@ -72,9 +76,13 @@ def load_corpus(
         UserError: the source cannot be read, or has no text.
     """
     entry = cache_dir / _cache_key(source, tokenizer, max_tokens)
-    if not (entry / "corpus.json").exists():
-        _write(source, tokenizer, entry, max_tokens)
-    return _open(entry)
+    write = partial(_write, source, tokenizer, max_tokens)
+    try:
+        return _open(made_once(entry, write))
+    except (OSError, ValueError, KeyError) as error:
+        logger.warning("%s is damaged (%s): the text is tokenised again", entry, error)
+        shutil.rmtree(entry)
+        return _open(made_once(entry, write))
 
 
 def hold_out(corpus: Corpus, fraction: float, *, seed: int) -> tuple[Corpus, Corpus]:
@@ -116,15 +124,12 @@ def _cache_key(
 
 
 def _write(
-    source: TextSource,
-    tokenizer: "PreTrainedTokenizerFast",
-    entry: Path,
-    max_tokens: int | None,
+    source: TextSource, tokenizer: "PreTrainedTokenizerFast", max_tokens: int | None, entry: Path
 ) -> None:
     dtype = np.dtype(np.uint16 if len(tokenizer) <= 2**16 else np.uint32)
     ends, num_tokens, num_unknown = [], 0, 0
-    entry.mkdir(parents=True, exist_ok=True)
-    with _unfinished(entry / "tokens.bin") as file:
+    entry.mkdir()
+    with (entry / "tokens.bin").open("wb") as file:
         for ids in _encode(source.documents(), tokenizer):
             file.write(np.array(ids, dtype).tobytes())
             num_tokens += len(ids)
@@ -134,25 +139,35 @@ def _write(
                 break
     if not ends:
         raise UserError(f"no text in {dict(source.identity)}")
-    with _unfinished(entry / "ends.npy") as file:
-        np.save(file, np.array(ends, np.int64))
+    np.save(entry / "ends.npy", np.array(ends, np.int64))
     facts = {
         "source": source.identity,
         "num_documents": len(ends),
         "num_tokens": num_tokens,
         "num_unknown_tokens": num_unknown,
         "dtype": dtype.name,
+        "sha256": _digests(entry),
     }
-    with _unfinished(entry / "corpus.json") as file:
-        file.write(json.dumps(facts, indent=2).encode())
+    (entry / "corpus.json").write_text(json.dumps(facts, indent=2), encoding="utf-8")
 
 
 def _open(entry: Path) -> Corpus:
+    """Raises OSError, ValueError or KeyError where the entry is not what was written."""
     facts = json.loads((entry / "corpus.json").read_text(encoding="utf-8"))
+    if facts.pop("sha256") != _digests(entry):
+        raise ValueError("its checksum is wrong")
     ends = np.load(entry / "ends.npy")
     tokens = np.memmap(entry / "tokens.bin", facts.pop("dtype"), mode="r")
     starts = np.concatenate([[0], ends[:-1]])
     return Corpus(tokens, starts, ends, facts)
+
+
+def _digests(entry: Path) -> list[str]:
+    digests = []
+    for name in ("tokens.bin", "ends.npy"):
+        with (entry / name).open("rb") as file:
+            digests.append(file_digest(file, "sha256").hexdigest())
+    return digests
 
 
 def _encode(documents: Iterable[str], tokenizer: "PreTrainedTokenizerFast") -> Iterator[list[int]]:
@@ -184,20 +199,8 @@ def _batches(documents: Iterable[str]) -> Iterator[list[str]]:
     for document in documents:
         batch.append(document)
         num_characters += len(document)
-        if num_characters >= _CHARACTERS_PER_CALL:
+        if num_characters >= CHARACTERS_PER_CALL:
             yield batch
             batch, num_characters = [], 0
     if batch:
         yield batch
-
-
-@contextmanager
-def _unfinished(path: Path) -> Iterator[IO[bytes]]:
-    """A file that appears under its name when it is whole, or not at all."""
-    with NamedTemporaryFile(dir=path.parent, suffix=".tmp", delete=False) as file:
-        try:
-            yield file
-        except BaseException:
-            Path(file.name).unlink()
-            raise
-    Path(file.name).replace(path)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from prompt_tuning.errors import UserError
+from prompt_tuning.pretraining.schema import CorpusConfig
 from prompt_tuning.world import FACTS_MIX, FULL_MIX, LADDER_WORLD, VERSION, World, documents
 
 
@@ -21,6 +22,17 @@ class TextSource:
 
     identity: Mapping[str, Any]
     documents: Callable[[], Iterator[str]]
+
+
+def text_source(corpus: CorpusConfig) -> TextSource:
+    """The documents that the config names."""
+    if corpus.text is not None:
+        return local_text(corpus.text)
+    if corpus.world is not None:
+        stage, number = corpus.world, corpus.world_documents
+        return world_text(stage, number, max_sentences=corpus.world_max_sentences)
+    assert corpus.hub is not None, corpus
+    return hub_text(corpus.hub, corpus.hub_config)
 
 
 def local_text(path: str) -> TextSource:
@@ -43,31 +55,19 @@ def local_text(path: str) -> TextSource:
     )
 
 
-def hub_text(
-    repo: str,
-    config: str | None,
-    *,
-    split: str = "train",
-    revision: str | None = None,
-    column: str = "text",
-) -> TextSource:
-    """The documents of a data set of the hub, such as allenai/c4 (en), streamed.
+def hub_text(repo: str, config: str | None) -> TextSource:
+    """The training texts of a data set of the hub, such as allenai/c4 (en), streamed.
 
     Args:
-        repo: an id, or a local folder in the hub's layout.
+        repo: an id, or a local folder in the hub's layout. Of an id the newest commit is read: a
+            cached corpus cannot see that it has moved.
         config: of the data set; None if it has but one.
-        split: the hub's name of it.
-        revision: a commit. None is the newest, and a cached corpus cannot see that it has moved.
-        column: holds the text of a document.
     """
-    identity: dict[str, Any] = {"hub": repo, "config": config, "split": split, "revision": revision}
+    identity: dict[str, Any] = {"hub": repo, "config": config}
     if Path(repo).is_dir():
         files = [path for path in Path(repo).rglob("*") if path.is_file()]
         identity["files"] = _digests(sorted(files))
-    return TextSource(
-        identity | {"column": column},
-        lambda: _stream(repo, config, split=split, revision=revision, column=column),
-    )
+    return TextSource(identity, lambda: _stream(repo, config))
 
 
 def world_text(stage: str, num_documents: int, *, max_sentences: int) -> TextSource:
@@ -116,18 +116,15 @@ def _read(path: Path) -> Iterator[str]:
         raise UserError(f"{path}: cannot be read: {error}") from error
 
 
-def _stream(
-    repo: str, config: str | None, *, split: str, revision: str | None, column: str
-) -> Iterator[str]:
+def _stream(repo: str, config: str | None) -> Iterator[str]:
     import datasets  # slow to import, and needed for the hub only
 
     try:
-        rows = datasets.load_dataset(repo, config, split=split, revision=revision, streaming=True)
-        for row in rows:
-            yield row[column]
+        for row in datasets.load_dataset(repo, config, split="train", streaming=True):
+            yield row["text"]
     except Exception as error:  # whatever the network, the hub or the files raise
         reason = str(error).partition("\n")[0]
         raise UserError(
-            f"{repo} ({config}, {split}, column {column}): {type(error).__name__}: {reason}",
+            f"{repo} ({config}, train, column text): {type(error).__name__}: {reason}",
             fix="check names and network, or give local text files",
         ) from error

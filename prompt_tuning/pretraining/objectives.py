@@ -5,9 +5,17 @@ Source: google-research/text-to-text-transfer-transformer @ 0068fa73, t5/data/pr
 """
 
 from collections.abc import Callable, Collection
+from functools import partial
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
+
+from prompt_tuning.pretraining.schema import ObjectiveConfig
+from prompt_tuning.pretraining.vocabulary import sentence_end_ids
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerFast
 
 Ids = NDArray[np.int32]
 Objective = Callable[[Ids, np.random.Generator], tuple[Ids, Ids]]  # segment, noise -> a row
@@ -15,6 +23,29 @@ Objective = Callable[[Ids, np.random.Generator], tuple[Ids, Ids]]  # segment, no
 NOISE_DENSITY = 0.15
 MEAN_SPAN_LENGTH = 3.0
 NUM_SENTINELS = 100  # of T5's vocabulary: a row has at most so many spans
+
+
+def make_objective(config: ObjectiveConfig, tokenizer: "PreTrainedTokenizerFast") -> Objective:
+    """What the config makes of a segment of text."""
+    eos_id, limit = tokenizer.eos_token_id, config.max_target_tokens
+    if config.name == "prefix_lm":
+        return partial(prefix_lm, eos_id=eos_id, max_target_tokens=limit)
+    if config.name == "sentence_lm":
+        return partial(
+            sentence_lm,
+            eos_id=eos_id,
+            sentence_end_ids=sentence_end_ids(tokenizer),
+            max_target_tokens=limit or config.inputs_length,
+        )
+    first_sentinel_id = tokenizer.convert_tokens_to_ids("<extra_id_0>")
+    assert config.name == "span_corruption" and isinstance(first_sentinel_id, int), config
+    return partial(
+        corrupt_spans,
+        first_sentinel_id=first_sentinel_id,
+        eos_id=eos_id,
+        noise_density=config.noise_density,
+        mean_span_length=config.mean_span_length,
+    )
 
 
 def span_corruption_lengths(

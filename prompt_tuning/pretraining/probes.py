@@ -1,11 +1,10 @@
 """Zero-shot probes: does a model in pre-training answer the mini world's own questions?"""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import torch
-from torch import Tensor
-from transformers import PreTrainedTokenizerFast, T5Config
+from transformers import PreTrainedTokenizerFast
 
 from prompt_tuning.models.frozen_t5 import EOS_ID, PackedT5, Rows
 from prompt_tuning.world import LADDER_WORLD, World, probes
@@ -30,9 +29,8 @@ class WorldProbes:
         }
 
     @torch.no_grad()
-    def measure(self, weights: Mapping[str, Tensor], config: T5Config) -> dict[str, float]:
+    def measure(self, model: PackedT5) -> dict[str, float]:
         """The share of each kind whose answer's first word is the likeliest, token by token."""
-        model = PackedT5(weights, config)
         return {kind: self._accuracy(model, rows) for kind, rows in self._rows.items()}
 
     def _row(

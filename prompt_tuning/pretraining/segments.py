@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from prompt_tuning.pretraining.corpus import Corpus
-from prompt_tuning.pretraining.objectives import Ids, Objective
+from prompt_tuning.pretraining.objectives import Ids, Objective, span_corruption_lengths
+from prompt_tuning.pretraining.schema import ObjectiveConfig
 
 # First number of a seed: numpy pads short seeds with zeros, so [3, 0] and [3] are one stream.
 _ORDER, _NOISE = 1, 2
@@ -33,17 +34,16 @@ class Segmentation:
     max_document_tokens: int | None = 65_536  # T5's `select_random_chunk`
 
 
-def span_corruption_segmentation(tokens_length: int) -> Segmentation:
-    """T5's for span corruption: 128 documents joined (`reduce_concat_tokens`).
+def segmentation_of(objective: ObjectiveConfig) -> Segmentation:
+    """T5's: for span corruption 128 documents are joined (`reduce_concat_tokens`), for LM none.
 
-    `tokens_length` is what `span_corruption_lengths` says.
+    The inputs of an LM row keep room for EOS.
     """
-    return Segmentation(tokens_length, documents_per_group=128)
-
-
-def prefix_lm_segmentation(inputs_length: int) -> Segmentation:
-    """T5's for the LM objective: no document joined to another, room for EOS in the inputs."""
-    return Segmentation(inputs_length - 1, documents_per_group=1)
+    if objective.name == "span_corruption":
+        density, mean_span = objective.noise_density, objective.mean_span_length
+        tokens, _ = span_corruption_lengths(objective.inputs_length, density, mean_span)
+        return Segmentation(tokens, documents_per_group=128)
+    return Segmentation(objective.inputs_length - 1, documents_per_group=1)
 
 
 class SegmentOrder:

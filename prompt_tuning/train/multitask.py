@@ -21,6 +21,7 @@ from prompt_tuning.examples import (
     load_training_split,
     scored_examples,
 )
+from prompt_tuning.loop import Progress
 from prompt_tuning.metrics import Scores
 from prompt_tuning.model_choice import load_model
 from prompt_tuning.models.loading import Checkpoint
@@ -45,7 +46,6 @@ from prompt_tuning.train.outcome import (
 )
 from prompt_tuning.train.tuning import save_model, training_run
 from prompt_tuning.train.watch import Watch
-from prompt_tuning.training import Progress
 
 BEST_OF_TASKS = "tasks"  # in the resume point: every task's result at its own best step so far
 
@@ -87,7 +87,8 @@ def train(config: TrainConfig, folder: RunFolder) -> None:
         tracker = track(run, config, step)
 
         parts = [_part(task, splits[task.name], checkpoint, config) for task in mixture.scored]
-        watch = _Watch(run, training, tracker, checkpoint, config, parts)
+        shown = (training, run.reporter, tracker)
+        watch = _Watch(*shown, run, checkpoint, config, parts)
         training.run(watch, stop)
 
         training.go_to_best()
@@ -170,8 +171,9 @@ class _Watch(Watch):
         self.say(
             step,
             f"{scores_line(marked, mean)}  "
-            f"unparseable {unparseable}/{sum(each.num_examples for each in scores)}",
-            is_best=best_mean is None or mean > best_mean,
+            f"unparseable {unparseable}/{sum(each.num_examples for each in scores)}"
+            + "  best"
+            * (best_mean is None or mean > best_mean),
         )
         return mean
 

@@ -16,6 +16,7 @@ from prompt_tuning.data.tokenization import EncodedSplit
 from prompt_tuning.evaluation import Evaluation, EvaluationSet, score_of, write_predictions
 from prompt_tuning.examples import encode_training_examples, load_splits, scored_examples
 from prompt_tuning.ladder import floor_of, next_commands
+from prompt_tuning.loop import EncodedExamples, Progress, TrainingRun, TrainingSettings, shuffled
 from prompt_tuning.made_from import file_facts
 from prompt_tuning.metrics import Scores
 from prompt_tuning.model_choice import load_model
@@ -43,7 +44,6 @@ from prompt_tuning.train.outcome import (
     training_line,
 )
 from prompt_tuning.train.watch import Watch
-from prompt_tuning.training import EncodedExamples, Progress, TrainingRun, TrainingSettings
 
 # What is kept in a run's resume point: scores before training, by split; those of the best step so
 # far on the reported split; those of the step that this split would choose, the paper's way.
@@ -91,7 +91,8 @@ def train(config: TrainConfig, folder: RunFolder) -> None:
         run.header(header_of(config, checkpoint, about, dropped, encoded))
         tracker = track(run, config, step)
 
-        watch = _Watch(run, training, tracker, checkpoint, config.evaluation, dev, report)
+        parts = (training, run.reporter, tracker, run, checkpoint)
+        watch = _Watch(*parts, config.evaluation, dev, report)
         watch.before_training()
         training.run(watch, stop)
 
@@ -140,16 +141,16 @@ def training_run(
     """The training before its first step: what it trains, optimiser, data, settings."""
     device = method.prompt.device
     settings = asdict(config.optimizer)
+    examples = EncodedExamples(
+        inputs=[torch.tensor(ids, device=device) for ids in encoded.inputs],
+        targets=[torch.tensor(ids, device=device) for ids in encoded.targets],
+    )
     return TrainingRun(
         method=method,
         optimizer=Adafactor(method.trained.values(), settings.pop("learning_rate"), **settings),
-        examples=EncodedExamples(
-            inputs=[torch.tensor(ids, device=device) for ids in encoded.inputs],
-            targets=[torch.tensor(ids, device=device) for ids in encoded.targets],
-        ),
+        batch_of_step=shuffled(examples, config.training.batch_size, seed=config.seed),
         settings=TrainingSettings(
             num_steps=config.training.num_steps,
-            batch_size=config.training.batch_size,
             eval_every_steps=config.evaluation.every_steps,
             dropout=config.training.dropout,
             z_loss=config.training.z_loss,
@@ -248,7 +249,7 @@ class _Watch(Watch):
         dev, *report = [evaluation.scores for evaluation in scored]
         line = scored_line(asdict(dev))
         line += "".join(f"  {self.config.report_split} {each.score:.2f}" for each in report)
-        self.say(step, line, is_best=is_best)
+        self.say(step, line + "  best" * is_best)
 
 
 def _transfer(

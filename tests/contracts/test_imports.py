@@ -28,7 +28,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "analysis": {"errors", "embedded", "world"},
     "terminal": set(),
     "optim": set(),
-    "checkpoints": set(),
+    "resume_points": {"files"},
     "prompt_files": {"errors"},
     "metrics": {"errors", "tasks"},
     "data": {"errors", "tasks", "world", "made_from"},
@@ -42,13 +42,15 @@ MAY_IMPORT: dict[str, set[str]] = {
         *("config", "tracking"),
     },
     "task_data": {"errors", "tasks", "data", "config"},
-    "training": {"interrupts", "checkpoints", "data", "models"},
+    "loop": {
+        *("errors", "interrupts", "terminal", "tracking", "resume_points", "data", "models"),
+    },
     "evaluation": {"tasks", "metrics", "data", "models"},
     "model_choice": {"devices", "embedded", "models", "files", "prompt_files", "config"},
     "examples": {"errors", "tasks", "data", "models", "config", "task_data", "evaluation"},
     "ladder": {"embedded", "tasks", "world", "data"},
 }
-MAY_IMPORT["pretraining"] = {*MAY_IMPORT} - {"__init__", "training", "evaluation", "metrics"}
+MAY_IMPORT["pretraining"] = {*MAY_IMPORT} - {"__init__", "evaluation", "metrics"}
 MAY_IMPORT["train"] = {*MAY_IMPORT} - {"__init__"}
 MAY_IMPORT["use"] = {*MAY_IMPORT} - {"__init__"}
 MAY_IMPORT["ensembling"] = {*MAY_IMPORT} - {"__init__", "use"}
@@ -87,15 +89,14 @@ KNOWN_IN: dict[str, set[str]] = {
         "prompt_files",
         "made_from",
         "train",
-        "training",
         "pretraining",
     },
     "torch": {
-        "checkpoints",
+        "resume_points",
         "models",
         "optim",
         "pretraining",
-        "training",
+        "loop",
         "evaluation",
         "ensembling",
         "model_choice",

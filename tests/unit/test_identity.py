@@ -6,7 +6,7 @@ import torch
 from prompt_tuning import devices
 from prompt_tuning.composition import configs_of
 from prompt_tuning.config import TrainConfig, config_hash, train_config, typed
-from prompt_tuning.pretraining.settings import PretrainConfig, pretrain_name
+from prompt_tuning.pretraining.schema import PretrainConfig, pretrain_name
 
 
 def train(*overrides: str) -> TrainConfig:

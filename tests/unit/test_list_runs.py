@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 from quick_runs import ptune
 
-from prompt_tuning.checkpoints import save_state
 from prompt_tuning.composition import planned_points
 from prompt_tuning.config import run_name
 from prompt_tuning.errors import UserError
+from prompt_tuning.resume_points import save_state
 from prompt_tuning.run_folder import RunFolder
 from prompt_tuning.train import tuning
 

@@ -8,10 +8,10 @@ from prompt_tuning.commands import train as train_command
 from prompt_tuning.composition import configs_of
 from prompt_tuning.config import TrainConfig
 from prompt_tuning.errors import UserError
+from prompt_tuning.loop import Progress
 from prompt_tuning.task_data import task_of
 from prompt_tuning.tasks import MIXTURES
 from prompt_tuning.train.multitask import joint_result
-from prompt_tuning.training import Progress
 
 MULTITASK = "method=multitask_model_tuning"
 

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from prompt_tuning.checkpoints import save_state
 from prompt_tuning.errors import InProgress, UserError, UserErrors
 from prompt_tuning.interrupts import Interrupted
 from prompt_tuning.locking import holder_of, locked
+from prompt_tuning.resume_points import save_state
 from prompt_tuning.run_folder import RunFolder, RunState
 
 

@@ -10,10 +10,10 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 from transformers import T5ForConditionalGeneration
 
+from prompt_tuning.loop import TrainingSettings, accumulate_gradient
 from prompt_tuning.models.decoding import greedy_decode, score_labels
-from prompt_tuning.models.frozen_t5 import FrozenT5, PackedT5, Rows
-from prompt_tuning.models.methods import PromptTuning
-from prompt_tuning.training import TrainingSettings, accumulate_gradient
+from prompt_tuning.models.frozen_t5 import FrozenT5, Rows
+from prompt_tuning.models.methods import ModelTuning, PromptTuning
 
 INPUT_LENGTHS = [7, 23, 1, 12, 12]
 TARGET_LENGTHS = [2, 5, 1, 3, 9]
@@ -51,13 +51,7 @@ def hf_loss(
 
 def settings(max_tokens: int) -> TrainingSettings:
     return TrainingSettings(
-        num_steps=1,
-        batch_size=len(INPUT_LENGTHS),
-        eval_every_steps=1,
-        dropout=0.0,
-        z_loss=0.0,
-        seed=0,
-        max_tokens_per_micro_batch=max_tokens,
+        num_steps=1, eval_every_steps=1, max_tokens_per_micro_batch=max_tokens, seed=0, z_loss=0.0
     )
 
 
@@ -72,25 +66,34 @@ def ragged_batch(model: T5ForConditionalGeneration) -> tuple[Tensor, list[Tensor
 @pytest.mark.parametrize("max_tokens", [10_000, 30, 1], ids=["one", "several", "row by row"])
 @pytest.mark.parametrize(
     ("fixture", "tolerance"),
-    [("hf_model_64", 1e-10), ("hf_model", 1e-4)],
+    [("hf_model_64", 1e-9), ("hf_model", 1e-4)],
     ids=["float64", "float32"],
 )
-def test_loss_and_prompt_gradient_equal_hugging_face(
+def test_loss_and_gradients_equal_hugging_face(
     fixture: str, tolerance: float, max_tokens: int, request: pytest.FixtureRequest
 ) -> None:
-    """Exact algebra: packing, absorbed cross-attention, fused weights and micro-batches."""
-    model = request.getfixturevalue(fixture)
+    """Exact algebra: packing, absorbed cross-attention, fused weights and micro-batches.
+
+    Of the prompt in front of a frozen model, and of every weight where all of them are trained:
+    fused anew for every micro-batch, which frees the graph.
+    """
+    model = request.getfixturevalue(fixture).requires_grad_()
     prompt, inputs, targets = ragged_batch(model)
-    expected = hf_loss(model, prompt, inputs, targets)
-    (expected_grad,) = torch.autograd.grad(expected, prompt)
-
-    loss = accumulate_gradient(
-        PromptTuning(FrozenT5(model), prompt), inputs, targets, settings(max_tokens), dropout=None
-    )
-
-    assert loss == pytest.approx(expected.item(), rel=tolerance)
-    assert prompt.grad is not None
-    assert (prompt.grad - expected_grad).norm() <= tolerance * expected_grad.norm()
+    no_prompt = prompt.new_zeros(0, prompt.shape[1])
+    weights = {name: w.detach().clone().requires_grad_() for name, w in model.named_parameters()}
+    frozen, tuning = FrozenT5(model), ModelTuning(weights, model.config, model.dtype)
+    for method, own_prompt, expected in (
+        (PromptTuning(frozen, prompt), prompt, {"prompt": prompt}),
+        (tuning, no_prompt, dict(model.named_parameters())),
+    ):
+        loss = hf_loss(model, own_prompt, inputs, targets)
+        gradients = torch.autograd.grad(loss, list(expected.values()))
+        found = accumulate_gradient(method, inputs, targets, settings(max_tokens), dropout=None)
+        assert found == pytest.approx(loss.item(), rel=tolerance)
+        assert [*method.trained] == [*expected]
+        for (name, tensor), gradient in zip(method.trained.items(), gradients, strict=True):
+            assert tensor.grad is not None and gradient.norm() > 0, name
+            assert (tensor.grad - gradient).norm() <= tolerance * gradient.norm() + 1e-14, name
 
 
 def test_the_compiled_model_has_the_loss_and_gradient_of_the_eager_one(
@@ -107,37 +110,11 @@ def test_the_compiled_model_has_the_loss_and_gradient_of_the_eager_one(
             model.compile(mode)
         prompt.grad = None
         method = PromptTuning(model, prompt)
-        with torch._inductor.config.patch(compile_threads=1):
-            losses.append(accumulate_gradient(method, inputs, targets, settings(60), dropout=None))
+        with torch._inductor.config.patch(compile_threads=1):  # for micro-batches of 3 and 2 rows:
+            losses.append(accumulate_gradient(method, inputs, targets, settings(47), dropout=None))
         gradients.append(prompt.grad)
     assert losses[1] == pytest.approx(losses[0], rel=1e-5)
     torch.testing.assert_close(gradients[1], gradients[0], rtol=1e-4, atol=1e-5)
-
-
-def test_float64_gradients_of_all_weights_equal_hugging_face(
-    hf_model_64: T5ForConditionalGeneration,
-) -> None:
-    """The same forward pass pre-trains and tunes models: every tensor's gradient is compared."""
-    model = hf_model_64.requires_grad_()
-    _, inputs, targets = ragged_batch(model)
-    no_prompt = torch.zeros(0, model.config.d_model, dtype=torch.float64)
-    expected = hf_loss(model, no_prompt, inputs, targets)
-    expected.backward()
-    weights = {
-        name: weight.detach().requires_grad_()
-        for name, weight in model.state_dict().items()
-        if "embed_tokens" not in name
-    }
-
-    packed = PackedT5(weights, model.config)
-    logits = packed.target_logits(packed.encode(Rows.under(no_prompt, inputs)), targets)
-    F.cross_entropy(logits, torch.cat(targets)).backward()
-
-    for name, parameter in model.named_parameters():
-        gradient = weights[name].grad
-        assert gradient is not None and parameter.grad is not None, name
-        error = (gradient - parameter.grad).norm()
-        assert error <= 1e-9 * parameter.grad.norm() + 1e-14, name
 
 
 def test_rows_of_one_batch_may_carry_prompts_of_different_lengths(
@@ -202,16 +179,6 @@ def test_decoding_stops_when_every_row_has_ended(
     assert len(steps) == 3
 
 
-def test_target_padding_does_not_change_a_row(hf_model_64: T5ForConditionalGeneration) -> None:
-    """A short target beside a long one gives the logits that it gives alone."""
-    prompt, inputs, targets = ragged_batch(hf_model_64)
-    model = FrozenT5(hf_model_64)
-    together = model.target_logits(model.encode(Rows.under(prompt, inputs)), targets)
-    for row, logits in enumerate(together.split(TARGET_LENGTHS)):
-        alone = model.target_logits(model.encode(Rows.under(prompt, [inputs[row]])), [targets[row]])
-        torch.testing.assert_close(logits, alone, rtol=1e-10, atol=1e-10)
-
-
 def test_bfloat16_stays_close_and_keeps_the_loss_in_float32(
     hf_model: T5ForConditionalGeneration,
 ) -> None:
@@ -226,6 +193,12 @@ def test_bfloat16_stays_close_and_keeps_the_loss_in_float32(
     assert F.cosine_similarity(rounded.flatten(), exact.flatten(), dim=0) > 0.99
     rounded.sum().backward()
     assert prompt.grad is not None and prompt.grad.dtype == torch.float32
+
+    weights = {n: w.detach().float().requires_grad_() for n, w in hf_model.named_parameters()}
+    tuned = ModelTuning(weights, hf_model.config, torch.bfloat16).make_model()
+    assert tuned.dtype is torch.bfloat16
+    tuned.embedding.sum().backward()
+    assert weights["shared.weight"].grad is not None  # an update of 0.001 is lost in bfloat16
 
 
 def test_label_scores_equal_a_full_forward_of_hugging_face_for_each_label(

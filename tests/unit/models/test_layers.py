@@ -6,7 +6,13 @@ import torch.nn.functional as F
 from transformers import T5ForConditionalGeneration
 
 from prompt_tuning.models import layers
-from prompt_tuning.models.layers import Dropout, RelativePositionBias, gated_gelu, rms_norm
+from prompt_tuning.models.layers import (
+    Dropout,
+    RelativePositionBias,
+    gated_gelu,
+    packed_self_attention,
+    rms_norm,
+)
 
 
 def test_rms_norm_equals_its_formula_and_its_gradient_the_numerical_one() -> None:
@@ -24,15 +30,18 @@ def test_gated_gelu_equals_its_formula_and_its_gradient_the_numerical_one() -> N
 
 
 @pytest.mark.parametrize("trains_bias", [False, True])
-def test_the_padded_attention_equals_the_row_by_row_one(trains_bias: bool) -> None:
+def test_the_padded_attention_equals_the_row_by_row_one(
+    trains_bias: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Short rows and GPUs have the first, long rows on a CPU the second."""
     lengths = [3, 9, 1, 5]
     qkv = torch.randn(3, sum(lengths), 2, 4, dtype=torch.float64, requires_grad=True)
     bias = torch.randn(2, 12, 12, dtype=torch.float64, requires_grad=trains_bias)
     trained = [qkv, bias] if trains_bias else [qkv]
-    outputs = [
-        attend(qkv, lengths, bias) for attend in (layers._attend_padded, layers._attend_row_by_row)
-    ]
+    outputs = []
+    for short_row in (64, 0):
+        monkeypatch.setattr(layers, "SHORT_ROW", short_row)
+        outputs.append(packed_self_attention(qkv, lengths, bias))
     torch.testing.assert_close(*outputs)
     weight = torch.randn_like(outputs[0])
     torch.testing.assert_close(

@@ -8,14 +8,22 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from transformers import AutoTokenizer, ByT5Tokenizer, T5ForConditionalGeneration
 
 from prompt_tuning.errors import UserError
+from prompt_tuning.models.embeddings import load_embedding_table
+from prompt_tuning.models.frozen_t5 import Rows
 from prompt_tuning.models.loading import (
     load_checkpoint,
     weights_fingerprint,
     write_untrained_checkpoint,
 )
-from prompt_tuning.models.random_checkpoint import SHAPES, Shape, write_random_checkpoint
+from prompt_tuning.models.random_checkpoint import (
+    SHAPES,
+    Shape,
+    tokenizer_config,
+    write_random_checkpoint,
+)
 
 CPU = torch.device("cpu")
 
@@ -73,33 +81,142 @@ def test_the_fingerprint_names_the_weights_whatever_their_precision(folder: Path
     assert len(weights_fingerprint(torch.zeros(2, 2), torch.zeros(2, 2))) == 16
 
 
+def edit_config(folder: Path, **values: Any) -> None:
+    path = folder / "config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | values))
+
+
 @pytest.mark.parametrize(
     ("key", "value"),
-    [("feed_forward_proj", "relu"), ("tie_word_embeddings", True), ("model_type", "bart")],
+    [("feed_forward_proj", "relu"), ("scale_decoder_outputs", True), ("model_type", "bart")],
 )
 def test_another_architecture_is_refused_by_its_config(folder: Path, key: str, value: Any) -> None:
-    path = folder / "config.json"
-    path.write_text(json.dumps(json.loads(path.read_text()) | {key: value}))
+    edit_config(folder, **{key: value})
     with pytest.raises(UserError, match=key):
         load(folder)
 
 
-def test_a_missing_weight_is_refused_by_name(folder: Path) -> None:
+def test_a_v1_1_that_transformers_5_saved_again_is_the_same_model(
+    folder: Path, tmp_path: Path
+) -> None:
+    """It writes tie_word_embeddings: true for every T5; the weights say that the head is one."""
+    again = tmp_path / "again"
+    for part in (T5ForConditionalGeneration, AutoTokenizer):
+        part.from_pretrained(folder).save_pretrained(again)
+    assert json.loads((again / "config.json").read_text())["tie_word_embeddings"] is True
+    first, second = load(folder), load(again)
+    assert second.fingerprint == first.fingerprint
+    assert torch.equal(second.model.lm_head, first.model.lm_head)
+    assert second.encode_text("a joy, positive") == first.encode_text("a joy, positive")
+    ids = torch.tensor([5, 9, 1])
+    logits = [
+        c.model.target_logits(c.model.encode(Rows([torch.ones(1, 64)], [ids], [0])), [ids])
+        for c in (first, second)
+    ]
+    assert torch.equal(*logits)  # not scaled by d_model ** -0.5, as those of T5 1.0
+
+
+def test_weights_and_config_that_do_not_belong_together_are_refused(folder: Path) -> None:
+    """By name: a weight or a layer too few or too many, another width, NaN, a tied head."""
+
+    def nan(weights: Any) -> None:
+        weights["decoder.final_layer_norm.weight"][3] = torch.nan
+
+    def tied(weights: Any) -> None:
+        weights["lm_head.weight"] = weights["shared.weight"].clone()
+
     name = "encoder.block.1.layer.0.SelfAttention.q.weight"
-    edit_weights(folder, lambda weights: weights.pop(name))
-    with pytest.raises(UserError, match=name):
+    cases: list[tuple[Any, dict[str, int], str]] = [
+        (lambda weights: weights.pop(name), {}, f"missing weights .*{name}"),
+        (lambda weights: weights.pop("lm_head.weight"), {}, "lm_head"),
+        (tied, {}, "lm_head is the embedding"),
+        (lambda weights: None, {"num_layers": 3}, r"config does not use .*encoder\.block\.3"),
+        (lambda weights: None, {"num_layers": 5}, r"missing weights .*encoder\.block\.4"),
+        (lambda weights: None, {"d_ff": 64}, "size|shape"),
+        (nan, {}, r"not finite in decoder\.final_layer_norm"),
+    ]
+    stored, config = ((folder / name).read_bytes() for name in ("model.safetensors", "config.json"))
+    for edit, values, message in cases:
+        edit_weights(folder, edit)
+        edit_config(folder, **values)
+        with pytest.raises(UserError, match=message):
+            load(folder)
+        (folder / "model.safetensors").write_bytes(stored)
+        (folder / "config.json").write_bytes(config)
+    load(folder)
+
+
+def test_a_tokenizer_that_does_not_belong_to_the_weights_is_refused(
+    folder: Path, tmp_path: Path, write_tiny: Any
+) -> None:
+    """transformers makes one of nothing, whose every word is unknown; ByT5's knows bytes."""
+    vocabulary = (folder / "spiece.model").read_bytes()
+    (folder / "spiece.model").unlink()
+    with pytest.raises(UserError, match=r"no spiece\.model or tokenizer\.json in .*T5Tokenizer"):
+        load(folder)
+    ByT5Tokenizer().save_pretrained(folder)
+    with pytest.raises(UserError, match="its tokenizer is a ByT5Tokenizer"):
+        load(folder)
+    (folder / "tokenizer.json").write_text("{}")  # as a folder with several tokenizers has one
+    with pytest.raises(UserError, match=r"ByT5Tokenizer; a T5 v1\.1 has T5Tokenizer"):
+        load(folder)
+    (folder / "tokenizer.json").unlink()
+    (folder / "added_tokens.json").unlink()
+    (folder / "spiece.model").write_bytes(vocabulary)
+    (folder / "tokenizer_config.json").write_text(json.dumps(tokenizer_config()))
+    load(folder)
+
+    write_tiny(tmp_path / "larger", [f"word{i} " * 9 for i in range(300)])
+    shutil.copy(tmp_path / "larger" / "spiece.model", folder)
+    with pytest.raises(UserError, match=r"ids up to [0-9]+, its embedding [0-9]+ rows"):
         load(folder)
 
 
-def test_an_absent_lm_head_is_refused_rather_than_tied(folder: Path) -> None:
-    edit_weights(folder, lambda weights: weights.pop("lm_head.weight"))
-    with pytest.raises(UserError, match="lm_head"):
+def test_a_tokenizer_of_few_pieces_is_refused(folder: Path) -> None:
+    """A hub repository without a vocabulary gives one; here transformers makes it."""
+    (folder / "spiece.model").unlink()
+    AutoTokenizer.from_pretrained(folder).save_pretrained(folder)
+    with pytest.raises(UserError, match="the tokenizer has 1 pieces of text"):
         load(folder)
 
 
-def test_a_folder_that_is_no_checkpoint_is_refused_with_the_way_out(tmp_path: Path) -> None:
+POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a214614ab2935\nsize 248424\n"
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "spiece.model", "config.json"])
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (POINTER, r"is a pointer of Git LFS.*\n.*git lfs pull"),
+        (b"", r"is empty.*\n.*download it again"),
+        (bytes(range(255, 0, -1)) * 20, r"is damaged.*\n(.*\n)*.*download it again"),
+        (None, r"is damaged.*\n(.*\n)*.*download it again"),
+    ],
+    ids=["pointer", "empty", "random", "cut short"],
+)
+def test_a_damaged_file_is_named_with_what_to_do(
+    folder: Path, name: str, content: bytes | None, message: str
+) -> None:
+    path = folder / name
+    whole = path.read_bytes()
+    path.write_bytes(whole[: len(whole) // 2] if content is None else content)
+    for read in (load, lambda _: load_embedding_table(str(folder), None)):
+        with pytest.raises(UserError, match=message) as error:
+            read(folder)
+        assert str(path) in str(error.value)
+
+
+def test_what_no_check_foresees_is_an_error_that_names_the_checkpoint(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("time.sleep", lambda seconds: None)  # between the hub client's retries
+    (folder / "config.json").write_text("[1]")
+    with pytest.raises(UserError, match=f"cannot load the checkpoint {folder}"):
+        load(folder)
     with pytest.raises(UserError, match=r"model\.path"):
-        load(tmp_path)
+        load(tmp_path)  # no checkpoint at all
+    with pytest.raises(UserError, match="cannot load the checkpoint no/such"):
+        load(Path("no/such"))
 
 
 def test_a_folder_with_the_real_vocabulary_has_t5s_rows_and_sentinels(

@@ -56,7 +56,7 @@ def test_empty_documents_are_left_out_and_unknown_tokens_counted(tokenizer, tmp_
 
 def test_batches_of_the_tokenizer_leave_no_trace(tokenizer, texts, tmp_path, monkeypatch):
     whole = documents_of(load_corpus(source_of(*texts), tokenizer, cache_dir=tmp_path / "a"))
-    monkeypatch.setattr(module, "_CHARACTERS_PER_CALL", 300)
+    monkeypatch.setattr(module, "CHARACTERS_PER_CALL", 300)
     assert (
         documents_of(load_corpus(source_of(*texts), tokenizer, cache_dir=tmp_path / "b")) == whole
     )
@@ -71,29 +71,30 @@ def test_a_limit_stops_after_the_document_that_reaches_it(tokenizer, tmp_path):
 
 
 def test_the_cache_is_used_only_for_the_same_source_tokenizer_and_limit(
-    tokenizer, vocabulary_folder, tmp_path, monkeypatch
+    tokenizer, vocabulary_folder, tmp_path
 ):
-    calls = []
-    encode = module._encode
-    monkeypatch.setattr(module, "_encode", lambda *args: calls.append(1) or encode(*args))
-    cache = tmp_path / "cache"
-    first = load_corpus(source_of("Anna", "Boris"), tokenizer, cache_dir=cache)
-    again = load_corpus(source_of("never read"), tokenizer, cache_dir=cache)
+    read = []
+
+    def load(*documents, name="test", by=tokenizer, max_tokens=None):
+        source = TextSource({"generator": name}, lambda: read.append(name) or iter(documents))
+        return load_corpus(source, by, cache_dir=tmp_path / "cache", max_tokens=max_tokens)
+
+    first, again = load("Anna", "Boris"), load("never read")
     assert documents_of(again) == documents_of(first)
     assert again.provenance == first.provenance
-    assert len(calls) == 1
+    assert len(read) == 1
 
-    load_corpus(source_of("Anna", name="other"), tokenizer, cache_dir=cache)
-    load_corpus(source_of("Anna"), tokenizer, cache_dir=cache, max_tokens=1)
     other = type(tokenizer).from_pretrained(vocabulary_folder)
     other.add_tokens(["zorb"])
-    load_corpus(source_of("Anna"), other, cache_dir=cache)
-    assert len(calls) == 4
+    load("Anna", name="other")
+    load("Anna", max_tokens=1)
+    load("Anna", by=other)
+    assert len(read) == 4
 
 
 def test_an_interrupted_write_is_not_taken_for_a_corpus(tokenizer, tmp_path):
     def interrupted():
-        yield "Anna " * 400_000
+        yield "Anna " * 300_000
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
@@ -102,12 +103,19 @@ def test_an_interrupted_write_is_not_taken_for_a_corpus(tokenizer, tmp_path):
     assert len(load_corpus(source_of("Anna"), tokenizer, cache_dir=tmp_path)) == 1
 
 
-def test_an_entry_without_its_last_file_is_written_again(tokenizer, tmp_path):
-    load_corpus(source_of("Anna"), tokenizer, cache_dir=tmp_path)
-    (finished,) = tmp_path.glob("*/corpus.json")
-    finished.unlink()
-    corpus = load_corpus(source_of("Anna", "Boris"), tokenizer, cache_dir=tmp_path)
-    assert len(corpus) == 2
+@pytest.mark.parametrize("name", ["tokens.bin", "ends.npy", "corpus.json"])
+@pytest.mark.parametrize("damage", ["absent", "empty", "flipped"])
+def test_a_damaged_entry_is_named_and_written_again(tokenizer, tmp_path, caplog, name, damage):
+    whole = load_corpus(source_of("Anna", "Boris"), tokenizer, cache_dir=tmp_path)
+    expected = documents_of(whole)
+    (path,) = tmp_path.glob(f"*/{name}")
+    content = path.read_bytes()
+    path.unlink()
+    if damage != "absent":
+        path.write_bytes(b"" if damage == "empty" else bytes([content[0] ^ 1]) + content[1:])
+    again = load_corpus(source_of("Anna", "Boris"), tokenizer, cache_dir=tmp_path)
+    assert documents_of(again) == expected
+    assert f"{path.parent} is damaged" in caplog.text
 
 
 def test_a_source_without_text_is_the_users_mistake(tokenizer, tmp_path):

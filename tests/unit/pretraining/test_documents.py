@@ -75,13 +75,12 @@ def test_compressed_json_lines_of_the_hub_are_streamed(hub_folder, tmp_path):
     assert not list((tmp_path / "cache").rglob("*.arrow"))
 
 
-def test_a_parquet_data_set_is_streamed_by_its_column(tmp_path, monkeypatch):
+def test_a_parquet_data_set_is_streamed(tmp_path, monkeypatch):
     monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", str(tmp_path / "cache"))
     (tmp_path / "repo" / "data").mkdir(parents=True)
-    table = pa.Table.from_pylist([{"body": "one"}, {"body": "two"}])
-    pq.write_table(table, tmp_path / "repo" / "data" / "validation-00000-of-00001.parquet")
-    source = hub_text(str(tmp_path / "repo"), None, split="validation", column="body")
-    assert list(source.documents()) == ["one", "two"]
+    table = pa.Table.from_pylist([{"text": "one"}, {"text": "two"}])
+    pq.write_table(table, tmp_path / "repo" / "data" / "train-00000-of-00001.parquet")
+    assert list(hub_text(str(tmp_path / "repo"), None).documents()) == ["one", "two"]
 
 
 def test_a_changed_folder_is_another_source(hub_folder):
@@ -90,16 +89,9 @@ def test_a_changed_folder_is_another_source(hub_folder):
     assert hub_text(str(hub_folder), "en").identity != before
 
 
-@pytest.mark.parametrize(
-    ("names", "reason"),
-    [
-        ({"split": "test"}, "test"),
-        ({"column": "body"}, "column body"),
-    ],
-)
-def test_a_wrong_name_is_the_users_mistake(hub_folder, names, reason):
-    with pytest.raises(UserError, match=reason) as error:
-        list(hub_text(str(hub_folder), "en", **names).documents())
+def test_a_wrong_name_is_the_users_mistake(hub_folder):
+    with pytest.raises(UserError, match=r"\(fr, train, column text\)") as error:
+        list(hub_text(str(hub_folder), "fr").documents())
     assert "check names and network" in str(error.value)
 
 

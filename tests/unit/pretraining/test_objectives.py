@@ -45,7 +45,11 @@ def test_a_segment_of_that_length_fills_inputs_and_targets():
             assert len(targets) == targets_length + 2
             targets_two_longer.append(tokens_length)
         assert len(corrupt(np.arange(tokens_length + 1), seed=0)[0]) > inputs_length
-    assert targets_two_longer == [190, 350, 390]  # ties: see below
+    assert targets_two_longer == [
+        190,
+        350,
+        390,
+    ]  # ties, rounded up: 190 * 0.15 is 28.500002 in float32
 
 
 def test_at_a_density_of_one_half_targets_are_no_longer_than_inputs():
@@ -67,11 +71,6 @@ def test_counts_of_noise_tokens_and_spans_follow_from_the_length(length, density
         assert len(spans_of(mask)) == num_spans
         assert not mask[0]
         assert mask[-1] == (length > 1)
-
-
-def test_a_tie_is_rounded_as_t5_rounds_it_in_float32():
-    """190 * 0.15 is 28.5 in double precision, and would give 28; in float32 it is 28.500002."""
-    assert noise_mask(190, np.random.default_rng(0)).sum() == 29
 
 
 def test_every_layout_of_the_spans_is_equally_likely():
@@ -138,13 +137,6 @@ def test_more_spans_than_sentinels_stop_the_run():
     """The next ids below the sentinels are words: T5 would use them without a sign."""
     with pytest.raises(AssertionError, match="101 spans, 100 sentinels"):
         corrupt(np.arange(303 * 2), 0, noise_density=0.5)
-
-
-@pytest.mark.parametrize("objective", [corrupt, lambda tokens, seed: prefix(tokens, seed)])
-def test_noise_follows_from_the_seed(objective):
-    tokens = np.arange(100, 200)
-    rows = [[part.tolist() for part in objective(tokens, seed)] for seed in (3, 3, 4)]
-    assert rows[0] == rows[1] != rows[2]
 
 
 def prefix(tokens, seed=0, **settings):

@@ -35,10 +35,8 @@ def asked(
 
     monkeypatch.setattr(PackedT5, "encode", encode)
     monkeypatch.setattr(PackedT5, "target_logits", target_logits)
-    weights, config = load_weights(str(tiny_folder), device=torch.device("cpu"))
-    scores = WorldProbes(tokenizer, masks_spans=masks_spans, num_probes=NUM_PROBES).measure(
-        weights, config
-    )
+    model = PackedT5(*load_weights(str(tiny_folder), device=torch.device("cpu")))
+    scores = WorldProbes(tokenizer, masks_spans=masks_spans, num_probes=NUM_PROBES).measure(model)
     return inputs, targets, scores
 
 

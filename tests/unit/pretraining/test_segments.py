@@ -1,19 +1,20 @@
 """From documents to the rows of a step: T5's chunks, groups and segments, seeded and endless."""
 
 from collections import Counter
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
 import pytest
 
 from prompt_tuning.pretraining.corpus import Corpus
-from prompt_tuning.pretraining.objectives import corrupt_spans, span_corruption_lengths
+from prompt_tuning.pretraining.objectives import corrupt_spans
+from prompt_tuning.pretraining.schema import ObjectiveConfig
 from prompt_tuning.pretraining.segments import (
     Segmentation,
     SegmentOrder,
     make_rows,
-    prefix_lm_segmentation,
-    span_corruption_segmentation,
+    segmentation_of,
 )
 
 
@@ -59,14 +60,6 @@ def test_every_epoch_has_every_token_once(documents_per_group):
         assert len(seen) == corpus.num_tokens
 
 
-def test_segments_of_joined_documents_are_whole_but_one_a_group():
-    lengths = np.random.default_rng(0).integers(1, 60, 65)
-    corpus = corpus_of(*lengths)
-    number = -(-corpus.num_tokens // 32)
-    segments = epoch(corpus, Segmentation(32, 128), number_of_segments=number)
-    assert sorted(map(len, segments))[1:] == [32] * (number - 1)
-
-
 def test_a_long_document_gives_one_chunk_an_epoch_and_all_of_them_over_time():
     """T5's `select_random_chunk`: of 10 tokens in chunks of 4 begin 3 chunks, the last of 2."""
     order = SegmentOrder(corpus_of(10), Segmentation(100, 1, max_document_tokens=4), 1, seed=0)
@@ -96,9 +89,9 @@ def test_a_step_follows_from_seed_and_step_alone(segmentation):
 
 def test_t5s_segmentations():
     """Source: `span_corruption` (568 tokens, 128 documents joined) and `prefix_lm` (511, none)."""
-    tokens_length, _ = span_corruption_lengths(512)
-    assert span_corruption_segmentation(tokens_length) == Segmentation(568, 128, 65_536)
-    assert prefix_lm_segmentation(512) == Segmentation(511, 1, 65_536)
+    config = ObjectiveConfig("span_corruption", 512, None, 0.15, 3.0)
+    assert segmentation_of(config) == Segmentation(568, 128, 65_536)
+    assert segmentation_of(replace(config, name="prefix_lm")) == Segmentation(511, 1, 65_536)
 
 
 def rows(step, *, seed=0, batch_size=3):

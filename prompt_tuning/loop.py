@@ -1,21 +1,32 @@
-"""The training loop: steps, micro-batches, evaluation, best step, resume. It knows no task."""
+"""The training loop of prompts, whole models and pre-training; it knows no task and no corpus.
 
+A step is micro-batches, their gradients and one update; between two steps are the evaluation, the
+best step, the resume point, and the stop that somebody asked for. `Display` shows and logs it.
+"""
+
+import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from prompt_tuning.checkpoints import load_state, save_state
 from prompt_tuning.data.batches import BatchOrder, split_by_tokens
+from prompt_tuning.errors import UserError
 from prompt_tuning.interrupts import StopRequests
 from prompt_tuning.models.frozen_t5 import Rows
 from prompt_tuning.models.layers import Dropout
 from prompt_tuning.models.methods import Method
+from prompt_tuning.resume_points import load_state, save_state
+from prompt_tuning.terminal import Reporter
+from prompt_tuning.tracking import Tracker
+
+LOSSES_PER_EVALUATION = 100  # so many training losses are logged between two evaluations
 
 
 @dataclass(frozen=True)
@@ -23,20 +34,36 @@ class TrainingSettings:
     """What fixes the course of a run, beside its data, its first values and its optimiser."""
 
     num_steps: int
-    batch_size: int  # examples per update: the experiment's
     eval_every_steps: int
-    dropout: float  # in the model, T5X-style; 0 is off
-    z_loss: float  # weight of log(Z)^2 per target token
-    seed: int
-    max_tokens_per_micro_batch: int  # encoder positions per forward pass: the machine's
+    max_tokens_per_micro_batch: int  # a forward pass: the machine's
+    seed: int  # of dropout
+    dropout: float = 0.0  # in the model, T5X-style; 0 is off
+    z_loss: float | None = None  # weight of log(Z)^2 per target token; None: cross-entropy alone
+    max_gradient_norm: float | None = None  # None: gradients are not clipped
+    budget_has_targets: bool = False  # a micro-batch counts its targets beside encoder positions
 
 
 @dataclass(frozen=True)
 class EncodedExamples:
-    """Token ids of a training set: inputs and targets, each ending in EOS."""
+    """Token ids of a training set or of a batch: inputs and targets, each ending in EOS."""
 
     inputs: Sequence[Tensor]
     targets: Sequence[Tensor]
+
+
+def shuffled(
+    examples: EncodedExamples, batch_size: int, *, seed: int
+) -> Callable[[int], EncodedExamples]:
+    """The batch of every step, counted from 0: every example once an epoch, in a seeded order."""
+    order = BatchOrder(len(examples.inputs), batch_size, seed)
+
+    def batch_of_step(step: int) -> EncodedExamples:
+        indices = order[step]
+        return EncodedExamples(
+            [examples.inputs[i] for i in indices], [examples.targets[i] for i in indices]
+        )
+
+    return batch_of_step
 
 
 @dataclass
@@ -47,14 +74,15 @@ class Progress:
     evaluated_step: int = 0
     best_step: int = 0
     best_score: float | None = None
+    num_tokens: int = 0  # of inputs and targets, prompts left out, trained on so far
     duration_s: float = 0.0
 
 
 class Observer(Protocol):
     """What watches a run."""
 
-    def evaluate(self, method: Method, step: int) -> float:
-        """Scores what `step` has trained; the higher, the better."""
+    def evaluate(self, method: Method, step: int) -> float | None:
+        """Scores what `step` has trained; the higher, the better. None: the last step counts."""
 
     def on_step(self, step: int, loss: float) -> None:
         """Called after every update with the mean loss per target token."""
@@ -66,9 +94,10 @@ class TrainingRun:
 
     method: Method
     optimizer: torch.optim.Optimizer
-    examples: EncodedExamples
+    batch_of_step: Callable[[int], EncodedExamples]  # steps are counted from 0
     settings: TrainingSettings
     resume_path: Path
+    learning_rate: Callable[[int], float] | None = None  # of a step; None: the optimiser's own
     progress: Progress = field(default_factory=Progress)
     best: dict[str, Tensor] | None = None  # what was trained, at progress.best_step
     kept: dict[str, Any] = field(default_factory=dict)  # plain values of whoever watches the run
@@ -78,9 +107,9 @@ class TrainingRun:
 
         Raises:
             Interrupted: `stop` was requested; a resume point is on disk.
+            UserError: a loss, or what was trained, is not finite.
         """
         settings, progress = self.settings, self.progress
-        order = BatchOrder(len(self.examples.inputs), settings.batch_size, settings.seed)
         started = time.monotonic() - progress.duration_s
         try:
             while True:
@@ -92,7 +121,7 @@ class TrainingRun:
                 if progress.step == settings.num_steps:
                     return
                 stop.check()
-                loss = self._step(order[progress.step])
+                loss = self._step(progress.step)
                 progress.step += 1
                 observer.on_step(progress.step, loss)
         except KeyboardInterrupt:
@@ -112,14 +141,13 @@ class TrainingRun:
         save_state(self.resume_path, state)
 
     def restore(self) -> bool:
-        """Goes back to the resume point, if there is one; True if there was."""
+        """Goes back to the resume point, if there is one and it is whole; True if so."""
         state = load_state(self.resume_path)
         if state is None:
             return False
         self.progress = Progress(**state["progress"])
         self._set_trained(state["trained"])
-        self.best = state["best"]
-        self.kept = state.get("kept", {})  # earlier versions had none
+        self.best, self.kept = state["best"], state["kept"]
         self.optimizer.load_state_dict(state["optimizer"])
         return True
 
@@ -139,25 +167,44 @@ class TrainingRun:
         return at_interval and step > self.progress.evaluated_step
 
     def _evaluate(self, observer: Observer) -> None:
-        progress = self.progress
+        progress, trained = self.progress, self.method.trained
+        for name, value in trained.items():  # an infinite gradient has a finite loss before it
+            if not value.isfinite().all():
+                raise _diverged(progress.step, f"{name} is not finite")
         score = observer.evaluate(self.method, progress.step)
         progress.evaluated_step = progress.step
-        if progress.best_score is None or score > progress.best_score:
+        if score is not None and (progress.best_score is None or score > progress.best_score):
             progress.best_score, progress.best_step = score, progress.step
-            trained = self.method.trained.items()
-            self.best = {name: value.detach().cpu().clone() for name, value in trained}
+            self.best = {name: value.detach().cpu().clone() for name, value in trained.items()}
 
-    def _step(self, indices: Sequence[int]) -> float:
+    def _step(self, step: int) -> float:
         """One update on one batch; returns its mean loss per target token."""
-        inputs = [self.examples.inputs[i] for i in indices]
-        targets = [self.examples.targets[i] for i in indices]
+        batch, settings = self.batch_of_step(step), self.settings
+        if self.learning_rate is not None:
+            for group in self.optimizer.param_groups:
+                group["lr"] = self.learning_rate(step) * group["lr_factor"]
         self.optimizer.zero_grad()
         # Dropout of a step depends on seed and step alone, so that a resumed run draws the same.
-        seed, rate = self.settings.seed * 2**32 + self.progress.step, self.settings.dropout
-        dropout = Dropout(rate, seed, range(len(inputs))) if rate else None
-        loss = accumulate_gradient(self.method, inputs, targets, self.settings, dropout)
+        dropout = None
+        if settings.dropout:
+            seed = settings.seed * 2**32 + step
+            dropout = Dropout(settings.dropout, seed, range(len(batch.inputs)))
+        loss = accumulate_gradient(self.method, batch.inputs, batch.targets, settings, dropout)
+        if not math.isfinite(loss):
+            raise _diverged(step + 1, f"its loss is {loss}")
+        if settings.max_gradient_norm is not None:
+            trained = self.method.trained.values()
+            torch.nn.utils.clip_grad_norm_(trained, settings.max_gradient_norm)
         self.optimizer.step()
+        self.progress.num_tokens += sum(map(len, [*batch.inputs, *batch.targets]))
         return loss
+
+
+def _diverged(step: int, reason: str) -> UserError:
+    return UserError(
+        f"training has diverged at step {step}: {reason}; nothing of it is kept",
+        fix="a smaller learning rate, or a model in float32 (machine.dtype=float32)",
+    )
 
 
 def accumulate_gradient(
@@ -184,28 +231,52 @@ def accumulate_gradient(
         The mean loss per target token, z-loss included.
     """
     num_target_tokens = sum(len(ids) for ids in targets)
-    prompt = method.prompt
-    lengths = [len(prompt) + len(ids) for ids in inputs]
     total = 0.0
-    for group in split_by_tokens(lengths, settings.max_tokens_per_micro_batch):
-        model, own_dropout = method.make_model(), dropout and dropout.of_rows(group)
-        encoded = model.encode(Rows.under(prompt, [inputs[i] for i in group]), own_dropout)
-        group_targets = [targets[i] for i in group]
-        logits = model.target_logits(encoded, group_targets, own_dropout)
-        loss = summed_loss(logits, torch.cat(group_targets), settings.z_loss) / num_target_tokens
+    for summed in _losses(method, inputs, targets, settings, dropout):
+        loss = summed / num_target_tokens
         loss.backward()
         total += loss.item()
     return total
 
 
-def summed_loss(logits: Tensor, targets: Tensor, z_loss: float) -> Tensor:
+@torch.no_grad()
+def mean_loss(method: Method, examples: EncodedExamples, settings: TrainingSettings) -> float:
+    """The mean loss per target token of examples, without dropout, in nats."""
+    losses = _losses(method, examples.inputs, examples.targets, settings, None)
+    return sum(loss.item() for loss in losses) / sum(len(ids) for ids in examples.targets)
+
+
+def _losses(
+    method: Method,
+    inputs: Sequence[Tensor],
+    targets: Sequence[Tensor],
+    settings: TrainingSettings,
+    dropout: Dropout | None,
+) -> Iterator[Tensor]:
+    """The loss of every micro-batch, summed over its target tokens."""
+    prompt = method.prompt
+    lengths = [len(prompt) + len(ids) for ids in inputs]
+    if settings.budget_has_targets:
+        lengths = [length + len(ids) for length, ids in zip(lengths, targets, strict=True)]
+    for group in split_by_tokens(lengths, settings.max_tokens_per_micro_batch):
+        model, own_dropout = method.make_model(), dropout and dropout.of_rows(group)
+        encoded = model.encode(Rows.under(prompt, [inputs[i] for i in group]), own_dropout)
+        group_targets = [targets[i] for i in group]
+        logits = model.target_logits(encoded, group_targets, own_dropout)
+        yield summed_loss(logits, torch.cat(group_targets), settings.z_loss)
+
+
+def summed_loss(logits: Tensor, targets: Tensor, z_loss: float | None) -> Tensor:
     """Cross-entropy plus z_loss * log(Z)^2, summed over target tokens.
 
     Args:
         logits: [n, V], float32 or wider.
         targets: [n] token ids.
-        z_loss: 1e-4 in the released code (t5x/losses.py).
+        z_loss: 1e-4 in the released code (t5x/losses.py). None is PyTorch's cross-entropy, which
+            0 equals but for rounding: the models of the ladder were pre-trained with it.
     """
+    if z_loss is None:
+        return F.cross_entropy(logits, targets, reduction="sum")
     loss: Tensor = _SummedLoss.apply(logits, targets.unsqueeze(1), z_loss)
     return loss
 
@@ -227,3 +298,32 @@ class _SummedLoss(torch.autograd.Function):
         probabilities, targets, weight_of_log_z = ctx.saved_tensors
         grad = probabilities * (weight_of_log_z * grads[0])
         return grad.scatter_add_(1, targets, -grads[0].expand_as(targets)), None, None
+
+
+@dataclass
+class Display:
+    """Shows and logs a run while it trains; a command adds what an evaluation is."""
+
+    training: TrainingRun
+    reporter: Reporter
+    tracker: Tracker
+    title: ClassVar[str] = "training"  # of the progress bar
+
+    def __post_init__(self) -> None:
+        settings = self.training.settings
+        self._loss: float | None = None  # of the last step since the run started or resumed
+        self._log_every = max(1, settings.eval_every_steps // LOSSES_PER_EVALUATION)
+        done = self.training.progress.step
+        self._bar = self.reporter.bar(self.title, settings.num_steps, completed=done)
+
+    def on_step(self, step: int, loss: float) -> None:
+        """Moves the bar on and logs some of the losses."""
+        self._loss = loss
+        self._bar.advance(note=f"loss {loss:.3f}")
+        if step % self._log_every == 0:
+            self.tracker.log(step, {"train/loss": loss})
+
+    def say(self, step: int, measured: str) -> None:
+        """The line of an evaluation, behind the step and its loss."""
+        loss = "-" if self._loss is None else f"{self._loss:.4f}"
+        self.reporter.line(f"step {step:>6}  loss {loss:>8}  {measured}")

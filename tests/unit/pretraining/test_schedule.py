@@ -1,4 +1,4 @@
-"""Optimisers of pre-training: settings reach every weight, embeddings at a rate of their own."""
+"""The optimiser of pre-training and its schedule: rates reach every weight, step by step."""
 
 import pytest
 import torch
@@ -6,8 +6,8 @@ import torch
 from prompt_tuning.composition import configs_of
 from prompt_tuning.config import typed
 from prompt_tuning.optim import Adafactor
-from prompt_tuning.pretraining.parts import EMBEDDING, make_optimizer
-from prompt_tuning.pretraining.settings import PretrainConfig, PretrainingConfig
+from prompt_tuning.pretraining.schedule import EMBEDDING, learning_rate, make_optimizer
+from prompt_tuning.pretraining.schema import PretrainConfig, PretrainingConfig
 
 
 def settings(*overrides: str) -> PretrainingConfig:
@@ -49,3 +49,24 @@ def test_adamw_has_embeddings_in_a_group_of_their_own() -> None:
     for group in optimizer.param_groups:
         assert group["betas"] == (0.8, 0.7)
         assert group["weight_decay"] == pytest.approx(0.25)
+
+
+@pytest.mark.parametrize(
+    ("schedule", "warmup", "rates"),
+    [
+        ("inverse_square_root", 10_000, {0: 0.01, 10_000: 0.01, 1_000_000: 0.001}),  # T5's
+        ("constant", 4, {0: 0.25, 1: 0.5, 3: 1.0, 90: 1.0}),
+        ("linear", 4, {0: 0.25, 3: 1.0, 4: 1.0, 52: 0.5, 99: 1 / 96}),
+        ("linear", 0, {0: 1.0, 50: 0.5}),
+    ],
+)
+def test_the_rate_warms_up_and_follows_its_schedule(
+    schedule: str, warmup: int, rates: dict[int, float]
+) -> None:
+    given = settings(
+        f"pretraining.schedule={schedule}",
+        f"pretraining.warmup_steps={warmup}",
+        "pretraining.num_steps=100",
+        "pretraining.learning_rate=1.0",
+    )
+    assert {step: learning_rate(given, step) for step in rates} == pytest.approx(rates)

@@ -1,0 +1,263 @@
+"""The walk of `ptune pretrain` and `ptune adapt`: from text to checkpoints and their record."""
+
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from itertools import islice
+from pathlib import Path
+from typing import ClassVar
+
+import torch
+from transformers import PreTrainedTokenizerFast
+
+from prompt_tuning.loop import (
+    Display,
+    EncodedExamples,
+    TrainingRun,
+    TrainingSettings,
+    mean_loss,
+)
+from prompt_tuning.model_choice import machine_of
+from prompt_tuning.models.loading import (
+    load_tokenizer,
+    load_weights,
+    save_checkpoint,
+    weights_fingerprint,
+)
+from prompt_tuning.models.methods import Method, ModelTuning
+from prompt_tuning.models.random_checkpoint import Shape, write_random_checkpoint
+from prompt_tuning.pretraining.corpus import Corpus, hold_out, load_corpus
+from prompt_tuning.pretraining.documents import TextSource, local_text, text_source
+from prompt_tuning.pretraining.objectives import make_objective
+from prompt_tuning.pretraining.probes import WorldProbes
+from prompt_tuning.pretraining.schedule import learning_rate, make_optimizer
+from prompt_tuning.pretraining.schema import PretrainConfig
+from prompt_tuning.pretraining.segments import SegmentOrder, make_rows, segmentation_of
+from prompt_tuning.pretraining.vocabulary import write_vocabulary
+from prompt_tuning.protocol import started
+from prompt_tuning.run_folder import RunFolder
+from prompt_tuning.world import LADDER_WORLD, World
+
+NUM_PROBES = 200  # of each kind
+
+
+def pretrain(config: PretrainConfig, folder: RunFolder, kind: str) -> None:
+    """Trains the weights of a T5 v1.1 on text; leaves checkpoints in the hub's layout.
+
+    Args:
+        config: the run.
+        folder: becomes the last checkpoint; those of `save_at_steps` are folders inside.
+        kind: the command, pretrain or adapt, for the record.
+
+    Raises:
+        UserError: the text or the checkpoint cannot be used, or training diverges.
+        Interrupted: Ctrl-C or SIGTERM; the same command goes on from there.
+    """
+    with started(folder, kind, config) as run:
+        stop = run.stop
+        source = text_source(config.corpus)
+        first = first_checkpoint(config, source, folder.path / "first")
+        tokenizer = load_tokenizer(first)
+        corpus, held_out = corpora(config, source, tokenizer)
+        rows = rows_of_step(config, corpus, tokenizer, config.pretraining.batch_size, config.seed)
+        training = _training(config, first, rows, folder)
+        weights = training.method.trained
+        fingerprint = weights_fingerprint(weights["shared.weight"], weights["lm_head.weight"])
+        training.restore()
+        run.header(_header(config, training, corpus))
+        step = training.progress.step
+        tracker = run.track(group=kind, axes=[config.objective.name], step=step)
+        num_segments = config.evaluation.num_segments
+        held_out_rows = rows_of_step(config, held_out, tokenizer, num_segments, seed=0)(0)
+        probes = None
+        if config.corpus.world is not None:
+            masks_spans = config.objective.name == "span_corruption"
+            probes = WorldProbes(tokenizer, masks_spans=masks_spans, num_probes=NUM_PROBES)
+
+        def save(into: Path) -> None:
+            dtype = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+            storage = dtype[config.pretraining.storage_dtype]
+            save_checkpoint(into, weights, first, dtype=storage)
+
+        at_steps = {n: folder.path / f"step-{n}" for n in config.pretraining.save_at_steps}
+        at_steps.pop(config.pretraining.num_steps, None)  # the last checkpoint is the folder itself
+        shown = (training, run.reporter, tracker)
+        watch = _Watch(*shown, held_out_rows, probes, save, at_steps)
+        training.run(watch, stop)
+        save(folder.path)
+        measured = watch.measured or watch.measure()  # or: resumed behind the last evaluation
+        progress = training.progress
+        run.finish(
+            {
+                "result": {
+                    **asdict(measured),
+                    "num_tokens": progress.num_tokens,
+                    "tokens_per_s": round(progress.num_tokens / progress.duration_s, 1),
+                },
+                "model": {"source": first, "fingerprint": fingerprint},  # before the first step
+                "data": {**corpus.provenance, "num_tokens_trained_on": corpus.num_tokens},
+                "num_parameters": _num_parameters(training),
+                "duration_s": round(progress.duration_s, 3),
+            }
+        )
+        run.say(
+            f"{folder.name}: held-out loss {measured.held_out_loss:.4f}, "
+            f"{progress.num_tokens:,} tokens, {progress.duration_s:.0f} s  {folder.path}"
+        )
+
+
+def first_checkpoint(config: PretrainConfig, source: TextSource, folder: Path) -> str:
+    """The checkpoint to go on from; with `shape`, one with random weights, written to `folder`."""
+    if config.checkpoint is not None:
+        return config.checkpoint
+    assert config.shape is not None and config.vocabulary is not None, config
+    if not (folder / "model.safetensors").exists():
+        vocabulary = config.vocabulary
+        if vocabulary.path is None:
+            words = set(vocabulary.required_words)
+            if config.corpus.world is not None:  # its names share no pieces worth finding
+                source = text_source(replace(config.corpus, world="full"))  # of all stages alike
+                words |= World(LADDER_WORLD).all_words()
+            texts = list(islice(source.documents(), vocabulary.num_documents))
+            write_vocabulary(folder, texts, num_pieces=vocabulary.num_pieces, required_words=words)
+        model_file = Path(vocabulary.path) if vocabulary.path else folder / "spiece.model"
+        shape = Shape(**asdict(config.shape))
+        # As T5X draws the head, so that the first loss is log(V); transformers draws with 1.
+        deviation = shape.d_model**-0.5
+        write_random_checkpoint(
+            folder, shape, model_file, seed=config.seed, lm_head_deviation=deviation
+        )
+    return str(folder)
+
+
+def corpora(
+    config: PretrainConfig, source: TextSource, tokenizer: PreTrainedTokenizerFast
+) -> tuple[Corpus, Corpus]:
+    """The text to train on, and the held-out text."""
+    settings = config.corpus
+    cache = Path(settings.cache_dir)
+    corpus = load_corpus(source, tokenizer, cache_dir=cache, max_tokens=settings.max_tokens)
+    if settings.held_out_text is None:
+        return hold_out(corpus, settings.held_out_fraction, seed=config.seed)
+    return corpus, load_corpus(local_text(settings.held_out_text), tokenizer, cache_dir=cache)
+
+
+def rows_of_step(
+    config: PretrainConfig,
+    corpus: Corpus,
+    tokenizer: PreTrainedTokenizerFast,
+    batch_size: int,
+    seed: int,
+) -> Callable[[int], EncodedExamples]:
+    """The rows of every step, counted from 0, as the config's objective makes them of a corpus."""
+    device, _ = machine_of(config.machine)
+    objective = make_objective(config.objective, tokenizer)
+    order = SegmentOrder(corpus, segmentation_of(config.objective), batch_size, seed=seed)
+
+    def rows(step: int) -> EncodedExamples:
+        sides = zip(*make_rows(order, step, objective, seed=seed), strict=True)
+        tensors = ([torch.from_numpy(ids).long().to(device) for ids in side] for side in sides)
+        return EncodedExamples(*tensors)
+
+    return rows
+
+
+def _training(
+    config: PretrainConfig, first: str, rows: Callable[[int], EncodedExamples], folder: RunFolder
+) -> TrainingRun:
+    """The training before its first step. Source: T5 v1.1 is pre-trained without dropout."""
+    device, dtype = machine_of(config.machine)
+    assert dtype is torch.float32, "pre-training keeps float32 weights"
+    weights, t5_config = load_weights(first, device=device)
+    settings = config.pretraining
+    return TrainingRun(
+        method=ModelTuning(weights, t5_config, dtype),
+        optimizer=make_optimizer(settings, weights),
+        batch_of_step=rows,
+        settings=TrainingSettings(
+            num_steps=settings.num_steps,
+            eval_every_steps=config.evaluation.every_steps,
+            max_tokens_per_micro_batch=config.machine.max_tokens_per_micro_batch,
+            seed=config.seed,
+            max_gradient_norm=settings.max_gradient_norm,
+            budget_has_targets=True,
+        ),
+        resume_path=folder.resume_path,
+        learning_rate=partial(learning_rate, settings),
+    )
+
+
+@dataclass(frozen=True)
+class _Measured:
+    """What an evaluation found."""
+
+    held_out_loss: float
+    probes: dict[str, float]  # zero-shot; empty if the run has none
+
+
+@dataclass
+class _Watch(Display):
+    """Measures held-out loss and probes while a run goes on, and saves checkpoints on the way."""
+
+    title: ClassVar[str] = "pre-training"
+    held_out_rows: EncodedExamples
+    probes: WorldProbes | None  # of a run on the mini world
+    save: Callable[[Path], None]
+    save_at_steps: dict[int, Path]
+    measured: _Measured | None = None  # by the last evaluation since the run started or resumed
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._since = (time.monotonic(), self.training.progress.num_tokens)
+
+    def on_step(self, step: int, loss: float) -> None:
+        """Saves the checkpoints that the config asks for, too."""
+        super().on_step(step, loss)
+        if step in self.save_at_steps:
+            self.save(self.save_at_steps[step])
+
+    def evaluate(self, method: Method, step: int) -> None:
+        """Measures, prints and logs; chooses no step: the last one is the checkpoint."""
+        num_tokens = self.training.progress.num_tokens
+        then, num_tokens_then = self._since
+        tokens_per_s = (num_tokens - num_tokens_then) / (time.monotonic() - then)
+        self.measured = measured = self.measure()
+        values = {
+            "eval/held_out_loss": measured.held_out_loss,
+            "train/tokens": num_tokens,
+            "train/tokens_per_s": tokens_per_s,
+        }
+        values |= {f"probe/{kind}": share for kind, share in measured.probes.items()}
+        self.tracker.log(step, values)
+        self.say(
+            step,
+            f"held-out loss {measured.held_out_loss:7.4f}  "
+            f"{num_tokens:,} tokens, {tokens_per_s:,.0f}/s"
+            + "".join(f"  {kind} {share:.2f}" for kind, share in measured.probes.items()),
+        )
+        self._since = (time.monotonic(), num_tokens)
+
+    @torch.no_grad()
+    def measure(self) -> _Measured:
+        """Held-out loss and probes of the present weights."""
+        method = self.training.method
+        loss = mean_loss(method, self.held_out_rows, self.training.settings)
+        return _Measured(loss, self.probes.measure(method.make_model()) if self.probes else {})
+
+
+def _header(config: PretrainConfig, training: TrainingRun, corpus: Corpus) -> dict[str, str]:
+    settings, step = config.pretraining, training.progress.step
+    return {
+        "model": f"{_num_parameters(training):,} parameters, from "
+        f"{config.checkpoint or 'random weights'}",
+        "corpus": f"{len(corpus):,} documents, {corpus.num_tokens:,} tokens",
+        "objective": f"{config.objective.name}, inputs of {config.objective.inputs_length} tokens",
+        "training": f"{settings.num_steps} steps of {settings.batch_size} segments, "
+        f"{settings.optimizer}, {settings.schedule}, seed {config.seed}"
+        + (f", resumed at step {step}" if step else ""),
+    }
+
+
+def _num_parameters(training: TrainingRun) -> int:
+    return sum(weight.numel() for weight in training.method.trained.values())

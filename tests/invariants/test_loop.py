@@ -1,0 +1,344 @@
+"""What must hold of the training loop, whatever is trained: a prompt, a model, or from text."""
+
+import math
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+from prompt_tuning.data.batches import BatchOrder
+from prompt_tuning.errors import UserError
+from prompt_tuning.interrupts import Interrupted, StopRequests
+from prompt_tuning.loop import (
+    EncodedExamples,
+    TrainingRun,
+    TrainingSettings,
+    accumulate_gradient,
+    mean_loss,
+    shuffled,
+    summed_loss,
+)
+from prompt_tuning.models.frozen_t5 import FrozenT5
+from prompt_tuning.models.loading import Checkpoint, load_weights
+from prompt_tuning.models.methods import Method, ModelTuning, PromptTuning
+from prompt_tuning.optim import Adafactor
+
+SETTINGS = TrainingSettings(
+    num_steps=6,
+    eval_every_steps=2,
+    max_tokens_per_micro_batch=60,
+    seed=3,
+    dropout=0.1,
+    z_loss=1e-4,
+)
+FROM_TEXT = replace(
+    SETTINGS, dropout=0.0, z_loss=None, max_gradient_norm=1.0, budget_has_targets=True
+)
+
+
+class Watch:
+    """Scores by the first trained number; stops the run at a step if asked to."""
+
+    def __init__(self, stop_at: int | None = None) -> None:
+        self.losses: list[float] = []
+        self.evaluated: list[int] = []
+        self.stop_at = stop_at
+
+    def on_step(self, step: int, loss: float) -> None:
+        self.losses.append(loss)
+        if step == self.stop_at:
+            raise Interrupted(15)
+
+    def evaluate(self, method: Method, step: int) -> float | None:
+        self.evaluated.append(step)
+        return next(iter(method.trained.values())).detach().flatten()[0].item()
+
+
+def prompt_tuning(checkpoint: Checkpoint) -> PromptTuning:
+    """A random prompt of three positions."""
+    assert isinstance(checkpoint.model, FrozenT5)
+    init = torch.randn(3, checkpoint.model.hidden_size, generator=torch.Generator().manual_seed(1))
+    return PromptTuning(checkpoint.model, init.requires_grad_())
+
+
+def model_tuning(checkpoint: Checkpoint) -> ModelTuning:
+    weights, config = load_weights(checkpoint.source, device=torch.device("cpu"))
+    return ModelTuning(weights, config, torch.float32)
+
+
+KINDS = {
+    "prompt": (prompt_tuning, SETTINGS),
+    "model": (model_tuning, SETTINGS),
+    "text": (model_tuning, FROM_TEXT),
+}
+every_kind = pytest.mark.parametrize("kind", KINDS)
+
+
+def examples(checkpoint: Checkpoint) -> EncodedExamples:
+    generator = torch.Generator().manual_seed(0)
+
+    def ids(longest: int) -> Tensor:
+        length = int(torch.randint(1, longest, (1,), generator=generator))
+        drawn = torch.randint(3, checkpoint.model.vocab_size, (length,), generator=generator)
+        return torch.cat([drawn, torch.ones(1).long()])
+
+    return EncodedExamples([ids(30) for _ in range(10)], [ids(5) for _ in range(10)])
+
+
+@pytest.fixture
+def run_of(tiny_checkpoint: Checkpoint, tmp_path: Path) -> Callable[..., TrainingRun]:
+    """A run of one of `KINDS` before its first step, its settings changed as asked."""
+
+    def make(kind: str = "prompt", **changes: float) -> TrainingRun:
+        make_method, settings = KINDS[kind]
+        method = make_method(tiny_checkpoint)
+        groups = [{"params": [*method.trained.values()], "lr_factor": 1.0}]
+        return TrainingRun(
+            method,
+            Adafactor(groups, 0.3),
+            shuffled(examples(tiny_checkpoint), 4, seed=3),
+            replace(settings, **changes),  # type: ignore[arg-type]
+            tmp_path / "resume.pt",
+            learning_rate=(lambda step: 0.1 / (step + 1)) if kind == "text" else None,
+        )
+
+    return make
+
+
+def frozen_tensors(checkpoint: Checkpoint) -> list[Tensor]:
+    """Every tensor that the packed model holds, found by walking it: no name filter."""
+    found: dict[int, Tensor] = {}
+
+    def walk(value: object) -> None:
+        if isinstance(value, Tensor):
+            found[id(value)] = value
+        elif isinstance(value, list | tuple):
+            for item in value:
+                walk(item)
+        elif hasattr(value, "__dict__"):
+            for item in vars(value).values():
+                walk(item)
+
+    walk(checkpoint.model)
+    return list(found.values())
+
+
+def test_the_prompt_moves_and_no_frozen_tensor_does(
+    tiny_checkpoint: Checkpoint, run_of: Callable[..., TrainingRun]
+) -> None:
+    """Section 2 of the paper: the model is frozen, only the P x H prompt is trained.
+
+    Every tensor of the model is compared, so that a new one cannot slip past.
+    """
+    tensors = frozen_tensors(tiny_checkpoint)
+    held = sum(tensor.numel() for tensor in tensors)
+    assert held > 0.99 * tiny_checkpoint.num_parameters  # the norm scales are folded into matrices
+    before = [t.clone() for t in tensors]
+    run = run_of()
+    first_prompt = run.method.prompt.detach().clone()
+
+    run.run(Watch(), StopRequests())
+
+    assert (run.method.prompt != first_prompt).all()
+    for now, then in zip(tensors, before, strict=True):
+        assert torch.equal(now, then)
+        assert not now.requires_grad
+        assert now.grad is None
+
+
+@every_kind
+def test_micro_batches_change_memory_and_not_the_update(
+    tiny_checkpoint: Checkpoint, kind: str
+) -> None:
+    """Accumulation gives the gradient of the batch's mean loss, to rounding."""
+    data, gradients, losses = examples(tiny_checkpoint), [], []
+    make_method, settings = KINDS[kind]
+    for max_tokens in (10_000, 40, 1):
+        method = make_method(tiny_checkpoint)
+        split = replace(settings, max_tokens_per_micro_batch=max_tokens)
+        losses += [mean_loss(method, data, split)]
+        losses += [accumulate_gradient(method, data.inputs, data.targets, split, dropout=None)]
+        gradients.append([tensor.grad for tensor in method.trained.values()])
+    assert losses == pytest.approx([losses[0]] * 6, rel=1e-5)
+    for found in gradients[1:]:
+        for gradient, whole in zip(found, gradients[0], strict=True):
+            assert gradient is not None and whole is not None
+            assert (gradient - whole).norm() <= 1e-4 * whole.norm() + 1e-6
+
+
+@every_kind
+@pytest.mark.parametrize("stop_at", [1, 5])
+def test_a_stopped_and_resumed_run_ends_in_the_same_values_bit_for_bit(
+    run_of: Callable[..., TrainingRun], kind: str, stop_at: int
+) -> None:
+    """With dropout on: batches and masks of a step follow from the seed and the step alone."""
+    whole, watch = run_of(kind), Watch()
+    whole.kept["tasks"] = {"a": {"score": 1 / 3, "report": None}}
+    whole.run(watch, StopRequests())
+    whole.resume_path.unlink()
+
+    first, first_watch = run_of(kind), Watch(stop_at)
+    first.kept |= whole.kept
+    with pytest.raises(Interrupted):
+        first.run(first_watch, StopRequests())
+    second, second_watch = run_of(kind), Watch()
+    assert second.restore()
+    second.run(second_watch, StopRequests())
+
+    assert second.best is not None and whole.best is not None
+    for name, value in whole.method.trained.items():
+        assert torch.equal(second.method.trained[name], value), name
+        assert torch.equal(second.best[name], whole.best[name]), name
+    assert first_watch.losses + second_watch.losses == watch.losses
+    assert first_watch.evaluated + second_watch.evaluated == watch.evaluated == [2, 4, 6]
+    assert replace(second.progress, duration_s=0) == replace(whole.progress, duration_s=0)
+    assert second.progress.num_tokens > 0 and second.kept == whole.kept
+
+
+@pytest.mark.parametrize("place", [0.0, 0.3, 0.6, 0.99])
+def test_a_damaged_resume_point_is_named_and_the_run_starts_again(
+    run_of: Callable[..., TrainingRun], caplog: pytest.LogCaptureFixture, place: float
+) -> None:
+    """One flipped bit in a tensor would load, and train on to another prompt."""
+    stopped = run_of()
+    with pytest.raises(Interrupted):
+        stopped.run(Watch(3), StopRequests())
+    content = bytearray(stopped.resume_path.read_bytes())
+    for damaged in (b"", content[: len(content) // 2]):
+        stopped.resume_path.write_bytes(damaged)
+        assert not run_of().restore()
+    content[int(place * len(content))] ^= 1
+    stopped.resume_path.write_bytes(content)
+    again = run_of()
+    first = again.method.prompt.detach().clone()
+    assert not again.restore()
+    assert "resume.pt is damaged" in caplog.text
+    assert again.progress.step == 0 and torch.equal(again.method.prompt, first)
+
+
+@pytest.mark.parametrize("kind", ["prompt", "model"])
+def test_the_best_step_is_the_first_of_the_highest_score(
+    run_of: Callable[..., TrainingRun], kind: str
+) -> None:
+    """Early stopping as in the paper: the best evaluated step, not the last.
+
+    The last is evaluated even off the interval.
+    """
+    scores = {2: 10.0, 4: 30.0, 5: 30.0}
+    values = {}
+
+    class Scripted(Watch):
+        def evaluate(self, method: Method, step: int) -> float:
+            values[step] = {name: value.detach().clone() for name, value in method.trained.items()}
+            return scores[step]
+
+    run = run_of(kind, num_steps=5)
+    run.run(Scripted(), StopRequests())
+    run.go_to_best()
+
+    assert (run.progress.best_step, run.progress.best_score, [*values]) == (4, 30.0, [2, 4, 5])
+    for name, value in run.method.trained.items():
+        assert torch.equal(value, values[4][name]), name
+        assert not torch.equal(values[4][name], values[5][name]), name
+
+
+def test_without_scores_the_last_step_counts(run_of: Callable[..., TrainingRun]) -> None:
+    class Unscored(Watch):
+        def evaluate(self, method: Method, step: int) -> None:
+            self.evaluated.append(step)
+
+    run, watch = run_of("text"), Unscored()
+    run.run(watch, StopRequests())
+    assert watch.evaluated == [2, 4, 6]
+    assert run.best is run.progress.best_score is None
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf])
+def test_a_loss_that_is_not_finite_stops_at_its_step_and_nothing_is_best(
+    run_of: Callable[..., TrainingRun], bad: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(logits: Tensor, targets: Tensor, z_loss: float | None) -> Tensor:
+        return summed_loss(logits, targets, z_loss) * (bad if len(watch.losses) == 2 else 1)
+
+    run, watch = run_of(eval_every_steps=6), Watch()
+    monkeypatch.setattr("prompt_tuning.loop.summed_loss", broken)
+    with pytest.raises(UserError, match=f"diverged at step 3: its loss is {bad}"):
+        run.run(watch, StopRequests())
+    assert len(watch.losses) == 2 and run.best is None
+    assert run.method.prompt.isfinite().all() and not run.resume_path.exists()
+
+
+def test_values_that_are_not_finite_are_not_scored(run_of: Callable[..., TrainingRun]) -> None:
+    """A gradient can overflow behind a finite loss, in the last step even."""
+
+    class Breaking(Watch):
+        def on_step(self, step: int, loss: float) -> None:
+            if step == 4:
+                run.method.prompt.data[1, 2] = math.inf
+
+    run, watch = run_of(), Breaking()
+    with pytest.raises(UserError, match="diverged at step 4: prompt is not finite"):
+        run.run(watch, StopRequests())
+    assert watch.evaluated == [2] and run.progress.best_step == 2
+
+
+def test_gradients_are_clipped_and_the_schedule_scales_every_group(
+    run_of: Callable[..., TrainingRun],
+) -> None:
+    """By hand, with plain gradient descent: a step of a norm of 1 times its rate and factor."""
+    run = run_of("text", num_steps=1)
+    before = {name: weight.detach().clone() for name, weight in run.method.trained.items()}
+    groups = [
+        {"params": [weight], "lr_factor": 2.0 if name == "lm_head.weight" else 0.5}
+        for name, weight in run.method.trained.items()
+    ]
+    run.optimizer = torch.optim.SGD(groups, lr=9.0)
+    run.run(Watch(), StopRequests())
+    gradients = [weight.grad for weight in run.method.trained.values()]
+    assert torch.cat([g.flatten() for g in gradients if g is not None]).norm() <= 1.0001
+    for name, weight in run.method.trained.items():
+        rate = 0.1 * (2.0 if name == "lm_head.weight" else 0.5)
+        assert weight.grad is not None
+        torch.testing.assert_close(weight.detach(), before[name] - rate * weight.grad)
+
+
+def test_z_loss_adds_the_squared_log_partition_function() -> None:
+    """Source: t5x/losses.py: cross-entropy + z_loss * log(Z)^2."""
+    logits = (torch.randn(7, 11, dtype=torch.float64) * 3).requires_grad_()
+    targets = torch.randint(11, (7,))
+    cross_entropy = summed_loss(logits, targets, None)
+    log_z = logits.exp().sum(-1).log()
+    for z_loss, expected in (
+        (0.0, cross_entropy),
+        (0.01, cross_entropy + 0.01 * (log_z**2).sum()),
+    ):
+        loss = summed_loss(logits, targets, z_loss)
+        torch.testing.assert_close(loss, expected)
+        gradients = [
+            torch.autograd.grad(x / 3, logits, retain_graph=True) for x in (loss, expected)
+        ]
+        torch.testing.assert_close(*gradients)
+
+
+def test_the_loss_of_a_hopeless_target_is_finite() -> None:
+    """Its probability is 0 in float32, its logarithm is not."""
+    logits = torch.tensor([[0.0, 300.0, 299.0]], requires_grad=True)
+    loss = summed_loss(logits, torch.tensor([0]), 0.0)
+    loss.backward()
+    assert loss.item() == pytest.approx(300.3133)
+    expected = torch.tensor([[-1.0, 0.7311, 0.2689]])
+    torch.testing.assert_close(logits.grad, expected, atol=1e-4, rtol=0)
+
+
+def test_every_epoch_sees_every_example_once_and_no_batch_is_cut() -> None:
+    order = BatchOrder(num_examples=10, batch_size=4, seed=0)
+    seen = [index for step in range(10) for index in order[step]]
+    assert all(len(order[step]) == 4 for step in range(10))
+    for epoch in range(4):
+        assert sorted(seen[10 * epoch : 10 * (epoch + 1)]) == list(range(10))
+    assert seen[:10] != seen[10:20]
+    assert order[7] == BatchOrder(10, 4, seed=0)[7]
+    assert order[7] != BatchOrder(10, 4, seed=1)[7]
