@@ -7,7 +7,6 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
-from prompt_tuning.analysis.seed_groups import repetitions, seed_groups
 from prompt_tuning.commands.plans import planned_runs, trained_runs
 from prompt_tuning.config import (
     DecodingConfig,
@@ -20,6 +19,7 @@ from prompt_tuning.config_checks import evaluate_problems
 from prompt_tuning.config_reading import choices
 from prompt_tuning.ensembling.members import read_members
 from prompt_tuning.errors import UserError, did_you_mean, raise_all
+from prompt_tuning.report.seed_groups import repetitions, seed_groups
 from prompt_tuning.task_data import check_data, check_rank, task_of
 
 

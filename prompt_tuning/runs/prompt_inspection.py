@@ -7,8 +7,6 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from prompt_tuning.analysis import figures
-from prompt_tuning.analysis.prompt_map import PromptMap, prompt_map_figure
 from prompt_tuning.assembly import source_of, variant_of, wandb_settings
 from prompt_tuning.config import InspectConfig
 from prompt_tuning.data.mini_tasks import MINI_SPLITS
@@ -26,6 +24,8 @@ from prompt_tuning.inspection.report import closing_line, row_lines, summary_lin
 from prompt_tuning.models.embeddings import EmbeddingTable, load_embedding_table
 from prompt_tuning.prompt_files import PromptFile, check_fits, load_prompt
 from prompt_tuning.records import RunFolder
+from prompt_tuning.report import figures
+from prompt_tuning.report.prompt_map import PromptMap, prompt_map_figure
 from prompt_tuning.reporting import Reporter
 from prompt_tuning.runs.inspection_facts import Inspected, header, member_of, record_of
 from prompt_tuning.task_data import data_spec
