@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from io import BytesIO, StringIO
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -31,26 +30,13 @@ SIZE = (7.6, 4.2)  # inches
 BESIDE: Any = {"loc": "upper left", "bbox_to_anchor": (1, 1), "alignment": "left"}  # of a legend
 
 
-class Look(NamedTuple):
-    """How a curve is drawn."""
-
-    colour: str
-    marker: str
-
-
-def look(series: str, index: int) -> Look:
-    """Colour and marker of a curve."""
-    turn = TURN.index(series) if series in TURN else index % len(COLOURS)
-    return Look(COLOURS[turn], MARKERS[turn])
-
-
-@dataclass(frozen=True)
-class Curve:
+class Curve(NamedTuple):
     """Scores against parameters."""
 
-    label: str
+    series: str
     points: Sequence[tuple[float, float, float]]  # parameters, score, half width of the band
-    look: Look
+    turn: int  # of the series, which decides how it looks
+    label: str
     is_paper: bool = False
 
 
@@ -94,10 +80,11 @@ def score_figure(
 
 def _draw(axes: Any, curve: Curve) -> None:
     x, y, spread = zip(*curve.points, strict=True)
-    colour, marker = curve.look
+    turn = TURN.index(curve.series) if curve.series in TURN else curve.turn % len(COLOURS)
+    colour = COLOURS[turn]
     axes.plot(
         *(x, y, "--" if curve.is_paper else "-"),
-        marker=marker,
+        marker=MARKERS[turn],
         label=curve.label,
         color=colour,
         alpha=0.7 if curve.is_paper else 1.0,

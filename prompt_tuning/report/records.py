@@ -191,7 +191,10 @@ def commit(records: Mapping[str, Iterable[Record]], folder: Path) -> int:
 
 
 def portable(content: Mapping[str, Any]) -> Content:
-    """A record without paths of its machine: folders of outputs and data are `runs` and `data`."""
+    """A record without paths of its machine: folders of outputs and data are `runs` and `data`.
+
+    model.path stays as it is: it is part of what was run.
+    """
     configs = [content["config"], *(run["config"] for run in content.get("members", ()))]
     text = json.dumps(content, ensure_ascii=False)
     for config in configs:
@@ -200,6 +203,7 @@ def portable(content: Mapping[str, Any]) -> Content:
             if place and Path(place).is_absolute():
                 text = re.sub(rf'(?<=["=]){re.escape(json.dumps(place)[1:-1])}(?=["/])', name, text)
     text = re.sub(r'"/[^"]*/embedded_models/', '"embedded:', text)
+    text = re.sub(r'("(?:file|(?:train|validation|test)_file)": ")/[^"]*/', r"\1", text)
     made: Content = json.loads(text)
     if "command" in made:
         made["command"] = ["ptune", *made["command"][1:]]

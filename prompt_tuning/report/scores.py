@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from prompt_tuning.report.artefact import Artefact
 from prompt_tuning.report.claims import Claim, means
 from prompt_tuning.report.counts import model_parameters
-from prompt_tuning.report.figures import Curve, look, score_figure, tick_models
+from prompt_tuning.report.figures import Curve, score_figure, tick_models
 from prompt_tuning.report.grid import Place
 from prompt_tuning.report.paper import NOTHING, SIZES, SUPERGLUE, published_scores
 from prompt_tuning.report.tables import FEW_SEEDS, OURS, Table, compared, number, with_mark
@@ -63,8 +63,8 @@ class PaperScores(Artefact):
                 for size in SIZES
                 if (spread := self.grid.spread((series, size), SUPERGLUE))
             ]
-            curves.append(Curve(f"{series}, paper", points, look(series, index), is_paper=True))
-            curves.append(Curve(f"{series}, ours", ours, look(series, index)))
+            curves.append(Curve(series, points, index, f"{series}, paper", is_paper=True))
+            curves.append(Curve(series, ours, index, f"{series}, ours"))
         return score_figure(self.title, ", ".join(self.series), "SuperGLUE score", curves, {})
 
 
@@ -132,7 +132,7 @@ class LadderScores(Artefact):
                 for model in grid.models
                 if (spread := grid.spread((series, model), grid.tasks))
             ]
-            curves.append(Curve(series, sorted(points), look(series, index)))
+            curves.append(Curve(series, sorted(points), index, series))
         floors = grid.mean_floors()
         lines = dict(zip(("majority", "best shortcut"), floors, strict=True)) if floors else {}
         label = f"mean over {len(grid.tasks)} tasks, %"

@@ -1,6 +1,6 @@
 """Table 3: the average prompt, the best one and the vote of five."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from statistics import fmean
@@ -21,6 +21,7 @@ NUM_PROMPTS = 5  # of an ensemble (paper, section 6)
 TIE = "first"  # of the records that are shown
 COLUMNS = ("average", "best", "ensemble")
 TASK = ["model", "task"]
+NOT_MEASURED = [*[NOTHING] * 4, "0", NOTHING, NOTHING]
 VOTES = [*TASK, "record", "substance", *COLUMNS, "shortcut", "agreement", "error", "prompts"]
 
 
@@ -112,27 +113,17 @@ class Votes(Artefact):
     def _paper_table(self) -> Table:
         """Metric by metric; SuperGLUE's line needs all tasks."""
         first = self.comparable.drop_duplicates("task").set_index("task")["record"]
-        contents = {task: record.content for task, record in first.items()}
+        ours = {task: _metrics(record) for task, record in first.items()}
+        if {*SUPERGLUE} <= {*ours}:
+            scores = pd.DataFrame([ours[task].loc["score"] for task in SUPERGLUE])
+            ours["superglue"] = scores.mean().to_frame("score").T
         lines = []
         for row in rows("table3"):
-            task, metric = row["task"], row["metric"]
-            published = {name: float(row[name]) for name in COLUMNS}
-            ours, spread = None, None
-            if task == "superglue" and {*SUPERGLUE} <= {*contents}:
-                all_tasks = [contents[name] for name in SUPERGLUE]
-                ours = {
-                    name: fmean(content["result"][name]["score"] for content in all_tasks)
-                    for name in COLUMNS
-                }
-                prompts = zip(*(content["members"] for content in all_tasks), strict=True)
-                spread = Spread.of(
-                    fmean(one["scores"]["score"] for one in each) for each in prompts
-                )
-            elif task in contents:
-                result, members = contents[task]["result"], contents[task]["members"]
-                ours = {name: result[name]["metrics"][metric] for name in COLUMNS}
-                spread = Spread.of(member["scores"]["metrics"][metric] for member in members)
-            lines.append([task, metric, *self._paper_cells(published, ours, spread)])
+            task, metric, paper = row["task"], row["metric"], [float(row[name]) for name in COLUMNS]
+            numbers = (
+                self._compared(paper, ours[task].loc[metric]) if task in ours else NOT_MEASURED
+            )
+            lines.append([task, metric, *(f"{value:.1f}" for value in paper), *numbers])
         header = (
             *("task", "metric", *(f"paper {name}" for name in COLUMNS)),
             *(f"ours {name}" for name in COLUMNS),
@@ -145,20 +136,15 @@ class Votes(Artefact):
         )
         return Table(header, lines, (note, *self._notes()))
 
-    def _paper_cells(
-        self,
-        published: Mapping[str, float],
-        ours: Mapping[str, float] | None,
-        spread: Spread | None,
-    ) -> list[str]:
-        paper = [f"{published[name]:.1f}" for name in COLUMNS]
-        if ours is None or spread is None:
-            return [*paper, *[NOTHING] * 4, "0", NOTHING, NOTHING]
-        differences = [ours[name] - published[name] for name in COLUMNS]
+    def _compared(self, paper: Sequence[float], ours: pd.Series) -> list[str]:
+        """The columns, with the prompts, beside those of the paper."""
+        spread = Spread.of(ours.drop([*COLUMNS]))
+        assert spread is not None
+        differences = [ours[name] - value for name, value in zip(COLUMNS, paper, strict=True)]
         band = self.limits.band(None, spread.deviation)
         verdict = MATCH if all(abs(difference) <= band for difference in differences) else OFF
         return [
-            *(*paper, *(number(ours[name]) for name in COLUMNS)),
+            *(number(ours[name]) for name in COLUMNS),
             *(number(spread.deviation), str(spread.count)),
             " / ".join(f"{difference:+.2f}" for difference in differences),
             verdict if spread.count >= self.limits.min_seeds else FEW,
@@ -182,6 +168,15 @@ def _numbers(record: Record) -> dict[str, Any]:
         "error": 100 * result["calibration"]["error"],
         "prompts": [member["scores"]["score"] for member in record.content["members"]],
     }
+
+
+def _metrics(record: Record) -> pd.DataFrame:
+    """A row a metric, and the score; columns: average, best, ensemble, and each prompt."""
+    scored = {name: record.content["result"][name] for name in COLUMNS}
+    scored |= {str(run): one["scores"] for run, one in enumerate(record.content["members"])}
+    return pd.DataFrame(
+        {name: {**values["metrics"], "score": values["score"]} for name, values in scored.items()}
+    )
 
 
 def _signed(won: Iterable[float], min_seeds: int) -> str:

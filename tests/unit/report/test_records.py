@@ -101,7 +101,7 @@ def test_a_committed_record_has_no_path_of_its_machine() -> None:
         "config": config(**places, data__cache_dir="/home/a/out/cache"),
         "members": [{"config": member, "path": "/home/b/out/r/prompt.safetensors"}],
         "model": {"source": "/opt/ptune/prompt_tuning/embedded_models/ladder_400k/6000"},
-        "data": {"train": {"file": "/big/data/RTE/train.jsonl"}},
+        "data": {"train": {"file": "/big/data/RTE/train.jsonl"}, "test": {"file": "/tmp/t.jsonl"}},
         "command": ["/opt/bin/ptune", "train", "output_dir=/home/a/out", "data.dir=/big/data"],
     }
     made = portable(record)
@@ -109,6 +109,7 @@ def test_a_committed_record_has_no_path_of_its_machine() -> None:
     assert made["command"] == ["ptune", "train", "output_dir=runs", "data.dir=data"]
     assert made["members"][0]["path"] == "runs/r/prompt.safetensors"
     assert made["data"]["train"]["file"] == "data/RTE/train.jsonl"
+    assert made["data"]["test"]["file"] == "t.jsonl"
     assert made["model"]["source"] == "embedded:ladder_400k/6000"
     assert made["config"]["data"]["cache_dir"] == "runs/cache"
     assert portable(made) == made
