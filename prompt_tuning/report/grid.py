@@ -97,6 +97,11 @@ class Grid:
     def _cells(self) -> dict[Place, pd.DataFrame]:
         return dict(tuple(self.scores.groupby(CELL[:2])))
 
+    @cached_property
+    def _substances(self) -> pd.Series:
+        """How many different weights and data the runs of a cell have."""
+        return self.scores.groupby(CELL, sort=False)["substance"].nunique()
+
     def cell(self, place: Place) -> pd.DataFrame:
         """The scores of a series and a model."""
         return self._cells.get(place, self.scores[:0])
@@ -106,11 +111,9 @@ class Grid:
 
         None where a task has no runs, or runs that differ in weights or data.
         """
-        cell = self.cell(place)
-        kinds = cell.groupby("task")["substance"].nunique()
-        if not tasks or any(kinds.get(task) != 1 for task in tasks):
+        if not tasks or any(self._substances.get((*place, task)) != 1 for task in tasks):
             return None
-        return Spread.over_parts(cell, "task", tasks)
+        return Spread.over_parts(self.cell(place), "task", tasks)
 
     def num_parameters(self, place: Place) -> int:
         """Of the model, as a record has it; 0 without one."""
@@ -131,7 +134,7 @@ class Grid:
 
     def notes(self) -> list[str]:
         """Cells that must not be averaged, missing runs by name, the commits of the records."""
-        kinds = self.scores.groupby(CELL, sort=False)["substance"].nunique()
+        kinds = self._substances
         mixed = [f"{series}, {model} on {task}" for series, model, task in kinds[kinds > 1].index]
         notes = [self._missing(), f"Records by commit: {codes(self.records)}."]
         if mixed:
