@@ -47,7 +47,8 @@ def test_a_run_of_the_users_own_counts_in_place_of_the_committed_record(tmp_path
 def test_lines_give_back_every_value_of_the_records(tmp_path: Path) -> None:
     """Of runs that share some values, all, or none, of ensembles, and of a nested seed."""
     write_seeds(tmp_path, [60.0, 70.0])
-    write_seeds(tmp_path, [61.0, 71.0], prompt__length=5, model__name="ladder_1m")
+    other = {"model__name": "ladder_1m", "experiment": "fig3a_ladder"}  # elsewhere there is none
+    write_seeds(tmp_path, [61.0, 71.0], prompt__length=5, **other)
     write_seeds(tmp_path, [62.0], task__name="mini_wic", task__seed=7)
     records = read_runs(tmp_path)
     member = {"seed": 1, "config": records[1].content["config"]}
