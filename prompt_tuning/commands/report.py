@@ -68,6 +68,8 @@ def plan(artefact: Artefact, overrides: list[str], cache: Path) -> list[dict[str
         for experiment, *own in artefact.sweeps
         if experiment in choices("experiment")
     ]
+    if not sweeps:
+        return []
     made_by = [*config_dir().rglob("*.yaml"), *Path(__file__).parents[1].rglob("*.py")]
     digest = sha256(json.dumps(sweeps).encode())
     for path in sorted(made_by):
