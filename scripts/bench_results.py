@@ -20,7 +20,6 @@ from typing import Any
 
 from bench_plots import plot_growth, plot_speed
 
-from prompt_tuning.analysis.tables import markdown
 from prompt_tuning.bench.settings import BenchConfig, bench_name
 from prompt_tuning.bench.summary import (
     expected_seconds,
@@ -35,6 +34,7 @@ from prompt_tuning.bench.summary import (
 from prompt_tuning.bench.tables import SERVED_BEFORE
 from prompt_tuning.composition import configs_of
 from prompt_tuning.config import typed
+from prompt_tuning.report.tables import markdown
 
 Record = Mapping[str, Any]
 

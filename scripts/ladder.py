@@ -30,10 +30,10 @@ from statistics import fmean
 import torch
 from sentencepiece import sentencepiece_model_pb2 as protocol
 
-from prompt_tuning.analysis.ladder_models import HEADER, row_of
-from prompt_tuning.analysis.paper import tolerances
-from prompt_tuning.analysis.tables import markdown
 from prompt_tuning.models.loading import load_weights, save_checkpoint
+from prompt_tuning.report.ladder_models import HEADER, row_of
+from prompt_tuning.report.paper import tolerances
+from prompt_tuning.report.tables import markdown
 
 MAX_MEGABYTES = 40
 PACKAGE = Path(__file__).parent.parent / "prompt_tuning" / "embedded_models"

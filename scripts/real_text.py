@@ -14,8 +14,8 @@ import subprocess
 from collections import Counter, defaultdict
 from pathlib import Path
 
-from prompt_tuning.analysis.spread import Spread
-from prompt_tuning.analysis.tables import markdown
+from prompt_tuning.report.estimates import Spread
+from prompt_tuning.report.tables import markdown
 
 TASKS = ("sst2", "rte", "cb", "wic")
 VERBALIZERS = (

@@ -6,11 +6,10 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from prompt_tuning.analysis.artefacts import chosen
-from prompt_tuning.analysis.building import Section, build
-from prompt_tuning.analysis.collecting import Library, record_paths
-from prompt_tuning.analysis.paper import tolerances
 from prompt_tuning.config import NOT_IN_HASH
+from prompt_tuning.report.artefact import Artefact
+from prompt_tuning.report.catalogue import chosen
+from prompt_tuning.report.records import Library, read_committed, read_runs
 
 FLOOR = {"majority": 50.0, "shortcut": 52.5, "shortcut_name": "bag of fields"}
 CONFIG: dict[str, Any] = {
@@ -82,17 +81,21 @@ def write_seeds(folder: Path, scores: Iterable[float], **changed: Any) -> None:
         write_run(folder, config(seed, **changed), result(score - 1, score))
 
 
-def section(name: str, folder: Path, *planned: dict[str, Any]) -> Section:
+def library_of(folder: Path) -> Library:
+    """The records of runs in a folder, and those committed in it."""
+    return Library([*read_runs(folder), *read_committed(folder / "committed")], NOT_IN_HASH)
+
+
+def filled(name: str, folder: Path, *planned: dict[str, Any]) -> Artefact:
     """An artefact whose plan is given, from the records of a folder."""
-    library = Library(record_paths(folder, folder / "committed"), NOT_IN_HASH)
-    (made,) = build(chosen(name), {chosen(name)[0].name: planned}, library, tolerances())
-    return made
+    (artefact,) = chosen(name)
+    return artefact.filled(planned, library_of(folder))
 
 
 def seeds(**changed: Any) -> list[dict[str, Any]]:
     return [config(seed, **changed) for seed in range(3)]
 
 
-def row(made: Section, *start: str) -> list[str]:
+def row(made: Artefact, *start: str) -> list[str]:
     (found,) = [[*row] for row in made.table.rows if [*row[: len(start)]] == [*start]]
     return found[len(start) :]

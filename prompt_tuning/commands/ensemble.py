@@ -8,7 +8,6 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
-from prompt_tuning.analysis.seed_groups import repetitions, seed_groups
 from prompt_tuning.commands.train import trained_runs
 from prompt_tuning.composition import planned_runs
 from prompt_tuning.config import (
@@ -24,6 +23,7 @@ from prompt_tuning.ensembling.text import table
 from prompt_tuning.errors import UserError, raise_all
 from prompt_tuning.made_from import changed_since
 from prompt_tuning.protocol import Record, do_once
+from prompt_tuning.report.seed_groups import repetitions, seed_groups
 from prompt_tuning.run_folder import RunFolder
 from prompt_tuning.task_data import check_data, check_rank, content_now, task_of
 

@@ -5,8 +5,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from prompt_tuning.analysis import figures
-from prompt_tuning.analysis.prompt_map import PromptMap, prompt_map_figure
 from prompt_tuning.config import InspectConfig, hidden_sizes
 from prompt_tuning.data.sources import Split, load_split
 from prompt_tuning.errors import UserError
@@ -23,6 +21,8 @@ from prompt_tuning.model_choice import source_of, variant_of
 from prompt_tuning.models.embeddings import EmbeddingTable, load_embedding_table
 from prompt_tuning.prompt_files import PromptFile, check_fits
 from prompt_tuning.protocol import started
+from prompt_tuning.report import figures
+from prompt_tuning.report.prompt_map import PromptMap, prompt_map_figure
 from prompt_tuning.run_folder import RunFolder
 from prompt_tuning.task_data import data_spec, is_at_hand
 from prompt_tuning.tasks import Task

@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 from quick_runs import QUICK, ptune
 
-from prompt_tuning.analysis.collecting import Library
 from prompt_tuning.composition import configs_of
 from prompt_tuning.config import NOT_IN_HASH
 from prompt_tuning.config_checks import train_config
@@ -19,6 +18,7 @@ from prompt_tuning.data.batches import split_by_tokens
 from prompt_tuning.model_choice import load_source
 from prompt_tuning.models.frozen_t5 import FrozenT5
 from prompt_tuning.prompt_files import load_prompt, save_prompt
+from prompt_tuning.report.records import Library, read_runs
 from prompt_tuning.train import tuning
 
 NARROW = 'train=["model=ladder_100k","task=mini_rte"]'
@@ -220,23 +220,22 @@ def test_an_experiment_trains_what_is_missing_and_votes_on_what_its_runs_report(
     assert ptune(monkeypatch, tmp_path, *arguments) == 0
     assert [config.seed for config in trained] == [3, 1, 0, 2]
     assert {config.tracking.name for config in trained} == {"none"}
-    paths = sorted(tmp_path.glob("runs/*/record.json"))
-    library = Library(paths, NOT_IN_HASH)
+    library = Library(read_runs(tmp_path / "runs"), NOT_IN_HASH)
     plan = {config.seed: asdict(config) for config in trained}
     for pair in ((0, 1), (3, 2)):
-        found = library.find_about("ensemble", [plan[seed] for seed in pair], tie="first")
+        found = library.find("ensemble", [plan[seed] for seed in pair], tie="first")
         assert found is not None
-        assert [member["seed"] for member in found.record["members"]] == sorted(pair)
-        for member in found.record["members"]:
+        assert [member["seed"] for member in found.content["members"]] == sorted(pair)
+        for member in found.content["members"]:
             run = json.loads((tmp_path / "runs" / member["name"] / "record.json").read_text())
             report = run["result"]["report"]
             assert member["scores"]["metrics"] == report["metrics"]
-            assert report["split"] == found.record["result"]["split"] == "test"
+            assert report["split"] == found.content["result"]["split"] == "test"
             assert member["dev_score"] == run["result"]["score"]
-        assert found.record["result"]["floor"]["majority"] == 50.0
-    assert library.find_about("ensemble", [plan[0], plan[2]]) is None
-    assert library.find_about("ensemble", [plan[0], plan[1]], tie="best") is None
-    assert library.find_about("inspect", [plan[0], plan[1]]) is None
+        assert found.content["result"]["floor"]["majority"] == 50.0
+    assert library.find("ensemble", [plan[0], plan[2]]) is None
+    assert library.find("ensemble", [plan[0], plan[1]], tie="best") is None
+    assert library.find("inspect", [plan[0], plan[1]]) is None
 
 
 @pytest.mark.parametrize(
@@ -264,6 +263,7 @@ def test_an_experiment_that_cannot_vote_is_refused_before_it_is_trained(
 def test_records_of_given_prompts_are_about_no_runs_and_do_not_stop_a_library(
     tmp_path: Path,
 ) -> None:
-    path = tmp_path / "record.json"
+    (tmp_path / "a").mkdir()
+    path = tmp_path / "a" / "record.json"
     path.write_text(json.dumps({"kind": "ensemble", "members": [{"path": "a"}], "config": {}}))
-    assert Library([path], NOT_IN_HASH).find_about("ensemble", []) is None
+    assert Library(read_runs(tmp_path), NOT_IN_HASH).find("ensemble", []) is None

@@ -1,0 +1,78 @@
+"""Mean and deviation over seeds, and whether a difference of means is beyond their spread."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from math import sqrt
+from statistics import fmean, stdev
+
+import pandas as pd
+
+
+@dataclass(frozen=True)
+class Spread:
+    """What some seeds scored."""
+
+    mean: float
+    deviation: float | None  # sample standard deviation (ddof=1); None: of a single seed
+    count: int
+
+    @classmethod
+    def of(cls, scores: Iterable[float]) -> "Spread | None":
+        """Mean and deviation of one score a seed; None if there are none."""
+        found = [*scores]
+        if not found:
+            return None
+        return cls(fmean(found), stdev(found) if len(found) > 1 else None, len(found))
+
+    @classmethod
+    def over_parts(
+        cls, scores: pd.DataFrame, part: str, parts: Sequence[str] | None = None
+    ) -> "Spread | None":
+        """Over seeds, of the unweighted mean over parts; seeds that lack one do not count.
+
+        Args:
+            scores: a row a `seed` and part, with a `score`.
+            part: the column of the parts, such as tasks.
+            parts: all that there are to be; None: those there are.
+        """
+        known = scores.dropna(subset="score")
+        if parts is not None:
+            known = known[known[part].isin(parts)]
+        num_parts = known[part].nunique() if parts is None else len(parts)
+        by_seed = (seed for _, seed in known.groupby("seed")["score"])
+        return cls.of(fmean(seed) for seed in by_seed if len(seed) == num_parts)
+
+    def __str__(self) -> str:
+        deviation = "-" if self.deviation is None else f"{self.deviation:.1f}"
+        return f"{self.mean:.1f} ± {deviation} ({self.count})"
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A number made of means, with its standard error."""
+
+    value: float
+    variance: float  # of the value: squared standard error
+
+    @classmethod
+    def of(cls, spread: Spread) -> "Estimate":
+        """A mean; of a single seed the error is not known, and counts as none."""
+        return cls(spread.mean, (spread.deviation or 0.0) ** 2 / spread.count)
+
+    def __sub__(self, other: "Estimate") -> "Estimate":
+        return Estimate(self.value - other.value, self.variance + other.variance)
+
+    @property
+    def sign(self) -> int:
+        """1 or -1 where the value is further from 0 than twice its standard error, else 0."""
+        if abs(self.value) <= 2 * sqrt(self.variance):
+            return 0
+        return 1 if self.value > 0 else -1
+
+    def __str__(self) -> str:
+        return f"{self.value:+.1f} (standard error {sqrt(self.variance):.1f})"
+
+
+def num_of_sign(estimates: Iterable[Estimate], sign: int) -> int:
+    """How many are beyond their error on one side: 1 above 0, -1 below."""
+    return sum(estimate.sign == sign for estimate in estimates)

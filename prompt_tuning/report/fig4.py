@@ -1,0 +1,54 @@
+"""Figure 4: the parameters that a task has of its own, by method."""
+
+from functools import cached_property
+from statistics import fmean
+
+import matplotlib as mpl
+from matplotlib.figure import Figure
+
+from prompt_tuning.report.counts import Count, Counts, method_parameters, model_parameters
+from prompt_tuning.report.figures import BESIDE, COLOURS, MARKERS, SIZE, STYLE
+from prompt_tuning.report.paper import SIZES, rows
+
+LENGTHS = range(1, 101)  # of prompts: the figure shows the mean over these
+READING_ERROR = 1e-5  # it is read off a drawing: five to six digits
+
+
+def figure4() -> list[Count]:
+    """The mean over lengths of every method's count, within the error of reading the drawing."""
+    counts = []
+    for row in rows("figure4"):
+        for size in SIZES:
+            method, paper = row["method"], float(row[size])
+            ours = fmean(method_parameters(method, size, length) for length in LENGTHS)
+            counts.append(Count(method, size, paper, ours, READING_ERROR))
+    return counts
+
+
+class Figure4(Counts):
+    """The counts as curves over the size of the model."""
+
+    @cached_property
+    def figure(self) -> Figure:
+        """Ours as lines, the paper's as rings."""
+        counts = self.counts()
+        with mpl.rc_context(STYLE):
+            figure = Figure(figsize=SIZE, layout="constrained")
+            axes = figure.subplots()
+            for index, series in enumerate(dict.fromkeys(count.series for count in counts)):
+                shown = [count for count in counts if count.series == series]
+                x = [model_parameters(count.size) for count in shown]
+                colour = COLOURS[index % 6]
+                axes.plot(x, [count.ours for count in shown], "-", color=colour, label=series)
+                paper = [count.paper for count in shown]
+                axes.plot(x, paper, MARKERS[index % 6], color=colour, markerfacecolor="none")
+            axes.set_xscale("log")
+            axes.set_yscale("log")
+            axes.set_xlabel("model parameters")
+            axes.set_ylabel("parameters of a task")
+            axes.set_title(f"{self.title}; marks: paper", fontsize=10)
+            axes.legend(**BESIDE)
+            return figure
+
+
+FIG4 = Figure4("fig4", "Figure 4: parameters of a task, by method", counts=figure4)

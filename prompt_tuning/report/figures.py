@@ -1,0 +1,123 @@
+"""Figures in the paper's style, PNG and SVG; the same numbers give the same bytes."""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from io import BytesIO, StringIO
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import matplotlib as mpl
+from matplotlib.figure import Figure
+
+INK = "#000000"  # becomes the page's own colour of text
+COLOURS = ("#2f7d4f", "#d9822b", "#3a6ea5", "#b5484f", "#7a5aa6", "#6b6b6b")
+MARKERS = "osD^vP"
+# The same method looks the same in every figure; other curves take their turn.
+TURN = ("prompt_tuning", "model_tuning", "gpt3_few_shot", "multitask_model_tuning", "prompt_design")
+STYLE: Any = {
+    "svg.fonttype": "none",  # text as text, whatever fonts a machine has
+    "font.size": 10,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "grid.alpha": 0.25,
+    "legend.frameon": False,
+    "legend.fontsize": 8,
+    "legend.title_fontsize": 8,
+    "lines.markersize": 5,
+}
+SIZE = (7.6, 4.2)  # inches
+BESIDE: Any = {"loc": "upper left", "bbox_to_anchor": (1, 1), "alignment": "left"}  # of a legend
+
+
+class Curve(NamedTuple):
+    """Scores against parameters."""
+
+    series: str
+    points: Sequence[tuple[float, float, float]]  # parameters, score, half width of the band
+    turn: int  # of the series, which decides how it looks
+    label: str
+    is_paper: bool = False
+
+
+def tick_models(figure: Figure, sizes: Iterable[float]) -> None:
+    """Ticks where there are models: within a decade or two, powers of ten say little."""
+    (axes,) = figure.axes
+    ticks = sorted(sizes)
+    if ticks:
+        texts = [f"{x / 1e6:.1f}M" if x >= 1e6 else f"{x / 1e3:.0f}K" for x in ticks]
+        axes.set_xticks(ticks, texts)
+        axes.minorticks_off()
+        axes.set_xlim(ticks[0] / 1.5, ticks[-1] * 1.5)
+
+
+def score_figure(
+    title: str,
+    legend: str,
+    y_label: str,
+    curves: Iterable[Curve],
+    floors: Mapping[str, float],
+) -> Figure:
+    """Curves with their bands over a logarithmic axis of parameters, and floors by name."""
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=SIZE, layout="constrained")
+        axes = figure.subplots()
+        axes.set_xscale("log")
+        for curve in curves:
+            if curve.points:
+                _draw(axes, curve)
+        for (name, value), alpha in zip(floors.items(), (0.5, 0.9), strict=False):
+            axes.axhline(value, linestyle=":", color=INK, alpha=alpha, label=f"floor: {name}")
+        axes.set_xlabel("model parameters")
+        axes.set_ylabel(y_label)
+        axes.set_title(title, fontsize=10)
+        if axes.get_legend_handles_labels()[0]:
+            axes.legend(title=legend, **BESIDE)
+        else:
+            axes.text(0.5, 0.5, "not measured", transform=axes.transAxes, ha="center")
+        return figure
+
+
+def _draw(axes: Any, curve: Curve) -> None:
+    x, y, spread = zip(*curve.points, strict=True)
+    turn = TURN.index(curve.series) if curve.series in TURN else curve.turn % len(COLOURS)
+    colour = COLOURS[turn]
+    axes.plot(
+        *(x, y, "--" if curve.is_paper else "-"),
+        marker=MARKERS[turn],
+        label=curve.label,
+        color=colour,
+        alpha=0.7 if curve.is_paper else 1.0,
+        markerfacecolor="none" if curve.is_paper else colour,
+    )
+    low = [score - band for score, band in zip(y, spread, strict=True)]
+    high = [score + band for score, band in zip(y, spread, strict=True)]
+    shade = 0.08 if curve.is_paper else 0.2
+    axes.fill_between(x, low, high, color=colour, alpha=shade, linewidth=0)
+
+
+def save(figure: Figure, folder: Path, name: str) -> None:
+    """Writes `<name>.png` and `<name>.svg`."""
+    with mpl.rc_context({**STYLE, "svg.hashsalt": name}):
+        png = BytesIO()
+        figure.savefig(png, format="png", dpi=150, metadata={"Software": None})
+        (folder / f"{name}.png").write_bytes(png.getvalue())
+        (folder / f"{name}.svg").write_text(_svg(figure, transparent=False), encoding="utf-8")
+
+
+def inline_svg(figure: Figure, name: str) -> str:
+    """The figure for an HTML page: no background, in the page's colour of text."""
+    with mpl.rc_context({**STYLE, "svg.hashsalt": f"{name} inline"}):
+        text = _svg(figure, transparent=True)
+    text = text[text.index("<svg") :]
+    text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
+    text = re.sub(r' id="[A-Za-z0-9.]+_[0-9]+"', "", text)  # of no use, and on one page not unique
+    return text.replace(INK, "currentColor")
+
+
+def _svg(figure: Figure, *, transparent: bool) -> str:
+    buffer = StringIO()
+    figure.savefig(
+        buffer, format="svg", transparent=transparent, metadata={"Date": None, "Creator": None}
+    )
+    return "\n".join(line.rstrip() for line in buffer.getvalue().splitlines()) + "\n"

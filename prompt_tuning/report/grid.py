@@ -1,0 +1,163 @@
+"""What an artefact's experiments plan, beside what there is of it: a row a run, a row a score."""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from statistics import fmean
+
+import pandas as pd
+
+from prompt_tuning.report.estimates import Spread
+from prompt_tuning.report.records import Config, Record, flat
+
+MULTITASK = "multitask_model_tuning"
+CELL = ["series", "model", "task"]  # its runs differ in their seed alone
+PLANNED = [*CELL, "method", "seed", "record"]
+COUNTS = ["score", "num_unparseable", "num_examples"]
+FLOORS = ["majority", "shortcut", "shortcut_name"]  # what needs no fact of the ladder's world
+SCORES = [*CELL, "seed", "substance", "num_parameters", *COUNTS, *FLOORS]
+Place = tuple[str, str]  # a series and a model
+
+
+@dataclass(frozen=True, eq=False)
+class Grid:
+    """Planned runs: a row each, with its record, None where it is missing."""
+
+    planned: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=PLANNED))
+
+    @classmethod
+    def of(
+        cls,
+        plan: Iterable[Config],
+        series: Sequence[str],
+        find: Callable[[Config], Record | None],
+    ) -> "Grid":
+        """The runs of a plan.
+
+        Args:
+            plan: the config of every run.
+            series: keys of the config whose values make a curve.
+            find: gives the record of a config, if there is one.
+        """
+        rows = []
+        for config in plan:
+            values = dict(flat(config))
+            curve = ", ".join(str(values[key]) for key in series if values.get(key) is not None)
+            names = [str(values[key]) for key in ("model.name", "task.name", "method")]
+            rows.append([curve, *names, config["seed"], find(config)])
+        return cls(pd.DataFrame(rows, columns=PLANNED, dtype=object))
+
+    @cached_property
+    def found(self) -> pd.DataFrame:
+        """The runs that have a record."""
+        return self.planned[self.planned["record"].notna()]
+
+    @property
+    def records(self) -> list[Record]:
+        """In the plan's order."""
+        return list(self.found["record"])
+
+    @cached_property
+    def scores(self) -> pd.DataFrame:
+        """A row a task and training run: its answers on the split that chose nothing, if any."""
+        rows = []
+        for run in self.found.itertuples():
+            is_trained = run.record.content["kind"] == "train"
+            for task, result in run.record.results.items() if is_trained else ():
+                scored, floor = result.get("report") or result, result.get("floor") or {}
+                row = [run.series, run.model, task, run.seed, run.record.substance]
+                row.append(run.record.content["model"]["num_parameters"])
+                row += [scored[name] for name in COUNTS] + [floor.get(name) for name in FLOORS]
+                rows.append(row)
+        return pd.DataFrame(rows, columns=SCORES).drop_duplicates([*CELL, "seed"], keep="last")
+
+    @property
+    def series(self) -> list[str]:
+        """In the plan's order."""
+        return list(self.planned["series"].unique())
+
+    @property
+    def models(self) -> list[str]:
+        """In the plan's order."""
+        return list(self.planned["model"].unique())
+
+    @property
+    def tasks(self) -> list[str]:
+        """In the plan's order, without mixtures."""
+        return list(self.planned.loc[self.planned["method"] != MULTITASK, "task"].unique())
+
+    @property
+    def places(self) -> list[Place]:
+        """Series and models of the plan, curve by curve."""
+        planned = {*zip(self.planned["series"], self.planned["model"], strict=True)}
+        places = [(series, model) for series in self.series for model in self.models]
+        return [place for place in places if place in planned]
+
+    @cached_property
+    def _cells(self) -> dict[Place, pd.DataFrame]:
+        return dict(tuple(self.scores.groupby(CELL[:2])))
+
+    @cached_property
+    def _substances(self) -> pd.Series:
+        """How many different weights and data the runs of a cell have."""
+        return self.scores.groupby(CELL, sort=False)["substance"].nunique()
+
+    def cell(self, place: Place) -> pd.DataFrame:
+        """The scores of a series and a model."""
+        return self._cells.get(place, self.scores[:0])
+
+    def spread(self, place: Place, tasks: Sequence[str]) -> Spread | None:
+        """Over seeds, of the unweighted mean over tasks; seeds that lack a task do not count.
+
+        None where a task has no runs, or runs that differ in weights or data.
+        """
+        if not tasks or any(self._substances.get((*place, task)) != 1 for task in tasks):
+            return None
+        return Spread.over_parts(self.cell(place), "task", tasks)
+
+    def num_parameters(self, place: Place) -> int:
+        """Of the model, as a record has it; 0 without one."""
+        return max(self.cell(place)["num_parameters"], default=0)
+
+    def floors(self, task: str) -> pd.DataFrame:
+        """The floors in the records of a task: one, unless they are of different items."""
+        floors = self.scores.loc[self.scores["task"] == task, FLOORS]
+        return floors.dropna().drop_duplicates().sort_values(FLOORS)
+
+    def mean_floors(self) -> tuple[float, float] | None:
+        """Majority and best shortcut, the means over tasks; None if a task has not one of each."""
+        floors = [self.floors(task) for task in self.tasks]
+        if not floors or any(len(found) != 1 for found in floors):
+            return None
+        majority, shortcut, _ = zip(*(found.iloc[0] for found in floors), strict=True)
+        return fmean(majority), fmean(shortcut)
+
+    def notes(self) -> list[str]:
+        """Cells that must not be averaged, missing runs by name, the commits of the records."""
+        kinds = self._substances
+        mixed = [f"{series}, {model} on {task}" for series, model, task in kinds[kinds > 1].index]
+        notes = [self._missing(), f"Records by commit: {codes(self.records)}."]
+        if mixed:
+            notes.insert(0, f"Runs of different weights or data, not averaged: {'; '.join(mixed)}.")
+        return notes
+
+    def _missing(self) -> str:
+        """Which planned runs have no record: series, models, tasks, seeds."""
+        if self.planned.empty:
+            return "None of its runs is there."
+        missing = self.planned[self.planned["record"].isna()].astype({"seed": str})
+        seeds = missing.groupby(CELL, sort=False)["seed"].agg(" ".join).reset_index()
+        places = [
+            f"{series} on {model}: {', '.join(tasks)}, seed {which}"
+            for (series, model, which), tasks in seeds.groupby(
+                ["series", "model", "seed"], sort=False
+            )["task"]
+        ]
+        which = f" ({'; '.join(places)})" if places and self.records else ""
+        return f"Missing: {len(missing)} of {len(self.planned)} runs{which}."
+
+
+def codes(records: Iterable[Record]) -> str:
+    """How many records each commit made."""
+    counts = pd.Series([record.code for record in records], dtype=object).value_counts()
+    return "; ".join(f"{code}: {count}" for code, count in counts.sort_index().items()) or "none"

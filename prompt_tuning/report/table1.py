@@ -1,0 +1,141 @@
+"""Tables 1 and 2: what was learnt on one task, asked of another, zero-shot."""
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import pandas as pd
+
+from prompt_tuning.report.artefact import LADDER, PAPER, Artefact, Panels
+from prompt_tuning.report.claims import Claim, gains, listed
+from prompt_tuning.report.estimates import Estimate, Spread
+from prompt_tuning.report.paper import Published, rows
+from prompt_tuning.report.tables import OURS, Table, compared, number, with_mark
+
+PAPERS_MODEL = "xxl"  # not stated; inferred from its score on SQuAD and its count of runs
+ROUTE = ["method", "model", "source", "target"]  # what was trained, on which task, asked which
+ANSWERS = [*ROUTE, "seed", "score", "metrics", "floor", "substance"]
+
+
+@dataclass(frozen=True, eq=False)
+class Transfer(Artefact):
+    """A table of section 5."""
+
+    @cached_property
+    def answers(self) -> pd.DataFrame:
+        """A row a run and task that it answered; none of runs that must not be averaged."""
+        lines = []
+        for run in self.grid.found.itertuples():
+            result = run.record.content["result"]
+            own = {**(result["report"] or result), "floor": result["floor"]}
+            for target, scored in {run.task: own, **result.get("transfer", {})}.items():
+                floor = scored["floor"]
+                best = max(floor["majority"], floor["shortcut"]) if floor else None
+                line = [run.method, run.model, run.task, target, run.seed]
+                line += [scored["score"], scored["metrics"], best, run.record.substance]
+                lines.append(line)
+        answers = pd.DataFrame(lines, columns=ANSWERS)
+        answers = answers.drop_duplicates([*ROUTE, "seed"], keep="last").sort_values("seed")
+        kinds = answers.groupby(ROUTE[:3])["substance"].transform("nunique")
+        return answers[kinds == 1].sort_index()
+
+    def on(self, *route: str) -> pd.DataFrame:
+        """The answers of a method, a model, what it was trained on, and what it was asked."""
+        return self.answers[(self.answers[ROUTE] == [*route]).all(axis="columns")]
+
+    @cached_property
+    def table(self) -> Table:
+        """The paper's rows beside ours; on the ladder every direction."""
+        return self._paper_table() if self.models == PAPER else self._ladder_table()
+
+    def _paper_table(self) -> Table:
+        lines = []
+        for row in rows("transfer", self.name):
+            found = self.on(row["method"], PAPERS_MODEL, row["source"], row["target"])
+            paper = Published(float(row["mean"]), float(row["sd"]), 0)
+            ours = Spread.of(metrics[row["metric"]] for metrics in found["metrics"])
+            names = [row[key] for key in ("source", "target", "method", "metric")]
+            published = f"{paper.mean:.1f} ± {row['sd']}"
+            lines.append([*names, published, *compared(paper, ours, self.limits)])
+        note = (
+            "Zero-shot where both tasks differ: the step is chosen on the dev set of what was "
+            f"trained on. The paper does not state the size; {PAPERS_MODEL} is inferred. Its table "
+            "1 is F1."
+        )
+        header = ("trained on", "asked", "method", "metric", "paper", *OURS)
+        return Table(header, lines, (note, *self.grid.notes()))
+
+    def _ladder_table(self) -> Table:
+        """In domain, zero-shot, and trained on the target itself."""
+        lines = []
+        for route, found in self.answers.groupby(ROUTE, sort=False):
+            method, model, source, target = route
+            if source == target:
+                continue
+            at_home = self.on(method, model, source, source)
+            of_target = self.on(method, model, target, target)
+            in_domain, zero_shot, trained = (
+                with_mark(Spread.of(answers["score"]), self.limits.min_seeds)
+                for answers in (at_home, found, of_target)
+            )
+            floor = number(next(iter(found["floor"].dropna()), None), digits=1)
+            lines.append([*route, in_domain, zero_shot, floor, trained])
+        note = (
+            "Percent on test: mean ± sample standard deviation over seeds (number of seeds). "
+            "Floor: the better of majority and best shortcut on the task that is asked. Last "
+            "column: the same method trained on that task. No number here compares with one of "
+            "the paper."
+        )
+        header = ("method", "model", "trained on", "asked", "in domain", "zero-shot", "floor")
+        return Table((*header, "trained on it"), lines, (note, *self.grid.notes()))
+
+    @cached_property
+    def claims(self) -> list[Claim]:
+        """Does a prompt transfer better than a tuned model, as most rows of the tables say?"""
+        if self.models == PAPER:
+            return []
+        question = "Does a prompt transfer better to another domain than a tuned model?"
+        what = "Prompt minus model tuning, the mean of both directions, zero-shot"
+        made = gains(question, what, self._leads(in_domain=False))
+        at_home = listed(self._leads(in_domain=True))
+        return [replace(made, numbers=f"{made.numbers} In domain: {at_home}.")]
+
+    def _leads(self, *, in_domain: bool) -> dict[str, Estimate]:
+        """Prompt minus model tuning by model, where both have all directions and enough seeds."""
+        answers, leads = self.answers, {}
+        answers = answers[(answers["source"] == answers["target"]) == in_domain]
+        answers = answers.assign(direction=answers["source"] + " " + answers["target"])
+        for model in self.grid.models:
+            prompt, tuned = (
+                Spread.over_parts(
+                    answers[(answers["model"] == model) & (answers["method"] == method)],
+                    "direction",
+                )
+                for method in ("prompt_tuning", "model_tuning")
+            )
+            if prompt and tuned and min(prompt.count, tuned.count) >= self.limits.min_seeds:
+                leads[model] = Estimate.of(prompt) - Estimate.of(tuned)
+        return leads
+
+    @property
+    def panels(self) -> Panels:
+        """The zero-shot scores."""
+        results = (record.content["result"] for record in self.records)
+        targets = dict.fromkeys(name for result in results for name in result.get("transfer", {}))
+        axes = (*self.series, "model.name", "task.name")
+        names = [record.name for record in self.records]
+        return Panels(names, axes, [f"transfer/{name}/score" for name in targets])
+
+
+TABLE1 = Transfer(
+    "table1",
+    "Table 1: zero-shot transfer of question answering",
+    sweeps=(("table1",), ("table1_model_tuning",)),
+    series=("method",),
+)
+TABLE1_LADDER = Transfer(
+    "table1_ladder",
+    f"{TABLE1.title}, on the ladder",
+    LADDER,
+    (("table1_ladder",), ("table1_ladder_model_tuning",)),
+    ("method",),
+)

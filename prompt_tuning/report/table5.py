@@ -1,0 +1,102 @@
+"""Table 5: steps and seconds until a run is within 1 % of its configuration's mean score."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from statistics import fmean
+from typing import ClassVar, NamedTuple
+
+from prompt_tuning.report.artefact import LADDER, PAPER, TIMES, Artefact
+from prompt_tuning.report.estimates import Spread
+from prompt_tuning.report.grid import Place
+from prompt_tuning.report.paper import NOTHING, rows
+from prompt_tuning.report.records import Record
+from prompt_tuning.report.tables import Table, with_mark
+
+WITHIN = 0.01  # of the mean score (paper, table 5)
+
+
+class Reached(NamedTuple):
+    """When a run was first within reach of its configuration's mean."""
+
+    step: int
+    seconds: float
+    is_share: bool  # no clock was logged: the run's seconds, shared evenly over its steps
+
+
+@dataclass(frozen=True, eq=False)
+class Times(Artefact):
+    """The table of times."""
+
+    group: ClassVar[str] = TIMES
+
+    @cached_property
+    def table(self) -> Table:
+        """Every configuration; the paper's seconds beside ours, not compared."""
+        with_paper, few = self.models == PAPER, self.limits.min_seeds
+        paper = {
+            (row["prompt_length"], row["size"]): f"{row['mean_s']} ± {row['sd_s']}"
+            for row in rows("table5")
+            if with_paper
+        }
+        lines, is_shared = [], False
+        for place in dict.fromkeys([*self.grid.places, *paper]):
+            records = self._records(place)
+            times = _times(records)
+            is_share = any(time.is_share for time in times)
+            is_shared |= is_share
+            seconds = with_mark(Spread.of(time.seconds for time in times), few)
+            line = [*place, *([paper.get(place, NOTHING)] if with_paper else [])]
+            line.append(with_mark(Spread.of(time.step for time in times), few))
+            line.append(f"≈ {seconds}" if is_share else seconds)
+            line.append(f"{len(times)} of {len(records)}" if records else NOTHING)
+            line.append(f"{_mean_score(records):.1f}" if records else NOTHING)
+            lines.append(line)
+        header = ["prompt.length", "model", *(["paper, seconds"] if with_paper else [])]
+        columns = ("ours, steps", "ours, seconds", "runs that got there", "mean score")
+        notes = [
+            "The first evaluation at 99 % or more of the mean, over seeds, of the best score on "
+            "the split that chooses the step: mean ± sample standard deviation (number of runs "
+            "that got there). Steps are as fine as the interval between evaluations."
+        ]
+        if is_shared:
+            notes.append("≈: no clock was logged; the run's seconds, in proportion to its steps.")
+        if with_paper:
+            what = "The paper's seconds are those of TPUs: a verdict on them would mean nothing."
+            notes.append(what)
+        return Table((*header, *columns), lines, (*notes, *self.grid.notes()))
+
+    def _records(self, place: Place) -> list[Record]:
+        """Those whose history is there; none of runs that differ in weights or data."""
+        found = self.grid.found
+        there = found.loc[(found["series"] == place[0]) & (found["model"] == place[1]), "record"]
+        records = [record for record in there if record.history]
+        return records if len({record.substance for record in records}) == 1 else []
+
+
+def _mean_score(records: list[Record]) -> float:
+    return fmean(record.content["result"]["score"] for record in records)
+
+
+def _times(records: list[Record]) -> list[Reached]:
+    """Of the runs that got there, the first evaluation at 99 % of their mean score or more."""
+    times = []
+    for record in records:
+        for step, score, seconds in record.history:
+            if score >= (1 - WITHIN) * _mean_score(records):
+                share = step / record.content["config"]["training"]["num_steps"]
+                shared = share * record.content["duration_s"]
+                times.append(Reached(step, shared if seconds is None else seconds, seconds is None))
+                break
+    return times
+
+
+TABLE5 = Times(
+    "table5", "Table 5: time to a score on BoolQ", sweeps=(("table5",),), series=("prompt.length",)
+)
+TABLE5_LADDER = Times(
+    "table5_ladder",
+    "Table 5: time to a score, on the ladder",
+    LADDER,
+    (("table5_ladder",),),
+    ("prompt.length",),
+)

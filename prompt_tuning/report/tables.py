@@ -1,0 +1,63 @@
+"""Tables of texts: numbers with their deviation and seeds; what was not measured is a dash."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from prompt_tuning.report.estimates import Spread
+from prompt_tuning.report.paper import NOTHING, QUOTED, Published, Tolerances
+
+FEW_SEEDS = "†"
+OURS = ("ours mean", "ours sd", "n", "difference", "verdict")
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table; the column `verdict`, where there is one, is counted on the page."""
+
+    header: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    notes: Sequence[str] = ()  # below it
+
+    @property
+    def verdicts(self) -> list[str]:
+        """One a row that can be measured; none of a table without them."""
+        if "verdict" not in self.header:
+            return []
+        column = list(self.header).index("verdict")
+        return [row[column] for row in self.rows if row[0] not in QUOTED]
+
+
+def markdown(header: Sequence[str], rows: Iterable[Sequence[object]]) -> list[str]:
+    """A table; what is missing is a dash."""
+    lines = []
+    for row in (header, ["---"] * len(header), *rows):
+        cells = ["-" if value is None else str(value) for value in row]
+        lines.append(f"| {' | '.join(cells)} |")
+    return [*lines, ""]
+
+
+def number(value: float | None, digits: int = 2) -> str:
+    """Some digits after the point, or a dash."""
+    return NOTHING if value is None else f"{value:.{digits}f}"
+
+
+def with_mark(spread: Spread | None, min_seeds: int) -> str:
+    """A spread with a dagger if its seeds are few; a dash without one."""
+    if spread is None:
+        return NOTHING
+    return f"{spread}{FEW_SEEDS if spread.count < min_seeds else ''}"
+
+
+def compared(paper: Published | None, ours: Spread | None, limits: Tolerances) -> list[str]:
+    """Our score beside a published one: the columns of OURS."""
+    if ours is None:
+        return [NOTHING, NOTHING, "0", NOTHING, NOTHING]
+    difference = NOTHING if paper is None else f"{ours.mean - paper.mean:+.2f}"
+    numbers = [number(ours.mean), number(ours.deviation), str(ours.count)]
+    return [*numbers, difference, limits.verdict(paper, ours)]
+
+
+def count_verdicts(tables: Iterable[Table]) -> Mapping[str, int]:
+    """How often each verdict stands in some tables."""
+    verdicts = [verdict for table in tables for verdict in table.verdicts]
+    return {verdict: verdicts.count(verdict) for verdict in sorted({*verdicts})}

@@ -1,0 +1,103 @@
+"""Published numbers as they were read, exact counts, verdicts on both sides of the tolerance."""
+
+from collections import Counter
+
+import pytest
+
+from prompt_tuning.models.random_checkpoint import SHAPES, SUBLAYERS
+from prompt_tuning.report import counts
+from prompt_tuning.report.estimates import Spread
+from prompt_tuning.report.fig4 import figure4
+from prompt_tuning.report.paper import (
+    SIZES,
+    Published,
+    Tolerances,
+    published_scores,
+    rows,
+    tolerances,
+)
+from prompt_tuning.report.table4 import table4
+
+RULE = Tolerances(min_seeds=3, min_points=2.0, num_deviations=2.0, max_points=10.0)
+# The total parameters of the paper's models: table 4 minus its prompts.
+TOTALS = {
+    "small": 76_961_152,
+    "base": 247_577_856,
+    "large": 783_150_080,
+    "xl": 2_849_757_184,
+    "xxl": 11_135_332_352,
+}
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_the_closed_form_is_the_shape_and_the_papers_total(size: str) -> None:
+    shape, sizes = SHAPES[size], counts.SHAPES[size]
+    for name in ("d_model", "num_layers", "num_heads", "d_kv", "d_ff"):
+        assert getattr(sizes, name) == getattr(shape, name)
+    assert counts.model_parameters(size) == TOTALS[size]
+    assert [*SUBLAYERS] == ["encoder", "decoder"]
+
+
+def test_all_30_counts_of_table_4_are_reproduced_to_the_last_digit() -> None:
+    """The paper misprints four of them: results/paper/ has what the shapes give."""
+    found = table4()
+    assert len(found) == 60  # trainable and total
+    assert {count.verdict for count in found} == {"match"}
+    printed = {(count.series, count.size): count.ours for count in found}
+    assert printed["P=20, trainable", "small"] == 10_240
+    assert printed["P=20, total", "small"] == 76_971_392
+    assert printed["P=50, total", "xxl"] == 11_135_537_152
+    assert printed["P=5, trainable", "xxl"] == 20_480  # the introduction's number
+    share = 100 * 51_200 / printed["P=100, total", "small"]
+    assert share == pytest.approx(0.06648, abs=5e-6)
+
+
+def test_figure_4_is_reproduced_within_the_error_of_reading_it() -> None:
+    found = figure4()
+    assert Counter(count.verdict for count in found) == {"match": 30}
+    ours = {(count.series, count.size): count.ours for count in found}
+    assert ours["prompt_tuning", "xxl"] == 4096 * 50.5
+    assert ours["prefix_tuning_infer", "small"] == 512 * 50.5 * 13
+    assert ours["prompt_design", "base"] == 50.5
+
+
+def test_a_wrong_count_is_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(counts, "VOCABULARY_ROWS", 32_100)
+    verdicts = Counter(count.verdict for count in table4())
+    assert verdicts == {"match": 30, "off": 30}
+
+
+def test_every_point_of_the_figures_is_there() -> None:
+    numbers = Counter(row["artefact"] for row in rows("scores"))
+    assert numbers == {"fig1": 23, "fig3a": 25, "fig3b": 15, "fig3c": 15, "fig3d": 20}
+    figure = published_scores("fig1")
+    assert figure["prompt_tuning", "xxl"] == Published(89.98, 0.25, 11_135_332_352)
+    assert figure["gpt3_few_shot", "gpt3_175B"] == Published(73.2, None, 175_000_000_000)
+    assert published_scores("fig3d")["0", "xl"].mean == 7.95
+    assert len(rows("table5")) == 15
+    assert tolerances() == RULE
+
+
+@pytest.mark.parametrize(
+    ("paper", "ours", "verdict"),
+    [
+        (Published(60.0, 0.1, 1), Spread(62.0, 0.1, 3), "match"),  # at the smallest band
+        (Published(60.0, 0.1, 1), Spread(62.1, 0.1, 3), "off"),
+        (Published(60.0, 3.0, 1), Spread(70.0, 4.0, 3), "match"),  # 2 * 5 points
+        (Published(60.0, 3.0, 1), Spread(70.1, 4.0, 3), "off"),
+        (Published(60.0, 3.0, 1), Spread(71.0, 40.0, 3), "off"),  # noise is no way to match
+        (Published(60.0, 3.0, 1), Spread(60.0, 1.0, 2), "too few seeds"),
+        (Published(60.0, 3.0, 1), None, "-"),
+        (None, Spread(60.0, 1.0, 3), "-"),
+        (Published(60.0, None, 1), Spread(61.0, 0.2, 3), "match"),
+    ],
+)
+def test_a_verdict(paper: Published | None, ours: Spread | None, verdict: str) -> None:
+    assert RULE.verdict(paper, ours) == verdict
+
+
+def test_a_spread_is_the_sample_deviation() -> None:
+    """60, 70 and 86: mean 72; squared differences 144, 4, 196 make 344 / 2 = 172, of root 13.11."""
+    assert str(Spread.of([60.0, 70.0, 86.0])) == "72.0 ± 13.1 (3)"
+    assert str(Spread.of([60.0])) == "60.0 ± - (1)"
+    assert Spread.of([]) is None

@@ -1,0 +1,148 @@
+"""Records are found by what was run, and committed once, whole, and without the machine's paths."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+from made_records import config, filled, library_of, result, seeds, write_run, write_seeds
+
+from prompt_tuning.errors import UserError
+from prompt_tuning.report.artefact import write
+from prompt_tuning.report.page import page
+from prompt_tuning.report.paper import tolerances
+from prompt_tuning.report.records import (
+    Record,
+    commit,
+    pack,
+    portable,
+    read_committed,
+    read_runs,
+    unpack,
+)
+
+
+def test_two_records_of_one_run_are_refused(tmp_path: Path) -> None:
+    """Counted twice, a seed would make the deviation too small."""
+    write_run(tmp_path, config(), result(60.0, 60.0))
+    write_run(tmp_path, config(output_dir="other"), result(61.0, 61.0), name="again")
+    with pytest.raises(UserError, match="two records of one run"):
+        filled("fig3a_ladder", tmp_path, *seeds())
+
+
+def test_a_run_of_the_users_own_counts_in_place_of_the_committed_record(tmp_path: Path) -> None:
+    """As in a fresh clone, whose results/runs has every run of the ladder already."""
+    write_seeds(tmp_path, [60.0, 70.0, 80.0])
+    runs = read_runs(tmp_path)
+    commit({"fig3a_ladder": runs}, tmp_path / "committed")
+    for run in runs:
+        shutil.rmtree(run.folder or "")
+    write_run(tmp_path, config(2), result(95.0, 95.0))
+    found = [library_of(tmp_path).find("train", [planned]) for planned in seeds()]
+    scores = [record.content["result"]["report"]["score"] for record in found if record]
+    assert scores == [60.0, 70.0, 95.0]
+
+
+def test_lines_give_back_every_value_of_the_records(tmp_path: Path) -> None:
+    """Of runs that share some values, all, or none, of ensembles, and of a nested seed."""
+    write_seeds(tmp_path, [60.0, 70.0])
+    other = {"model__name": "ladder_1m", "experiment": "fig3a_ladder"}  # elsewhere there is none
+    write_seeds(tmp_path, [61.0, 71.0], prompt__length=5, **other)
+    write_seeds(tmp_path, [62.0], task__name="mini_wic", task__seed=7)
+    records = read_runs(tmp_path)
+    member = {"seed": 1, "config": records[1].content["config"]}
+    about = {"kind": "inspect", "members": [member, {"path": "a.npy"}]}
+    settings = {"top_k": 5, "prompt": None, "model": {"name": "ladder_1m"}}
+    records += [
+        Record(
+            "inspect-a", {**about, "result": {"x": [0.1 + 0.2]}, "config": settings | {"seed": 3}}
+        ),
+        Record("inspect-b", {**about, "result": {}, "config": settings}),
+    ]
+    lines = pack(records)
+    assert {record.name: record.content for record in unpack(lines)} == {
+        record.name: record.content for record in records
+    }
+    assert lines == sorted(lines)
+
+
+def test_a_seed_more_is_one_line_more(tmp_path: Path) -> None:
+    """All that the seeds of a run share stands once in a file."""
+    write_seeds(tmp_path, [60.0, 70.0, 80.0])
+    records = read_runs(tmp_path)
+    assert len(pack(records)) == len(pack(records[:2])) + 1
+
+
+def test_records_are_added_and_none_is_ever_changed(tmp_path: Path) -> None:
+    committed = tmp_path / "committed"
+    write_seeds(tmp_path, [60.0])
+    first = {"fig3a_ladder": read_runs(tmp_path)}
+    assert (commit(first, committed), commit(first, committed)) == (1, 0)
+    before = (committed / "fig3a_ladder.jsonl").read_text().splitlines()
+    write_seeds(tmp_path, [60.0, 70.0], prompt__length=5)
+    both = read_runs(tmp_path)
+    # A run of two figures is committed with the first.
+    assert commit({"fig3a_ladder": both, "fig3b_ladder": both}, committed) == 2
+    assert [path.name for path in committed.iterdir()] == ["fig3a_ladder.jsonl"]
+    after = (committed / "fig3a_ladder.jsonl").read_text().splitlines()
+    assert {*before} < {*after}
+    assert len(read_committed(committed)) == 3
+    changed = Record(both[0].name, {**both[0].content, "duration_s": 1.0}, both[0].folder)
+    with pytest.raises(UserError, match="never changed"):
+        commit({"fig3a_ladder": [changed]}, committed)
+    assert (committed / "fig3a_ladder.jsonl").read_text().splitlines() == after
+
+
+def test_a_committed_record_has_no_path_of_its_machine() -> None:
+    """Folders of outputs and data get plain names, in commands and in records about runs too."""
+    places: dict[str, Any] = {"output_dir": "/home/a/out", "data__dir": "/big/data"}
+    member = config(1, output_dir="/home/b/out")
+    record = {
+        "config": config(**places, data__cache_dir="/home/a/out/cache"),
+        "members": [{"config": member, "path": "/home/b/out/r/prompt.safetensors"}],
+        "model": {"source": "/opt/ptune/prompt_tuning/embedded_models/ladder_400k/6000"},
+        "data": {"train": {"file": "/big/data/RTE/train.jsonl"}, "test": {"file": "/tmp/t.jsonl"}},
+        "command": ["/opt/bin/ptune", "train", "output_dir=/home/a/out", "data.dir=/big/data"],
+    }
+    made = portable(record)
+    assert '"/' not in json.dumps(made) and "=/" not in json.dumps(made)
+    assert made["command"] == ["ptune", "train", "output_dir=runs", "data.dir=data"]
+    assert made["members"][0]["path"] == "runs/r/prompt.safetensors"
+    assert made["data"]["train"]["file"] == "data/RTE/train.jsonl"
+    assert made["data"]["test"]["file"] == "t.jsonl"
+    assert made["model"]["source"] == "embedded:ladder_400k/6000"
+    assert made["config"]["data"]["cache_dir"] == "runs/cache"
+    assert portable(made) == made
+
+
+def test_a_report_regenerates_from_committed_records_byte_for_byte(tmp_path: Path) -> None:
+    runs, output = tmp_path / "runs", tmp_path / "results"
+    for length, score in ((1, 50.0), (20, 80.0), (100, 85.0)):
+        for seed in range(3):
+            run = write_run(runs, config(seed, prompt__length=length), result(score, score + seed))
+            line = {"step": 200, "eval/score": score, "time/duration_s": 1.25}
+            (run / "metrics.jsonl").write_text(json.dumps(line) + "\n")
+    plan = [planned for length in (1, 20, 100) for planned in seeds(prompt__length=length)]
+
+    def files() -> dict[str, bytes]:
+        artefacts = [filled(name, runs, *plan) for name in ("fig3a_ladder", "table5_ladder")]
+        artefacts.append(filled("fig4", runs))
+        commit({artefact.name: artefact.records for artefact in artefacts}, runs / "committed")
+        write(artefacts, output)
+        (output / "report.html").write_text(page(artefacts, tolerances()))
+        return {str(p.relative_to(tmp_path)): p.read_bytes() for p in tmp_path.rglob("*.*")}
+
+    first = {name: text for name, text in files().items() if "/r" not in name or "html" in name}
+    for folder in [*runs.glob("mini*"), output]:
+        shutil.rmtree(folder)
+    output.mkdir()
+    again = files()
+    kept = {name for name in first if not name.startswith("runs/mini")}
+    assert {name: again[name] for name in kept} == {name: first[name] for name in kept} == again
+    assert "runs/committed/fig3a_ladder.jsonl" in again
+    assert {"results/figures/fig3a_ladder.svg", "results/figures/fig4.png"} <= {*again}
+    assert b"1.2 \xc2\xb1 0.0 (3)" in again["results/tables/table5_ladder.md"]
+    text = again["results/report.html"].decode()
+    links = ("<script", "src=", "@import", "url(http", "<link", 'href="http')
+    assert not [link for link in links if link in text]

@@ -1,0 +1,174 @@
+"""Section 7 on the ladder: inspections are found by their runs; sentences follow the numbers."""
+
+import copy
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from made_records import filled, library_of, row
+
+from prompt_tuning.errors import UserError
+from prompt_tuning.report.artefact import Artefact, write
+from prompt_tuning.report.claims import AGREES, NOT_SEEN, Claim
+from prompt_tuning.report.page import page
+from prompt_tuning.report.paper import NOTHING, tolerances
+from prompt_tuning.report.records import commit
+
+NAME = "section7_ladder"
+CONFIG: dict[str, Any] = {
+    "task": {"name": "mini_rte"},
+    "model": {"name": "ladder_400k"},
+    "init": {"strategy": "class_label"},
+    "prompt": {"length": 20},
+    "method": "prompt_tuning",
+    "data": {"dir": None},
+    "output_dir": "runs",
+    "seed": 0,
+}
+
+
+def config(
+    seed: int = 0, *, init: str = "class_label", length: int = 20, task: str = "mini_rte"
+) -> Any:
+    values = copy.deepcopy(CONFIG) | {"seed": seed, "output_dir": "elsewhere"}
+    values["init"]["strategy"], values["prompt"]["length"] = init, length
+    values["task"]["name"] = task
+    return values
+
+
+def inspected(
+    folder: Path, of: Any, trained: dict[str, float], name: str = "", **changed: Any
+) -> None:
+    """A record about one run: what its prompt measures, and what stands beside it."""
+    init = changed.get("init", {"tightness": 0.3, "rows_sharing": 0.5})
+    random = {"tightness": 0.1, "rows_sharing": 0.2, "domain_share": 0.1}
+    run = folder / (name or f"inspect-{of['task']['name']}-{len([*folder.glob('*')])}")
+    run.mkdir(parents=True)
+    record = {
+        "kind": "inspect",
+        "members": [{"config": of, "seed": of["seed"], "score": 75.0}]
+        if changed.get("is_member", True)
+        else [],
+        "config": {"model": of["model"], "top_k": changed.get("top_k", 5), "control_tokens": False},
+        "model": {"fingerprint": "f0"},
+        "result": {
+            "measures": {"prompt": trained, "init": init, "random": random},
+            "norms": {"ratio": 2.0},
+            "drift": None if init is None else {"mean_cosine": 0.8},
+            "domain": {"vocabulary_share": 0.15},
+            "shared_stems": 0.02,
+        },
+        "commit": "c0ffee",
+        "dirty": False,
+    }
+    (run / "record.json").write_text(json.dumps(record))
+
+
+TIGHTNESS = ("tightness: cosine between the neighbours of a row", "class_label, 20", "ladder_400k")
+
+
+def test_a_record_about_runs_is_found_by_exactly_those_runs(tmp_path: Path) -> None:
+    """Whatever the folder is called, and wherever the runs lay."""
+    inspected(tmp_path, config(1), {"tightness": 0.4}, name="anything")
+    inspected(tmp_path, config(2), {"tightness": 0.4}, is_member=False)  # of a foreign file
+    library = library_of(tmp_path)
+    found = library.find("inspect", [config(1) | {"output_dir": "moved"}])
+    assert found is not None and found.name == "anything"
+    for other in ([config(0)], [config(2)], [config(1), config(0)], [config(1, length=100)], []):
+        assert library.find("inspect", other) is None
+    assert library.find("ensemble", [config(1)]) is None
+    inspected(tmp_path, config(1), {"tightness": 0.5}, name="again")
+    twice = library_of(tmp_path)
+    with pytest.raises(UserError, match="two records"):
+        twice.find("inspect", [config(1)])
+
+
+def test_other_settings_are_not_those_of_the_report(tmp_path: Path) -> None:
+    """A user who looks at ten neighbours can still report."""
+    inspected(tmp_path, config(0), {"tightness": 0.4}, name="a", top_k=10)
+    inspected(tmp_path, config(0), {"tightness": 0.5}, name="b")
+    (found,) = filled(NAME, tmp_path, config(0)).records
+    assert found.name == "b"
+
+
+def test_a_number_is_the_mean_over_tasks_of_seeds_that_have_them_all(tmp_path: Path) -> None:
+    planned = [config(seed, task=task) for seed in range(3) for task in ("mini_rte", "mini_sst2")]
+    for value, of in zip((0.4, 0.6, 0.6, 0.8, 0.9), planned, strict=False):  # seed 2 lacks a task
+        inspected(tmp_path, of, {"tightness": value})
+    made = filled(NAME, tmp_path, *planned)
+    trained, before, random, count = row(made, *TIGHTNESS)
+    assert (trained, before, random) == ("0.600 ± 0.141†", "0.300 ± 0.000†", "0.100 ± 0.000†")
+    assert count == "2"
+    score = row(made, "score of the prompts, percent", "class_label, 20", "ladder_400k")
+    assert score == ["75.000 ± 0.000†", "-", "-", "2"]
+    assert (len(made.grid.planned), len(made.records)) == (6, 5)
+    assert "class_label, 20 on ladder_400k: mini_sst2, seed 2" in made.markdown
+
+
+def test_what_a_record_does_not_have_is_a_dash(tmp_path: Path) -> None:
+    """A prompt file from before inits were kept has nothing to say about drift."""
+    planned = [config(seed) for seed in range(3)]
+    for of in planned:
+        inspected(tmp_path, of, {"tightness": 0.4}, init=None)
+    made = filled(NAME, tmp_path, *planned)
+    assert row(made, *TIGHTNESS) == ["0.400 ± 0.000", "-", "0.100 ± 0.000", "3"]
+    assert not any("cosine to the row before" in line[0] for line in made.table.rows)
+
+
+def claim(made: Artefact, start: str) -> Claim:
+    (found,) = [claim for claim in made.claims if claim.question.startswith(start)]
+    return found
+
+
+def test_claims_compare_with_chance_and_with_the_prompt_before_training(tmp_path: Path) -> None:
+    """Tighter than random vectors and looser than before: the clusters are the init's."""
+    planned = [config(seed, length=length) for seed in range(3) for length in (20, 100)]
+    for i, of in enumerate(planned):
+        shared = {"rows_sharing": 0.9, "labels_persist": 0.5, "domain_share": 0.1, "distinct": 0.4}
+        inspected(tmp_path, of, {"tightness": 0.2 + 0.01 * (i % 3), **shared})
+    made = filled(NAME, tmp_path, *planned)
+    assert claim(made, "Are the neighbours of a row a tight") == Claim(
+        "Are the neighbours of a row a tight cluster?",
+        AGREES,
+        "Trained minus random vectors: +0.110 to +0.110; more beyond its error in 2 of 2 cells, "
+        "less in 0. Trained minus before training: -0.090 to -0.090; more beyond its error in 0 of "
+        "2 cells, less in 2.",
+    )
+    assert claim(made, "Do rows share").answer == AGREES
+    assert claim(made, "With other initialisations").answer == NOTHING
+
+
+@pytest.mark.parametrize(("share", "answer"), [(0.5, NOT_SEEN), (1.0, AGREES)])
+def test_labels_persist_if_training_loses_none(tmp_path: Path, share: float, answer: str) -> None:
+    planned = [config(seed) for seed in range(3)]
+    for of in planned:
+        inspected(tmp_path, of, {"labels_persist": share}, init={"labels_persist": 1.0})
+    kept = claim(filled(NAME, tmp_path, *planned), "With class-label")
+    assert kept.answer == answer
+    assert kept.numbers.startswith(f"{100 * share:.0f} to {100 * share:.0f} % of the labels do;")
+
+
+def test_without_inspections_nothing_is_claimed(tmp_path: Path) -> None:
+    made = filled(NAME, tmp_path, config(0), config(1))
+    assert {claim.answer for claim in made.claims} == {NOTHING}
+    assert made.table.rows == []
+    write([made], tmp_path / "out")
+    assert "not measured" in (tmp_path / "out" / "figures" / f"{NAME}.svg").read_text()
+
+
+def test_a_report_regenerates_from_committed_inspections(tmp_path: Path) -> None:
+    """With the runs' own folders gone."""
+    planned = [
+        config(seed, init=init) for seed in range(3) for init in ("class_label", "sampled_vocab")
+    ]
+    for of in planned:
+        inspected(tmp_path / "runs", of, {"tightness": 0.4, "labels_in_several": 0.5})
+    made = filled(NAME, tmp_path / "runs", *planned)
+    committed = tmp_path / "results" / "committed"
+    assert commit({made.name: made.records}, committed) == 6
+    again = filled(NAME, tmp_path / "results", *planned)
+    assert again.markdown == made.markdown
+    assert page([again], tolerances()) == page([made], tolerances())
+    assert [*again.grid.found["model"].unique()] == ["ladder_400k"]
+    assert "Section 7" in page([made], tolerances())

@@ -1,0 +1,94 @@
+"""Tables 1 and 2: what was learnt on one task, asked of another."""
+
+from pathlib import Path
+from typing import Any
+
+from made_records import config, filled, row, write_run
+
+from prompt_tuning.report.artefact import Artefact
+from prompt_tuning.report.claims import AGREES
+from prompt_tuning.report.paper import NOTHING, rows
+
+FLOOR = {"majority": 50.0, "shortcut": 53.0, "shortcut_name": "bag"}
+METHODS = ("prompt_tuning", "model_tuning")
+
+
+def answers(score: float, split: str = "test") -> dict[str, Any]:
+    counts = {"num_examples": 400, "num_unparseable": 0}
+    return {"split": split, "score": score, "metrics": {"accuracy": score}, **counts}
+
+
+def result(at_home: float, target: str, zero_shot: float) -> dict[str, Any]:
+    return {
+        **answers(at_home - 1, "validation"),
+        "report": answers(at_home),
+        "floor": FLOOR,
+        "transfer": {target: {**answers(zero_shot), "floor": FLOOR}},
+    }
+
+
+def both_directions(method: str, seed: int) -> list[dict[str, Any]]:
+    names = ("mini_boolq", "mini_boolq_b")
+    return [config(seed, task__name=name, method=method) for name in names]
+
+
+def made_of(folder: Path, scores: dict[str, tuple[float, float]], num_seeds: int = 3) -> Artefact:
+    """Runs of both methods and directions: at home and zero-shot, a point more every seed."""
+    planned = [of for m in METHODS for seed in range(num_seeds) for of in both_directions(m, seed)]
+    for of in planned:
+        at_home, zero_shot = (score + of["seed"] for score in scores[of["method"]])
+        target = {"mini_boolq": "mini_boolq_b"}.get(of["task"]["name"], "mini_boolq")
+        write_run(folder, of, result(at_home, target, zero_shot))
+    return filled("table2_ladder", folder, *planned)
+
+
+def test_zero_shot_stands_beside_in_domain_the_floor_and_training_on_the_target(
+    tmp_path: Path,
+) -> None:
+    made = made_of(tmp_path, {"prompt_tuning": (90.0, 70.0), "model_tuning": (95.0, 60.0)})
+    found = row(made, "prompt_tuning", "ladder_400k", "mini_boolq", "mini_boolq_b")
+    assert found == ["91.0 ± 1.0 (3)", "71.0 ± 1.0 (3)", "53.0", "91.0 ± 1.0 (3)"]
+
+
+def test_the_claim_compares_the_methods_zero_shot_and_in_domain(tmp_path: Path) -> None:
+    made = made_of(tmp_path, {"prompt_tuning": (90.0, 70.0), "model_tuning": (95.0, 60.0)})
+    (claim,) = made.claims
+    assert claim.answer == AGREES
+    assert "zero-shot: ladder_400k +10.0" in claim.numbers
+    assert claim.numbers.endswith("In domain: ladder_400k -5.0.")
+
+
+def test_few_seeds_make_no_claim(tmp_path: Path) -> None:
+    scores = {"prompt_tuning": (90.0, 70.0), "model_tuning": (95.0, 60.0)}
+    (claim,) = made_of(tmp_path, scores, num_seeds=2).claims
+    assert claim.answer == NOTHING
+
+
+def test_runs_of_other_weights_are_not_averaged(tmp_path: Path) -> None:
+    planned = [config(seed, task__name="mini_boolq") for seed in range(3)]
+    for of in planned:
+        came_out = result(90.0, "mini_boolq_b", 70.0)
+        write_run(tmp_path, of, came_out, fingerprint=f"f{of['seed'] // 2}")
+    assert filled("table2_ladder", tmp_path, *planned).table.rows == []
+
+
+def test_the_papers_table_has_every_published_number_and_no_measured_one(tmp_path: Path) -> None:
+    made = filled("table1", tmp_path)
+    published = [r for r in rows("transfer") if r["artefact"] == "table1"]
+    assert len(made.table.rows) == len(published) == 14
+    found = row(made, "squad", "mrqa_textbookqa", "prompt_tuning", "f1")
+    assert found == ["66.8 ± 2.9", "-", "-", "0", "-", "-"]
+
+
+def test_our_run_of_the_papers_model_gets_a_verdict(tmp_path: Path) -> None:
+    """On the dev set, which the paper reports; metric by metric."""
+    model = {"model__name": "xxl", "task__name": "qqp"}
+    planned = [config(seed, **model) for seed in range(3)]
+    for of in planned:
+        zero_shot = {**answers(0.0), "metrics": {"accuracy": 77.0, "f1": 60.0}, "floor": None}
+        came_out = {**answers(90.0), "report": None, "floor": None, "transfer": {"mrpc": zero_shot}}
+        write_run(tmp_path, of, came_out)
+    made = filled("table2", tmp_path, *planned)
+    start = ("qqp", "mrpc", "prompt_tuning")
+    assert row(made, *start, "accuracy")[1:] == ["77.00", "0.00", "3", "+0.70", "match"]
+    assert row(made, *start, "f1")[1:] == ["60.00", "0.00", "3", "-24.30", "off"]
