@@ -177,6 +177,8 @@ def test_a_models_width_is_that_of_its_shape(name: str) -> None:
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_key_says_what_it_means_and_every_number_what_it_may_be(command: str) -> None:
     """And none has a default: one in two places is one that drifts; values are in conf/ alone."""
+    (cfg,), _ = configs_of(command, [])
+    assert {*cfg} == {each.name for each in fields(SCHEMAS[command])}
     for name, hint, about in keys_of(SCHEMAS[command]):
         assert about.meaning, name
         is_number = hint in (int, float, int | None, float | None)

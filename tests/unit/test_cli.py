@@ -6,7 +6,7 @@ import logging
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 
@@ -17,17 +17,28 @@ from prompt_tuning.errors import UserError
 from prompt_tuning.interrupts import Interrupted
 from prompt_tuning.train import tuning
 
-Run = Callable[..., int]
+
+class Said(NamedTuple):
+    """What a command line came to."""
+
+    status: int
+    out: str
+    err: str
+
+
+Run = Callable[..., Said]
 
 
 @pytest.fixture
-def ptune(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Run:
-    """`ptune(*arguments)`: the exit status, in a folder of its own."""
+def ptune(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> Run:
+    """`ptune(*arguments)`, in a folder of its own."""
     monkeypatch.chdir(tmp_path)
 
-    def run(*arguments: str) -> int:
+    def run(*arguments: str) -> Said:
         monkeypatch.setattr(sys, "argv", ["ptune", *arguments])
-        return cli.main()
+        return Said(cli.main(), *capsys.readouterr())
 
     return run
 
@@ -47,87 +58,96 @@ def runs(monkeypatch: pytest.MonkeyPatch) -> list[TrainConfig]:
     return trained
 
 
-def test_help_names_every_command(ptune: Run, capsys: pytest.CaptureFixture[str]) -> None:
-    assert ptune() == 0
-    bare = capsys.readouterr().out
-    assert ptune("--help") == 0
-    assert capsys.readouterr().out == bare
-    assert all(f"\n  {name} " in bare for name in COMMANDS)
+def test_help_names_every_command(ptune: Run) -> None:
+    bare = ptune()
+    assert ptune("--help") == bare
+    assert bare.status == 0
+    assert all(f"\n  {name} " in bare.out for name in COMMANDS)
+    assert ptune("--version").out == f"ptune {__version__}\n"
 
 
-def test_the_version_is_the_packages(ptune: Run, capsys: pytest.CaptureFixture[str]) -> None:
-    assert ptune("--version") == 0
-    assert capsys.readouterr().out == f"ptune {__version__}\n"
+def test_help_of_a_command_says_what_each_key_means_and_may_be(ptune: Run) -> None:
+    """With the values that the run would have, from the same lines that check them."""
+    lines = [
+        " ".join(line.split()) for line in ptune("train", "model=base", "--help").out.splitlines()
+    ]
+    assert "training.num_steps=30000 an integer, 1 or more updates" in lines
+    assert "optimizer.learning_rate=0.3 a number, more than 0 constant" in lines
+    assert any(
+        line.startswith("prompt.length=100 an integer, 1 or more, or null P, ") for line in lines
+    )
+    assert any(line.startswith("machine.device=auto auto, cpu, cuda ") for line in lines)
+    assert any(line.startswith("recipe mini, paper, released") for line in lines)
+    assert "task=null ptune list what=task, or null" in " ".join(
+        ptune("ensemble", "--help").out.split()
+    )
 
 
-def test_an_unknown_command_is_refused_with_the_closest(
-    ptune: Run, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert ptune("trian") == 2
-    assert "did you mean train?" in capsys.readouterr().err
+@pytest.mark.parametrize("command", ["ensemble", "inspect", "list", "report"])
+def test_the_config_shows_an_experiment_as_it_was_typed(ptune: Run, command: str) -> None:
+    assert "experiment: null\n" in ptune(command, "--cfg", "job").out
+    shown = ptune(command, "experiment=fig3a", "--cfg", "job").out
+    assert "experiment:\n  name: fig3a\n" in shown
+
+
+def test_an_unknown_command_is_refused_with_the_closest(ptune: Run) -> None:
+    said = ptune("trian")
+    assert said.status == 2
+    assert "did you mean train?" in said.err
 
 
 def test_a_sweep_runs_every_combination_and_flags_may_stand_anywhere(
     ptune: Run, runs: list[TrainConfig]
 ) -> None:
-    assert ptune("train", "seed=5,6", "-m", "prompt.length=1,5") == 0
+    assert ptune("train", "seed=5,6", "-m", "prompt.length=1,5").status == 0
     assert [(c.seed, c.prompt.length) for c in runs] == [(5, 1), (5, 5), (6, 1), (6, 5)]
 
 
-def test_hydra_leaves_no_folder_and_no_log_of_its_own(
+def test_hydra_leaves_no_folder_and_no_log_of_its_own_and_keeps_ours(
     ptune: Run, runs: list[TrainConfig], tmp_path: Path
 ) -> None:
-    assert ptune("train") == 0
-    (run,) = (tmp_path / "runs").iterdir()
-    assert [path for path in tmp_path.rglob("*") if path.is_file()] == [run / "lock"]
-
-
-def test_hydra_does_not_silence_the_packages_log(ptune: Run, runs: list[TrainConfig]) -> None:
     """Its `disabled` logging would switch off every logger that exists, from the second run on."""
     logger = logging.getLogger("prompt_tuning.tracking")
-    assert ptune("train", "-m", "seed=0,4") == 0
+    assert ptune("train").status == 0
+    (run,) = (tmp_path / "runs").iterdir()
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == [run / "lock"]
+    assert ptune("train", "-m", "seed=0,4").status == 0
     assert not logger.disabled
 
 
 def test_an_experiment_starts_with_m_alone_and_can_be_narrowed(
-    ptune: Run, runs: list[TrainConfig], capsys: pytest.CaptureFixture[str]
+    ptune: Run, runs: list[TrainConfig]
 ) -> None:
     """Without -m it says how many runs there would be, and what the file says of their cost."""
-    assert ptune("train", "experiment=fig3a_ladder", "seed=0") == 2
-    said = capsys.readouterr().err
-    assert "experiment=fig3a_ladder would start 60 runs\n  in full: 180 runs: 4 sizes" in said
-    assert "Cost: 2 hours" in said
-    assert said.endswith(
-        "fix:     add -m to start them: ptune train -m experiment=fig3a_ladder seed=0\n"
-    )
+    said = ptune("train", "experiment=fig3a_ladder", "seed=0")
+    assert said.status == 2
+    assert "experiment=fig3a_ladder would start 60 runs\n  in full: 180 runs: 4 sizes" in said.err
+    assert "Cost: 2 hours" in said.err
+    assert said.err.endswith(": ptune train -m experiment=fig3a_ladder seed=0\n")
     assert not runs
     narrowed = ["experiment=fig3a", "model=small", "task=rte", "seed=0"]
-    assert ptune("train", "-m", *narrowed) == 0
+    assert ptune("train", "-m", *narrowed).status == 0
     assert [c.prompt.length for c in runs] == [1, 5, 20, 100, 150]
     assert {(c.model.name, c.recipe, c.experiment) for c in runs} == {("small", "paper", "fig3a")}
 
 
 def test_a_failing_run_does_not_stop_the_others_and_is_named_again_at_the_end(
-    ptune: Run, runs: list[TrainConfig], capsys: pytest.CaptureFixture[str]
-) -> None:
-    """Hydra would print the first failure only (hydra issue 1407)."""
-    assert ptune("train", "-m", "seed=0,1,2,4") == 1
-    assert [c.seed for c in runs] == [0, 1, 2, 4]
-    errors = capsys.readouterr().err
-    assert "Traceback" in errors
-    assert "ptune: 2 of 4 runs failed:\n  seed=1: no seed 1\n  seed=2: ValueError" in errors
-
-
-def test_a_sweep_in_which_only_the_user_was_wrong_exits_with_2(
     ptune: Run, runs: list[TrainConfig]
 ) -> None:
-    assert ptune("train", "-m", "seed=1,0") == 2
-    assert len(runs) == 2
+    """Hydra would print the first failure only (hydra issue 1407)."""
+    said = ptune("train", "-m", "seed=0,1,2,4")
+    assert said.status == 1
+    assert [c.seed for c in runs] == [0, 1, 2, 4]
+    assert "Traceback" in said.err
+    assert "ptune: 2 of 4 runs failed:\n  seed=1: no seed 1\n  seed=2: ValueError" in said.err
 
 
-def test_being_stopped_ends_the_sweep(ptune: Run, runs: list[TrainConfig]) -> None:
-    assert ptune("train", "-m", "seed=3,0") == 128 + 15
-    assert len(runs) == 1
+@pytest.mark.parametrize(("seeds", "status", "num_runs"), [("1,0", 2, 2), ("3,0", 128 + 15, 1)])
+def test_a_users_mistake_ends_a_run_and_a_stop_from_outside_the_sweep(
+    ptune: Run, runs: list[TrainConfig], seeds: str, status: int, num_runs: int
+) -> None:
+    assert ptune("train", "-m", f"seed={seeds}").status == status
+    assert len(runs) == num_runs
 
 
 def test_a_fault_of_the_programs_keeps_its_traceback(ptune: Run, runs: list[TrainConfig]) -> None:
@@ -136,13 +156,13 @@ def test_a_fault_of_the_programs_keeps_its_traceback(ptune: Run, runs: list[Trai
 
 
 def test_every_point_of_a_sweep_is_checked_before_the_first_runs(
-    ptune: Run, runs: list[TrainConfig], capsys: pytest.CaptureFixture[str]
+    ptune: Run, runs: list[TrainConfig]
 ) -> None:
-    assert ptune("train", "-m", "prompt.length=5,0", "task=rte,cbb") == 2
-    errors = capsys.readouterr().err
-    assert "prompt.length=0 is out of range" in errors
-    assert "task=cbb: there is no such task" in errors
-    assert errors.count("ptune: error:") == 2
+    said = ptune("train", "-m", "prompt.length=5,0", "task=rte,cbb")
+    assert said.status == 2
+    assert "prompt.length=0 is out of range" in said.err
+    assert "task=cbb: there is no such task" in said.err
+    assert said.err.count("ptune: error:") == 2
     assert not runs
 
 
@@ -167,14 +187,11 @@ def test_every_point_of_a_sweep_is_checked_before_the_first_runs(
     ],
 )
 def test_a_command_line_that_cannot_be_is_refused_with_what_to_do(
-    ptune: Run,
-    runs: list[TrainConfig],
-    capsys: pytest.CaptureFixture[str],
-    arguments: list[str],
-    message: str,
+    ptune: Run, runs: list[TrainConfig], arguments: list[str], message: str
 ) -> None:
-    assert ptune("train", *arguments) == 2
-    assert message in capsys.readouterr().err
+    said = ptune("train", *arguments)
+    assert said.status == 2
+    assert message in said.err
     assert not runs
 
 
@@ -199,24 +216,16 @@ def test_a_record_sees_the_command_as_it_was_typed(
     ],
 )
 def test_tab_completes_commands_groups_and_keys(
-    ptune: Run,
-    capsys: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
-    line: str,
-    words: list[str],
+    ptune: Run, monkeypatch: pytest.MonkeyPatch, line: str, words: list[str]
 ) -> None:
     """Hydra's shell function calls `ptune -sc query=bash` with the whole line in COMP_LINE."""
     monkeypatch.setenv("COMP_LINE", line)
     monkeypatch.setenv("COMP_POINT", str(len(line)))
-    assert ptune("-sc", "query=bash") == 0
-    assert capsys.readouterr().out.split() == words
+    assert ptune("-sc", "query=bash").out.split() == words
 
 
-def test_list_prints_a_line_for_every_choice(
-    ptune: Run, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert ptune("list") == 0
-    lines = capsys.readouterr().out.splitlines()
+def test_list_prints_a_line_for_every_choice(ptune: Run) -> None:
+    lines = ptune("list").out.splitlines()
     groups = [line for line in lines if not line.startswith(" ")]
     expected = ["model", "variant", "task", "init", "method", "recipe", "experiment", "tracking"]
     assert groups == [f"{group}=" for group in expected]
@@ -225,31 +234,25 @@ def test_list_prints_a_line_for_every_choice(
     assert not any("@package" in line for line in lines)
 
 
-def test_report_needs_no_run_for_counts_and_writes_table_figure_and_page(
-    ptune: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_report_needs_no_run_for_counts_and_writes_table_figure_and_page(ptune: Run) -> None:
     """fig4 and table4 are no files of conf/experiment: nothing is trained for them."""
-    assert ptune("report", "experiment=fig4", "output_dir=out") == 0
-    lines = capsys.readouterr().out.splitlines()
-    assert lines[0].split() == ["fig4", "no", "runs", "needed", "30", "match"]
+    line, *_ = ptune("report", "experiment=fig4", "output_dir=out").out.splitlines()
+    assert line.split() == ["fig4", "no", "runs", "needed", "30", "match"]
     written = {str(path.relative_to("out")) for path in Path("out").rglob("*.*")}
     figures = {"figures/fig4.png", "figures/fig4.svg"}
     assert written == {"fig4.html", "tables/fig4.md", "tables/fig4.csv", *figures}
 
 
-def test_report_of_an_experiment_without_runs_says_what_is_missing(
-    ptune: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert ptune("report", "experiment=control_ladder_model_tuning", "output_dir=out") == 0
-    assert "0 of 48 runs" in capsys.readouterr().out
+def test_report_of_an_experiment_without_runs_says_what_is_missing(ptune: Run) -> None:
+    said = ptune("report", "experiment=control_ladder_model_tuning", "output_dir=out")
+    assert "0 of 48 runs" in said.out
     assert "Missing: 48 of 48 runs." in Path("out/tables/control_ladder.md").read_text()
 
 
-def test_report_refuses_what_it_has_no_artefact_for(
-    ptune: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert ptune("report", "experiment=fig3x") == 2
-    assert "did you mean fig3" in capsys.readouterr().err
+def test_report_refuses_what_it_has_no_artefact_for(ptune: Run, tmp_path: Path) -> None:
+    said = ptune("report", "experiment=fig3x")
+    assert said.status == 2
+    assert "did you mean fig3" in said.err
     assert not list(tmp_path.iterdir())
 
 
@@ -258,20 +261,15 @@ RTE = {"premise": "A dog ran home.", "hypothesis": "A dog ran.", "label": 0, "id
 
 def write_lines(path: Path, *lines: Any) -> str:
     path.write_text("".join(json.dumps(line) + "\n" for line in lines))
-    return str(path)
+    return f"rows={path}"
 
 
 @pytest.mark.parametrize(("text_format", "prefix"), [("taskless", ""), ("t5", "rte ")])
 def test_show_prints_what_the_model_sees(
-    ptune: Run,
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
-    text_format: str,
-    prefix: str,
+    ptune: Run, tmp_path: Path, text_format: str, prefix: str
 ) -> None:
     rows = write_lines(tmp_path / "rows.jsonl", RTE)
-    assert ptune("show", "task=rte", f"rows={rows}", f"format={text_format}") == 0
-    assert json.loads(capsys.readouterr().out) == {
+    assert json.loads(ptune("show", "task=rte", rows, f"format={text_format}").out) == {
         "inputs": f"{prefix}hypothesis: A dog ran. premise: A dog ran home.",
         "targets": "entailment",
         "idx": 7,
@@ -280,72 +278,72 @@ def test_show_prints_what_the_model_sees(
     }
 
 
-def test_show_reads_standard_input(
-    ptune: Run, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_show_reads_standard_input(ptune: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     lines = f"{json.dumps(RTE)}\n\n{json.dumps(RTE)}".encode()
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(lines)))
-    assert ptune("show", "task=rte", "rows=-") == 0
-    assert len(capsys.readouterr().out.splitlines()) == 2
+    assert len(ptune("show", "task=rte", "rows=-").out.splitlines()) == 2
 
 
-def test_a_broken_row_is_named_by_file_and_line(
-    ptune: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    rows = write_lines(tmp_path / "rows.jsonl", RTE, {"premise": "no more"})
-    assert ptune("show", "task=rte", f"rows={rows}") == 2
-    assert f"{rows}:2: missing field 'hypothesis'" in capsys.readouterr().err
-    (tmp_path / "rows.jsonl").write_text("\n[1]\n")
-    assert ptune("show", "task=rte", f"rows={rows}") == 2
-    assert f"{rows}:2: a list where an object belongs" in capsys.readouterr().err
-    (tmp_path / "rows.jsonl").write_bytes(b'{"a": "\xff"}\n')
-    assert ptune("show", "task=rte", f"rows={rows}") == 2
-    assert f"{rows}:1: not UTF-8" in capsys.readouterr().err
-
-
-def test_score_prints_one_object_of_metrics(
-    ptune: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """Two right, one wrong, one that is no answer: 50 %."""
-    predictions = ["entailment", "entailment", "not_entailment", "perhaps"]
-    lines = [{"row": RTE, "prediction": prediction} for prediction in predictions]
-    assert ptune("score", "task=rte", f"rows={write_lines(tmp_path / 'p.jsonl', *lines)}") == 0
-    assert json.loads(capsys.readouterr().out) == {
-        "accuracy": 50.0,
-        "score": 50.0,
-        "num_examples": 4,
-        "num_unparseable": 1,
-    }
-
-
-def test_one_prediction_for_several_examples_is_refused(
-    ptune: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """An official MultiRC record holds a passage with all its questions and answers."""
-    answers = [{"text": "red", "label": 1, "idx": 0}, {"text": "blue", "label": 0, "idx": 1}]
-    question = {"question": "What colour?", "answers": answers, "idx": 0}
-    record = {"passage": {"text": "The cat is red.", "questions": [question]}, "idx": 0}
-    rows = write_lines(tmp_path / "p.jsonl", {"row": record, "prediction": "True"})
-    assert ptune("score", "task=multirc", f"rows={rows}") == 2
-    assert f"{rows}:1: one prediction for a record that holds 2 rows" in capsys.readouterr().err
+RECORD = {  # an official MultiRC record holds a passage with all its questions and answers
+    "passage": {
+        "text": "The cat is red.",
+        "questions": [
+            {
+                "question": "What colour?",
+                "answers": [
+                    {"text": "red", "label": 1, "idx": 0},
+                    {"text": "blue", "label": 0, "idx": 1},
+                ],
+                "idx": 0,
+            }
+        ],
+    },
+    "idx": 0,
+}
 
 
 @pytest.mark.parametrize(
-    "line", [{"prediction": "True"}, {"row": RTE}, {"row": RTE, "prediction": 1}]
+    ("command", "content", "problem"),
+    [
+        (
+            "show task=rte",
+            f'{json.dumps(RTE)}\n{{"premise": "no more"}}',
+            "2: missing field 'hypothesis'",
+        ),
+        ("show task=rte", "\n[1]\n", "2: a list where an object belongs"),
+        ("show task=rte", "{\n", "1: not JSON"),
+        ("show task=rte", b'{"a": "\xff"}\n', "1: not UTF-8"),
+        ("score task=rte", '{"prediction": "True"}', "1: not {"),
+        ("score task=rte", json.dumps({"row": RTE}), "1: not {"),
+        ("score task=rte", json.dumps({"row": RTE, "prediction": 1}), "1: not {"),
+        (
+            "score task=multirc",
+            json.dumps({"row": RECORD, "prediction": "True"}),
+            "1: one prediction for a record that holds 2 rows",
+        ),
+    ],
 )
-def test_a_line_without_row_and_prediction_is_refused(
-    ptune: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str], line: dict[str, Any]
+def test_a_broken_line_is_named_by_file_and_number(
+    ptune: Run, tmp_path: Path, command: str, content: str | bytes, problem: str
 ) -> None:
-    rows = write_lines(tmp_path / "p.jsonl", line)
-    assert ptune("score", "task=rte", f"rows={rows}") == 2
-    assert f"{rows}:1: not " in capsys.readouterr().err
+    path = tmp_path / "rows.jsonl"
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    said = ptune(*command.split(), f"rows={path}")
+    assert said.status == 2
+    assert f"{path}:{problem}" in said.err
+
+
+def test_score_prints_one_object_of_metrics(ptune: Run, tmp_path: Path) -> None:
+    """Two right, one wrong, one that is no answer: 50 %."""
+    predictions = ["entailment", "entailment", "not_entailment", "perhaps"]
+    lines = [{"row": RTE, "prediction": prediction} for prediction in predictions]
+    said = ptune("score", "task=rte", write_lines(tmp_path / "p.jsonl", *lines))
+    counts = {"num_examples": 4, "num_unparseable": 1}
+    assert json.loads(said.out) == {"accuracy": 50.0, "score": 50.0, **counts}
 
 
 def test_doctor_says_what_is_missing_and_how_to_fix_it(
-    ptune: Run,
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
+    ptune: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("WANDB_API_KEY", "WANDB_MODE"):
         monkeypatch.delenv(name, raising=False)
@@ -353,9 +351,8 @@ def test_doctor_says_what_is_missing_and_how_to_fix_it(
     monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
     (tmp_path / "CB").mkdir()
     write_lines(tmp_path / "CB" / "val.jsonl", {})
-    assert ptune("doctor", f"data.dir={tmp_path}") == 0
-    output = capsys.readouterr().out
-    lines = [" ".join(line.split()) for line in output.splitlines()]
+    said = ptune("doctor", f"data.dir={tmp_path}")
+    lines = [" ".join(line.split()) for line in said.out.splitlines()]
     assert "missing W&B key runs are kept offline" in lines
     assert "ok task=cb validation" in lines
     assert any(line.startswith("missing task=rte") for line in lines)
