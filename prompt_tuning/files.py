@@ -1,9 +1,11 @@
-"""Files and folders that appear whole or not at all."""
+"""Files and folders that appear whole or not at all, and what is in them."""
 
+import hashlib
 import os
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 
 
@@ -45,3 +47,20 @@ def _to_disk(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def file_facts(path: Path) -> dict[str, str]:
+    """A file in a record: where it is, and what is in it."""
+    return {"file": str(path), "sha256": _sha256(path, stamp(path))}
+
+
+def stamp(path: Path) -> tuple[int, int]:
+    """What changes when a file does: its size and the time of its last change, in ns."""
+    status = path.stat()
+    return status.st_size, status.st_mtime_ns
+
+
+@cache  # for the runs of a sweep
+def _sha256(path: Path, stamp: tuple[int, int]) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

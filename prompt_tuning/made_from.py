@@ -14,14 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from prompt_tuning.embedded import EMBEDDED_MODELS, embedded_source
+from prompt_tuning.files import stamp
 
 FINGERPRINTED = ("shared.weight", "lm_head.weight")  # as in models/loading.py
 _NUMBERS_AT_ONCE = 2**24
-
-
-def file_facts(path: Path) -> dict[str, str]:
-    """A file in a record: where it is, and what is in it."""
-    return {"file": str(path), "sha256": _sha256(path, _stamp(path))}
 
 
 def digests(facts: Mapping[str, Any]) -> dict[str, str]:
@@ -61,7 +57,7 @@ def fingerprint_of(folder: Path) -> str | None:
     if any(path is None for path in files):
         return None
     paths = [path for path in files if path is not None]
-    return _fingerprint(*paths, *map(_stamp, paths))
+    return _fingerprint(*paths, *map(stamp, paths))
 
 
 @cache  # for the runs of a sweep; the stamps see a change
@@ -74,17 +70,6 @@ def _fingerprint(embedding: Path, head: Path, *stamps: tuple[int, int]) -> str |
         for start in range(0, len(stored), _NUMBERS_AT_ONCE):
             digest.update(_as_bfloat16(stored[start : start + _NUMBERS_AT_ONCE]).tobytes())
     return digest.hexdigest()[:16]
-
-
-@cache
-def _sha256(path: Path, stamp: tuple[int, int]) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _stamp(path: Path) -> tuple[int, int]:
-    status = path.stat()
-    return status.st_size, status.st_mtime_ns
 
 
 def _folder_of(source: str) -> Path:

@@ -9,7 +9,8 @@ from omegaconf import DictConfig
 
 from prompt_tuning.config import EvaluateConfig, config_hash
 from prompt_tuning.config_checks import evaluate_config
-from prompt_tuning.made_from import changed_since, file_facts
+from prompt_tuning.files import file_facts
+from prompt_tuning.made_from import changed_since
 from prompt_tuning.prompt_files import load_prompt
 from prompt_tuning.protocol import Record, do_once
 from prompt_tuning.run_folder import RunFolder

@@ -16,8 +16,9 @@ from prompt_tuning.config import InspectConfig, TrainConfig
 from prompt_tuning.config_checks import inspect_config
 from prompt_tuning.data.mini_tasks import MINI_SPLITS
 from prompt_tuning.errors import UserError
+from prompt_tuning.files import file_facts
 from prompt_tuning.inspection.text import closing_line
-from prompt_tuning.made_from import changed_since, file_facts
+from prompt_tuning.made_from import changed_since
 from prompt_tuning.prompt_files import PromptFile, load_prompt
 from prompt_tuning.protocol import Record, do_once
 from prompt_tuning.run_folder import RunFolder

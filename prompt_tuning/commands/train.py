@@ -11,7 +11,8 @@ from prompt_tuning.composition import planned_runs
 from prompt_tuning.config import TrainConfig, run_name
 from prompt_tuning.config_checks import train_config
 from prompt_tuning.errors import UserError
-from prompt_tuning.made_from import changed_since, file_facts
+from prompt_tuning.files import file_facts
+from prompt_tuning.made_from import changed_since
 from prompt_tuning.protocol import Record, do_once
 from prompt_tuning.run_folder import RunFolder
 from prompt_tuning.task_data import (

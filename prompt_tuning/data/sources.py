@@ -16,7 +16,7 @@ from prompt_tuning.data.mini_tasks import MINI_SPLITS, MiniSplit, mini_provenanc
 from prompt_tuning.data.official import OFFICIAL_FILES, find_file, no_such_split
 from prompt_tuning.data.readers import read_records
 from prompt_tuning.errors import UserError
-from prompt_tuning.made_from import file_facts
+from prompt_tuning.files import file_facts
 from prompt_tuning.tasks import Example, Row, RowError, Task, TextFormat
 
 SPLITS = ("train", "validation", "test")

@@ -15,9 +15,9 @@ from prompt_tuning.data.sources import Split
 from prompt_tuning.data.tokenization import EncodedSplit
 from prompt_tuning.evaluation import Evaluation, EvaluationSet, score_of, write_predictions
 from prompt_tuning.examples import encode_training_examples, load_splits, scored_examples
+from prompt_tuning.files import file_facts
 from prompt_tuning.ladder import floor_of, next_commands
 from prompt_tuning.loop import EncodedExamples, Progress, TrainingRun, TrainingSettings, shuffled
-from prompt_tuning.made_from import file_facts
 from prompt_tuning.metrics import Scores
 from prompt_tuning.model_choice import load_model
 from prompt_tuning.models.loading import Checkpoint, save_checkpoint

@@ -8,7 +8,8 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from prompt_tuning.made_from import changed_since, digests, file_facts, fingerprint_of
+from prompt_tuning.files import file_facts
+from prompt_tuning.made_from import changed_since, digests, fingerprint_of
 from prompt_tuning.models.loading import Checkpoint, weights_fingerprint
 
 
