@@ -17,9 +17,9 @@ from prompt_tuning.config import (
     TrainConfig,
     VariantConfig,
 )
-from prompt_tuning.embedded import embedded_source
 from prompt_tuning.errors import UserError
 from prompt_tuning.files import made_once
+from prompt_tuning.ladder.shipped_models import embedded_source
 from prompt_tuning.models import initializers
 from prompt_tuning.models.frozen_t5 import FrozenT5
 from prompt_tuning.models.loading import (

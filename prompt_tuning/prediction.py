@@ -15,7 +15,8 @@ from torch import Tensor
 from prompt_tuning.evaluation import decode_rows, strip_sentinel
 from prompt_tuning.models.frozen_t5 import EOS_ID, Rows
 from prompt_tuning.models.loading import Checkpoint
-from prompt_tuning.tasks import TASKS, RowError
+from prompt_tuning.task_registry import TASKS
+from prompt_tuning.tasks import RowError
 
 Answer = dict[str, Any]  # {"prompt", "prediction"}, or {"error"}
 

@@ -7,7 +7,8 @@ from pathlib import Path
 from prompt_tuning.config import DataConfig, DecodingConfig, TaskConfig, TrainConfig
 from prompt_tuning.data.sources import DataSpec, check_available
 from prompt_tuning.errors import UserError, did_you_mean
-from prompt_tuning.tasks import MIXTURES, TASKS, Mixture, Task, can_transfer
+from prompt_tuning.task_registry import MIXTURES, TASKS
+from prompt_tuning.tasks import Mixture, Task, can_transfer
 from prompt_tuning.tasks.flan import INSTRUCTIONS, as_instruction
 
 MULTITASK = "multitask_model_tuning"

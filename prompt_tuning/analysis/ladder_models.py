@@ -7,8 +7,8 @@ from typing import Any
 
 from prompt_tuning.analysis.paper import NOTHING
 from prompt_tuning.analysis.tables import Table
-from prompt_tuning.embedded import EMBEDDED_MODELS
-from prompt_tuning.world.probes import CHANCE
+from prompt_tuning.ladder.probe_questions import CHANCE
+from prompt_tuning.ladder.shipped_models import EMBEDDED_MODELS
 
 HEADER = (
     *("run", "parameters", "from", "objective", "steps", "learning rate", "tokens"),

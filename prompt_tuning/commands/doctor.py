@@ -19,7 +19,8 @@ from prompt_tuning.config_ranges import SPLITS
 from prompt_tuning.config_reading import choices, config_dir
 from prompt_tuning.data.sources import DataSpec, check_available
 from prompt_tuning.errors import UserError
-from prompt_tuning.tasks import TASKS, Task
+from prompt_tuning.task_registry import TASKS
+from prompt_tuning.tasks import Task
 
 WANDB_HOST = "api.wandb.ai"
 WEIGHTS = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin")

@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from prompt_tuning.data.hub import HUB_SOURCES, HubSource, read_hub
-from prompt_tuning.data.mini_tasks import MINI_SPLITS, MiniSplit, mini_provenance, mini_rows
 from prompt_tuning.data.official import OFFICIAL_FILES, find_file, no_such_split
 from prompt_tuning.data.readers import read_records
 from prompt_tuning.errors import UserError
+from prompt_tuning.ladder.mini_tasks import MINI_SPLITS, MiniSplit, mini_provenance, mini_rows
 from prompt_tuning.tasks import Example, Row, RowError, Task, TextFormat
 
 SPLITS = ("train", "validation", "test")

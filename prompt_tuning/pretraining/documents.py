@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from prompt_tuning.errors import UserError
-from prompt_tuning.world import FACTS_MIX, FULL_MIX, LADDER_WORLD, VERSION, World, documents
+from prompt_tuning.ladder.running_text import FACTS_MIX, FULL_MIX, documents
+from prompt_tuning.ladder.world import LADDER_WORLD, VERSION, World
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedTokenizerFast
 
+from prompt_tuning.ladder.world import LADDER_WORLD, World
 from prompt_tuning.models.frozen_t5 import EOS_ID
 from prompt_tuning.models.random_checkpoint import Shape, write_random_checkpoint
 from prompt_tuning.optim import Adafactor
@@ -35,7 +36,6 @@ from prompt_tuning.pretraining.settings import (
 )
 from prompt_tuning.pretraining.training import inverse_square_root
 from prompt_tuning.pretraining.vocabulary import sentence_end_ids, write_vocabulary
-from prompt_tuning.world import LADDER_WORLD, World
 
 EMBEDDING = "shared.weight"
 

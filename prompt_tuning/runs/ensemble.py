@@ -13,7 +13,7 @@ from prompt_tuning.data.sources import Split, load_split
 from prompt_tuning.ensembling.members import Member
 from prompt_tuning.ensembling.one_pass import cost_of, decode_under_all, outcome
 from prompt_tuning.evaluation import Evaluation, EvaluationSet, write_predictions
-from prompt_tuning.ladder import floor_of
+from prompt_tuning.ladder.baselines import floor_of
 from prompt_tuning.metrics import Scores
 from prompt_tuning.models.loading import Checkpoint
 from prompt_tuning.prompt_files import check_fits

@@ -28,7 +28,7 @@ from prompt_tuning.runs.parts import (
 )
 from prompt_tuning.runs.watching import Watch
 from prompt_tuning.task_data import task_of
-from prompt_tuning.tasks import TASKS
+from prompt_tuning.task_registry import TASKS
 
 
 def train(config: TrainConfig, folder: RunFolder) -> None:

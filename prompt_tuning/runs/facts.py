@@ -7,17 +7,18 @@ from typing import Any
 
 from prompt_tuning.config import DecodingConfig, TrainConfig, TrainingConfig, config_hash
 from prompt_tuning.config_ranges import FROZEN
-from prompt_tuning.data.mini_tasks import MINI_SPLITS
 from prompt_tuning.data.tokenization import EncodedSplit
 from prompt_tuning.evaluation import Evaluation, constant_answer
-from prompt_tuning.ladder import floor_line, floor_of, next_commands, random_control
+from prompt_tuning.ladder.baselines import floor_line, floor_of, next_commands, random_control
+from prompt_tuning.ladder.mini_tasks import MINI_SPLITS
 from prompt_tuning.metrics import Scores
 from prompt_tuning.models.loading import Checkpoint
 from prompt_tuning.models.methods import Method
 from prompt_tuning.records import RunFolder, code_version, environment, peak_memory_gib
 from prompt_tuning.reporting import scores_line
 from prompt_tuning.runs.parts import Splits
-from prompt_tuning.tasks import TASKS, Task
+from prompt_tuning.task_registry import TASKS
+from prompt_tuning.tasks import Task
 from prompt_tuning.training import TrainingRun
 
 RECORD_FORMAT = 1

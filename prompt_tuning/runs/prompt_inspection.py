@@ -11,7 +11,6 @@ from prompt_tuning.analysis import figures
 from prompt_tuning.analysis.prompt_map import PromptMap, prompt_map_figure
 from prompt_tuning.assembly import source_of, variant_of, wandb_settings
 from prompt_tuning.config import InspectConfig
-from prompt_tuning.data.mini_tasks import MINI_SPLITS
 from prompt_tuning.data.sources import Split, load_split
 from prompt_tuning.errors import UserError
 from prompt_tuning.inspection.findings import (
@@ -23,13 +22,15 @@ from prompt_tuning.inspection.findings import (
 )
 from prompt_tuning.inspection.neighbours import Vocabulary, nearest_neighbours, unit
 from prompt_tuning.inspection.report import closing_line, row_lines, summary_lines
+from prompt_tuning.ladder.mini_tasks import MINI_SPLITS
 from prompt_tuning.models.embeddings import EmbeddingTable, load_embedding_table
 from prompt_tuning.prompt_files import PromptFile, check_fits, load_prompt
 from prompt_tuning.records import RunFolder
 from prompt_tuning.reporting import Reporter
 from prompt_tuning.runs.inspection_facts import Inspected, header, member_of, record_of
 from prompt_tuning.task_data import data_spec
-from prompt_tuning.tasks import TASKS, Task
+from prompt_tuning.task_registry import TASKS
+from prompt_tuning.tasks import Task
 from prompt_tuning.tracking import Tracker
 
 

@@ -11,7 +11,6 @@ from prompt_tuning.tasks.boolq import BOOLQ
 from prompt_tuning.tasks.cb import CB
 from prompt_tuning.tasks.copa import COPA
 from prompt_tuning.tasks.dpr import DPR
-from prompt_tuning.tasks.mini import MINI
 from prompt_tuning.tasks.multirc import MULTIRC
 from prompt_tuning.tasks.record import RECORD
 from prompt_tuning.tasks.rte import RTE
@@ -38,9 +37,4 @@ SUPERGLUE_MIXTURE = Mixture(
     "superglue", scored=(BOOLQ, CB, COPA, MULTIRC, RECORD, RTE, WIC, WSC), unscored=(DPR,)
 )
 
-_MINI = {task.name: task for task in MINI}
-
-MINI_SUPERGLUE_MIXTURE = Mixture(
-    "mini_superglue",
-    scored=tuple(_MINI[f"mini_{name}"] for name in ("sst2", "boolq", "rte", "wic", "copa")),
-)
+SUPERGLUE: tuple[str, ...] = tuple(task.name for task in SUPERGLUE_MIXTURE.scored)

@@ -32,7 +32,7 @@ from prompt_tuning.config_ranges import CHOICES, RANGES
 from prompt_tuning.config_reading import choices, config_dir
 from prompt_tuning.models.random_checkpoint import SHAPES
 from prompt_tuning.pretraining.settings import PretrainConfig
-from prompt_tuning.tasks import MIXTURES, TASKS
+from prompt_tuning.task_registry import MIXTURES, TASKS
 
 SCHEMAS = (
     TrainConfig,

@@ -20,7 +20,7 @@ from prompt_tuning.models.loading import load_checkpoint
 from prompt_tuning.records import RunFolder
 from prompt_tuning.runs import multitask
 from prompt_tuning.runs.watching import Watch
-from prompt_tuning.tasks import MIXTURES
+from prompt_tuning.task_registry import MIXTURES
 
 TASKS = MIXTURES["mini_superglue"].scored
 NAMES = [task.name for task in TASKS]

@@ -16,7 +16,8 @@ from prompt_tuning.evaluation import EvaluationSet, answer_of, evaluate_prompt, 
 from prompt_tuning.models.loading import Checkpoint
 from prompt_tuning.records import RunFolder
 from prompt_tuning.runs import prompt_design
-from prompt_tuning.tasks import TASKS, Task
+from prompt_tuning.task_registry import TASKS
+from prompt_tuning.tasks import Task
 
 TASK = TASKS["mini_boolq_b"]
 

@@ -20,7 +20,8 @@ from prompt_tuning.models.frozen_t5 import EOS_ID, Rows
 from prompt_tuning.models.loading import Checkpoint
 from prompt_tuning.records import RunFolder
 from prompt_tuning.runs import prompt_design
-from prompt_tuning.tasks import TASKS, Example
+from prompt_tuning.task_registry import TASKS
+from prompt_tuning.tasks import Example
 
 RTE = TASKS["mini_rte"]
 QUICK = ["tracking=none", "data.cache_dir=null", "evaluation.num_examples=40"]

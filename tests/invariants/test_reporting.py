@@ -16,7 +16,7 @@ from prompt_tuning.evaluation import evaluate_prompt, evaluation_set
 from prompt_tuning.models.loading import Checkpoint
 from prompt_tuning.records import RunFolder
 from prompt_tuning.runs import experiment
-from prompt_tuning.tasks import TASKS
+from prompt_tuning.task_registry import TASKS
 from prompt_tuning.tracking import Tracker
 
 QUICK = ["training.num_steps=2", "evaluation.every_steps=1", "evaluation.num_examples=8"]

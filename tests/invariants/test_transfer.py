@@ -23,7 +23,8 @@ from prompt_tuning.records import RunFolder
 from prompt_tuning.runs import experiment
 from prompt_tuning.runs.facts import summary
 from prompt_tuning.runs.parts import _load_transfer_splits
-from prompt_tuning.tasks import TASKS, Example, as_answer_of
+from prompt_tuning.task_registry import TASKS
+from prompt_tuning.tasks import Example, as_answer_of
 
 QUICK = ["training.num_steps=2", "evaluation.every_steps=1", "evaluation.num_examples=8"]
 TO_B = "evaluation.transfer_tasks=[mini_boolq,mini_boolq_b]"

@@ -10,7 +10,7 @@ from prompt_tuning.config import TrainConfig
 from prompt_tuning.errors import UserError
 from prompt_tuning.runs.multitask_facts import joint_result
 from prompt_tuning.task_data import task_of
-from prompt_tuning.tasks import MIXTURES
+from prompt_tuning.task_registry import MIXTURES
 from prompt_tuning.training import Progress
 
 MULTITASK = "method=multitask_model_tuning"

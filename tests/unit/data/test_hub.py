@@ -14,7 +14,7 @@ from prompt_tuning.data.hub import HUB_SOURCES
 from prompt_tuning.data.official import OFFICIAL_FILES
 from prompt_tuning.data.sources import DataSpec, load_split
 from prompt_tuning.errors import UserError
-from prompt_tuning.tasks import TASKS
+from prompt_tuning.task_registry import TASKS
 
 ROWS = {
     "boolq": {"question": "q", "passage": "p", "idx": 3, "label": 1},

@@ -11,7 +11,8 @@ from prompt_tuning.data.official import OFFICIAL_FILES
 from prompt_tuning.data.readers import read_records
 from prompt_tuning.data.sources import DataSpec, load_split
 from prompt_tuning.data.tokenization import decode_ids, encode_split
-from prompt_tuning.tasks import SUPERGLUE, TASKS, as_json
+from prompt_tuning.task_registry import TASKS
+from prompt_tuning.tasks import SUPERGLUE, as_json
 
 SIZES = {  # train, validation, test: rows of the official files; None: not on this machine
     "boolq": (2056, 3270, 3245),  # train: a subset of 9,427

@@ -4,7 +4,8 @@ import pytest
 
 from prompt_tuning.errors import UserError
 from prompt_tuning.metrics import METRICS, Scores, score, superglue_average
-from prompt_tuning.tasks import SUPERGLUE, TASKS, Example
+from prompt_tuning.task_registry import TASKS
+from prompt_tuning.tasks import SUPERGLUE, Example
 
 
 def labelled(*labels):

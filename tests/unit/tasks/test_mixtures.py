@@ -2,8 +2,9 @@
 
 import pytest
 
-from prompt_tuning.data.mini_tasks import MINI_SPLITS
-from prompt_tuning.tasks import MIXTURES, SUPERGLUE, TASKS, Mixture
+from prompt_tuning.ladder.mini_tasks import MINI_SPLITS
+from prompt_tuning.task_registry import MIXTURES, TASKS
+from prompt_tuning.tasks import SUPERGLUE, Mixture
 
 every_mixture = pytest.mark.parametrize("mixture", MIXTURES.values(), ids=lambda m: m.name)
 

@@ -8,9 +8,10 @@ import random
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from prompt_tuning.world.attributes import ATTRIBUTES
-from prompt_tuning.world.lexicon import TOPICS, known_words
+from prompt_tuning.ladder.attributes import ATTRIBUTES
+from prompt_tuning.ladder.lexicon import TOPICS, known_words
 
+VERSION = 1  # of the generator: raised when the same world gives other text or items
 SPLITS = ("train", "dev", "test")
 
 _NAME_SHAPES = {"creatures": "CVCV", "engines": "VCCVC", "words": "CVCVC"}
@@ -45,6 +46,9 @@ class WorldConfig:
             names.isdisjoint(self.verified) for names in domains
         ):
             raise ValueError(f"verified={self.verified}: at least one of each domain: {domains}")
+
+
+LADDER_WORLD = WorldConfig()  # that the shipped models read about, and the mini tasks ask about
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,8 @@ A small model learns nothing from the full mix at first: facts come first, judge
 import random
 from collections.abc import Iterator, Mapping
 
-from prompt_tuning.world.facts import World
-from prompt_tuning.world.sentences import SENTENCE_KINDS, Draft
+from prompt_tuning.ladder.sentences import SENTENCE_KINDS, Draft
+from prompt_tuning.ladder.world import World
 
 FACTS_MIX: Mapping[str, float] = {
     "state": 0.32,

@@ -6,7 +6,7 @@ A frame takes an entity as {x}, a value as {v}, a word as {w}, cue words as {a} 
 import re
 from collections.abc import Iterator
 
-from prompt_tuning.world.attributes import ATTRIBUTES, CLASS_OF
+from prompt_tuning.ladder.attributes import ATTRIBUTES, CLASS_OF
 
 NEUTRAL = {  # mention an entity and tell nothing; documents and tasks share them
     "creatures": (

@@ -10,13 +10,13 @@ from safetensors.torch import load_file
 from prompt_tuning.commands.composition import configs_of
 from prompt_tuning.config import ModelConfig, train_config
 from prompt_tuning.config_reading import choices
-from prompt_tuning.data.mini_tasks import MINI_SPLITS, mini_rows
-from prompt_tuning.embedded import EMBEDDED_MODELS, embedded_source
 from prompt_tuning.errors import UserError
+from prompt_tuning.ladder.mini_tasks import MINI_SPLITS, mini_rows
+from prompt_tuning.ladder.shipped_models import EMBEDDED_MODELS, embedded_source
+from prompt_tuning.ladder.world import LADDER_WORLD, World
 from prompt_tuning.models.loading import Checkpoint, load_checkpoint
 from prompt_tuning.models.places import located
-from prompt_tuning.tasks import TASKS
-from prompt_tuning.world import LADDER_WORLD, World
+from prompt_tuning.task_registry import TASKS
 
 LADDER = [name for name in choices("model") if name.startswith("ladder_")]
 MAX_BYTES = 40e6

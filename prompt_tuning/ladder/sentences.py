@@ -7,9 +7,9 @@ import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from prompt_tuning.world import lexicon
-from prompt_tuning.world.attributes import ATTRIBUTES, CLASS_OF, KINDS, POLARITY_OF, Attribute
-from prompt_tuning.world.facts import SPLITS, Entity, World
+from prompt_tuning.ladder import lexicon
+from prompt_tuning.ladder.attributes import ATTRIBUTES, CLASS_OF, KINDS, POLARITY_OF, Attribute
+from prompt_tuning.ladder.world import SPLITS, Entity, World
 
 
 @dataclass

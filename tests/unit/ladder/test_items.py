@@ -5,9 +5,10 @@ from collections import Counter
 
 import pytest
 
-from prompt_tuning.tasks import TASKS as REAL_TASKS
-from prompt_tuning.world import SPLITS, TASKS, task_items
-from prompt_tuning.world.attributes import CLASS_OF, POLARITY_OF
+from prompt_tuning.ladder.attributes import CLASS_OF, POLARITY_OF
+from prompt_tuning.ladder.items import TASKS, task_items
+from prompt_tuning.ladder.world import SPLITS
+from prompt_tuning.task_registry import TASKS as REAL_TASKS
 
 CLASSIFICATION = [task for task in TASKS if not task.startswith("squad")]
 

@@ -5,9 +5,9 @@ import re
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from prompt_tuning.world.facts import World
-from prompt_tuning.world.lexicon import SAY_WHY
-from prompt_tuning.world.sentences import SENTENCE_KINDS, Draft
+from prompt_tuning.ladder.lexicon import SAY_WHY
+from prompt_tuning.ladder.sentences import SENTENCE_KINDS, Draft
+from prompt_tuning.ladder.world import World
 
 CHANCE: Mapping[str, float] = {  # of the first word of an answer
     "ask": 1 / 8,

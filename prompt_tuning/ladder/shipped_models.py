@@ -4,7 +4,7 @@ from pathlib import Path
 
 from prompt_tuning.errors import UserError
 
-EMBEDDED_MODELS = Path(__file__).parent / "embedded_models"
+EMBEDDED_MODELS = Path(__file__).parent / "weights"
 _PREFIX = "embedded:"
 
 
@@ -14,26 +14,23 @@ def embedded_source(checkpoint: str) -> str:
 
 
 def is_embedded(source: str) -> bool:
-    """Whether a source names an embedded checkpoint."""
+    """Whether a source names an embedded model."""
     return source.startswith(_PREFIX)
 
 
 def embedded_folder(source: str) -> Path:
-    """The folder of an embedded checkpoint.
+    """The folder of an embedded model.
 
     Raises:
-        UserError: this version of the package has no such checkpoint.
+        UserError: this version of ptune has no such model.
     """
     folder = EMBEDDED_MODELS / source.removeprefix(_PREFIX)
     if not folder.is_dir():
-        known = sorted(str(path.parent.relative_to(EMBEDDED_MODELS)) for path in _configs())
+        configs = EMBEDDED_MODELS.glob("*/*/config.json")
+        known = sorted(str(path.parent.relative_to(EMBEDDED_MODELS)) for path in configs)
         raise UserError(
             f"this version of ptune has no model {source}",
-            allowed=", ".join(embedded_source(name) for name in known),
+            allowed=", ".join(map(embedded_source, known)),
             fix="give its folder with model.path=<folder>",
         )
     return folder
-
-
-def _configs() -> list[Path]:
-    return list(EMBEDDED_MODELS.glob("*/*/config.json"))

@@ -10,10 +10,10 @@ from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from prompt_tuning.world import lexicon
-from prompt_tuning.world.attributes import ATTRIBUTES, CLASS_OF, KINDS, POLARITY_OF
-from prompt_tuning.world.facts import SPLITS, World
-from prompt_tuning.world.sentences import choose_cue, maybe_false, two_cues
+from prompt_tuning.ladder import lexicon
+from prompt_tuning.ladder.attributes import ATTRIBUTES, CLASS_OF, KINDS, POLARITY_OF
+from prompt_tuning.ladder.sentences import choose_cue, maybe_false, two_cues
+from prompt_tuning.ladder.world import SPLITS, World
 
 _DRAWS_PER_ITEM = 30  # more of them find hardly any further item
 

@@ -4,7 +4,8 @@ from itertools import islice
 
 import pytest
 
-from prompt_tuning.world import FACTS_MIX, FULL_MIX, World, WorldConfig, documents
+from prompt_tuning.ladder.running_text import FACTS_MIX, FULL_MIX, documents
+from prompt_tuning.ladder.world import World, WorldConfig
 
 
 @pytest.fixture(scope="session")

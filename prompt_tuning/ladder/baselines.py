@@ -2,16 +2,18 @@
 
 import json
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from prompt_tuning.data.mini_tasks import MINI_SPLITS, mini_items
-from prompt_tuning.data.sources import Split
-from prompt_tuning.embedded import EMBEDDED_MODELS
+from prompt_tuning.ladder.floors import floor
+from prompt_tuning.ladder.mini_tasks import MINI_SPLITS, mini_items
+from prompt_tuning.ladder.shipped_models import EMBEDDED_MODELS
 from prompt_tuning.tasks import Task
-from prompt_tuning.world import floor
+
+if TYPE_CHECKING:
+    from prompt_tuning.data.sources import Split
 
 
-def floor_of(task: Task, scored: Split) -> dict[str, Any] | None:
+def floor_of(task: Task, scored: "Split") -> dict[str, Any] | None:
     """Scores, in percent, that need no fact of the world: the majority's and the best shortcut's.
 
     They are accuracies; an answer of the mini SQuADs is one word, so that theirs are F1 as well.

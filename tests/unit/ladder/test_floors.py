@@ -2,7 +2,8 @@
 
 import pytest
 
-from prompt_tuning.world import TASKS, Item, floor, task_items
+from prompt_tuning.ladder.floors import floor
+from prompt_tuning.ladder.items import TASKS, Item, task_items
 
 
 @pytest.mark.parametrize("task", TASKS)

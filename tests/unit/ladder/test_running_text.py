@@ -8,9 +8,11 @@ from itertools import islice
 
 import pytest
 
-from prompt_tuning.world import FACTS_MIX, FULL_MIX, SPLITS, TASKS, documents, task_items
-from prompt_tuning.world.attributes import ATTRIBUTES, CLASS_OF
-from prompt_tuning.world.sentences import SENTENCE_KINDS
+from prompt_tuning.ladder.attributes import ATTRIBUTES, CLASS_OF
+from prompt_tuning.ladder.items import TASKS, task_items
+from prompt_tuning.ladder.running_text import FACTS_MIX, FULL_MIX, documents
+from prompt_tuning.ladder.sentences import SENTENCE_KINDS
+from prompt_tuning.ladder.world import SPLITS
 
 
 def texts_of(world, num_documents, kind, num_sentences=(1, 1)):

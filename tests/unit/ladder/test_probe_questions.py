@@ -2,8 +2,8 @@
 
 import pytest
 
-from prompt_tuning.world import documents, probes
-from prompt_tuning.world.probes import CHANCE
+from prompt_tuning.ladder.probe_questions import CHANCE, probes
+from prompt_tuning.ladder.running_text import documents
 
 
 @pytest.mark.parametrize("kind", CHANCE)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import combinations, pairwise
 
-from prompt_tuning.world.items import Item
+from prompt_tuning.ladder.items import Item
 
 Features = Callable[[Item], Iterable[Hashable]]
 

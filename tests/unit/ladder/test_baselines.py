@@ -8,14 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from prompt_tuning import ladder
 from prompt_tuning.commands.composition import configs_of
 from prompt_tuning.config import train_config
 from prompt_tuning.data.sources import DataSpec, load_split
-from prompt_tuning.ladder import floor_line, floor_of, next_commands, random_control
-from prompt_tuning.tasks import TASKS
-from prompt_tuning.tasks.mini import MINI
-from prompt_tuning.world import Floor, Item, floor
+from prompt_tuning.ladder import baselines
+from prompt_tuning.ladder.baselines import floor_line, floor_of, next_commands, random_control
+from prompt_tuning.ladder.floors import Floor, floor
+from prompt_tuning.ladder.items import Item
+from prompt_tuning.ladder.mini_tasks import MINI
+from prompt_tuning.task_registry import TASKS
 
 AUTO = DataSpec("auto")
 NAMES = [task.name for task in MINI]
@@ -33,7 +34,7 @@ def test_a_floor_is_that_of_the_items_that_are_scored(
         drawn.append(items)
         return floor(train, items)
 
-    monkeypatch.setattr(ladder, "floor", watched)
+    monkeypatch.setattr(baselines, "floor", watched)
     scored = load_split(TASKS[name], split, AUTO)
     found = floor_of(TASKS[name], scored)
     assert found is not None
@@ -60,7 +61,7 @@ def test_where_a_floor_is_not_measured_there_is_none(
 def test_a_control_is_read_from_the_package_and_unknown_without_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ladder, "EMBEDDED_MODELS", tmp_path)
+    monkeypatch.setattr(baselines, "EMBEDDED_MODELS", tmp_path)
     assert random_control("rung", "mini_rte") is None
     (tmp_path / "rung").mkdir()
     (tmp_path / "rung" / "controls.json").write_text(json.dumps({"mini_rte": 49.25}))

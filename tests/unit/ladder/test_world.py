@@ -6,10 +6,10 @@ from dataclasses import fields, is_dataclass
 
 import pytest
 
-from prompt_tuning.world import SPLITS, World, WorldConfig
-from prompt_tuning.world import attributes as attributes_module
-from prompt_tuning.world import lexicon as lexicon_module
-from prompt_tuning.world.attributes import ATTRIBUTES
+from prompt_tuning.ladder import attributes as attributes_module
+from prompt_tuning.ladder import lexicon as lexicon_module
+from prompt_tuning.ladder.attributes import ATTRIBUTES
+from prompt_tuning.ladder.world import SPLITS, World, WorldConfig
 
 
 def words_in(value):

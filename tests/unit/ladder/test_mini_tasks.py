@@ -11,13 +11,13 @@ from dataclasses import asdict, replace
 
 import pytest
 
-from prompt_tuning.data.mini_tasks import MINI_SPLITS, mini_rows
 from prompt_tuning.data.sources import SPLITS, DataSpec, load_split
-from prompt_tuning.tasks import TASKS
-from prompt_tuning.tasks.mini import MINI
+from prompt_tuning.ladder.items import TASKS as WORLD_TASKS
+from prompt_tuning.ladder.items import task_items
+from prompt_tuning.ladder.mini_tasks import MINI, MINI_SPLITS, mini_rows
+from prompt_tuning.ladder.world import LADDER_WORLD, World
+from prompt_tuning.task_registry import TASKS
 from prompt_tuning.tasks.squad import pad_punctuation, squeeze
-from prompt_tuning.world import LADDER_WORLD, World, task_items
-from prompt_tuning.world import TASKS as WORLD_TASKS
 
 EMBEDDED = DataSpec("embedded")
 NAMES = [task.name for task in MINI]
@@ -121,7 +121,7 @@ def test_the_rows_are_the_same_in_every_process():
     """Python orders its sets by a hash that differs from process to process."""
     code = (
         "from prompt_tuning.data.sources import DataSpec, load_split\n"
-        "from prompt_tuning.tasks import TASKS\n"
+        "from prompt_tuning.task_registry import TASKS\n"
         "split = load_split(TASKS['mini_wic'], 'test', DataSpec('auto'))\n"
         "print(split.provenance['sha256'])"
     )
