@@ -1,20 +1,35 @@
-"""Every task and every mixture by name: the paper's, and the ladder's mini tasks."""
+"""Every task and every mixture by name: what the files of tasks/ define, and the mini tasks.
 
-from prompt_tuning.ladder.mini_tasks import MINI, MINI_SUPERGLUE_MIXTURE
+A new task is a new file in tasks/: nothing else has to name it.
+"""
+
+from collections.abc import Iterator
+from importlib import import_module
+from pkgutil import iter_modules
+from typing import TypeVar
+
+import prompt_tuning.tasks
+from prompt_tuning.ladder import mini_tasks
 from prompt_tuning.tasks import Mixture, Task
-from prompt_tuning.tasks.dpr import DPR
-from prompt_tuning.tasks.mixtures import SUPERGLUE_MIXTURE
-from prompt_tuning.tasks.mrpc import MRPC
-from prompt_tuning.tasks.mrqa import MRQA, QUOREF
-from prompt_tuning.tasks.qqp import QQP
-from prompt_tuning.tasks.squad import SQUAD
-from prompt_tuning.tasks.sst2 import SST2
 
-MIXTURES: dict[str, Mixture] = {
-    mixture.name: mixture for mixture in (SUPERGLUE_MIXTURE, MINI_SUPERGLUE_MIXTURE)
-}
+T = TypeVar("T", bound=Task | Mixture)
 
-TASKS: dict[str, Task] = {
-    task.name: task
-    for task in (*SUPERGLUE_MIXTURE.scored, SST2, MRPC, QQP, SQUAD, QUOREF, *MRQA, DPR, *MINI)
-}
+
+def _defined(kind: type[T]) -> Iterator[T]:
+    """Every object of a kind among the constants of those files, alone or in a tuple."""
+    files = iter_modules(prompt_tuning.tasks.__path__, "prompt_tuning.tasks.")
+    for module in (*(import_module(file.name) for file in files), mini_tasks):
+        for value in vars(module).values():
+            members = value if isinstance(value, tuple) else (value,)
+            yield from (each for each in members if isinstance(each, kind))
+
+
+def _by_name(kind: type[T]) -> dict[str, T]:
+    found: dict[str, T] = {}
+    for each in _defined(kind):
+        assert found.setdefault(each.name, each) is each, f"two are called {each.name}"
+    return found
+
+
+TASKS = _by_name(Task)
+MIXTURES = _by_name(Mixture)

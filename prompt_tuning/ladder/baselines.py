@@ -2,18 +2,16 @@
 
 import json
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from prompt_tuning.data.sources import Split
 from prompt_tuning.ladder.floors import floor
-from prompt_tuning.ladder.mini_tasks import MINI_SPLITS, mini_items
+from prompt_tuning.ladder.mini_tasks import mini_items
 from prompt_tuning.ladder.shipped_models import EMBEDDED_MODELS
 from prompt_tuning.tasks import Task
 
-if TYPE_CHECKING:
-    from prompt_tuning.data.sources import Split
 
-
-def floor_of(task: Task, scored: "Split") -> dict[str, Any] | None:
+def floor_of(task: Task, scored: Split) -> dict[str, Any] | None:
     """Scores, in percent, that need no fact of the world: the majority's and the best shortcut's.
 
     They are accuracies; an answer of the mini SQuADs is one word, so that theirs are F1 as well.
@@ -22,10 +20,9 @@ def floor_of(task: Task, scored: "Split") -> dict[str, Any] | None:
     """
     facts = scored.provenance
     is_whole = facts["num_examples"] == facts["num_rows"]
-    if task.name not in MINI_SPLITS or facts["split"] == "train" or not is_whole:
+    if not task.is_embedded or facts["split"] not in ("validation", "test") or not is_whole:
         return None
-    splits = MINI_SPLITS[task.name]
-    found = floor(mini_items(splits["train"]), mini_items(splits[facts["split"]]))
+    found = floor(mini_items(task.name, "train"), mini_items(task.name, facts["split"]))
     return {
         "majority": 100 * found.majority,
         "shortcut": 100 * found.shortcut,

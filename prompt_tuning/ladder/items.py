@@ -46,12 +46,13 @@ def task_items(world: World, task: str, split: str, num_items: int) -> list[Item
     Raises:
         ValueError: no such task or split.
     """
-    if task not in TASKS or split not in SPLITS:
-        raise ValueError(f"no task {task!r} with split {split!r}; there are {TASKS} and {SPLITS}")
+    if task not in ITEM_MAKERS or split not in SPLITS:
+        known = f"{[*ITEM_MAKERS]} and {SPLITS}"
+        raise ValueError(f"no task {task!r} with split {split!r}; there are {known}")
     rng = random.Random(f"items {world.config.seed} {task} {split}")
     found: dict[str, dict[str, Item]] = defaultdict(dict)  # by class, then by inputs
     for _ in range(_DRAWS_PER_ITEM * num_items):
-        item = _MAKERS[task](world, split, rng)
+        item = ITEM_MAKERS[task](world, split, rng)
         found["" if task.startswith("squad") else item.target][item.inputs] = item
     each = min([num_items // len(found), *map(len, found.values())])
     items = [item for of_class in found.values() for item in list(of_class.values())[:each]]
@@ -114,7 +115,7 @@ def _copa(world: World, split: str, rng: random.Random) -> Item:
     return Item((*zip(names, events, strict=True), question), f"choice{answer + 1}")
 
 
-_MAKERS: dict[str, Callable[[World, str, random.Random], Item]] = {
+ITEM_MAKERS: dict[str, Callable[[World, str, random.Random], Item]] = {
     "squad": _squad,
     "squad_b": _squad_b,
     "sst2": _sst2,
@@ -124,4 +125,3 @@ _MAKERS: dict[str, Callable[[World, str, random.Random], Item]] = {
     "wic": _wic,
     "copa": _copa,
 }
-TASKS = tuple(_MAKERS)

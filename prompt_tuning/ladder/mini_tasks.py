@@ -7,14 +7,13 @@ gives the same rows every time.
 
 import hashlib
 import json
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
-from functools import cache
+from dataclasses import asdict, replace
+from functools import cache, partial
 from typing import Any
 
 from prompt_tuning.ladder.items import Item, task_items
 from prompt_tuning.ladder.world import LADDER_WORLD, VERSION, World
-from prompt_tuning.tasks import Mixture, Row, Task
+from prompt_tuning.tasks import Mixture, Origin, Row, Task
 from prompt_tuning.tasks.boolq import BOOLQ
 from prompt_tuning.tasks.copa import COPA
 from prompt_tuning.tasks.rte import RTE
@@ -22,65 +21,31 @@ from prompt_tuning.tasks.squad import SQUAD
 from prompt_tuning.tasks.sst2 import SST2
 from prompt_tuning.tasks.wic import WIC
 
-MINI = tuple(
-    replace(real, name=f"mini_{name}", title=f"Mini {title}")
-    for name, title, real in (
-        ("squad", "SQuAD", SQUAD),
-        ("squad_b", "SQuAD B", SQUAD),  # B: the world's other domain
-        ("sst2", "SST-2", SST2),
-        ("boolq", "BoolQ", BOOLQ),
-        ("boolq_b", "BoolQ B", BOOLQ),
-        ("rte", "RTE", RTE),
-        ("wic", "WiC", WIC),
-        ("copa", "COPA", COPA),
-    )
-)
-_MINI = {task.name: task for task in MINI}
-
-MINI_SUPERGLUE_MIXTURE = Mixture(
-    "mini_superglue",
-    scored=tuple(_MINI[f"mini_{name}"] for name in ("sst2", "boolq", "rte", "wic", "copa")),
-)
-
-
-@dataclass(frozen=True)
-class MiniSplit:
-    """A split of a mini task, under the world's own names for both."""
-
-    task: str
-    split: str
-    num_items: int  # at most; the world may have fewer
-
-
-_LARGEST = {  # the world's name of a split, and the most items that it may have
+_WORLD_SPLITS = {  # the world's name of a split, and the most items that it may have
     "train": ("train", 2000),
     "validation": ("dev", 400),
     "test": ("test", 800),
 }
-MINI_SPLITS = {
-    task.name: {
-        name: MiniSplit(task.name.removeprefix("mini_"), split, num_items)
-        for name, (split, num_items) in _LARGEST.items()
-    }
-    for task in MINI
-}
 
 
 @cache
-def mini_items(source: MiniSplit) -> tuple[Item, ...]:
-    """Every item of a split, the classes equally frequent."""
-    return tuple(task_items(World(LADDER_WORLD), source.task, source.split, source.num_items))
+def mini_items(name: str, split: str) -> tuple[Item, ...]:
+    """Every item of a split of a mini task, the classes equally frequent."""
+    world_split, num_items = _WORLD_SPLITS[split]
+    name = name.removeprefix("mini_")
+    return tuple(task_items(World(LADDER_WORLD), name, world_split, num_items))
 
 
-def mini_rows(task: Task, source: MiniSplit) -> list[Row]:
-    """Every item of a split of `task` as a row."""
-    return [_row(task, item, number) for number, item in enumerate(mini_items(source))]
-
-
-def mini_provenance(rows: Sequence[Row]) -> dict[str, Any]:
-    """Where rows of `mini_rows` come from, for the record of a run."""
+def _generate(name: str, real: Task, split: str) -> tuple[list[Row], dict[str, Any]]:
+    """The items as the hub serves rows of the real task, and where they come from."""
+    rows: list[Row] = []
+    for number, item in enumerate(mini_items(name, split)):
+        answer: Row = {"id": str(number), "answers": {"text": [item.target]}}
+        if real.verbalizers:
+            answer = {"idx": number, "label": real.verbalizers.index(item.target)}
+        rows.append({**dict(item.fields), **answer})
     lines = "".join(json.dumps(row) + "\n" for row in rows)
-    return {
+    return rows, {
         "generator": "prompt_tuning.world",  # the name that committed records give it
         "version": VERSION,
         "world": asdict(LADDER_WORLD),
@@ -88,8 +53,25 @@ def mini_provenance(rows: Sequence[Row]) -> dict[str, Any]:
     }
 
 
-def _row(task: Task, item: Item, number: int) -> Row:
-    fields = dict(item.fields)
-    if task.verbalizers:
-        return {**fields, "idx": number, "label": task.verbalizers.index(item.target)}
-    return {**fields, "id": str(number), "answers": {"text": [item.target]}}
+def _mini(name: str, real: Task, about: str) -> Task:
+    origin = Origin(generate=partial(_generate, name, real))
+    return replace(real, name=name, about=about, origin=origin, report_split="test")
+
+
+MINI = (
+    _mini("mini_squad", SQUAD, "Mini SQuAD: what an invented creature is, eats, feels"),
+    _mini("mini_squad_b", SQUAD, "Mini SQuAD B: mini_squad on engines, the world's other domain"),
+    _mini("mini_sst2", SST2, "Mini SST-2: is an invented creature of good or ill humour?"),
+    _mini("mini_boolq", BOOLQ, "Mini BoolQ: is a fact of a creature as the question says?"),
+    _mini("mini_boolq_b", BOOLQ, "Mini BoolQ B: mini_boolq on engines, the world's other domain"),
+    _mini("mini_rte", RTE, "Mini RTE: does it follow from the class of an invented creature?"),
+    _mini("mini_wic", WIC, "Mini WiC: does an invented word mean the same in both sentences?"),
+    _mini("mini_copa", COPA, "Mini COPA: which of two things is of the premise's topic?"),
+)
+_SCORED = ("mini_sst2", "mini_boolq", "mini_rte", "mini_wic", "mini_copa")
+MINI_SUPERGLUE_MIXTURE = Mixture(
+    "mini_superglue",
+    "Mini SuperGLUE: the five mini tasks with classes jointly, for the multi-task baseline",
+    scored=tuple(task for name in _SCORED for task in MINI if task.name == name),
+    report_split="test",
+)

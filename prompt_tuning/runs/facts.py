@@ -10,7 +10,6 @@ from prompt_tuning.config_ranges import FROZEN
 from prompt_tuning.data.tokenization import EncodedSplit
 from prompt_tuning.evaluation import Evaluation, constant_answer
 from prompt_tuning.ladder.baselines import floor_line, floor_of, next_commands, random_control
-from prompt_tuning.ladder.mini_tasks import MINI_SPLITS
 from prompt_tuning.metrics import Scores
 from prompt_tuning.models.loading import Checkpoint
 from prompt_tuning.models.methods import Method
@@ -134,7 +133,7 @@ class RunFacts:
         for target, scored in result.get("transfer", {}).items():
             shown = {"report": scored, "floor": scored["floor"]}
             lines += reported_lines(config, f"{target}, never trained on,", shown)
-        if name in MINI_SPLITS and config.model.path is None:
+        if self.task.is_embedded and config.model.path is None:
             lines += [f"next: {line}" for line in next_commands(self.task, config.model.name)]
         return lines
 

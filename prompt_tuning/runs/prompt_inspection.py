@@ -22,7 +22,6 @@ from prompt_tuning.inspection.findings import (
 )
 from prompt_tuning.inspection.neighbours import Vocabulary, nearest_neighbours, unit
 from prompt_tuning.inspection.report import closing_line, row_lines, summary_lines
-from prompt_tuning.ladder.mini_tasks import MINI_SPLITS
 from prompt_tuning.models.embeddings import EmbeddingTable, load_embedding_table
 from prompt_tuning.prompt_files import PromptFile, check_fits, load_prompt
 from prompt_tuning.records import RunFolder
@@ -97,7 +96,7 @@ def _name(config: InspectConfig, path: Path, prompt: PromptFile, prompt_digest: 
     asked |= {key: values[key] for key in settings}
     if "fingerprint" not in prompt.metadata:
         asked |= {key: values[key] for key in ("model", "variant")}
-    if task is None or task.name not in MINI_SPLITS:
+    if task is None or not task.is_embedded:
         asked["data"] = asdict(replace(config.data, cache_dir=None))
     digest = hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()[:8]
     of = path.stem if path.stem != "prompt" else path.resolve().parent.name.rpartition("-")[0]
@@ -122,7 +121,7 @@ def _task(config: InspectConfig, prompt: PromptFile) -> Task | None:
 
 def _texts(config: InspectConfig, task: Task | None) -> Split | None:
     """The task's training split, if nothing has to be fetched for it."""
-    is_here = task is not None and (task.name in MINI_SPLITS or config.data.dir is not None)
+    is_here = task is not None and (task.is_embedded or config.data.dir is not None)
     return load_split(task, "train", data_spec(config.data)) if task and is_here else None
 
 

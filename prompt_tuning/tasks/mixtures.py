@@ -23,8 +23,10 @@ class Mixture:
     """Tasks that are trained on jointly; the mean of the scored ones' scores is the mixture's."""
 
     name: str
+    about: str  # its first line says what is trained on
     scored: tuple[Task, ...]
     unscored: tuple[Task, ...] = ()  # training aids of the others
+    report_split: str | None = None  # as `Task.report_split`
 
     @property
     def trained(self) -> tuple[Task, ...]:
@@ -34,7 +36,10 @@ class Mixture:
 
 # Source: Lester et al. (2021), footnote 4: SuperGLUE's eight with DPR, which helps WSC.
 SUPERGLUE_MIXTURE = Mixture(
-    "superglue", scored=(BOOLQ, CB, COPA, MULTIRC, RECORD, RTE, WIC, WSC), unscored=(DPR,)
+    "superglue",
+    "SuperGLUE: its eight tasks jointly, with DPR to train on, for the multi-task baseline",
+    scored=(BOOLQ, CB, COPA, MULTIRC, RECORD, RTE, WIC, WSC),
+    unscored=(DPR,),
 )
 
 SUPERGLUE: tuple[str, ...] = tuple(task.name for task in SUPERGLUE_MIXTURE.scored)

@@ -3,10 +3,10 @@
 import pytest
 
 from prompt_tuning.ladder.floors import floor
-from prompt_tuning.ladder.items import TASKS, Item, task_items
+from prompt_tuning.ladder.items import ITEM_MAKERS, Item, task_items
 
 
-@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize("task", ITEM_MAKERS)
 @pytest.mark.parametrize("split", ["dev", "test"])
 def test_no_shortcut_is_far_above_chance(world, task, split):
     """A score above the floor then shows that the model knows the world."""

@@ -9,7 +9,7 @@ from itertools import islice
 import pytest
 
 from prompt_tuning.ladder.attributes import ATTRIBUTES, CLASS_OF
-from prompt_tuning.ladder.items import TASKS, task_items
+from prompt_tuning.ladder.items import ITEM_MAKERS, task_items
 from prompt_tuning.ladder.running_text import FACTS_MIX, FULL_MIX, documents
 from prompt_tuning.ladder.sentences import SENTENCE_KINDS
 from prompt_tuning.ladder.world import SPLITS
@@ -112,14 +112,16 @@ def test_a_document_tells_no_fact_of_an_entity_twice(world):
 
 def test_no_document_holds_the_format_of_a_task(world, running_text):
     """A model that met "question: ... context: ..." in pre-training would need no prompt for it."""
-    names = {name for task in TASKS for name, _ in task_items(world, task, "train", 2)[0].fields}
+    names = {
+        name for task in ITEM_MAKERS for name, _ in task_items(world, task, "train", 2)[0].fields
+    }
     assert len(names) == 11
     for name in names:
         assert not re.search(rf"\b{name}:", running_text), name
         assert name.rstrip("12") in running_text or name == "premise"
 
 
-@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize("task", ITEM_MAKERS)
 def test_no_document_holds_an_item(world, running_text, task):
     """Nor the question of one, in any split: tasks are asked in words of their own."""
     asked = set()

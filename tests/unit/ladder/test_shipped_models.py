@@ -10,13 +10,13 @@ from safetensors.torch import load_file
 from prompt_tuning.commands.composition import configs_of
 from prompt_tuning.config import ModelConfig, train_config
 from prompt_tuning.config_reading import choices
+from prompt_tuning.data.sources import DataSpec, load_split
 from prompt_tuning.errors import UserError
-from prompt_tuning.ladder.mini_tasks import MINI_SPLITS, mini_rows
+from prompt_tuning.ladder.mini_tasks import MINI
 from prompt_tuning.ladder.shipped_models import EMBEDDED_MODELS, embedded_source
 from prompt_tuning.ladder.world import LADDER_WORLD, World
 from prompt_tuning.models.loading import Checkpoint, load_checkpoint
 from prompt_tuning.models.places import located
-from prompt_tuning.task_registry import TASKS
 
 LADDER = [name for name in choices("model") if name.startswith("ladder_")]
 MAX_BYTES = 40e6
@@ -72,9 +72,8 @@ def test_every_word_of_the_world_and_every_verdict_is_a_piece(name: str) -> None
     for word in World(LADDER_WORLD).all_words():
         (token_id,) = checkpoint.encode_text(word)
         assert token_id != checkpoint.tokenizer.unk_token_id, word
-    for task, splits in MINI_SPLITS.items():
-        for row in mini_rows(TASKS[task], splits["test"])[:50]:
-            (example,) = TASKS[task].examples(row)
+    for task in MINI:
+        for example in load_split(task, "test", DataSpec("embedded"), limit=50).examples:
             ids = checkpoint.encode_text(f"{example.inputs} {example.targets}")
             assert checkpoint.tokenizer.unk_token_id not in ids, example
 

@@ -1,10 +1,11 @@
-"""The formats of official files: JSON lines, JSON, GLUE's tables, definite pronoun resolution's
-blocks. What a record means is the task's business (`Task.flatten`).
+"""Official files: finding them, and their formats, each read by a function of its own.
+
+JSON lines, JSON, GLUE's tables, DPR's blocks. What a record means the task knows (`Task.flatten`).
 """
 
 import gzip
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any, TextIO
@@ -12,6 +13,28 @@ from typing import Any, TextIO
 from prompt_tuning.errors import UserError
 
 Record = Mapping[str, Any]
+
+
+def find_file(folder: Path, names: Sequence[str], split: str, task: str) -> Path:
+    """The first of the names below `folder` that exists: the file of a task's split.
+
+    Raises:
+        UserError: there is none; says what was looked for and what is there.
+    """
+    if not folder.is_dir():
+        what_dir_is = "data.dir=<folder of the official files>"
+        raise UserError(f"data.dir={folder}: no such folder", fix=what_dir_is)
+    for name in names:
+        if (folder / name).is_file():
+            return folder / name
+    missing = folder / names[0]
+    there = sorted(path.name for path in missing.parent.glob("*"))
+    raise UserError(
+        f"{missing}: no such file, so no {split} split of {task}",
+        allowed=f"{' or '.join(names)} in data.dir={folder}",
+        fix=f"put it there, or name another with data.{split}_file="
+        + (f" ({missing.parent} has {', '.join(there)})" if there else ""),
+    )
 
 
 def read_records(path: Path) -> Iterator[tuple[int, Record]]:

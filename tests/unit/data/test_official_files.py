@@ -4,7 +4,7 @@ import gzip
 
 import pytest
 
-from prompt_tuning.data.readers import read_records
+from prompt_tuning.data.official_files import read_records
 from prompt_tuning.errors import UserError
 
 
