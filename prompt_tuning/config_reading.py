@@ -14,6 +14,7 @@ from omegaconf import MISSING, DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from prompt_tuning.errors import UserError, closest
+from prompt_tuning.task_registry import CHOICES
 
 T = TypeVar("T")
 
@@ -38,7 +39,9 @@ def config_dir() -> Path:
 
 
 def choices(group: str) -> list[str]:
-    """The names of the files in a group of conf/; none if there is no such group."""
+    """The names in a group: its files in conf/, or all tasks; none if there is no such group."""
+    if group == "task":
+        return sorted(CHOICES)
     return sorted(path.stem for path in (config_dir() / group).glob("*.yaml"))
 
 

@@ -33,3 +33,4 @@ def _by_name(kind: type[T]) -> dict[str, T]:
 
 TASKS = _by_name(Task)
 MIXTURES = _by_name(Mixture)
+CHOICES: dict[str, Task | Mixture] = {**TASKS, **MIXTURES}  # what `task=` can be

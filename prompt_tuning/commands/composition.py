@@ -12,6 +12,7 @@ from typing import Any
 
 from hydra import compose, initialize_config_dir
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override, OverrideType
@@ -22,6 +23,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from prompt_tuning.config_reading import choices, config_dir, unknown_key
 from prompt_tuning.errors import UserError, did_you_mean
+from prompt_tuning.task_registry import CHOICES
 
 # Hydra takes a key with a group's name for a choice of the group's files: these are values.
 VALUES_NAMED_AS_GROUPS = {
@@ -30,6 +32,11 @@ VALUES_NAMED_AS_GROUPS = {
     "report": {"experiment": "artefact"},
     "ensemble": {"experiment": "of"},
 }
+# The group `task` has no files in conf/: Hydra gets it from the tasks themselves.
+for _name, _task in CHOICES.items():
+    _node = {"name": _name, "report_split": _task.report_split}
+    ConfigStore.instance().store(group="task", name=_name, node=_node, provider="ptune")
+
 MANY_RUNS = 50  # checking more than so many takes seconds
 
 

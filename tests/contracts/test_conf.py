@@ -32,7 +32,7 @@ from prompt_tuning.config_ranges import CHOICES, RANGES
 from prompt_tuning.config_reading import choices, config_dir
 from prompt_tuning.models.random_checkpoint import SHAPES
 from prompt_tuning.pretraining.settings import PretrainConfig
-from prompt_tuning.task_registry import MIXTURES, TASKS
+from prompt_tuning.task_registry import CHOICES as TASK_CHOICES
 
 SCHEMAS = (
     TrainConfig,
@@ -160,11 +160,15 @@ def head_of_experiment(name: str) -> list[str]:
 
 def test_the_groups_are_all_listed() -> None:
     folders = {path.name for path in config_dir().iterdir() if path.is_dir()} - {"hydra"}
-    assert set(GROUPS) == folders
+    assert set(GROUPS) == folders | {"task"}  # made of the tasks themselves
 
 
-def test_the_tasks_of_conf_are_the_tasks_and_mixtures_of_the_package() -> None:
-    assert set(choices("task")) == {*TASKS, *MIXTURES}
+@pytest.mark.parametrize("name", ["rte", "mini_rte", "superglue", "mini_superglue"])
+def test_a_task_says_what_its_config_is(name: str) -> None:
+    (config,), _ = configs_of("train", [f"task={name}"])
+    report_split = TASK_CHOICES[name].report_split
+    assert config.task == {"name": name, "report_split": report_split}
+    assert report_split == ("test" if name.startswith("mini") else None)
 
 
 @pytest.mark.parametrize("method", choices("method"))

@@ -33,7 +33,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "prompt_files": {"errors"},
     "metrics": {"errors", "tasks"},
     "models": {"errors", "files", "ladder"},
-    "config_reading": {"errors"},
+    "config_reading": {"errors", "task_registry"},
     "config_ranges": {"errors"},
     "config_checks": {"errors", "models", "prompt_files", "config_reading", "config_ranges"},
     "config": {"errors", "config_reading", "config_ranges", "config_checks"},
