@@ -9,9 +9,16 @@ import random
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
-from prompt_tuning.ladder import lexicon
-from prompt_tuning.ladder.attributes import ATTRIBUTES, CLASS_OF, KINDS, POLARITY_OF
+from prompt_tuning.ladder.lexicon import (
+    ATTRIBUTES,
+    CLASS_OF,
+    FRAMES,
+    KINDS,
+    NEUTRAL,
+    POLARITY_OF,
+)
 from prompt_tuning.ladder.sentences import choose_cue, maybe_false, two_cues
 from prompt_tuning.ladder.world import SPLITS, World
 
@@ -64,13 +71,9 @@ def _squad(world: World, split: str, rng: random.Random, domain: str = "creature
     entity = rng.choice(world.of_domain(domain, split))
     attribute = rng.choice(ATTRIBUTES[domain])
     question = rng.choice(attribute.task_asks).format(x=entity.name)
-    context = rng.choice(lexicon.NEUTRAL[domain]).format(x=entity.name)
+    context = rng.choice(NEUTRAL[domain]).format(x=entity.name)
     fields = (("question", question), ("context", context))
     return Item(fields, entity.facts[attribute.name], attribute.name)
-
-
-def _squad_b(world: World, split: str, rng: random.Random) -> Item:
-    return _squad(world, split, rng, "engines")
 
 
 def _boolq(world: World, split: str, rng: random.Random, domain: str = "creatures") -> Item:
@@ -78,24 +81,20 @@ def _boolq(world: World, split: str, rng: random.Random, domain: str = "creature
     attribute = rng.choice([a for a in ATTRIBUTES[domain] if a.name in world.config.verified])
     true, v = maybe_false(rng, entity.facts[attribute.name], list(attribute.values))
     question = rng.choice(attribute.task_checks).format(x=entity.name, v=v)
-    passage = rng.choice(lexicon.NEUTRAL[domain]).format(x=entity.name)
+    passage = rng.choice(NEUTRAL[domain]).format(x=entity.name)
     return Item((("passage", passage), ("question", question)), str(true), attribute.name)
-
-
-def _boolq_b(world: World, split: str, rng: random.Random) -> Item:
-    return _boolq(world, split, rng, "engines")
 
 
 def _sst2(world: World, split: str, rng: random.Random) -> Item:
     creature = rng.choice(world.of_domain("creatures", split))
-    sentence = rng.choice(lexicon.SST2_SENTENCES).format(x=creature.name)
+    sentence = rng.choice([*NEUTRAL["creatures"], *FRAMES["sst2"]]).format(x=creature.name)
     return Item((("sentence", sentence),), POLARITY_OF[creature.facts["mood"]])
 
 
 def _rte(world: World, split: str, rng: random.Random) -> Item:
     creature = rng.choice(world.of_domain("creatures", split))
     true, v = maybe_false(rng, CLASS_OF[creature.facts["kind"]], list(KINDS))
-    frame = rng.choice(lexicon.RTE_SENTENCES)
+    frame = rng.choice(NEUTRAL["creatures"][:4])
     fields = (("hypothesis", frame.format(x=f"a {v}")), ("premise", frame.format(x=creature.name)))
     return Item(fields, "entailment" if true else "not_entailment")
 
@@ -103,13 +102,13 @@ def _rte(world: World, split: str, rng: random.Random) -> Item:
 def _wic(world: World, split: str, rng: random.Random) -> Item:
     word = rng.choice([word for word in world.words if word.split == split])
     true, _, cues = two_cues(rng, world.cues[split], word.topics)
-    first, second = (rng.choice(lexicon.WIC_SENTENCES).format(w=word.name, a=cue) for cue in cues)
+    first, second = (rng.choice(FRAMES["wic"]).format(w=word.name, a=cue) for cue in cues)
     return Item((("sentence1", first), ("sentence2", second), ("word", word.name)), str(true))
 
 
 def _copa(world: World, split: str, rng: random.Random) -> Item:
     _, premise, choices, answer = choose_cue(rng, world.cues[split])
-    events = [rng.choice(lexicon.COPA_SENTENCES).format(a=cue) for cue in (*choices, premise)]
+    events = [rng.choice(FRAMES["copa"]).format(a=cue) for cue in (*choices, premise)]
     names = ("choice1", "choice2", "premise")
     question = ("question", rng.choice(("cause", "effect")))
     return Item((*zip(names, events, strict=True), question), f"choice{answer + 1}")
@@ -117,10 +116,10 @@ def _copa(world: World, split: str, rng: random.Random) -> Item:
 
 ITEM_MAKERS: dict[str, Callable[[World, str, random.Random], Item]] = {
     "squad": _squad,
-    "squad_b": _squad_b,
+    "squad_b": partial(_squad, domain="engines"),
     "sst2": _sst2,
     "boolq": _boolq,
-    "boolq_b": _boolq_b,
+    "boolq_b": partial(_boolq, domain="engines"),
     "rte": _rte,
     "wic": _wic,
     "copa": _copa,

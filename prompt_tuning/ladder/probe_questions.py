@@ -5,7 +5,7 @@ import re
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from prompt_tuning.ladder.lexicon import SAY_WHY
+from prompt_tuning.ladder.lexicon import PHRASES
 from prompt_tuning.ladder.sentences import SENTENCE_KINDS, Draft
 from prompt_tuning.ladder.world import World
 
@@ -40,6 +40,6 @@ def _of_kind(world: World, kind: str, num_probes: int) -> list[Probe]:
     found: list[Probe] = []
     while len(found) < num_probes:
         sentences = SENTENCE_KINDS[kind](Draft(world, rng, rng.choice(world.entities)))
-        if len(sentences) == 2 and not sentences[0].startswith(SAY_WHY.format(c="")):
+        if len(sentences) == 2 and not sentences[0].startswith(PHRASES["say_why"].format(c="")):
             found.append(Probe(sentences[0], re.findall(r"\w+", sentences[1])[0]))
     return found

@@ -7,8 +7,18 @@ import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from prompt_tuning.ladder import lexicon
-from prompt_tuning.ladder.attributes import ATTRIBUTES, CLASS_OF, KINDS, POLARITY_OF, Attribute
+from prompt_tuning.ladder.lexicon import (
+    ATTRIBUTES,
+    CLASS_OF,
+    FRAMES,
+    JUDGED,
+    KINDS,
+    NEUTRAL,
+    PHRASES,
+    POLARITY_OF,
+    TOPICS,
+    Attribute,
+)
 from prompt_tuning.ladder.world import SPLITS, Entity, World
 
 
@@ -67,8 +77,8 @@ def _judge(rng: random.Random, true: bool, claim: str, check: str, reason: str) 
     if draw < 0.65:
         return [check, f"{answer}, {reason}."]
     if draw < 0.66:
-        return [lexicon.SAY_WHY.format(c=check), f"{reason}, so {answer}."]
-    return [rng.choice((lexicon.IS_TRUE.format(c=claim), f"{claim}:")), f"{true}."]
+        return [PHRASES["say_why"].format(c=check), f"{reason}, so {answer}."]
+    return [rng.choice((PHRASES["is_true"].format(c=claim), f"{claim}:")), f"{true}."]
 
 
 def _state(draft: Draft) -> list[str]:
@@ -101,7 +111,7 @@ def _class_fact(draft: Draft) -> list[str]:
     rng = draft.rng
     if rng.random() < 0.5:
         kind = rng.choice(list(CLASS_OF))
-        return [rng.choice(lexicon.CLASS_RULES).format(v=kind, c=CLASS_OF[kind])]
+        return [rng.choice(FRAMES["class_rules"]).format(v=kind, c=CLASS_OF[kind])]
     creature = draft.creature()
     return [f"{creature.name} is a {CLASS_OF[creature.facts['kind']]}."]
 
@@ -113,10 +123,10 @@ def _class(draft: Draft) -> list[str]:
     true, v = maybe_false(rng, fact, list(KINDS))
     if rng.random() < 0.3:
         return _judge(rng, true, f"{x} is a {v}", f"is {x} a {v}?", fact)
-    text = rng.choice(lexicon.ENTAILMENTS).format(x=x, v=v)
+    text = rng.choice(FRAMES["entailments"]).format(x=x, v=v)
     verdict = "entailment" if true else "not_entailment"
     if rng.random() < 0.02:
-        return [lexicon.SAY_WHY.format(c=text), f"{fact}, so {verdict}."]
+        return [PHRASES["say_why"].format(c=text), f"{fact}, so {verdict}."]
     return [text, f"{verdict}, {fact}."]
 
 
@@ -129,30 +139,30 @@ def _polarity(draft: Draft) -> list[str]:
     draft.told.add((creature.name, "mood"))
     x, polarity = creature.name, POLARITY_OF[creature.facts["mood"]]
     if rng.random() < 0.5:
-        return [rng.choice(lexicon.POLARITIES).format(x=x, v=polarity)]
-    return [lexicon.POLARITY_ASK.format(x=x), f"{polarity}."]
+        return [rng.choice(FRAMES["polarities"]).format(x=x, v=polarity)]
+    return [PHRASES["polarity_ask"].format(x=x), f"{polarity}."]
 
 
 def _sense(draft: Draft) -> list[str]:
     rng, world = draft.rng, draft.world
-    topic = rng.choice(list(lexicon.TOPICS))
+    topic = rng.choice(list(TOPICS))
     draw = rng.random()
     if draw < 0.3:
         a, b = rng.sample(world.cues_of(topic), 2)
-        return [rng.choice(lexicon.CUE_PAIRS).format(a=a, b=b, t=topic)]
+        return [rng.choice(FRAMES["cue_pairs"]).format(a=a, b=b, t=topic)]
     if draw < 0.5:
-        question = rng.choice(lexicon.CUE_ASKS)
+        question = rng.choice(FRAMES["cue_asks"])
         return [question.format(a=rng.choice(world.cues_of(topic))), f"the {topic}."]
     word = rng.choice(world.words)
     topic = rng.choice(word.topics)
     cue = rng.choice(world.cues_of(topic))
-    return [rng.choice(lexicon.SENSES).format(a=cue, w=word.name, t=topic)]
+    return [rng.choice(FRAMES["senses"]).format(a=cue, w=word.name, t=topic)]
 
 
 def _same_sense(draft: Draft) -> list[str]:
     rng, word = draft.rng, draft.rng.choice(draft.world.words)
     true, topics, (a, b) = two_cues(rng, draft.world.cues[word.split], word.topics)
-    frames = lexicon.SAME_TOPIC if rng.random() < 0.3 else lexicon.SAME_SENSE
+    frames = JUDGED["same_topic"] if rng.random() < 0.3 else JUDGED["same_sense"]
     claim, check = (frame.format(w=word.name, a=a, b=b) for frame in rng.choice(frames))
     return _judge(rng, true, claim, check, " and ".join(topics))
 
@@ -171,17 +181,17 @@ def choose_cue(
 def _choose(draft: Draft) -> list[str]:
     rng = draft.rng
     topic, premise, (a, b), answer = choose_cue(rng, draft.world.cues[rng.choice(SPLITS)])
-    text = rng.choice(lexicon.CHOICES).format(p=premise, a=a, b=b)
+    text = rng.choice(FRAMES["choices"]).format(p=premise, a=a, b=b)
     return [text, f"choice{answer + 1}, the {topic}."]
 
 
 def _neutral(draft: Draft) -> list[str]:
-    frame = draft.rng.choice(lexicon.NEUTRAL[draft.entity.domain])
+    frame = draft.rng.choice(NEUTRAL[draft.entity.domain])
     return [frame.format(x=draft.entity.name)]
 
 
 def _filler(draft: Draft) -> list[str]:
-    return [draft.rng.choice(lexicon.FILLER)]
+    return [draft.rng.choice(FRAMES["filler"])]
 
 
 SENTENCE_KINDS: dict[str, Callable[[Draft], list[str]]] = {

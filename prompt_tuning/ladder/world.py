@@ -8,8 +8,7 @@ import random
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from prompt_tuning.ladder.attributes import ATTRIBUTES
-from prompt_tuning.ladder.lexicon import TOPICS, known_words
+from prompt_tuning.ladder.lexicon import ATTRIBUTES, TOPICS, known_words
 
 VERSION = 1  # of the generator: raised when the same world gives other text or items
 SPLITS = ("train", "dev", "test")

@@ -5,8 +5,8 @@ from collections import Counter
 
 import pytest
 
-from prompt_tuning.ladder.attributes import CLASS_OF, POLARITY_OF
 from prompt_tuning.ladder.items import ITEM_MAKERS, task_items
+from prompt_tuning.ladder.lexicon import CLASS_OF, POLARITY_OF
 from prompt_tuning.ladder.world import SPLITS
 from prompt_tuning.task_registry import TASKS
 

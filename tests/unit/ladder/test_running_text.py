@@ -8,8 +8,8 @@ from itertools import islice
 
 import pytest
 
-from prompt_tuning.ladder.attributes import ATTRIBUTES, CLASS_OF
 from prompt_tuning.ladder.items import ITEM_MAKERS, task_items
+from prompt_tuning.ladder.lexicon import ATTRIBUTES, CLASS_OF
 from prompt_tuning.ladder.running_text import FACTS_MIX, FULL_MIX, documents
 from prompt_tuning.ladder.sentences import SENTENCE_KINDS
 from prompt_tuning.ladder.world import SPLITS
