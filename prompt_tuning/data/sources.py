@@ -66,9 +66,8 @@ def load_split(
         UserError: there is no such split, or a row of it is wrong (names file, line, reason).
     """
     part, split = split, "train" if split == HELD_OUT else split
-    source = _source(task, split, spec)
-    records, provenance = _read(task, split, source, spec)
-    flat, num_empty = _flat_rows(task, records)
+    provenance = content_of(task, split, spec)
+    flat, num_empty = _flat_rows(task, _records(task, split, spec))
     if split == "train" and spec.num_held_out is not None:
         apart = held_out_rows(task, flat, spec.num_held_out)
         flat = [row for i, row in enumerate(flat) if (i in apart) == (part == HELD_OUT)]
@@ -84,7 +83,7 @@ def load_split(
             fix="train on a split with labels; test files have none",
         )
     provenance |= {
-        "source": source,
+        "source": _source(task, split, spec),
         "split": part,
         "num_rows": len(flat),
         "num_examples": len(examples[:limit]),
@@ -145,25 +144,35 @@ def _file(task: Task, split: str, spec: DataSpec) -> Path:
     return find_file(spec.dir, names, split, task.name)
 
 
-Records = Iterator[tuple[str, Row]]  # each with the place that an error names
+def content_of(task: Task, split: str, spec: DataSpec) -> dict[str, Any]:
+    """Where a split is read from, with the hash or the revision of what is there now.
 
-
-def _read(task: Task, split: str, source: str, spec: DataSpec) -> tuple[Records, dict[str, Any]]:
-    """The records of a split, and where they come from."""
-    hub, generate = task.origin.hub, task.origin.generate
-    provenance: dict[str, Any]
+    Raises:
+        UserError: there is no such split.
+    """
+    source, hub, generate = _source(task, split, spec), task.origin.hub, task.origin.generate
     if source == "local":
         path = _file(task, split, spec)
-        numbered, place = read_records(path), f"{path}:"
-        provenance = {"file": str(path), "sha256": _sha256(path)}
+        with path.open("rb") as file:
+            return {"file": str(path), "sha256": file_digest(file, "sha256").hexdigest()}
+    if source == "hub" and hub is not None:
+        return {"hub": hub.repo, "config": hub.config, "revision": hub.revision}
+    assert generate is not None, (task.name, source)
+    return generate(split)[1]
+
+
+def _records(task: Task, split: str, spec: DataSpec) -> Iterator[tuple[str, Row]]:
+    """The records of a split, each with the place that an error names."""
+    source, hub, generate = _source(task, split, spec), task.origin.hub, task.origin.generate
+    if source == "local":
+        path = _file(task, split, spec)
+        yield from ((f"{path}:{line}", record) for line, record in read_records(path))
     elif source == "hub" and hub is not None:
-        numbered, place = read_hub(hub, split), f"{hub.repo}, row "
-        provenance = {"hub": hub.repo, "config": hub.config, "revision": hub.revision}
+        yield from ((f"{hub.repo}, row {i}", row) for i, row in read_hub(hub, split))
     else:
         assert generate is not None, (task.name, source)
-        rows, provenance = generate(split)
-        numbered, place = iter(enumerate(rows)), f"{task.name}, {split} row "
-    return ((f"{place}{number}", record) for number, record in numbered), provenance
+        rows = enumerate(generate(split)[0])
+        yield from ((f"{task.name}, {split} row {i}", row) for i, row in rows)
 
 
 def held_out_rows(task: Task, rows: Sequence[tuple[str, Row]], num_rows: int) -> set[int]:
@@ -186,7 +195,7 @@ def held_out_rows(task: Task, rows: Sequence[tuple[str, Row]], num_rows: int) ->
     return apart
 
 
-def _flat_rows(task: Task, records: Records) -> tuple[list[tuple[str, Row]], int]:
+def _flat_rows(task: Task, records: Iterator[tuple[str, Row]]) -> tuple[list[tuple[str, Row]], int]:
     """The flat rows of all records with their places, and the number of records without any."""
     rows: list[tuple[str, Row]] = []
     num_empty = 0
@@ -222,8 +231,3 @@ def _named(place: str) -> Iterator[None]:
         yield
     except RowError as error:
         raise UserError(f"{place}: {error}") from None
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return file_digest(file, "sha256").hexdigest()
