@@ -14,6 +14,7 @@ from itertools import product
 from typing import Any
 
 from hydra import compose, initialize_config_dir
+from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override, OverrideType
@@ -24,6 +25,7 @@ from omegaconf.errors import OmegaConfBaseException
 from prompt_tuning.config import TrainConfig, choices, config_dir, file_of, unknown_key
 from prompt_tuning.config_checks import train_config
 from prompt_tuning.errors import UserError, did_you_mean, raise_all
+from prompt_tuning.task_registry import CHOICES
 
 # Groups whose files a command only names: what they say is for `train`.
 ONLY_NAMED = {
@@ -32,6 +34,11 @@ ONLY_NAMED = {
     "list": ("experiment",),
     "report": ("experiment",),
 }
+# The group `task` has no files in conf/: Hydra gets it from the tasks themselves.
+for _name, _task in CHOICES.items():
+    _node = {"name": _name, "report_split": _task.report_split}
+    ConfigStore.instance().store(group="task", name=_name, node=_node, provider="ptune")
+
 MANY_RUNS = 50  # checking more than so many takes seconds
 
 

@@ -20,6 +20,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from prompt_tuning.devices import resolved_dtype
 from prompt_tuning.errors import UserError, closest, did_you_mean, raise_all
+from prompt_tuning.task_registry import CHOICES
 
 T = TypeVar("T")
 
@@ -480,7 +481,9 @@ def config_dir() -> Path:
 
 
 def choices(group: str) -> list[str]:
-    """The names of the files in a group of conf/; none if there is no such group."""
+    """The names in a group: its files in conf/, or all tasks; none if there is no such group."""
+    if group == "task":
+        return sorted(CHOICES)
     return sorted(path.stem for path in (config_dir() / group).glob("*.yaml"))
 
 

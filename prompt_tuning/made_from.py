@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from prompt_tuning.embedded import EMBEDDED_MODELS, embedded_source
 from prompt_tuning.files import stamp
+from prompt_tuning.ladder.shipped_models import EMBEDDED_MODELS, embedded_source
 
 FINGERPRINTED = ("shared.weight", "lm_head.weight")  # as in models/loading.py
 _NUMBERS_AT_ONCE = 2**24

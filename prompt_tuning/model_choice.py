@@ -9,8 +9,8 @@ import torch
 
 from prompt_tuning.config import FrozenMachineConfig, MachineConfig, ModelConfig, VariantConfig
 from prompt_tuning.devices import resolved_device, resolved_dtype
-from prompt_tuning.embedded import embedded_source
 from prompt_tuning.files import made_once
+from prompt_tuning.ladder.shipped_models import embedded_source
 from prompt_tuning.models.loading import Checkpoint, load_checkpoint, write_untrained_checkpoint
 from prompt_tuning.models.packaged import packaged_source
 from prompt_tuning.prompt_files import PromptFile, check_fits

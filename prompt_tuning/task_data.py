@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from prompt_tuning.config import DataConfig, DecodingConfig, TaskConfig, TrainConfig
-from prompt_tuning.data.mini_tasks import MINI_SPLITS
 from prompt_tuning.data.sources import DataSpec, check_available, content_of
 from prompt_tuning.errors import UserError, did_you_mean
-from prompt_tuning.tasks import MIXTURES, TASKS, Mixture, Task, can_transfer
+from prompt_tuning.task_registry import MIXTURES, TASKS
+from prompt_tuning.tasks import Mixture, Task, can_transfer
 from prompt_tuning.tasks.flan import INSTRUCTIONS, as_instruction
 
 MULTITASK = "multitask_model_tuning"
@@ -93,7 +93,7 @@ def designed_task(config: TrainConfig) -> Task:
 
 def is_at_hand(task: Task, data: DataConfig) -> bool:
     """Whether the task's rows can be read without fetching anything."""
-    return task.name in MINI_SPLITS or data.dir is not None
+    return task.is_embedded or data.dir is not None
 
 
 def content_now(task: Task, data: DataConfig, splits: Iterable[str | None]) -> dict[str, Any]:

@@ -30,7 +30,8 @@ from prompt_tuning.prompt_files import PromptFile
 from prompt_tuning.protocol import started
 from prompt_tuning.run_folder import RunFolder
 from prompt_tuning.task_data import data_spec, task_of
-from prompt_tuning.tasks import TASKS, RowError
+from prompt_tuning.task_registry import TASKS
+from prompt_tuning.tasks import RowError
 from prompt_tuning.terminal import scored_line
 from prompt_tuning.train.outcome import model_facts, rank_text
 

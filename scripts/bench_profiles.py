@@ -19,7 +19,7 @@ from prompt_tuning.bench.profiles import PROFILES_PATH
 from prompt_tuning.data.sources import DataSpec, load_split
 from prompt_tuning.data.tokenization import encode_split
 from prompt_tuning.models.random_checkpoint import write_tokenizer
-from prompt_tuning.tasks import TASKS
+from prompt_tuning.task_registry import TASKS
 
 PROFILED = ("wic", "rte", "boolq", "multirc")
 

@@ -5,7 +5,7 @@
     python scripts/ladder.py train --output ladder --size ladder_400k
     python scripts/ladder.py scan --output ladder           # other learning rates, once trained
     python scripts/ladder.py scanned --output ladder > results/ladder_scan.md
-    python scripts/ladder.py pack --output ladder           # into prompt_tuning/embedded_models
+    python scripts/ladder.py pack --output ladder           # into prompt_tuning/ladder/weights
     ptune train -m experiment=control_ladder                # and with task=mini_squad, see there
     python scripts/ladder.py controls --output runs --size ladder_400k
 
@@ -30,13 +30,13 @@ from statistics import fmean
 import torch
 from sentencepiece import sentencepiece_model_pb2 as protocol
 
+from prompt_tuning.ladder.shipped_models import EMBEDDED_MODELS
 from prompt_tuning.models.loading import load_weights, save_checkpoint
 from prompt_tuning.report.ladder_models import HEADER, row_of
 from prompt_tuning.report.paper import tolerances
 from prompt_tuning.report.tables import markdown
 
 MAX_MEGABYTES = 40
-PACKAGE = Path(__file__).parent.parent / "prompt_tuning" / "embedded_models"
 
 
 @dataclass(frozen=True)
@@ -216,16 +216,16 @@ def pack(name: str, output: Path) -> None:
     folders = {stage.name: finished(name, stage, output) for stage in STAGES}
     missing = [stage for stage, folder in folders.items() if folder is None]
     assert not missing, f"{name}: not trained yet: {missing}"
-    shutil.rmtree(PACKAGE / name, ignore_errors=True)
+    shutil.rmtree(EMBEDDED_MODELS / name, ignore_errors=True)
     for steps, (stage, inside) in CHECKPOINTS.items():
         source = str(folders[stage] / inside)
         weights, _ = load_weights(source, device=torch.device("cpu"))
-        save_checkpoint(PACKAGE / name / str(steps), weights, source, dtype=torch.bfloat16)
-        drop_normalizer(PACKAGE / name / str(steps) / "spiece.model")
+        save_checkpoint(EMBEDDED_MODELS / name / str(steps), weights, source, dtype=torch.bfloat16)
+        drop_normalizer(EMBEDDED_MODELS / name / str(steps) / "spiece.model")
     records = {
         stage: json.loads((run / "record.json").read_text()) for stage, run in folders.items()
     }
-    (PACKAGE / name / "training.json").write_text(json.dumps(records, indent=1) + "\n")
+    (EMBEDDED_MODELS / name / "training.json").write_text(json.dumps(records, indent=1) + "\n")
 
 
 def drop_normalizer(vocabulary: Path) -> None:
@@ -249,7 +249,7 @@ def controls(name: str, output: Path) -> None:
     min_seeds = tolerances().min_seeds
     assert all(len(of_task) >= min_seeds for of_task in scores.values()), scores
     means = {task: round(fmean(of_task), 2) for task, of_task in sorted(scores.items())}
-    (PACKAGE / name / "controls.json").write_text(json.dumps(means, indent=1) + "\n")
+    (EMBEDDED_MODELS / name / "controls.json").write_text(json.dumps(means, indent=1) + "\n")
 
 
 def main() -> None:
@@ -275,8 +275,8 @@ def main() -> None:
     else:
         for name in sizes:
             pack(name, arguments.output)
-        total = sum(path.stat().st_size for path in PACKAGE.rglob("*") if path.is_file())
-        print(f"{total / 1e6:.1f} MB in {PACKAGE}; at most {MAX_MEGABYTES}")
+        total = sum(path.stat().st_size for path in EMBEDDED_MODELS.rglob("*") if path.is_file())
+        print(f"{total / 1e6:.1f} MB in {EMBEDDED_MODELS}; at most {MAX_MEGABYTES}")
         assert total <= MAX_MEGABYTES * 1e6
 
 

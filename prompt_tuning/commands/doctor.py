@@ -16,7 +16,8 @@ from omegaconf import DictConfig
 from prompt_tuning.config import SPLITS, DoctorConfig, choices, file_of, typed
 from prompt_tuning.data.sources import DataSpec, check_available
 from prompt_tuning.errors import UserError
-from prompt_tuning.tasks import TASKS, Task
+from prompt_tuning.task_registry import TASKS
+from prompt_tuning.tasks import Task
 
 WANDB_HOST = "api.wandb.ai"
 WEIGHTS = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin")

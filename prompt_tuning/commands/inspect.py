@@ -14,7 +14,6 @@ from prompt_tuning.commands.train import trained_runs
 from prompt_tuning.composition import planned_runs
 from prompt_tuning.config import InspectConfig, TrainConfig
 from prompt_tuning.config_checks import inspect_config
-from prompt_tuning.data.mini_tasks import MINI_SPLITS
 from prompt_tuning.errors import UserError
 from prompt_tuning.files import file_facts
 from prompt_tuning.inspection.text import closing_line
@@ -23,7 +22,8 @@ from prompt_tuning.prompt_files import PromptFile, load_prompt
 from prompt_tuning.protocol import Record, do_once
 from prompt_tuning.run_folder import RunFolder
 from prompt_tuning.task_data import content_now, is_at_hand, task_of
-from prompt_tuning.tasks import TASKS, Task
+from prompt_tuning.task_registry import TASKS
+from prompt_tuning.tasks import Task
 
 _ASKED = ("top_k", "control_tokens", "num_random_draws", "seed")  # in an inspection's name
 
@@ -93,7 +93,7 @@ def _name(
     asked |= {key: values[key] for key in _ASKED}
     if "fingerprint" not in prompt.metadata:
         asked |= {key: values[key] for key in ("model", "variant")}
-    if task is None or task.name not in MINI_SPLITS:
+    if task is None or not task.is_embedded:
         asked["data"] = asdict(replace(config.data, cache_dir=None))
     digest = hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()[:8]
     trained_by = path.resolve().parent.name.rpartition("-")[0]

@@ -15,6 +15,7 @@ from prompt_tuning.config import ListConfig, choices, config_dir, run_name, type
 from prompt_tuning.errors import UserError, did_you_mean
 from prompt_tuning.prompt_files import library_paths, load_prompt
 from prompt_tuning.run_folder import STATES, RunFolder, RunState
+from prompt_tuning.task_registry import CHOICES
 
 GROUPS = ("model", "variant", "task", "init", "method", "recipe", "experiment", "tracking")
 RUNS, PROMPTS = "runs", "prompts"
@@ -52,13 +53,15 @@ def list_groups(groups: Sequence[str]) -> None:
     for group in groups:
         print(f"{group}=")
         for name in choices(group):
-            print(f"  {name:<{width}}  {summary(config_dir() / group / f'{name}.yaml')}")
+            print(f"  {name:<{width}}  {summary(group, name)}")
 
 
-def summary(path: Path) -> str:
-    """The first comment line of a config file that is not an instruction to Hydra."""
-    heads = (line[2:] for line in path.read_text(encoding="utf-8").splitlines())
-    return next(line for line in heads if not line.startswith("@package"))
+def summary(group: str, name: str) -> str:
+    """A line about a choice: a task's own, or the first comment line of a file of conf/."""
+    if group == "task":
+        return CHOICES[name].about.splitlines()[0]
+    lines = (config_dir() / group / f"{name}.yaml").read_text(encoding="utf-8").splitlines()
+    return next(line[2:] for line in lines if not line.startswith("# @package"))
 
 
 def list_runs(output_dir: Path, experiment: str | None, overrides: Sequence[str]) -> None:

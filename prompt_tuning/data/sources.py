@@ -4,28 +4,21 @@ Nothing is left out silently: a row that is wrong stops the run, one that the ta
 counted with the reason.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from prompt_tuning.data.hub import HUB_SOURCES, HubSource, read_hub
-from prompt_tuning.data.mini_tasks import MINI_SPLITS, MiniSplit, mini_provenance, mini_rows
-from prompt_tuning.data.official import OFFICIAL_FILES, find_file, no_such_split
-from prompt_tuning.data.readers import read_records
+from prompt_tuning.data.hub import read_hub
+from prompt_tuning.data.official_files import find_file, read_records
 from prompt_tuning.errors import UserError
 from prompt_tuning.files import file_facts
-from prompt_tuning.tasks import Example, Row, RowError, Task, TextFormat
+from prompt_tuning.tasks import SPLITS, Example, Row, RowError, Task, TextFormat
 
-SPLITS = ("train", "validation", "test")
 HELD_OUT = "held_out"  # a part of the training split that is not trained on
-SOURCES: dict[str, Mapping[str, Any]] = {  # which tasks each has
-    "hub": HUB_SOURCES,
-    "local": OFFICIAL_FILES,
-    "embedded": MINI_SPLITS,
-}
+SOURCES = ("hub", "local", "embedded")
 
 
 @dataclass(frozen=True)
@@ -73,17 +66,10 @@ def load_split(
     Raises:
         UserError: there is no such split, or a row of it is wrong (names file, line, reason).
     """
-    origin = _locate(task, split, spec)
     part, split = split, "train" if split == HELD_OUT else split
-    provenance = content_of(task, split, spec)
-    if isinstance(origin, Path):
-        read = ((f"{origin}:{line}", record) for line, record in read_records(origin))
-    elif isinstance(origin, MiniSplit):
-        rows = mini_rows(task, origin)
-        read = ((f"{task.name}, {split} row {i}", row) for i, row in enumerate(rows))
-    else:
-        read = ((f"{origin.repo}, row {i}", row) for i, row in read_hub(origin, split))
-    flat, num_empty = _flat_rows(task, read)
+    source = _source(task, split, spec)
+    records, provenance = _read(task, split, source, spec)
+    flat, num_empty = _flat_rows(task, records)
     if split == "train" and spec.num_held_out is not None:
         apart = held_out_rows(task, flat, spec.num_held_out)
         flat = [row for i, row in enumerate(flat) if (i in apart) == (part == HELD_OUT)]
@@ -99,7 +85,7 @@ def load_split(
             fix="train on a split with labels; test files have none",
         )
     provenance |= {
-        "source": _source(task, spec),
+        "source": source,
         "split": part,
         "num_rows": len(flat),
         "num_examples": len(examples[:limit]),
@@ -114,12 +100,9 @@ def content_of(task: Task, split: str, spec: DataSpec) -> dict[str, Any]:
     Raises:
         UserError: there is no such split.
     """
-    origin = _locate(task, split, spec)
-    if isinstance(origin, Path):
-        return file_facts(origin)
-    if isinstance(origin, MiniSplit):
-        return mini_provenance(mini_rows(task, origin))
-    return {"hub": origin.repo, "config": origin.config, "revision": origin.revision}
+    split = "train" if split == HELD_OUT else split
+    _, content = _read(task, split, _source(task, split, spec), spec)
+    return content
 
 
 def check_available(task: Task, spec: DataSpec, splits: Sequence[str] = ()) -> None:
@@ -130,52 +113,69 @@ def check_available(task: Task, spec: DataSpec, splits: Sequence[str] = ()) -> N
         spec: where to look. Whether the hub can be reached is not tried.
         splits: which must be there; (): at least one.
     """
-    for split in splits:
-        _locate(task, split, spec)
-    if not splits:
-        _locate_any(task, spec)
-
-
-def _locate_any(task: Task, spec: DataSpec) -> None:
     errors = []
-    for split in SPLITS:
+    for split in splits or SPLITS:
         try:
-            _locate(task, split, spec)
-            return
+            if _source(task, "train" if split == HELD_OUT else split, spec) == "local":
+                _file(task, split, spec)
         except UserError as error:
             errors.append(error)
-    raise errors[0]
+    if errors and (splits or len(errors) == len(SPLITS)):
+        raise errors[0]
 
 
-def _locate(task: Task, split: str, spec: DataSpec) -> Path | MiniSplit | HubSource:
-    """The file, the generator's split, or the place on the hub, that a split is read from."""
-    split = "train" if split == HELD_OUT else split
+def _source(task: Task, split: str, spec: DataSpec) -> str:
+    """Which of the `SOURCES` a split is read from; all that can be wrong before looking there."""
     if split not in SPLITS:
         raise UserError(f"{split!r} is not a split", allowed=", ".join(SPLITS))
-    source = _source(task, spec)
-    if source == "local":
-        return find_file(task, split, spec.dir, getattr(spec, f"{split}_file"))
-    embedded = source == "embedded"
-    splits = MINI_SPLITS[task.name] if embedded else HUB_SOURCES[task.name].splits
-    if split not in splits:
-        raise no_such_split(task, split, list(splits))
-    return MINI_SPLITS[task.name][split] if embedded else HUB_SOURCES[task.name]
-
-
-def _source(task: Task, spec: DataSpec) -> str:
-    """Which of the `SOURCES` is meant."""
     source = spec.source
     if source == "auto":
-        source = "embedded" if task.name in MINI_SPLITS else "local" if spec.dir else "hub"
+        source = "embedded" if task.is_embedded else "local" if spec.dir else "hub"
     if source not in SOURCES:
         allowed = ", ".join(("auto", *SOURCES))
         raise UserError(f"data.source={source} is not a source", allowed=allowed)
-    if task.name not in SOURCES[source]:
+    known = task.origin.splits(source)
+    if not known:
         raise UserError(
             f"data.source={source} does not have task {task.name}",
-            allowed=", ".join(name for name, tasks in SOURCES.items() if task.name in tasks),
+            allowed=", ".join(name for name in SOURCES if task.origin.splits(name)),
         )
+    is_named = source == "local" and getattr(spec, f"{split}_file") is not None
+    if split not in known and not is_named:
+        raise UserError(f"task {task.name} has no {split} split", allowed=", ".join(known))
     return source
+
+
+def _file(task: Task, split: str, spec: DataSpec) -> Path:
+    """The official file of a split, or the one that the spec names instead."""
+    split = "train" if split == HELD_OUT else split
+    if spec.dir is None:
+        what_dir_is = "data.dir=<folder of the official files>"
+        raise UserError(f"no data.dir to find task {task.name} in", fix=what_dir_is)
+    given = getattr(spec, f"{split}_file")
+    names = task.origin.files[split] if given is None else (given,)
+    return find_file(spec.dir, names, split, task.name)
+
+
+Records = Iterator[tuple[str, Row]]  # each with the place that an error names
+
+
+def _read(task: Task, split: str, source: str, spec: DataSpec) -> tuple[Records, dict[str, Any]]:
+    """The records of a split, and where they come from."""
+    hub, generate = task.origin.hub, task.origin.generate
+    provenance: dict[str, Any]
+    if source == "local":
+        path = _file(task, split, spec)
+        numbered, place = read_records(path), f"{path}:"
+        provenance = {**file_facts(path)}
+    elif source == "hub" and hub is not None:
+        numbered, place = read_hub(hub, split), f"{hub.repo}, row "
+        provenance = {"hub": hub.repo, "config": hub.config, "revision": hub.revision}
+    else:
+        assert generate is not None, (task.name, source)
+        rows, provenance = generate(split)
+        numbered, place = iter(enumerate(rows)), f"{task.name}, {split} row "
+    return ((f"{place}{number}", record) for number, record in numbered), provenance
 
 
 def held_out_rows(task: Task, rows: Sequence[tuple[str, Row]], num_rows: int) -> set[int]:
@@ -198,7 +198,7 @@ def held_out_rows(task: Task, rows: Sequence[tuple[str, Row]], num_rows: int) ->
     return apart
 
 
-def _flat_rows(task: Task, records: Iterator[tuple[str, Row]]) -> tuple[list[tuple[str, Row]], int]:
+def _flat_rows(task: Task, records: Records) -> tuple[list[tuple[str, Row]], int]:
     """The flat rows of all records with their places, and the number of records without any."""
     rows: list[tuple[str, Row]] = []
     num_empty = 0
@@ -213,7 +213,7 @@ def _flat_rows(task: Task, records: Iterator[tuple[str, Row]]) -> tuple[list[tup
 
 
 def _examples(
-    task: Task, rows: Iterable[tuple[str, Row]], *, training: bool, text_format: TextFormat
+    task: Task, rows: Sequence[tuple[str, Row]], *, training: bool, text_format: TextFormat
 ) -> tuple[list[Example], int]:
     """The examples of flat rows, and the number of rows that gave none."""
     examples: list[Example] = []

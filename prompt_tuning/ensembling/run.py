@@ -24,7 +24,7 @@ from prompt_tuning.ensembling.voting import (
 )
 from prompt_tuning.evaluation import Evaluation, EvaluationSet, answers_to, write_predictions
 from prompt_tuning.examples import scored_examples
-from prompt_tuning.ladder import floor_of
+from prompt_tuning.ladder.baselines import floor_of
 from prompt_tuning.metrics import score
 from prompt_tuning.model_choice import load_model_of, variant_of
 from prompt_tuning.models.frozen_t5 import Rows

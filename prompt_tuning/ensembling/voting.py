@@ -10,8 +10,7 @@ from dataclasses import dataclass, replace
 from itertools import combinations
 from statistics import fmean
 
-from prompt_tuning.metrics.question_answering import Squad, normalise
-from prompt_tuning.metrics.scoring import METRICS, Scores, is_right
+from prompt_tuning.metrics import METRICS, Scores, Squad, is_right, normalise
 from prompt_tuning.tasks import Example, Task, wsc
 
 

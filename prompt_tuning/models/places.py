@@ -1,6 +1,6 @@
 """Where a model's files are, by the name that prompts and records have of it."""
 
-from prompt_tuning.embedded import embedded_folder, is_embedded
+from prompt_tuning.ladder.shipped_models import embedded_folder, is_embedded
 from prompt_tuning.models.packaged import imported_folder, is_packaged
 
 

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from prompt_tuning.errors import UserError
+from prompt_tuning.ladder.running_text import FACTS_MIX, FULL_MIX, documents
+from prompt_tuning.ladder.world import LADDER_WORLD, VERSION, World
 from prompt_tuning.pretraining.schema import CorpusConfig
-from prompt_tuning.world import FACTS_MIX, FULL_MIX, LADDER_WORLD, VERSION, World, documents
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,9 @@ import numpy as np
 import torch
 from transformers import PreTrainedTokenizerFast
 
+from prompt_tuning.ladder.probe_questions import probes
+from prompt_tuning.ladder.world import LADDER_WORLD, World
 from prompt_tuning.models.frozen_t5 import EOS_ID, PackedT5, Rows
-from prompt_tuning.world import LADDER_WORLD, World, probes
 
 
 class WorldProbes:

@@ -11,6 +11,7 @@ from typing import ClassVar
 import torch
 from transformers import PreTrainedTokenizerFast
 
+from prompt_tuning.ladder.world import LADDER_WORLD, World
 from prompt_tuning.loop import (
     Display,
     EncodedExamples,
@@ -37,7 +38,6 @@ from prompt_tuning.pretraining.segments import SegmentOrder, make_rows, segmenta
 from prompt_tuning.pretraining.vocabulary import write_vocabulary
 from prompt_tuning.protocol import started
 from prompt_tuning.run_folder import RunFolder
-from prompt_tuning.world import LADDER_WORLD, World
 
 NUM_PROBES = 200  # of each kind
 

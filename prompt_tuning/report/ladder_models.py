@@ -6,11 +6,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from prompt_tuning.embedded import EMBEDDED_MODELS
+from prompt_tuning.ladder.probe_questions import CHANCE
+from prompt_tuning.ladder.shipped_models import EMBEDDED_MODELS
 from prompt_tuning.report.artefact import LADDER, Artefact
 from prompt_tuning.report.paper import NOTHING
 from prompt_tuning.report.tables import Table
-from prompt_tuning.world.probes import CHANCE
 
 HEADER = (
     *("run", "parameters", "from", "objective", "steps", "learning rate", "tokens"),

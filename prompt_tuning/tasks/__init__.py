@@ -1,22 +1,27 @@
-"""Every task and every mixture by name, and what the other packages use of them."""
+"""What the other packages use of the tasks; `prompt_tuning.task_registry` has them by name."""
 
-from prompt_tuning.tasks.base import Example, Prediction, Row, RowError, Task, TextFormat, as_json
-from prompt_tuning.tasks.dpr import DPR
-from prompt_tuning.tasks.mini import MINI
-from prompt_tuning.tasks.mixtures import MINI_SUPERGLUE_MIXTURE, SUPERGLUE_MIXTURE, Mixture
-from prompt_tuning.tasks.mrpc import MRPC
-from prompt_tuning.tasks.mrqa import MRQA, QUOREF
-from prompt_tuning.tasks.qqp import QQP
-from prompt_tuning.tasks.squad import SQUAD
-from prompt_tuning.tasks.sst2 import SST2
+from prompt_tuning.tasks.base import (
+    SPLITS,
+    Example,
+    HubDataset,
+    Origin,
+    Prediction,
+    Row,
+    RowError,
+    Task,
+    TextFormat,
+    as_json,
+)
+from prompt_tuning.tasks.mixtures import SUPERGLUE, Mixture
 from prompt_tuning.tasks.transfer import as_answer_of, can_transfer
 
 __all__ = [
-    "MIXTURES",
+    "SPLITS",
     "SUPERGLUE",
-    "TASKS",
     "Example",
+    "HubDataset",
     "Mixture",
+    "Origin",
     "Prediction",
     "Row",
     "RowError",
@@ -26,14 +31,3 @@ __all__ = [
     "as_json",
     "can_transfer",
 ]
-
-MIXTURES: dict[str, Mixture] = {
-    mixture.name: mixture for mixture in (SUPERGLUE_MIXTURE, MINI_SUPERGLUE_MIXTURE)
-}
-
-SUPERGLUE: tuple[str, ...] = tuple(task.name for task in SUPERGLUE_MIXTURE.scored)
-
-TASKS: dict[str, Task] = {
-    task.name: task
-    for task in (*SUPERGLUE_MIXTURE.scored, SST2, MRPC, QQP, SQUAD, QUOREF, *MRQA, DPR, *MINI)
-}

@@ -5,13 +5,14 @@ records. Standard library only.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal, TypeVar
 
 Row = Mapping[str, Any]
 Prediction = int | str | None  # a class id, a text, or None: not an answer to this task
 TextFormat = Literal["taskless", "t5"]
 
+SPLITS = ("train", "validation", "test")
 NO_LABEL = -1  # the data sets' own mark of a test row
 UNKNOWN = "<unk>"  # T5's target where there is no label
 
@@ -39,21 +40,60 @@ class Example:
 
 
 @dataclass(frozen=True)
+class HubDataset:
+    """Where on the Hugging Face hub the rows of a task are."""
+
+    repo: str  # an id, or a local folder in the hub's layout
+    config: str
+    revision: str | None  # a commit; None: the newest
+    splits: Mapping[str, str]  # this project's names to the hub's
+    subset: str | None = None  # MRQA has all its sets in one: the one to take
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where a task's rows come from: official files, the hub, or the package itself."""
+
+    # split -> names below data.dir, of which the first that exists is read
+    files: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    hub: HubDataset | None = None
+    generate: Callable[[str], tuple[list[Row], dict[str, Any]]] | None = None  # also provenance
+
+    def splits(self, source: str) -> tuple[str, ...]:
+        """The splits that a source (hub, local or embedded) has; () if it lacks the task."""
+        if source == "embedded":
+            return SPLITS if self.generate else ()
+        if source == "local":
+            return tuple(self.files)
+        return tuple(self.hub.splits) if self.hub else ()
+
+
+@dataclass(frozen=True)
 class Task:
-    """A data set's text format, its answers and how they are scored."""
+    """All about a data set: where its rows are, its text format, its answers, how they are scored.
+
+    Classification tasks are made from plain values by `classification.classification_task`.
+    """
 
     name: str
-    title: str
+    about: str  # its first line says what is asked
     t5_prefix: str  # what T5 puts in front of the inputs; "" where T5 has no task name
     metrics: tuple[str, ...]  # keys of `metrics.METRICS`; the first is the headline
     to_examples: Callable[[Row, bool], list[Example]]  # (row, training)
     parse_prediction: Callable[[str, Example], Prediction]
     flatten_record: Callable[[Row], list[Row]]
+    origin: Origin
+    report_split: str | None = None  # labelled, and free of choices: recipe=mini reports it
     verbalizers: tuple[str, ...] = ()  # by class id; () for free text
     init_words: tuple[str, ...] = ()  # of class-label initialisation; () where the paper has none
     selection: tuple[str, ...] = ()  # reported keys whose mean chooses the best step; (): all
     dropped_because: str = ""  # why some rows give no example
     together: tuple[str, ...] = ()  # fields: rows equal in the first one that is there share a part
+
+    @property
+    def is_embedded(self) -> bool:
+        """Whether the package itself makes the rows."""
+        return self.origin.generate is not None
 
     def examples(
         self, row: Row, *, training: bool = False, text_format: TextFormat = "taskless"

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from prompt_tuning.tasks.base import (
     UNKNOWN,
     Example,
+    Origin,
     Prediction,
     Row,
     Task,
@@ -20,8 +21,9 @@ from prompt_tuning.tasks.base import (
 
 def classification_task(
     name: str,
-    title: str,
+    about: str,
     *,
+    origin: Origin,
     fields: tuple[str, ...],
     verbalizers: tuple[str, ...],
     metrics: tuple[str, ...] = ("accuracy",),
@@ -36,8 +38,8 @@ def classification_task(
     Args:
         t5_prefix: T5's task name, if it is not `name`.
         clean: Applied to the joined inputs.
-        together: As `Task.together`.
         unnest: Makes flat rows of an official record; labels are turned into class ids after it.
+        name, about, origin, metrics, dropped_because, together: As in `Task`.
     """
 
     def to_examples(row: Row, training: bool) -> list[Example]:
@@ -59,12 +61,13 @@ def classification_task(
 
     return Task(
         name=name,
-        title=title,
+        about=about,
         t5_prefix=name if t5_prefix is None else t5_prefix,
         metrics=metrics,
         to_examples=to_examples,
         parse_prediction=parse,
         flatten_record=flatten,
+        origin=origin,
         verbalizers=verbalizers,
         init_words=verbalizers,
         dropped_because=dropped_because,

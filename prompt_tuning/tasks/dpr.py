@@ -1,4 +1,4 @@
-"""DPR: what does the pronoun refer to? (Rahman and Ng, 2012)
+"""DPR: what does the pronoun refer to? For the multi-task baseline (Rahman and Ng, 2012)
 
 Part of multi-task model tuning only, where it helps WSC. Source: T5's
 `definite_pronoun_resolution_simple`; a right answer is the right candidate to the letter.
@@ -9,6 +9,8 @@ import re
 from prompt_tuning.tasks.base import (
     UNKNOWN,
     Example,
+    HubDataset,
+    Origin,
     Row,
     Task,
     class_id,
@@ -39,7 +41,16 @@ def flatten(record: Row) -> list[Row]:
 
 DPR = Task(
     "dpr",
-    "DPR",
+    __doc__,
+    origin=Origin(
+        files={"train": ("DPR/train.c.txt",), "test": ("DPR/test.c.txt",)},
+        hub=HubDataset(
+            "community-datasets/definite_pronoun_resolution",
+            "plain_text",
+            None,  # no project was found that pins one
+            {"train": "train", "test": "test"},
+        ),
+    ),
     t5_prefix="wsc:",
     metrics=("exact_text",),
     to_examples=to_examples,

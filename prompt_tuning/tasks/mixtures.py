@@ -11,7 +11,6 @@ from prompt_tuning.tasks.boolq import BOOLQ
 from prompt_tuning.tasks.cb import CB
 from prompt_tuning.tasks.copa import COPA
 from prompt_tuning.tasks.dpr import DPR
-from prompt_tuning.tasks.mini import MINI
 from prompt_tuning.tasks.multirc import MULTIRC
 from prompt_tuning.tasks.record import RECORD
 from prompt_tuning.tasks.rte import RTE
@@ -24,8 +23,10 @@ class Mixture:
     """Tasks that are trained on jointly; the mean of the scored ones' scores is the mixture's."""
 
     name: str
+    about: str  # its first line says what is trained on
     scored: tuple[Task, ...]
     unscored: tuple[Task, ...] = ()  # training aids of the others
+    report_split: str | None = None  # as `Task.report_split`
 
     @property
     def trained(self) -> tuple[Task, ...]:
@@ -35,12 +36,10 @@ class Mixture:
 
 # Source: Lester et al. (2021), footnote 4: SuperGLUE's eight with DPR, which helps WSC.
 SUPERGLUE_MIXTURE = Mixture(
-    "superglue", scored=(BOOLQ, CB, COPA, MULTIRC, RECORD, RTE, WIC, WSC), unscored=(DPR,)
+    "superglue",
+    "SuperGLUE: its eight tasks jointly, with DPR to train on, for the multi-task baseline",
+    scored=(BOOLQ, CB, COPA, MULTIRC, RECORD, RTE, WIC, WSC),
+    unscored=(DPR,),
 )
 
-_MINI = {task.name: task for task in MINI}
-
-MINI_SUPERGLUE_MIXTURE = Mixture(
-    "mini_superglue",
-    scored=tuple(_MINI[f"mini_{name}"] for name in ("sst2", "boolq", "rte", "wic", "copa")),
-)
+SUPERGLUE: tuple[str, ...] = tuple(task.name for task in SUPERGLUE_MIXTURE.scored)

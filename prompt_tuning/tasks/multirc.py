@@ -3,6 +3,7 @@
 import re
 
 from prompt_tuning.tasks.base import NO_LABEL, Row, require
+from prompt_tuning.tasks.benchmarks import superglue
 from prompt_tuning.tasks.classification import classification_task
 
 
@@ -38,7 +39,8 @@ def unnest(record: Row) -> list[Row]:
 
 MULTIRC = classification_task(
     "multirc",
-    "MultiRC",
+    __doc__,
+    origin=superglue("MultiRC", "multirc"),
     fields=("question", "answer", "paragraph"),
     verbalizers=("False", "True"),
     metrics=("f1a", "exact_match_by_question"),

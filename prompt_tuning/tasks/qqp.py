@@ -1,6 +1,7 @@
-"""QQP: do the two questions ask the same? (Quora; GLUE, Wang et al., 2019)"""
+"""QQP: do two questions on Quora ask the same? (GLUE, Wang et al., 2019)"""
 
 from prompt_tuning.tasks.base import Row
+from prompt_tuning.tasks.benchmarks import glue
 from prompt_tuning.tasks.classification import classification_task, rename
 
 
@@ -16,7 +17,8 @@ def unnest(record: Row) -> list[Row]:
 
 QQP = classification_task(
     "qqp",
-    "QQP",
+    __doc__,
+    origin=glue("QQP", "qqp"),
     fields=("question1", "question2"),
     verbalizers=("not_duplicate", "duplicate"),
     metrics=("f1", "accuracy"),

@@ -3,6 +3,7 @@
 import re
 
 from prompt_tuning.tasks.base import UNKNOWN, Example, Row, Task, parse_text, require, require_texts
+from prompt_tuning.tasks.benchmarks import superglue
 
 
 def to_examples(row: Row, training: bool) -> list[Example]:
@@ -52,7 +53,8 @@ def flatten(record: Row) -> list[Row]:
 
 RECORD = Task(
     "record",
-    "ReCoRD",
+    __doc__,
+    origin=superglue("ReCoRD", "record"),
     t5_prefix="record",
     metrics=("squad_by_query",),
     to_examples=to_examples,

@@ -10,6 +10,8 @@ import re
 from prompt_tuning.tasks.base import (
     UNKNOWN,
     Example,
+    HubDataset,
+    Origin,
     Row,
     RowError,
     Task,
@@ -86,7 +88,16 @@ def question_row(paragraph: Row, question: Row) -> Row:
 
 SQUAD = Task(
     "squad",
-    "SQuAD",
+    __doc__,
+    origin=Origin(
+        files={"train": ("SQuAD/train-v1.1.json",), "validation": ("SQuAD/dev-v1.1.json",)},
+        hub=HubDataset(
+            "rajpurkar/squad",
+            "plain_text",
+            "7b6d24c440a36b6815f21b70d25016731768db1f",
+            {"train": "train", "validation": "validation"},
+        ),
+    ),
     t5_prefix="",
     metrics=("squad",),
     to_examples=to_examples,

@@ -3,8 +3,13 @@
 T5 leaves out where in the sentences the word stands.
 """
 
+from prompt_tuning.tasks.benchmarks import superglue
 from prompt_tuning.tasks.classification import classification_task
 
 WIC = classification_task(
-    "wic", "WiC", fields=("sentence1", "sentence2", "word"), verbalizers=("False", "True")
+    "wic",
+    __doc__,
+    origin=superglue("WiC", "wic"),
+    fields=("sentence1", "sentence2", "word"),
+    verbalizers=("False", "True"),
 )

@@ -14,6 +14,7 @@ from prompt_tuning.tasks.base import (
     require,
     with_class_id,
 )
+from prompt_tuning.tasks.benchmarks import superglue
 
 CLASSES = ("False", "True")
 # fmt: off
@@ -119,7 +120,8 @@ def quote_spans(row: dict[str, object]) -> None:
 
 WSC = Task(
     "wsc",
-    "WSC",
+    __doc__,
+    origin=superglue("WSC", "wsc.fixed"),
     t5_prefix="wsc:",
     metrics=("accuracy",),
     to_examples=to_examples,

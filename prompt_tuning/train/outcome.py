@@ -9,7 +9,7 @@ from prompt_tuning.data.tokenization import EncodedSplit
 from prompt_tuning.environment import code_line
 from prompt_tuning.evaluation import constant_answer
 from prompt_tuning.examples import Splits
-from prompt_tuning.ladder import floor_line, floor_of, random_control
+from prompt_tuning.ladder.baselines import floor_line, floor_of, random_control
 from prompt_tuning.metrics import Scores
 from prompt_tuning.models.loading import Checkpoint
 from prompt_tuning.models.methods import Method

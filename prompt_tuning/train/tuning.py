@@ -10,13 +10,12 @@ import torch
 from numpy.typing import NDArray
 
 from prompt_tuning.config import EvaluationConfig, TrainConfig, config_hash
-from prompt_tuning.data.mini_tasks import MINI_SPLITS
 from prompt_tuning.data.sources import Split
 from prompt_tuning.data.tokenization import EncodedSplit
 from prompt_tuning.evaluation import Evaluation, EvaluationSet, score_of, write_predictions
 from prompt_tuning.examples import encode_training_examples, load_splits, scored_examples
 from prompt_tuning.files import file_facts
-from prompt_tuning.ladder import floor_of, next_commands
+from prompt_tuning.ladder.baselines import floor_of, next_commands
 from prompt_tuning.loop import EncodedExamples, Progress, TrainingRun, TrainingSettings, shuffled
 from prompt_tuning.metrics import Scores
 from prompt_tuning.model_choice import load_model
@@ -27,7 +26,8 @@ from prompt_tuning.prompt_files import save_prompt
 from prompt_tuning.protocol import started
 from prompt_tuning.run_folder import RunFolder
 from prompt_tuning.task_data import task_of
-from prompt_tuning.tasks import TASKS, Task
+from prompt_tuning.task_registry import TASKS
+from prompt_tuning.tasks import Task
 from prompt_tuning.terminal import scored_line
 from prompt_tuning.train.first_prompt import make_method
 from prompt_tuning.train.outcome import (
@@ -324,6 +324,6 @@ def _closing_lines(
     for target, scored in result.get("transfer", {}).items():
         shown = {"report": scored, "floor": scored["floor"]}
         lines += reported_lines(config, f"{target}, never trained on,", shown)
-    if name in MINI_SPLITS and config.model.path is None:
+    if task.is_embedded and config.model.path is None:
         lines += [f"next: {line}" for line in next_commands(task, config.model.name)]
     return lines

@@ -17,7 +17,7 @@ from prompt_tuning.composition import configs_of
 from prompt_tuning.config import INITS, METHODS, Key, choices, config_dir
 from prompt_tuning.config_checks import train_config
 from prompt_tuning.models.random_checkpoint import SHAPES
-from prompt_tuning.tasks import MIXTURES, TASKS
+from prompt_tuning.task_registry import CHOICES as TASK_CHOICES
 
 SCHEMAS = {
     command: get_type_hints(import_module(f"prompt_tuning.commands.{command}").check)["return"]
@@ -135,11 +135,15 @@ def head_of_experiment(name: str) -> list[str]:
 
 def test_the_groups_are_all_listed() -> None:
     folders = {path.name for path in config_dir().iterdir() if path.is_dir()} - {"hydra"}
-    assert set(GROUPS) == folders
+    assert set(GROUPS) == folders | {"task"}  # made of the tasks themselves
 
 
-def test_the_tasks_of_conf_are_the_tasks_and_mixtures_of_the_package() -> None:
-    assert set(choices("task")) == {*TASKS, *MIXTURES}
+@pytest.mark.parametrize("name", ["rte", "mini_rte", "superglue", "mini_superglue"])
+def test_a_task_says_what_its_config_is(name: str) -> None:
+    (config,), _ = configs_of("train", [f"task={name}"])
+    report_split = TASK_CHOICES[name].report_split
+    assert config.task == {"name": name, "report_split": report_split}
+    assert report_split == ("test" if name.startswith("mini") else None)
 
 
 @pytest.mark.parametrize("method", choices("method"))

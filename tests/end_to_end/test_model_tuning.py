@@ -13,7 +13,7 @@ from safetensors.torch import load_file
 from prompt_tuning.data.sources import DataSpec, load_split
 from prompt_tuning.evaluation import evaluate_prompt, evaluation_set
 from prompt_tuning.models.loading import load_checkpoint
-from prompt_tuning.tasks import TASKS
+from prompt_tuning.task_registry import TASKS
 
 QUICK = [
     "training.num_steps=6",

@@ -2,7 +2,8 @@
 
 import pytest
 
-from prompt_tuning.tasks import SUPERGLUE, TASKS
+from prompt_tuning.task_registry import TASKS
+from prompt_tuning.tasks import SUPERGLUE
 from prompt_tuning.tasks.flan import INSTRUCTIONS, as_instruction
 
 OPTIONS = " OPTIONS: - no - yes"

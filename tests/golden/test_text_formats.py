@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from prompt_tuning.tasks import TASKS, Example, Prediction
+from prompt_tuning.task_registry import TASKS
+from prompt_tuning.tasks import Example, Prediction
 
 
 @dataclass(frozen=True)

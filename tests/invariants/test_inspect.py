@@ -9,15 +9,15 @@ import pytest
 import torch
 
 from prompt_tuning import cli
-from prompt_tuning.embedded import EMBEDDED_MODELS
 from prompt_tuning.inspection.neighbours import Vocabulary
 from prompt_tuning.inspection.statistics import Question, statistics_of
+from prompt_tuning.ladder.shipped_models import EMBEDDED_MODELS
 from prompt_tuning.models import initializers
 from prompt_tuning.models.embeddings import EmbeddingTable, load_embedding_table
 from prompt_tuning.models.loading import Checkpoint
 from prompt_tuning.models.random_checkpoint import Shape, write_random_checkpoint
 from prompt_tuning.prompt_files import save_prompt
-from prompt_tuning.tasks import TASKS
+from prompt_tuning.task_registry import TASKS
 
 PUBLISHED = {  # RMS of a number; mean, smallest and largest norm of a row
     "sst2": (51.8, 1385, 344, 2177),

@@ -17,7 +17,7 @@ from prompt_tuning.evaluation import Evaluation, EvaluationSet, evaluate_prompt,
 from prompt_tuning.interrupts import Interrupted
 from prompt_tuning.metrics import Scores
 from prompt_tuning.models.loading import load_checkpoint
-from prompt_tuning.tasks import MIXTURES
+from prompt_tuning.task_registry import MIXTURES
 from prompt_tuning.train import multitask
 from prompt_tuning.train.watch import Watch
 

@@ -13,7 +13,8 @@ from prompt_tuning.data.demonstrations import draw, ends_of_answer, prompt_text,
 from prompt_tuning.data.sources import DataSpec, load_split
 from prompt_tuning.evaluation import EvaluationSet, answer_of, evaluate_prompt, evaluation_set
 from prompt_tuning.models.loading import Checkpoint
-from prompt_tuning.tasks import TASKS, Task
+from prompt_tuning.task_registry import TASKS
+from prompt_tuning.tasks import Task
 from prompt_tuning.train import prompt_design
 
 TASK = TASKS["mini_boolq_b"]

@@ -18,7 +18,8 @@ from prompt_tuning.errors import UserError
 from prompt_tuning.evaluation import evaluate_prompt, evaluation_set
 from prompt_tuning.models.frozen_t5 import EOS_ID, Rows
 from prompt_tuning.models.loading import Checkpoint
-from prompt_tuning.tasks import TASKS, Example
+from prompt_tuning.task_registry import TASKS
+from prompt_tuning.tasks import Example
 
 RTE = TASKS["mini_rte"]
 

@@ -16,7 +16,7 @@ from prompt_tuning.interrupts import Interrupted
 from prompt_tuning.metrics import score
 from prompt_tuning.models.loading import Checkpoint
 from prompt_tuning.run_folder import RunFolder
-from prompt_tuning.tasks import TASKS
+from prompt_tuning.task_registry import TASKS
 from prompt_tuning.tracking import Tracker
 from prompt_tuning.train import tuning
 from prompt_tuning.train.watch import Watch

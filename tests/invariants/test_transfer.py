@@ -21,7 +21,8 @@ from prompt_tuning.evaluation import evaluate_prompt, evaluation_set
 from prompt_tuning.examples import load_transfer_splits
 from prompt_tuning.metrics import score
 from prompt_tuning.models.loading import Checkpoint
-from prompt_tuning.tasks import TASKS, Example, as_answer_of
+from prompt_tuning.task_registry import TASKS
+from prompt_tuning.tasks import Example, as_answer_of
 from prompt_tuning.train.outcome import summary
 
 TO_B = "evaluation.transfer_tasks=[mini_boolq,mini_boolq_b]"

@@ -16,7 +16,8 @@ from prompt_tuning.ensembling.voting import (
     vote,
 )
 from prompt_tuning.metrics import Scores, is_right, score
-from prompt_tuning.tasks import TASKS, Example
+from prompt_tuning.task_registry import TASKS
+from prompt_tuning.tasks import Example
 
 BOOLQ = Example("q", "True", idx=0, label=1)
 WSC = Example("s", "The trophy", idx=0, label=1)

@@ -1,11 +1,20 @@
-"""T5's tokenizer as `transformers` loads it, and the SentencePiece model it is made of."""
+"""T5's tokenizer and the SentencePiece model it is made of; a stand-in for the hub."""
 
 import json
 import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import sentencepiece
 from transformers import AutoTokenizer
+
+from prompt_tuning.task_registry import TASKS
+from prompt_tuning.tasks import Task
 
 
 @pytest.fixture(scope="session")
@@ -22,3 +31,28 @@ def t5_tokenizer(shared_data, tmp_path_factory):
     config = {"tokenizer_class": "T5Tokenizer", "extra_ids": 100, "model_max_length": 512}
     (folder / "tokenizer_config.json").write_text(json.dumps(config))
     return AutoTokenizer.from_pretrained(folder)
+
+
+@pytest.fixture
+def store(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Callable[[str, list[dict[str, Any]], str], Task]:
+    """Stores rows as a task's repository; returns the task that reads from it."""
+    monkeypatch.setenv("HF_DATASETS_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", str(tmp_path / "cache"))
+
+    def stored(name: str, rows: list[dict[str, Any]], split: str) -> Task:
+        hub, repo = TASKS[name].origin.hub, tmp_path / "repo"
+        assert hub is not None
+        (repo / hub.config).mkdir(parents=True)
+        file = f"{hub.config}/{hub.splits[split]}-00000-of-00001.parquet"
+        pq.write_table(pa.Table.from_pylist(rows), repo / file)
+        (repo / "README.md").write_text(
+            f"---\nconfigs:\n- config_name: {hub.config}\n  data_files:\n"
+            f"  - split: {hub.splits[split]}\n"
+            f"    path: {hub.config}/{hub.splits[split]}-*\n---\n"
+        )
+        origin = replace(TASKS[name].origin, hub=replace(hub, repo=str(repo), revision=None))
+        return replace(TASKS[name], origin=origin)
+
+    return stored

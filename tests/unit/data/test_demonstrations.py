@@ -1,7 +1,8 @@
 """Solved examples as text: the exact template, drawn by the seed, as many as fit."""
 
 from prompt_tuning.data.demonstrations import draw, prompt_text, those_that_fit, with_prompt
-from prompt_tuning.tasks import TASKS, Example
+from prompt_tuning.task_registry import TASKS
+from prompt_tuning.tasks import Example
 
 
 def example(number: int, words: int = 1) -> Example:

@@ -4,19 +4,17 @@ The hub itself is out of reach here: ids, configurations and revisions are taken
 """
 
 import re
-from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 
-from prompt_tuning.data.hub import HUB_SOURCES
-from prompt_tuning.data.official import OFFICIAL_FILES
 from prompt_tuning.data.sources import DataSpec, load_split
 from prompt_tuning.errors import UserError
-from prompt_tuning.tasks import TASKS
+from prompt_tuning.task_registry import TASKS
 
-ROWS = {
+HUB = DataSpec("hub")
+ROWS: dict[str, dict[str, Any]] = {
     "boolq": {"question": "q", "passage": "p", "idx": 3, "label": 1},
     "multirc": {
         "paragraph": "p",
@@ -62,77 +60,46 @@ ROWS = {
 }
 
 
-@pytest.fixture
-def hub(tmp_path, monkeypatch):
-    """A function that stores rows as a task's repository and lets the task read from it."""
-    monkeypatch.setenv("HF_DATASETS_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", str(tmp_path / "cache"))
-
-    def store(name, rows, split):
-        source = HUB_SOURCES[name]
-        repo = tmp_path / "repo"
-        (repo / source.config).mkdir(parents=True)
-        file = f"{source.config}/{source.splits[split]}-00000-of-00001.parquet"
-        pq.write_table(pa.Table.from_pylist(rows), repo / file)
-        (repo / "README.md").write_text(
-            f"---\nconfigs:\n- config_name: {source.config}\n  data_files:\n"
-            f"  - split: {source.splits[split]}\n"
-            f"    path: {source.config}/{source.splits[split]}-*\n---\n"
-        )
-        monkeypatch.setitem(HUB_SOURCES, name, replace(source, repo=str(repo), revision=None))
-
-    return store
-
-
 @pytest.mark.parametrize("name", ROWS)
-def test_a_hub_row_gives_its_example(hub, name):
-    split = "validation" if "validation" in HUB_SOURCES[name].splits else "train"
-    hub(name, [ROWS[name]], split)
-    loaded = load_split(TASKS[name], split, DataSpec("hub"))
-    assert loaded.examples == TASKS[name].examples({"idx": 0, **ROWS[name]})
+def test_a_hub_row_gives_its_example(store, name: str) -> None:
+    split = "validation" if "validation" in TASKS[name].origin.splits("hub") else "train"
+    task = store(name, [ROWS[name]], split)
+    loaded = load_split(task, split, HUB)
+    assert loaded.examples == task.examples({"idx": 0, **ROWS[name]})
     assert loaded.provenance["source"] == "hub"
-    assert loaded.provenance["config"] == HUB_SOURCES[name].config
+    assert loaded.provenance["config"] == task.origin.hub.config
 
 
-def test_only_the_wanted_set_of_mrqa_is_read(hub):
+def test_only_the_wanted_set_of_mrqa_is_read(store) -> None:
     """The hub has all out-of-domain sets in one test split."""
     rows = [{**ROWS["mrqa_duorc"], "subset": name} for name in ("RACE", "DuoRC.ParaphraseRC")]
-    hub("mrqa_duorc", rows, "validation")
-    assert len(load_split(TASKS["mrqa_duorc"], "validation", DataSpec("hub")).examples) == 1
+    assert len(load_split(store("mrqa_duorc", rows, "validation"), "validation", HUB).examples) == 1
 
 
-def test_a_wrong_row_is_named_by_its_number(hub):
-    hub("boolq", [ROWS["boolq"], {**ROWS["boolq"], "label": 4}], "train")
+def test_a_wrong_row_is_named_by_its_number(store) -> None:
+    task = store("boolq", [ROWS["boolq"], {**ROWS["boolq"], "label": 4}], "train")
     with pytest.raises(UserError, match=r"repo, row 1: label 4 is not in 0\.\.1"):
-        load_split(TASKS["boolq"], "train", DataSpec("hub"))
+        load_split(task, "train", HUB)
 
 
-def test_without_a_network_the_error_says_how_to_use_files(monkeypatch, tmp_path):
+def test_without_a_network_the_error_says_how_to_use_files(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", str(tmp_path))
     monkeypatch.setattr("time.sleep", lambda seconds: None)  # between the library's retries
     with pytest.raises(UserError) as error:
-        load_split(TASKS["rte"], "train", DataSpec("hub"))
+        load_split(TASKS["rte"], "train", HUB)
     assert str(error.value).startswith("aps/super_glue (rte): ")
     assert "data.dir=<folder of the official files>" in str(error.value)
 
 
-def test_every_task_with_files_is_on_the_hub_with_the_same_splits():
-    assert set(HUB_SOURCES) == set(OFFICIAL_FILES)
-    for name, files in OFFICIAL_FILES.items():
-        assert set(HUB_SOURCES[name].splits) == set(files), name
-
-
-def test_revisions_are_whole_commits():
-    for name, source in HUB_SOURCES.items():
-        pinned = source.revision is not None and re.fullmatch("[0-9a-f]{40}", source.revision)
-        assert pinned or name == "dpr"
-
-
-def test_mrqa_is_validated_on_the_hubs_test_split():
-    """TFDS and the hub have the out-of-domain sets, and only those, as `test`."""
-    subsets = {source.subset for source in HUB_SOURCES.values() if source.subset}
-    assert subsets == {
-        *("BioASQ", "DROP", "DuoRC.ParaphraseRC"),
-        *("RACE", "RelationExtraction", "TextbookQA"),
-    }
-    assert HUB_SOURCES["mrqa_re"].splits == {"validation": "test"}
+def test_the_hub_has_the_splits_of_the_files_at_a_whole_commit() -> None:
+    """MRQA's out-of-domain sets, and only those, are the hub's test split."""
+    for name, task in TASKS.items():
+        hub = task.origin.hub
+        if hub is None:
+            assert task.is_embedded or name == "quoref"
+            continue
+        assert {*hub.splits} == {*task.origin.files}, name
+        assert name == "dpr" or re.fullmatch("[0-9a-f]{40}", str(hub.revision)), name
+        assert (hub.subset is not None) == (hub.splits == {"validation": "test"}), name

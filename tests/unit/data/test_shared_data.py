@@ -7,11 +7,11 @@ from collections import Counter
 
 import pytest
 
-from prompt_tuning.data.official import OFFICIAL_FILES
-from prompt_tuning.data.readers import read_records
+from prompt_tuning.data.official_files import read_records
 from prompt_tuning.data.sources import DataSpec, load_split
 from prompt_tuning.data.tokenization import decode_ids, encode_split
-from prompt_tuning.tasks import SUPERGLUE, TASKS, as_json
+from prompt_tuning.task_registry import TASKS
+from prompt_tuning.tasks import SUPERGLUE, as_json
 
 SIZES = {  # train, validation, test: rows of the official files; None: not on this machine
     "boolq": (2056, 3270, 3245),  # train: a subset of 9,427
@@ -102,7 +102,7 @@ def test_every_wsc_row_marks_one_pronoun_and_quotes_its_phrase(load, split):
 
 @pytest.mark.parametrize(("split", "repaired"), [("train", 88), ("validation", 8), ("test", 5)])
 def test_official_wsc_spans_that_are_no_quotes_are_repaired(shared_data, split, repaired):
-    path = shared_data / OFFICIAL_FILES["wsc"][split][0]
+    path = shared_data / TASKS["wsc"].origin.files[split][0]
     changed = 0
     for _, record in read_records(path):
         (row,) = TASKS["wsc"].flatten(record)
@@ -163,7 +163,7 @@ def test_the_files_that_stand_in_for_absent_ones_are_read(shared_data):
 def test_the_flat_row_of_an_official_record_is_flat_already(shared_data, name):
     """Official files and hub rows give the same text: flattening twice changes nothing."""
     task = TASKS[name]
-    path = shared_data / OFFICIAL_FILES[name]["validation"][0]
+    path = shared_data / task.origin.files["validation"][0]
     rows = [row for _, record in read_records(path) for row in task.flatten(record)]
     assert [flat for row in rows for flat in task.flatten(row)] == rows
     assert all(task.examples(row) for row in rows)

@@ -9,7 +9,7 @@ import pytest
 
 from prompt_tuning.data.sources import DataSpec, check_available, load_split
 from prompt_tuning.errors import UserError
-from prompt_tuning.tasks import TASKS
+from prompt_tuning.task_registry import TASKS
 
 RTE, WSC, QQP = TASKS["rte"], TASKS["wsc"], TASKS["qqp"]
 

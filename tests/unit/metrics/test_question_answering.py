@@ -2,8 +2,7 @@
 
 import pytest
 
-from prompt_tuning.metrics import METRICS
-from prompt_tuning.metrics.question_answering import normalise, word_f1
+from prompt_tuning.metrics import METRICS, normalise, word_f1
 
 
 def compute(name, predictions, references):

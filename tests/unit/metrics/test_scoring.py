@@ -3,8 +3,9 @@
 import pytest
 
 from prompt_tuning.errors import UserError
-from prompt_tuning.metrics import METRICS, Scores, score, superglue_average
-from prompt_tuning.tasks import SUPERGLUE, TASKS, Example
+from prompt_tuning.metrics import METRICS, Scores, score
+from prompt_tuning.task_registry import TASKS
+from prompt_tuning.tasks import Example
 
 
 def labelled(*labels):
@@ -85,25 +86,3 @@ def test_unlabelled_examples_are_not_scored():
 def test_a_missing_prediction_is_refused():
     with pytest.raises(ValueError, match="shorter"):
         score(TASKS["rte"], labelled(0, 1), ["entailment"])
-
-
-def test_the_superglue_average_is_the_mean_of_eight():
-    """The paper's Table 3, column "average": 90.5."""
-    table3 = {
-        "boolq": 91.1,
-        "cb": (99.3 + 99.0) / 2,
-        "copa": 98.8,
-        "multirc": (65.7 + 88.7) / 2,
-        "record": (92.7 + 93.4) / 2,
-        "rte": 92.6,
-        "wic": 76.2,
-        "wsc": 95.8,
-    }
-    assert superglue_average(table3) == pytest.approx(90.5, abs=0.05)
-
-
-def test_the_superglue_average_needs_every_task():
-    scores = dict.fromkeys(SUPERGLUE, 50.0)
-    del scores["wic"], scores["cb"]
-    with pytest.raises(UserError, match="without cb, wic"):
-        superglue_average(scores)

@@ -7,10 +7,11 @@ import torch
 from torch import Tensor
 from transformers import AutoTokenizer
 
+from prompt_tuning.ladder.probe_questions import probes
+from prompt_tuning.ladder.world import LADDER_WORLD, World
 from prompt_tuning.models.frozen_t5 import PackedT5
 from prompt_tuning.models.loading import load_weights
 from prompt_tuning.pretraining.probes import WorldProbes
-from prompt_tuning.world import LADDER_WORLD, World, probes
 
 NUM_PROBES = 5
 

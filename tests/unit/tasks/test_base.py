@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from prompt_tuning.tasks import SUPERGLUE, TASKS, RowError, as_json
+from prompt_tuning.task_registry import TASKS
+from prompt_tuning.tasks import SUPERGLUE, RowError, as_json
 from prompt_tuning.tasks.base import class_id
 
 RTE_ROW = {"premise": "a", "hypothesis": "b", "label": 0, "idx": 5}

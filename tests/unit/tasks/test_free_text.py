@@ -4,7 +4,7 @@ import string
 
 import pytest
 
-from prompt_tuning.tasks import TASKS
+from prompt_tuning.task_registry import TASKS
 from prompt_tuning.tasks.record import join_highlights
 from prompt_tuning.tasks.squad import pad_punctuation
 

@@ -2,7 +2,8 @@
 
 import pytest
 
-from prompt_tuning.tasks import TASKS, Example, RowError
+from prompt_tuning.task_registry import TASKS
+from prompt_tuning.tasks import Example, RowError
 from prompt_tuning.tasks.wsc import PEBBLE, PONY
 
 WSC = TASKS["wsc"]

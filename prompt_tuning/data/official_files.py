@@ -1,0 +1,120 @@
+"""Official files: finding them, and their formats, each read by a function of its own.
+
+JSON lines, JSON, GLUE's tables, DPR's blocks. What a record means the task knows (`Task.flatten`).
+"""
+
+import gzip
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import zip_longest
+from pathlib import Path
+from typing import Any, TextIO
+
+from prompt_tuning.errors import UserError
+
+Record = Mapping[str, Any]
+
+
+def find_file(folder: Path, names: Sequence[str], split: str, task: str) -> Path:
+    """The first of the names below `folder` that exists: the file of a task's split.
+
+    Raises:
+        UserError: there is none; says what was looked for and what is there.
+    """
+    if not folder.is_dir():
+        what_dir_is = "data.dir=<folder of the official files>"
+        raise UserError(f"data.dir={folder}: no such folder", fix=what_dir_is)
+    for name in names:
+        if (folder / name).is_file():
+            return folder / name
+    missing = folder / names[0]
+    there = sorted(path.name for path in missing.parent.glob("*"))
+    raise UserError(
+        f"{missing}: no such file, so no {split} split of {task}",
+        allowed=f"{' or '.join(names)} in data.dir={folder}",
+        fix=f"put it there, or name another with data.{split}_file="
+        + (f" ({missing.parent} has {', '.join(there)})" if there else ""),
+    )
+
+
+def read_records(path: Path) -> Iterator[tuple[int, Record]]:
+    """The records of a file, each with the number of its first line.
+
+    The format goes by the name: .tsv, .json (one value), .txt (blocks) and else JSON lines; any of
+    them may be compressed (.gz).
+
+    Raises:
+        UserError: the file or a line of it cannot be read; names both.
+    """
+    compressed = path.suffix == ".gz"
+    read = _READERS.get(path.with_suffix("").suffix if compressed else path.suffix, _json_lines)
+    try:
+        # Only \n ends a line: a bare \r, or Unicode's line separator, may stand inside a text.
+        with (gzip.open if compressed else open)(
+            path, "rt", encoding="utf-8-sig", newline="\n"
+        ) as file:
+            yield from read(file)
+    except _BrokenLineError as error:
+        raise UserError(f"{path}:{error.line}: {error}") from None
+    except (OSError, EOFError, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: cannot be read: {error}") from error
+
+
+class _BrokenLineError(Exception):
+    def __init__(self, line: int, reason: str) -> None:
+        super().__init__(reason)
+        self.line = line
+
+
+def _json_lines(file: TextIO) -> Iterator[tuple[int, Record]]:
+    for number, line in enumerate(file, start=1):
+        if line.strip():
+            record = _json_object(line.strip(), number)
+            if "header" not in record:  # the first line of MRQA's files
+                yield number, record
+
+
+def _json(file: TextIO) -> Iterator[tuple[int, Record]]:
+    yield 1, _json_object(file.read(), 1)
+
+
+def _json_object(text: str, line: int) -> Record:
+    try:
+        value = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise _BrokenLineError(line + error.lineno - 1, f"not JSON: {error.msg}") from None
+    if not isinstance(value, dict):
+        raise _BrokenLineError(line, f"a {type(value).__name__} where an object belongs")
+    return value
+
+
+def _table(file: TextIO) -> Iterator[tuple[int, Record]]:
+    """Tab-separated, quotes are plain characters, and missing cells become None."""
+    columns = _cells(file.readline())
+    for number, line in enumerate(file, start=2):
+        cells = _cells(line)
+        if len(cells) > len(columns):
+            reason = f"{len(cells)} columns, but the first line names {len(columns)}"
+            raise _BrokenLineError(number, reason)
+        yield number, dict(zip_longest(columns, cells))
+
+
+def _cells(line: str) -> list[str]:
+    return line.removesuffix("\n").removesuffix("\r").split("\t")
+
+
+def _blocks(file: TextIO) -> Iterator[tuple[int, Record]]:
+    """Five lines a record: sentence, pronoun, candidates, the right one, an empty line."""
+    keys = ("sentence", "pronoun", "candidates", "label")
+    lines = [line.strip() for line in file]
+    for start in range(0, len(lines), 5):
+        block = lines[start : start + 4]
+        if not any(block):
+            continue
+        if len(block) < 4 or not all(block) or any(lines[start + 4 : start + 5]):
+            reason = "not a sentence, its pronoun, the candidates, the right one, an empty line"
+            raise _BrokenLineError(start + 1, reason)
+        yield start + 1, dict(zip(keys, block, strict=True))
+
+
+_READERS = {".tsv": _table, ".json": _json, ".txt": _blocks}

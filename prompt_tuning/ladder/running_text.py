@@ -1,0 +1,73 @@
+"""The running text of a world, and in what mixture it says what.
+
+A small model learns nothing from the full mix at first: facts come first, judgements after them.
+"""
+
+import random
+from collections.abc import Iterator, Mapping
+
+from prompt_tuning.ladder.sentences import SENTENCE_KINDS, Draft
+from prompt_tuning.ladder.world import World
+
+FACTS_MIX: Mapping[str, float] = {
+    "state": 0.32,
+    "ask": 0.45,
+    "polarity": 0.05,
+    "class_fact": 0.03,
+    "sense": 0.15,
+}
+FULL_MIX: Mapping[str, float] = {
+    "state": 0.03,
+    "ask": 0.16,
+    "verify": 0.26,
+    "class": 0.24,
+    "class_fact": 0.01,
+    "polarity": 0.05,
+    "sense": 0.03,
+    "same_sense": 0.10,
+    "choose": 0.07,
+    "neutral": 0.04,
+    "filler": 0.01,
+}
+
+_STAY = 0.8  # the chance that the next sentence is about the same entity
+
+
+def documents(
+    world: World, *, seed: str, mix: Mapping[str, float], num_sentences: tuple[int, int] = (1, 3)
+) -> Iterator[str]:
+    """An endless stream of documents, each as one text; none tells a fact twice.
+
+    Args:
+        world: what they speak of.
+        seed: names the stream; the same name gives the same documents.
+        mix: how often each kind of sentence comes; see `sentences.py` for the kinds.
+        num_sentences: the fewest and the most; a question and its answer count as one.
+
+    Raises:
+        ValueError: the mix names an unknown kind.
+    """
+    if unknown := sorted(mix.keys() - SENTENCE_KINDS.keys()):
+        raise ValueError(f"no such kind of sentence: {unknown}; there are {list(SENTENCE_KINDS)}")
+    rng = random.Random(f"documents {world.config.seed} {seed}")
+    return _stream(world, rng, mix, num_sentences)
+
+
+def _stream(
+    world: World, rng: random.Random, mix: Mapping[str, float], num_sentences: tuple[int, int]
+) -> Iterator[str]:
+    while True:
+        kinds = rng.choices(list(mix), list(mix.values()), k=rng.randint(*num_sentences))
+        if sentences := _write(world, rng, kinds):
+            yield " ".join(sentences)
+
+
+def _write(world: World, rng: random.Random, kinds: list[str]) -> list[str]:
+    """A document's sentences; a kind that has nothing left to tell is left out."""
+    draft = Draft(world, rng, rng.choice(world.entities))
+    sentences: list[str] = []
+    for position, kind in enumerate(kinds):
+        if position > 0 and rng.random() > _STAY:
+            draft.entity = rng.choice(world.entities)
+        sentences += SENTENCE_KINDS[kind](draft)
+    return sentences

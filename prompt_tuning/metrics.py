@@ -1,0 +1,276 @@
+"""Scores of predictions: `evaluate.Metric`s that work offline, and what a task makes of them.
+
+`evaluate.load` would fetch a script from the hub; these classes are part of the package instead.
+"""
+
+import re
+import string
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import fmean
+from typing import Any, ClassVar
+
+import datasets
+import evaluate
+
+from prompt_tuning.errors import UserError
+from prompt_tuning.tasks import Example, Task
+
+CLASS_ID = datasets.Value("int32")  # -1: a prediction that named no class; always wrong
+TEXT = datasets.Value("string")  # "": a prediction that is no answer
+TEXTS = datasets.Sequence(TEXT)
+
+
+class OfflineMetric(evaluate.Metric):  # type: ignore[misc]
+    """An `evaluate.Metric` of 0 to 100 that needs neither the hub nor a cache folder.
+
+    `compute(predictions=, references=)` returns percentages by reported key. The docstring of a
+    subclass is its description.
+    """
+
+    prediction: ClassVar[Any] = CLASS_ID
+    reference: ClassVar[Any] = CLASS_ID
+    citation: ClassVar[str] = "Raffel et al. (2020), https://arxiv.org/abs/1910.10683"
+
+    def __init__(self) -> None:
+        super().__init__(keep_in_memory=True)
+
+    def _info(self) -> evaluate.MetricInfo:
+        return evaluate.MetricInfo(
+            description=self.__doc__ or "",
+            citation=self.citation,
+            features=datasets.Features(
+                {"predictions": self.prediction, "references": self.reference}
+            ),
+        )
+
+    @staticmethod
+    def reference_of(example: Example) -> Any:
+        """What a prediction for the example is compared with."""
+        return example.label
+
+
+class Accuracy(OfflineMetric):
+    """Share of predictions equal to their reference.
+
+    Source: T5's `metrics.accuracy`.
+    """
+
+    def _compute(self, predictions: Sequence[int], references: Sequence[int]) -> dict[str, float]:
+        hits = [p == r for p, r in zip(predictions, references, strict=True)]
+        return {"accuracy": mean_percent(hits)}
+
+
+class Mean3ClassF1(OfflineMetric):
+    """Unweighted mean of the F1 of the classes 0, 1, 2; a class that never occurs counts as 0.
+
+    Source: T5's `metrics.mean_multiclass_f1(num_classes=3)`, CB's metric.
+    """
+
+    def _compute(self, predictions: Sequence[int], references: Sequence[int]) -> dict[str, float]:
+        return {"mean_3class_f1": mean_percent([f1(predictions, references, c) for c in range(3)])}
+
+
+class BinaryF1(OfflineMetric):
+    """F1 of class 1; a prediction that is neither 0 nor 1 counts as the wrong one of the two.
+
+    Source: T5's `metrics.f1_score_with_invalid`.
+    """
+
+    key: ClassVar[str] = "f1"
+
+    def _compute(self, predictions: Sequence[int], references: Sequence[int]) -> dict[str, float]:
+        pairs = zip(predictions, references, strict=True)
+        valid = [p if p in (0, 1) else 1 - r for p, r in pairs]
+        return {self.key: 100 * f1(valid, references, 1)}
+
+
+class F1a(BinaryF1):
+    """MultiRC's F1 over all answers of all questions; the computation of `BinaryF1`.
+
+    Source: T5's `metrics.multirc_f1_over_all_answers`.
+    """
+
+    key = "f1a"
+
+
+class ExactMatchByQuestion(OfflineMetric):
+    """Share of MultiRC's questions with every answer judged right.
+
+    Source: T5's `metrics.mean_group_metric(metrics.all_match)`, grouped by `idx/question`.
+    """
+
+    reference: ClassVar = {"label": CLASS_ID, "group": TEXT}
+
+    def _compute(self, predictions: Sequence[int], references: Sequence[Any]) -> dict[str, float]:
+        all_right: dict[str, bool] = defaultdict(lambda: True)
+        for prediction, reference in zip(predictions, references, strict=True):
+            all_right[reference["group"]] &= prediction == reference["label"]
+        return {"exact_match": mean_percent([*all_right.values()])}
+
+    @staticmethod
+    def reference_of(example: Example) -> Any:
+        return {"label": example.label, "group": _group(example, "question")}
+
+
+class ExactText(OfflineMetric):
+    """Accuracy of texts: share of predictions that are an accepted answer to the letter.
+
+    Source: T5's `metrics.accuracy` on texts (definite pronoun resolution).
+    """
+
+    prediction, reference = TEXT, TEXTS
+
+    def _compute(
+        self, predictions: Sequence[str], references: Sequence[Sequence[str]]
+    ) -> dict[str, float]:
+        hits = [p in accepted for p, accepted in zip(predictions, references, strict=True)]
+        return {"accuracy": mean_percent(hits)}
+
+    @staticmethod
+    def reference_of(example: Example) -> Any:
+        return list(example.answers or ())
+
+
+class Squad(ExactText):
+    """Word F1 and exact match of normalised texts, each the best over the accepted answers.
+
+    Source: T5's `metrics.squad`, which follows the official SQuAD 1.1 script.
+    """
+
+    citation = "Rajpurkar et al. (2016), https://arxiv.org/abs/1606.05250"
+
+    def _compute(
+        self, predictions: Sequence[str], references: Sequence[Sequence[str]]
+    ) -> dict[str, float]:
+        f1s, matches = [], []
+        for prediction, answers in zip(predictions, references, strict=True):
+            predicted = normalise(prediction)
+            accepted = [normalise(answer) for answer in answers]
+            f1s.append(max(word_f1(predicted, answer) for answer in accepted))
+            matches.append(predicted in accepted)
+        return {"f1": mean_percent(f1s), "exact_match": mean_percent(matches)}
+
+
+class SquadByQuery(Squad):
+    """`Squad` on the first prediction of each query: ReCoRD's metric.
+
+    Source: T5's `metrics.deduplicate_metric(metrics.squad)`; its rows repeat a query per answer.
+    """
+
+    reference: ClassVar = {"answers": TEXTS, "group": TEXT}
+    citation = "Zhang et al. (2018), https://arxiv.org/abs/1810.12885"
+
+    def _compute(self, predictions: Sequence[str], references: Sequence[Any]) -> dict[str, float]:
+        first: dict[str, tuple[str, Sequence[str]]] = {}
+        for prediction, reference in zip(predictions, references, strict=True):
+            first.setdefault(reference["group"], (prediction, reference["answers"]))
+        return super()._compute(*zip(*first.values(), strict=True))
+
+    @staticmethod
+    def reference_of(example: Example) -> Any:
+        return {
+            "answers": list(example.answers or ()),
+            "group": _group(example, "passage", "query"),
+        }
+
+
+METRICS: dict[str, type[OfflineMetric]] = {
+    "accuracy": Accuracy,
+    "mean_3class_f1": Mean3ClassF1,
+    "f1": BinaryF1,
+    "f1a": F1a,
+    "exact_match_by_question": ExactMatchByQuestion,
+    "exact_text": ExactText,
+    "squad": Squad,
+    "squad_by_query": SquadByQuery,
+}
+
+
+def mean_percent(values: Sequence[float]) -> float:
+    """100 times the mean."""
+    return 100 * sum(values) / len(values)
+
+
+def f1(predictions: Sequence[int], references: Sequence[int], positive: int) -> float:
+    """F1 of one class, 0..1; 0 where it is undefined, as in scikit-learn."""
+    hits = sum(p == r == positive for p, r in zip(predictions, references, strict=True))
+    claims = sum(p == positive for p in predictions) + sum(r == positive for r in references)
+    return 2 * hits / claims if claims else 0.0
+
+
+_NO_PUNCTUATION = str.maketrans("", "", string.punctuation)
+
+
+def normalise(text: str) -> str:
+    """The text in lower case without punctuation, articles and superfluous white space."""
+    text = text.lower().translate(_NO_PUNCTUATION)
+    return " ".join(re.sub(r"\b(a|an|the)\b", " ", text).split())
+
+
+def word_f1(prediction: str, answer: str) -> float:
+    """F1 of the bag of words, 0..1; 0 if they share none, be they both empty."""
+    predicted, expected = prediction.split(), answer.split()
+    shared = (Counter(predicted) & Counter(expected)).total()
+    return 2 * shared / (len(predicted) + len(expected)) if shared else 0.0
+
+
+@dataclass(frozen=True)
+class Scores:
+    """The scores of one evaluation, in percent."""
+
+    metrics: dict[str, float]  # by reported key; {} if no example is labelled
+    score: float | None  # what chooses the best step: the mean of the task's `selection`
+    num_examples: int  # labelled ones: the others cannot be scored
+    num_unparseable: int  # predictions that were no answer: wrong, and counted
+
+
+def score(task: Task, examples: Sequence[Example], predictions: Sequence[str]) -> Scores:
+    """Scores one predicted text per example; examples without a label are left out."""
+    scored = [(e, p) for e, p in zip(examples, predictions, strict=True) if e.is_labelled]
+    if not scored:
+        return Scores({}, None, 0, 0)
+    parsed = [task.parse(prediction, example) for example, prediction in scored]
+    metrics: dict[str, float] = {}
+    for name in task.metrics:
+        metric = METRICS[name]()
+        no_answer = "" if metric.prediction is TEXT else -1
+        metrics |= metric.compute(
+            predictions=[no_answer if p is None else p for p in parsed],
+            references=[metric.reference_of(example) for example, _ in scored],
+        )
+    return Scores(
+        metrics=metrics,
+        score=fmean(metrics[key] for key in task.selection or metrics),
+        num_examples=len(scored),
+        num_unparseable=parsed.count(None),
+    )
+
+
+def is_right(task: Task, example: Example, prediction: str) -> bool:
+    """Whether a prediction for one labelled example is right: the class, or an exact match.
+
+    Metrics of many examples (F1, MultiRC's questions, ReCoRD's queries) have no such value; theirs
+    is that of the single answer.
+    """
+    parsed = task.parse(prediction, example)
+    if parsed is None:
+        return False
+    if example.label is not None:
+        return parsed == example.label
+    answers = example.answers or ()
+    if issubclass(METRICS[task.metrics[0]], Squad):
+        return normalise(prediction) in map(normalise, answers)
+    return prediction in answers
+
+
+def _group(example: Example, *keys: str) -> str:
+    """Names the question or query that an example belongs to."""
+    try:
+        return "/".join(str(example.idx[key]) for key in keys)
+    except (KeyError, TypeError):
+        raise UserError(
+            f"idx={example.idx!r} does not say which {keys[-1]} the example belongs to",
+            allowed=f"idx as an object with {' and '.join(keys)}",
+        ) from None

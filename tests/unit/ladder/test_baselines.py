@@ -1,0 +1,91 @@
+"""What stands beside a score on a mini task: exactly its items' floor, a control, commands."""
+
+import json
+import re
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from prompt_tuning.composition import configs_of
+from prompt_tuning.config_checks import train_config
+from prompt_tuning.data.sources import DataSpec, load_split
+from prompt_tuning.ladder import baselines
+from prompt_tuning.ladder.baselines import floor_line, floor_of, next_commands, random_control
+from prompt_tuning.ladder.floors import Floor, floor
+from prompt_tuning.ladder.items import Item
+from prompt_tuning.ladder.mini_tasks import MINI
+from prompt_tuning.task_registry import TASKS
+
+AUTO = DataSpec("auto")
+NAMES = [task.name for task in MINI]
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("split", ["validation", "test"])
+def test_a_floor_is_that_of_the_items_that_are_scored(
+    name: str, split: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A floor of other items, even of one more, is not what the score has to beat."""
+    drawn: list[Sequence[Item]] = []
+
+    def watched(train: Sequence[Item], items: Sequence[Item]) -> Floor:
+        drawn.append(items)
+        return floor(train, items)
+
+    monkeypatch.setattr(baselines, "floor", watched)
+    scored = load_split(TASKS[name], split, AUTO)
+    found = floor_of(TASKS[name], scored)
+    assert found is not None
+    assert [item.target for item in drawn[-1]] == [e.targets for e in scored.examples]
+    read = [
+        [re.findall(r"\w+", each.inputs) for each in some] for some in (drawn[-1], scored.examples)
+    ]
+    assert read[0] == read[1]
+    # one class of two, or the values of a whole world
+    assert found["majority"] == 50.0 if TASKS[name].verbalizers else found["majority"] < 15
+    assert found["majority"] <= found["shortcut"] <= 60.0
+
+
+@pytest.mark.parametrize(
+    ("name", "split", "limit"),
+    [("mini_rte", "train", None), ("mini_rte", "test", 10)],
+)
+def test_where_a_floor_is_not_measured_there_is_none(
+    name: str, split: str, limit: int | None
+) -> None:
+    assert floor_of(TASKS[name], load_split(TASKS[name], split, AUTO, limit)) is None
+
+
+def test_a_control_is_read_from_the_package_and_unknown_without_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(baselines, "EMBEDDED_MODELS", tmp_path)
+    assert random_control("rung", "mini_rte") is None
+    (tmp_path / "rung").mkdir()
+    (tmp_path / "rung" / "controls.json").write_text(json.dumps({"mini_rte": 49.25}))
+    assert random_control("rung", "mini_rte") == 49.25
+    assert random_control("rung", "mini_wic") is None
+    assert random_control("other", "mini_rte") is None
+
+
+def test_the_line_says_a_control_only_if_there_is_one() -> None:
+    found = {"majority": 50.0, "shortcut": 51.25, "shortcut_name": "bag"}
+    line = "floor: majority 50.00, best shortcut 51.25 (bag)"
+    assert floor_line(found, None) == line
+    assert floor_line(found, 49.0) == f"{line}, a random frozen model 49.00"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_what_is_suggested_can_be_typed(name: str) -> None:
+    commands = next_commands(TASKS[name], "ladder_100k")
+    assert len(commands) == 3
+    for line in commands:
+        _, command, *arguments = shlex.split(line)
+        overrides = [word for word in arguments if word != "-m"]
+        configs, problems = configs_of(command, overrides, multirun="-m" in arguments)
+        assert not problems
+        for config in configs:
+            valid = train_config(config)
+            assert valid.init.strategy != "class_label" or TASKS[valid.task.name].init_words
