@@ -8,7 +8,8 @@ import pytest
 
 from prompt_tuning import cli
 from prompt_tuning.composition import configs_of
-from prompt_tuning.config import TrainConfig, train_config
+from prompt_tuning.config import TrainConfig
+from prompt_tuning.config_checks import train_config
 from prompt_tuning.run_folder import RunFolder
 from prompt_tuning.train import multitask, prompt_design, tuning
 

@@ -5,7 +5,8 @@ import torch
 
 from prompt_tuning import devices
 from prompt_tuning.composition import configs_of
-from prompt_tuning.config import TrainConfig, config_hash, train_config, typed
+from prompt_tuning.config import TrainConfig, config_hash, typed
+from prompt_tuning.config_checks import train_config
 from prompt_tuning.pretraining.schema import PretrainConfig, pretrain_name
 
 
