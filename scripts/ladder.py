@@ -99,7 +99,7 @@ COMMON = (
     "machine.num_threads=1",
     "tracking=none",
 )
-OF_COMMAND = {
+BY_COMMAND = {
     "pretrain": ("objective.inputs_length=64", "pretraining.batch_size=32"),
     "adapt": (
         "objective.name=sentence_lm",
@@ -109,7 +109,7 @@ OF_COMMAND = {
     ),
 }
 ADAFACTOR_RATE = 0.03  # relative to the scale of each parameter, for all sizes
-OF_OPTIMIZER = {
+BY_OPTIMIZER = {
     "adafactor": ("pretraining.weight_decay=0.00045",),  # half of 0.03 squared: the norm holds
     "adamw": ("pretraining.embedding_learning_rate=6", "pretraining.max_gradient_norm=1"),
 }
@@ -128,8 +128,8 @@ def command(name: str, stage: Stage, output: Path, checkpoint: Path | None) -> l
         *("ptune", stage.command, f"name={name}_{stage.name}", f"output_dir={output}"),
         *first,
         *COMMON,
-        *OF_COMMAND[stage.command],
-        *OF_OPTIMIZER[stage.optimizer],
+        *BY_COMMAND[stage.command],
+        *BY_OPTIMIZER[stage.optimizer],
         f"pretraining.optimizer={stage.optimizer}",
         f"corpus.world={stage.world}",
         f"corpus.world_max_sentences={stage.max_sentences}",
@@ -247,8 +247,8 @@ def controls(name: str, output: Path) -> None:
         if axes == (name, "random_weights", "prompt_tuning") and is_default:
             scores[config["task"]["name"]].append(record["result"]["report"]["score"])
     min_seeds = tolerances().min_seeds
-    assert all(len(of_task) >= min_seeds for of_task in scores.values()), scores
-    means = {task: round(fmean(of_task), 2) for task, of_task in sorted(scores.items())}
+    assert all(len(each) >= min_seeds for each in scores.values()), scores
+    means = {task: round(fmean(each), 2) for task, each in sorted(scores.items())}
     (EMBEDDED_MODELS / name / "controls.json").write_text(json.dumps(means, indent=1) + "\n")
 
 

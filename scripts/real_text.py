@@ -27,7 +27,7 @@ SHAPE = (
     "shape.d_ff=160",
 )
 NUM_STEPS = {"pretrain": 3000, "adapt": 3000}
-OF_COMMAND = {
+BY_COMMAND = {
     "pretrain": (
         *SHAPE,
         "vocabulary.num_pieces=4000",
@@ -71,7 +71,7 @@ def train(text: Path, output: Path) -> None:
             f"corpus.held_out_text='{text}/*_val.txt'",
             f"pretraining.num_steps={NUM_STEPS[command]}",
             *checkpoint,
-            *OF_COMMAND[command],
+            *BY_COMMAND[command],
             *COMMON,
         ]
         subprocess.run(run, check=True)
@@ -108,8 +108,8 @@ def table(output: Path) -> list[str]:
         majority[name] = 100 * Counter(targets).most_common(1)[0][1] / len(targets)
     rows: list[list[object]] = []
     for name in TASKS:
-        of_task = [cells[name, variant] for variant in ("random_weights", "lm_adapted")]
-        shown = [Spread.of(scores) for scores in of_task]
+        found = [cells[name, variant] for variant in ("random_weights", "lm_adapted")]
+        shown = [Spread.of(scores) for scores in found]
         rows.append([name, f"{majority[name]:.1f}", *shown])
     lines = markdown(["task", "majority", "random weights", "adapted"], rows)
     for command in NUM_STEPS:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
 _CACHE_FORMAT = 1  # of the files, and of the rules that made them
-_TEXTS_PER_CALL = 1000  # bounds the memory that the tokenizer's by-products take
+TEXTS_PER_CALL = 1000  # bounds the memory that the tokenizer's by-products take
 _SENTENCEPIECE_UNKNOWN = " \u2047 "  # what SentencePiece writes for an unknown token
 
 
@@ -96,8 +96,8 @@ def _encode(texts: Sequence[str], tokenizer: "PreTrainedTokenizerFast") -> list[
     """The ids of the texts without EOS; a text that occurs often is tokenised once."""
     distinct = list(dict.fromkeys(texts))
     ids_of: dict[str, list[int]] = {}
-    for start in range(0, len(distinct), _TEXTS_PER_CALL):
-        batch = distinct[start : start + _TEXTS_PER_CALL]
+    for start in range(0, len(distinct), TEXTS_PER_CALL):
+        batch = distinct[start : start + TEXTS_PER_CALL]
         encoded = tokenizer(
             batch, add_special_tokens=False, return_attention_mask=False, verbose=False
         )

@@ -1,4 +1,4 @@
-"""Mini tasks: the real tasks' formats, asked about a world without telling its facts.
+"""The items of the mini tasks: what a task asks about a world, without telling its facts.
 
 The answer to an item lies in the documents alone. squad_b and boolq_b ask about engines, all others
 about creatures, words and cue words. copa asks which choice goes with the premise; its question,
@@ -62,7 +62,7 @@ def task_items(world: World, task: str, split: str, num_items: int) -> list[Item
         item = ITEM_MAKERS[task](world, split, rng)
         found["" if task.startswith("squad") else item.target][item.inputs] = item
     each = min([num_items // len(found), *map(len, found.values())])
-    items = [item for of_class in found.values() for item in list(of_class.values())[:each]]
+    items = [item for group in found.values() for item in list(group.values())[:each]]
     rng.shuffle(items)
     return items
 

@@ -17,61 +17,54 @@ class Golden:
     """A row in the hub's schema, the same in the official one, and all that follows from it."""
 
     hub: dict[str, Any]
-    official: dict[str, Any]
-    t5_inputs: str
-    examples: list[Example]  # in the taskless format
+    official: dict[str, Any]  # what differs from the hub's row, or the whole record
+    t5_name: str  # in front of the inputs in T5's own format
+    inputs: str
+    targets: tuple[str, ...]  # of free text: every accepted answer
     parsed: dict[str, Prediction]  # by predicted text
+    is_whole: bool = False  # `official` is
+    has_example_per_target: bool = False
 
+    @property
+    def examples(self) -> list[Example]:
+        """In the taskless format."""
+        idx = next(self.hub[key] for key in ("idx", "id", "qid") if key in self.hub)
+        is_free = "answers" in self.hub or "candidates" in self.hub
+        label, answers = (None, self.targets) if is_free else (self.hub["label"], None)
+        made = [Example(self.inputs, target, idx, label, answers) for target in self.targets]
+        return made if self.has_example_per_target else made[:1]
+
+    @property
+    def record(self) -> dict[str, Any]:
+        """The official record."""
+        return self.official if self.is_whole else self.hub | self.official
+
+
+ZORB = "Zorb -- A zorb is a large plastic ball.  It is used for rolling."
+CAT = "<b>Sent 1: </b>Ann has a cat.<br><b>Sent 2: </b>It is red.<br>"
+MILAN = (
+    "Milan lost to Rome.\n@highlight\nRoma won\n@highlight\n'It hurts'"
+    "\n@highlight\nA draw?\n@highlight\nNo"
+)
+TROPHY = "The trophy does not fit in the suitcase because it is too big."
+TOWER = "The tower (built 1889) is 300m tall;  it's in Paris\u2014near Orl\u00e9ans."
+HEAT = "[PAR] [TLE] Heat [SEP] Neil robs a bank."
 
 GOLDEN = {
     "boolq": Golden(
-        hub={
-            "question": "is the zorb a type of ball",
-            "passage": "Zorb -- A zorb is a large plastic ball.  It is used for rolling.",
-            "idx": 7,
-            "label": 1,
-        },
-        official={
-            "question": "is the zorb a type of ball",
-            "passage": "Zorb -- A zorb is a large plastic ball.  It is used for rolling.",
-            "idx": 7,
-            "label": True,
-        },
-        t5_inputs="boolq passage: Zorb -- A zorb is a large plastic ball.  It is used for rolling."
-        " question: is the zorb a type of ball",
-        examples=[
-            Example(
-                "passage: Zorb -- A zorb is a large plastic ball.  It is used for rolling."
-                " question: is the zorb a type of ball",
-                "True",
-                idx=7,
-                label=1,
-            )
-        ],
+        hub={"question": "is the zorb a type of ball", "passage": ZORB, "idx": 7, "label": 1},
+        official={"label": True},
+        t5_name="boolq ",
+        inputs=f"passage: {ZORB} question: is the zorb a type of ball",
+        targets=("True",),
         parsed={"True": 1, "False": 0, "true": None, " True": None, "True.": None, "": None},
     ),
     "cb": Golden(
-        hub={
-            "premise": "A: I did not know that. B: Right.",
-            "hypothesis": "she left early",
-            "idx": 3,
-            "label": 2,
-        },
-        official={
-            "premise": "A: I did not know that. B: Right.",
-            "hypothesis": "she left early",
-            "label": "neutral",
-            "idx": 3,
-        },
-        t5_inputs="cb hypothesis: she left early premise: A: I did not know that. B: Right.",
-        examples=[
-            Example(
-                "hypothesis: she left early premise: A: I did not know that. B: Right.",
-                "neutral",
-                idx=3,
-                label=2,
-            )
-        ],
+        hub={"premise": "A: Oh. B: Right.", "hypothesis": "she left early", "idx": 3, "label": 2},
+        official={"label": "neutral"},
+        t5_name="cb ",
+        inputs="hypothesis: she left early premise: A: Oh. B: Right.",
+        targets=("neutral",),
         parsed={"entailment": 0, "contradiction": 1, "neutral": 2, "not_entailment": None},
     ),
     "copa": Golden(
@@ -83,30 +76,16 @@ GOLDEN = {
             "idx": 0,
             "label": 0,
         },
-        official={
-            "premise": "The cup fell off the table.",
-            "choice1": "It broke.",
-            "choice2": "It flew.",
-            "question": "effect",
-            "label": 0,
-            "idx": 0,
-        },
-        t5_inputs="copa choice1: It broke. choice2: It flew. premise: The cup fell off the table."
+        official={},
+        t5_name="copa ",
+        inputs="choice1: It broke. choice2: It flew. premise: The cup fell off the table."
         " question: effect",
-        examples=[
-            Example(
-                "choice1: It broke. choice2: It flew. premise: The cup fell off the table."
-                " question: effect",
-                "choice1",
-                idx=0,
-                label=0,
-            )
-        ],
+        targets=("choice1",),
         parsed={"choice1": 0, "choice2": 1, "It broke.": None},
     ),
     "multirc": Golden(
         hub={
-            "paragraph": "<b>Sent 1: </b>Ann has a cat.<br><b>Sent 2: </b>It is red.<br>",
+            "paragraph": CAT,
             "question": "What colour <b>is</b> the cat?",
             "answer": "Red",
             "label": 1,
@@ -116,7 +95,7 @@ GOLDEN = {
             "idx": 5,
             "version": 1.1,
             "passage": {
-                "text": "<b>Sent 1: </b>Ann has a cat.<br><b>Sent 2: </b>It is red.<br>",
+                "text": CAT,
                 "questions": [
                     {
                         "question": "What colour <b>is</b> the cat?",
@@ -126,23 +105,16 @@ GOLDEN = {
                 ],
             },
         },
-        t5_inputs="multirc question: What colour is the cat? answer: Red"
+        t5_name="multirc ",
+        inputs="question: What colour is the cat? answer: Red"
         " paragraph: Sent 1: Ann has a cat. Sent 2: It is red. ",
-        examples=[
-            Example(
-                "question: What colour is the cat? answer: Red"
-                " paragraph: Sent 1: Ann has a cat. Sent 2: It is red. ",
-                "True",
-                idx={"paragraph": 5, "question": 31, "answer": 204},
-                label=1,
-            )
-        ],
+        targets=("True",),
         parsed={"True": 1, "False": 0, "yes": None},
+        is_whole=True,
     ),
     "record": Golden(
         hub={
-            "passage": "Milan lost to Rome.\n@highlight\nRoma won\n@highlight\n'It hurts'"
-            "\n@highlight\nA draw?\n@highlight\nNo",
+            "passage": MILAN,
             "query": "Yesterday @placeholder beat Milan",
             "entities": ["Milan", "Roma", "Rome"],
             "answers": ["Roma", "Rome"],
@@ -151,8 +123,7 @@ GOLDEN = {
         official={
             "source": "Daily mail",
             "passage": {
-                "text": "Milan lost to Rome.\n@highlight\nRoma won\n@highlight\n'It hurts'"
-                "\n@highlight\nA draw?\n@highlight\nNo",
+                "text": MILAN,
                 "entities": [
                     {"start": 31, "end": 34},
                     {"start": 14, "end": 17},
@@ -173,38 +144,20 @@ GOLDEN = {
             ],
             "idx": 2,
         },
-        t5_inputs="record query: Yesterday @placeholder beat Milan entities: Milan, Roma, Rome"
+        t5_name="record ",
+        inputs="query: Yesterday @placeholder beat Milan entities: Milan, Roma, Rome"
         " passage: Milan lost to Rome. Roma won. 'It hurts' A draw? No",
-        examples=[
-            Example(
-                "query: Yesterday @placeholder beat Milan entities: Milan, Roma, Rome"
-                " passage: Milan lost to Rome. Roma won. 'It hurts' A draw? No",
-                "Roma",
-                idx={"passage": 2, "query": 9},
-                answers=("Roma", "Rome"),
-            ),
-            Example(
-                "query: Yesterday @placeholder beat Milan entities: Milan, Roma, Rome"
-                " passage: Milan lost to Rome. Roma won. 'It hurts' A draw? No",
-                "Rome",
-                idx={"passage": 2, "query": 9},
-                answers=("Roma", "Rome"),
-            ),
-        ],
+        targets=("Roma", "Rome"),  # T5: 138,854 examples of 100,730 training queries
         parsed={"Roma": "Roma", "Lazio": "Lazio", "": None, "  ": None},
+        is_whole=True,
+        has_example_per_target=True,
     ),
     "rte": Golden(
         hub={"premise": "A dog ran home.", "hypothesis": "A dog ran.", "idx": 1, "label": 0},
-        official={
-            "premise": "A dog ran home.",
-            "hypothesis": "A dog ran.",
-            "label": "entailment",
-            "idx": 1,
-        },
-        t5_inputs="rte hypothesis: A dog ran. premise: A dog ran home.",
-        examples=[
-            Example("hypothesis: A dog ran. premise: A dog ran home.", "entailment", idx=1, label=0)
-        ],
+        official={"label": "entailment"},
+        t5_name="rte ",
+        inputs="hypothesis: A dog ran. premise: A dog ran home.",
+        targets=("entailment",),
         parsed={"entailment": 0, "not_entailment": 1, "not entailment": None},
     ),
     "wic": Golden(
@@ -219,33 +172,15 @@ GOLDEN = {
             "idx": 4,
             "label": 0,
         },
-        official={
-            "word": "place",
-            "sentence1": "Come to my place.",
-            "sentence2": "There is no place for it.",
-            "idx": 4,
-            "label": False,
-            "start1": 11,
-            "start2": 12,
-            "end1": 16,
-            "end2": 17,
-            "version": 1.1,
-        },
-        t5_inputs="wic sentence1: Come to my place. sentence2: There is no place for it."
-        " word: place",
-        examples=[
-            Example(
-                "sentence1: Come to my place. sentence2: There is no place for it. word: place",
-                "False",
-                idx=4,
-                label=0,
-            )
-        ],
+        official={"label": False, "version": 1.1},
+        t5_name="wic ",
+        inputs="sentence1: Come to my place. sentence2: There is no place for it. word: place",
+        targets=("False",),
         parsed={"True": 1, "False": 0, "place": None},
     ),
     "wsc": Golden(
         hub={
-            "text": "The trophy does not fit in the suitcase because it is too big.",
+            "text": TROPHY,
             "span1_text": "The trophy",
             "span1_index": 0,
             "span2_text": "it",
@@ -254,7 +189,7 @@ GOLDEN = {
             "label": 1,
         },
         official={
-            "text": "The trophy does not fit in the suitcase because it is too big.",
+            "text": TROPHY,
             "target": {
                 "span1_text": "the trophy",
                 "span1_index": 0,
@@ -264,15 +199,9 @@ GOLDEN = {
             "idx": 11,
             "label": True,
         },
-        t5_inputs="wsc: The trophy does not fit in the suitcase because *it* is too big.",
-        examples=[
-            Example(
-                "The trophy does not fit in the suitcase because *it* is too big.",
-                "The trophy",
-                idx=11,
-                label=1,
-            )
-        ],
+        t5_name="wsc: ",
+        inputs="The trophy does not fit in the suitcase because *it* is too big.",
+        targets=("The trophy",),
         parsed={
             "The trophy": 1,
             "trophy": 1,
@@ -282,21 +211,18 @@ GOLDEN = {
             "": None,
             "the": None,
         },
+        is_whole=True,
     ),
     "sst2": Golden(
         hub={"sentence": "a gorgeous , witty film ", "label": 1, "idx": 0},
-        official={"sentence": "a gorgeous , witty film ", "label": "1"},
-        t5_inputs="sst2 sentence: a gorgeous , witty film ",
-        examples=[Example("sentence: a gorgeous , witty film ", "positive", idx=0, label=1)],
+        official={"label": "1"},
+        t5_name="sst2 ",
+        inputs="sentence: a gorgeous , witty film ",
+        targets=("positive",),
         parsed={"positive": 1, "negative": 0, "Positive": None},
     ),
     "mrpc": Golden(
-        hub={
-            "sentence1": 'He said " so " .',
-            "sentence2": "So he said .",
-            "label": 1,
-            "idx": 0,
-        },
+        hub={"sentence1": 'He said " so " .', "sentence2": "So he said .", "label": 1, "idx": 0},
         official={
             "Quality": "1",
             "#1 ID": "702876",
@@ -304,13 +230,11 @@ GOLDEN = {
             "#1 String": 'He said " so " .',
             "#2 String": "So he said .",
         },
-        t5_inputs='mrpc sentence1: He said " so " . sentence2: So he said .',
-        examples=[
-            Example(
-                'sentence1: He said " so " . sentence2: So he said .', "equivalent", idx=0, label=1
-            )
-        ],
+        t5_name="mrpc ",
+        inputs='sentence1: He said " so " . sentence2: So he said .',
+        targets=("equivalent",),
         parsed={"not_equivalent": 0, "equivalent": 1, "duplicate": None},
+        is_whole=True,
     ),
     "qqp": Golden(
         hub={"question1": "How so?", "question2": "Why not?", "label": 0, "idx": 0},
@@ -322,18 +246,17 @@ GOLDEN = {
             "question2": "Why not?",
             "is_duplicate": "0",
         },
-        t5_inputs="qqp question1: How so? question2: Why not?",
-        examples=[
-            Example("question1: How so? question2: Why not?", "not_duplicate", idx=0, label=0)
-        ],
+        t5_name="qqp ",
+        inputs="question1: How so? question2: Why not?",
+        targets=("not_duplicate",),
         parsed={"not_duplicate": 0, "duplicate": 1, "equivalent": None},
+        is_whole=True,
     ),
     "squad": Golden(
         hub={
             "id": "56be",
             "title": "Tower",
-            "context": "The tower (built 1889) is 300m tall;  it's in"
-            " Paris\u2014near Orl\u00e9ans.",
+            "context": TOWER,
             "question": "When was the_tower built?",
             "answers": {"text": ["in 1889)", "1889"], "answer_start": [15, 17]},
         },
@@ -344,8 +267,7 @@ GOLDEN = {
                     "title": "Tower",
                     "paragraphs": [
                         {
-                            "context": "The tower (built 1889) is 300m tall;  it's in"
-                            " Paris\u2014near Orl\u00e9ans.",
+                            "context": TOWER,
                             "qas": [
                                 {
                                     "id": "56be",
@@ -361,18 +283,31 @@ GOLDEN = {
                 }
             ],
         },
-        t5_inputs="question: When was the _ tower built ? context: The tower ( built 1889 ) is 300m"
+        t5_name="",
+        inputs="question: When was the _ tower built ? context: The tower ( built 1889 ) is 300m"
         " tall ; it ' s in Paris\u2014near Orl\u00e9ans . ",
-        examples=[
-            Example(
-                "question: When was the _ tower built ? context: The tower ( built 1889 ) is 300m"
-                " tall ; it ' s in Paris\u2014near Orl\u00e9ans . ",
-                "in 1889 ) ",
-                idx="56be",
-                answers=("in 1889 ) ", "1889"),
-            )
-        ],
+        targets=("in 1889 ) ", "1889"),
         parsed={"1889": "1889", " ": None},
+        is_whole=True,
+    ),
+    "mrqa_race": Golden(
+        hub={
+            "subset": "RACE",
+            "context": HEAT,
+            "qid": "a1",
+            "question": "Who robs?",
+            "answers": ["Neil", "Neil M."],
+        },
+        official={
+            "id": "c1",
+            "context": HEAT,
+            "qas": [{"qid": "a1", "question": "Who robs?", "answers": ["Neil", "Neil M."]}],
+        },
+        t5_name="",
+        inputs="question: Who robs ? context: [ PAR ] [ TLE ] Heat [ SEP ] Neil robs a bank . ",
+        targets=("Neil", "Neil M . "),
+        parsed={"Neil": "Neil"},
+        is_whole=True,
     ),
     "dpr": Golden(
         hub={
@@ -382,101 +317,46 @@ GOLDEN = {
             "label": 1,
             "idx": 0,
         },
-        official={
-            "sentence": "Ann said she likes Eve because she helped, so she came.",
-            "pronoun": "she",
-            "candidates": "Ann, Eve",
-            "label": "Eve",
-        },
-        t5_inputs="wsc: Ann said *she* likes Eve because she helped, so she came.",
-        examples=[
-            Example(
-                "Ann said *she* likes Eve because she helped, so she came.",
-                "Eve",
-                idx=0,
-                answers=("Eve",),
-            )
-        ],
+        official={"candidates": "Ann, Eve", "label": "Eve"},
+        t5_name="wsc: ",
+        inputs="Ann said *she* likes Eve because she helped, so she came.",
+        targets=("Eve",),
         parsed={"Eve": "Eve", "eve": "eve", "": None},
     ),
 }
 
-MRQA = Golden(
-    hub={
-        "subset": "DuoRC",
-        "context": "[PAR] [TLE] Heat [SEP] Neil robs a bank.",
-        "qid": "a1",
-        "question": "Who robs?",
-        "answers": ["Neil", "Neil M."],
-    },
-    official={
-        "id": "c1",
-        "context": "[PAR] [TLE] Heat [SEP] Neil robs a bank.",
-        "qas": [{"qid": "a1", "question": "Who robs?", "answers": ["Neil", "Neil M."]}],
-    },
-    t5_inputs="question: Who robs ? context: [ PAR ] [ TLE ] Heat [ SEP ] Neil robs a bank . ",
-    examples=[
-        Example(
-            "question: Who robs ? context: [ PAR ] [ TLE ] Heat [ SEP ] Neil robs a bank . ",
-            "Neil",
-            idx="a1",
-            answers=("Neil", "Neil M . "),
-        )
-    ],
-    parsed={"Neil": "Neil"},
-)
-GOLDEN |= {name: MRQA for name in TASKS if name.startswith("mrqa_")}
-GOLDEN |= {
-    name: GOLDEN[name.removeprefix("mini_").removesuffix("_b")]
-    for name in TASKS
-    if name.startswith("mini_")
-}
 
-every_task = pytest.mark.parametrize("name", GOLDEN)
+def golden_of(name: str) -> Golden:
+    """Of a task with another's format, that one's."""
+    real = name.removeprefix("mini_").removesuffix("_b")
+    same = {"quoref": "squad"} | {task: "mrqa_race" for task in TASKS if task.startswith("mrqa_")}
+    return GOLDEN[same.get(real, real)]
 
 
-def test_every_task_has_a_golden_row():
-    assert set(GOLDEN) == set(TASKS)
+every_task = pytest.mark.parametrize("name", TASKS)
 
 
 @every_task
-def test_the_hub_row_gives_the_exact_text(name):
-    golden, task = GOLDEN[name], TASKS[name]
+def test_the_hub_row_gives_the_exact_text_in_both_formats(name):
+    golden, task = golden_of(name), TASKS[name]
     assert task.examples(golden.hub) == golden.examples
+    for example in task.examples(golden.hub, text_format="t5"):
+        assert example.inputs == golden.t5_name + golden.inputs
 
 
 @every_task
 def test_the_official_record_gives_what_the_hub_row_gives(name):
-    golden, task = GOLDEN[name], TASKS[name]
-    (row,) = task.flatten(golden.official)
+    golden, task = golden_of(name), TASKS[name]
+    (row,) = task.flatten(golden.record)
     # A record without an identity of its own gets its row number when a file is read.
     assert task.examples({"idx": 0, **row}) == golden.examples
-
-
-@every_task
-def test_a_hub_row_is_flat_already(name):
-    assert TASKS[name].flatten(GOLDEN[name].hub) == [GOLDEN[name].hub]
-
-
-@every_task
-def test_the_t5_format_has_the_task_name_in_front(name):
-    golden = GOLDEN[name]
-    for example in TASKS[name].examples(golden.hub, text_format="t5"):
-        assert example.inputs == golden.t5_inputs
+    assert task.flatten(golden.hub) == [golden.hub]
 
 
 @every_task
 def test_answers_are_parsed_to_the_letter(name):
-    golden, task = GOLDEN[name], TASKS[name]
-    parsed = {text: task.parse(text, golden.examples[0]) for text in golden.parsed}
-    assert parsed == golden.parsed
-
-
-def test_record_has_an_example_for_every_answer():
-    """T5 makes one per accepted answer: 138,854 of 100,730 training queries."""
-    examples = TASKS["record"].examples(GOLDEN["record"].hub)
-    assert [e.targets for e in examples] == ["Roma", "Rome"]
-    assert len({e.inputs for e in examples}) == 1
+    golden, task = golden_of(name), TASKS[name]
+    assert {text: task.parse(text, golden.examples[0]) for text in golden.parsed} == golden.parsed
 
 
 @pytest.mark.parametrize("name", ["boolq", "cb", "copa", "multirc", "rte", "wic", "qqp"])

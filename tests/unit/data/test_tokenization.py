@@ -1,7 +1,5 @@
 """Limits, sentinels, the cache, and decoding; the tokenizer is T5's own."""
 
-from pathlib import Path
-
 import pytest
 
 from prompt_tuning.data import tokenization
@@ -47,45 +45,46 @@ def test_a_sentinel_comes_first_and_counts(t5_tokenizer):
 
 
 def test_repeated_texts_and_many_texts_keep_their_order(t5_tokenizer, monkeypatch):
-    monkeypatch.setattr(tokenization, "_TEXTS_PER_CALL", 2)
+    monkeypatch.setattr(tokenization, "TEXTS_PER_CALL", 2)
     texts = ["True", "False", "True", "True False", "False"]
     encoded = encode(t5_tokenizer, *((text, "True") for text in texts))
     single = [encode(t5_tokenizer, (text, "True")).inputs[0] for text in texts]
     assert encoded.inputs == single
 
 
-def test_the_cache_is_used_only_for_the_same_texts_limits_and_tokenizer(
-    t5_tokenizer, tmp_path, monkeypatch
-):
-    pairs = [("True False", "False"), ("", "True")]
-    first = encode(t5_tokenizer, *pairs, inputs=3, cache_dir=tmp_path / "c")
-    assert len(list((tmp_path / "c").iterdir())) == 1
+class Counted:
+    """A tokenizer that counts how often it is asked."""
 
-    calls = []
-    monkeypatch.setattr(
-        tokenization, "_encode", lambda texts, _: calls.append(texts) or [[5] for _ in texts]
-    )
-    assert encode(t5_tokenizer, *pairs, inputs=3, cache_dir=tmp_path / "c") == first
-    assert not calls
-    for other in (
-        {"pairs": pairs[::-1], "inputs": 3},
-        {"pairs": [("True False", "False"), ("", "False")], "inputs": 3},
-        {"pairs": pairs, "inputs": 4},
-        {"pairs": pairs, "inputs": 3, "targets": 9},
-        {"pairs": pairs, "inputs": 3, "sentinel": SENTINEL},
-    ):
-        encode(t5_tokenizer, *other.pop("pairs"), **other, cache_dir=tmp_path / "c")
-    assert len(calls) == 10
-    assert len(list((tmp_path / "c").iterdir())) == 6
+    def __init__(self, tokenizer):
+        self.tokenizer, self.num_calls = tokenizer, 0
+
+    def __call__(self, *args, **kwargs):
+        self.num_calls += 1
+        return self.tokenizer(*args, **kwargs)
+
+    def __getattr__(self, name):
+        return getattr(self.tokenizer, name)
 
 
-def test_another_tokenizer_does_not_share_the_cache(t5_tokenizer, tmp_path):
-    examples = [Example("a", "b", 0)]
-    keys = {tokenization._cache_key(examples, t5_tokenizer, [512, 8, None])}
-    other = type(t5_tokenizer).from_pretrained(Path(t5_tokenizer.name_or_path))
+def test_the_cache_is_used_only_for_the_same_texts_limits_and_tokenizer(t5_tokenizer, tmp_path):
+    pairs, counted = [("True False", "False"), ("", "True")], Counted(t5_tokenizer)
+    first = encode(counted, *pairs, inputs=3, cache_dir=tmp_path / "c")
+    assert counted.num_calls == 2  # inputs and targets
+    assert encode(counted, *pairs, inputs=3, cache_dir=tmp_path / "c") == first
+    assert counted.num_calls == 2
+    other = type(t5_tokenizer).from_pretrained(t5_tokenizer.name_or_path)
     other.add_tokens(["zorb"])
-    keys.add(tokenization._cache_key(examples, other, [512, 8, None]))
-    assert len(keys) == 2
+    for tokenizer, texts, limits in (
+        (counted, pairs[::-1], {"inputs": 3}),
+        (counted, [("True False", "False"), ("", "False")], {"inputs": 3}),
+        (counted, pairs, {"inputs": 4}),
+        (counted, pairs, {"inputs": 3, "targets": 9}),
+        (counted, pairs, {"inputs": 3, "sentinel": SENTINEL}),
+        (other, pairs, {"inputs": 3}),
+    ):
+        encode(tokenizer, *texts, **limits, cache_dir=tmp_path / "c")
+    assert counted.num_calls == 12
+    assert len([*(tmp_path / "c").iterdir()]) == 7
 
 
 def test_an_interrupted_write_leaves_no_cache_entry(t5_tokenizer, tmp_path, monkeypatch):
