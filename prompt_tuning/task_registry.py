@@ -9,7 +9,7 @@ from pkgutil import iter_modules
 from typing import TypeVar
 
 import prompt_tuning.tasks
-from MISSING.prompt_tuning.ladder import mini_tasks
+from prompt_tuning.ladder import mini_tasks
 from prompt_tuning.tasks import Mixture, Task
 
 T = TypeVar("T", bound=Task | Mixture)

@@ -101,7 +101,7 @@ def content_of(task: Task, split: str, spec: DataSpec) -> dict[str, Any]:
         UserError: there is no such split.
     """
     split = "train" if split == HELD_OUT else split
-    _, content = _read(task, split, _source(task, split, spec), spec)
+    _, content = _read(task, split, _source(task, split, spec), spec)  # no record is read yet
     return content
 
 

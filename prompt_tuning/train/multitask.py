@@ -31,19 +31,8 @@ from prompt_tuning.run_folder import RunFolder
 from prompt_tuning.task_data import mixture_of
 from prompt_tuning.tasks import Task
 from prompt_tuning.terminal import scores_line
+from prompt_tuning.train import outcome
 from prompt_tuning.train.first_prompt import make_model_tuning
-from prompt_tuning.train.outcome import (
-    answers_line,
-    header_of,
-    model_facts,
-    num_trained,
-    record_of,
-    reported_lines,
-    result_of,
-    summary,
-    track,
-    training_line,
-)
 from prompt_tuning.train.tuning import save_model, training_run
 from prompt_tuning.train.watch import Watch
 
@@ -74,17 +63,17 @@ def train(config: TrainConfig, folder: RunFolder) -> None:
         encoded = encode_training_examples(examples, checkpoint, config)
         training = training_run(config, make_model_tuning(checkpoint), encoded, folder)
         training.restore()
-        run.check_resumed(training.kept, {"tasks": data, "model": model_facts(checkpoint)})
-        step, num_parameters = training.progress.step, num_trained(training.method)
+        run.check_resumed(training.kept, {"tasks": data, "model": outcome.model_facts(checkpoint)})
+        step, num_parameters = training.progress.step, outcome.num_trained(training.method)
         about = {
             "trained": f"all {num_parameters:,} parameters (model tuning on {len(trained)} tasks), "
             "no prompt",
             "task": f"{config.task.name}: {len(examples)} training examples, shuffled",
             **_shares(config, splits, trained, len(examples)),
-            "training": training_line(config, step),
+            "training": outcome.training_line(config, step),
         }
-        run.header(header_of(config, checkpoint, about, _dropped(trained), encoded))
-        tracker = track(run, config, step)
+        run.header(outcome.header_of(config, checkpoint, about, _dropped(trained), encoded))
+        tracker = outcome.track(run, config, step)
 
         parts = [_part(task, splits[task.name], checkpoint, config) for task in mixture.scored]
         shown = (training, run.reporter, tracker)
@@ -94,9 +83,9 @@ def train(config: TrainConfig, folder: RunFolder) -> None:
         training.go_to_best()
         save_model(training.method, checkpoint, folder)
         result = joint_result(watch.best_of_tasks, training.progress)
-        tracker.summarise(summary(result))
+        tracker.summarise(outcome.summary(result))
         run.finish(
-            record_of(
+            outcome.record_of(
                 config,
                 checkpoint,
                 result,
@@ -147,7 +136,7 @@ class _Watch(Watch):
             best = self.best_of_tasks.get(name)
             if best is None or score_of(evaluation) > best["score"]:
                 report = self.answer(part.report, "report", name).scores if part.report else None
-                improved[name] = result_of(
+                improved[name] = outcome.result_of(
                     self.config, part.task, part.splits, evaluation.scores, report, best_step=step
                 )
         self.best_of_tasks.update(improved)  # all or none, should the run be stopped above
@@ -259,9 +248,9 @@ def _closing_lines(
     joint = {**result, "metrics": {}}
     return [
         *(_task_line(task, each) for task, each in result["tasks"].items()),
-        f"{name} on {result['split']}: {answers_line(joint, how)}, "
+        f"{name} on {result['split']}: {outcome.answers_line(joint, how)}, "
         f"{progress.duration_s:.1f} s  {folder.record_path}",
-        *reported_lines(config, name, result),
+        *outcome.reported_lines(config, name, result),
         f"saved: {folder.model_path}, of step {saved['step']}, which has the best mean over "
         f"all tasks at one step: {saved['score']:.2f} on {result['split']}",
     ]

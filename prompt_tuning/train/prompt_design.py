@@ -28,16 +28,7 @@ from prompt_tuning.protocol import Run, started
 from prompt_tuning.run_folder import RunFolder
 from prompt_tuning.task_data import designed_task
 from prompt_tuning.tasks import Example, Task
-from prompt_tuning.train.outcome import (
-    answers_line,
-    header_of,
-    record_of,
-    reported_lines,
-    result_of,
-    summary,
-    task_line,
-    track,
-)
+from prompt_tuning.train import outcome
 
 STEP = 0  # the best one, and the only one
 
@@ -63,13 +54,13 @@ def train(config: TrainConfig, folder: RunFolder) -> None:
         limit = config.training.max_input_tokens
         about = {
             "trained": "nothing (prompt design)",
-            "task": task_line(config, task, splits),
+            "task": outcome.task_line(config, task, splits),
             "prompt": f"{len(shots)} of {config.prompt.num_shots} solved examples, drawn by "
             f"seed {config.seed}: {len(checkpoint.encode_text(text))} tokens"
             + ("" if limit is None else f" of at most {limit}"),
         }
-        run.header(header_of(config, checkpoint, about, splits.train.provenance["dropped"]))
-        tracker = track(run, config, STEP)
+        run.header(outcome.header_of(config, checkpoint, about, splits.train.provenance["dropped"]))
+        tracker = outcome.track(run, config, STEP)
 
         def ready(examples: Sequence[Example]) -> EvaluationSet:
             return designed(task, examples, text, checkpoint, config)
@@ -81,13 +72,13 @@ def train(config: TrainConfig, folder: RunFolder) -> None:
         duration_s = time.monotonic() - begun
         best, *reports = scored
         report = reports[0] if reports else None
-        result = result_of(config, task, splits, best, report, best_step=STEP)
+        result = outcome.result_of(config, task, splits, best, report, best_step=STEP)
         result["num_shots"] = len(shots)
         tracker.log(STEP, {f"eval/{name}": value for name, value in result["metrics"].items()})
-        tracker.summarise(summary(result))
+        tracker.summarise(outcome.summary(result))
         data = {**splits.provenance(), "shots": [each.idx for each in shots]}
         run.finish(
-            record_of(
+            outcome.record_of(
                 config,
                 checkpoint,
                 result,
@@ -98,9 +89,9 @@ def train(config: TrainConfig, folder: RunFolder) -> None:
         )
         how = f" behind {len(shots)} examples"
         run.say(
-            f"{task.name} on {result['split']}: {answers_line(result, how)}, "
+            f"{task.name} on {result['split']}: {outcome.answers_line(result, how)}, "
             f"{duration_s:.1f} s  {folder.record_path}",
-            *reported_lines(config, task.name, result),
+            *outcome.reported_lines(config, task.name, result),
         )
 
 

@@ -29,20 +29,8 @@ from prompt_tuning.task_data import task_of
 from prompt_tuning.task_registry import TASKS
 from prompt_tuning.tasks import Task
 from prompt_tuning.terminal import scored_line
+from prompt_tuning.train import outcome
 from prompt_tuning.train.first_prompt import make_method
-from prompt_tuning.train.outcome import (
-    answers_line,
-    header_of,
-    model_facts,
-    num_trained,
-    record_of,
-    reported_lines,
-    result_of,
-    summary,
-    task_line,
-    track,
-    training_line,
-)
 from prompt_tuning.train.watch import Watch
 
 # What is kept in a run's resume point: scores before training, by split; those of the best step so
@@ -80,16 +68,16 @@ def train(config: TrainConfig, folder: RunFolder) -> None:
         init = method.prompt.detach().cpu().numpy().copy()  # restore() overwrites the prompt
         training = training_run(config, method, encoded, folder)
         training.restore()
-        run.check_resumed(training.kept, {**data, "model": model_facts(checkpoint)})
+        run.check_resumed(training.kept, {**data, "model": outcome.model_facts(checkpoint)})
         step = training.progress.step
         about = {
             "trained": _trained_line(config, method, checkpoint),
-            "task": task_line(config, task, splits),
-            "training": training_line(config, step),
+            "task": outcome.task_line(config, task, splits),
+            "training": outcome.training_line(config, step),
         }
         dropped = splits.train.provenance["dropped"]
-        run.header(header_of(config, checkpoint, about, dropped, encoded))
-        tracker = track(run, config, step)
+        run.header(outcome.header_of(config, checkpoint, about, dropped, encoded))
+        tracker = outcome.track(run, config, step)
 
         parts = (training, run.reporter, tracker, run, checkpoint)
         watch = _Watch(*parts, config.evaluation, dev, report)
@@ -102,7 +90,7 @@ def train(config: TrainConfig, folder: RunFolder) -> None:
             prompt_path = _save_prompt(config, checkpoint, training, folder, init)
         else:
             save_model(method, checkpoint, folder)
-        result = result_of(
+        result = outcome.result_of(
             config,
             task,
             splits,
@@ -114,9 +102,9 @@ def train(config: TrainConfig, folder: RunFolder) -> None:
         if splits.transfer:
             result["transfer"] = _transfer(config, task, splits.transfer, watch)
         sizes = {"model/num_parameters": checkpoint.num_parameters}
-        tracker.summarise({**summary(result), **sizes}, prompt_path)
+        tracker.summarise({**outcome.summary(result), **sizes}, prompt_path)
         run.finish(
-            record_of(
+            outcome.record_of(
                 config,
                 checkpoint,
                 result,
@@ -125,7 +113,7 @@ def train(config: TrainConfig, folder: RunFolder) -> None:
                     "truncated_inputs": encoded.truncated_inputs,
                     "truncated_targets": encoded.truncated_targets,
                 },
-                num_trainable_parameters=num_trained(method),
+                num_trainable_parameters=outcome.num_trained(method),
                 duration_s=training.progress.duration_s,
             )
         )
@@ -269,7 +257,7 @@ def _transfer(
 
 
 def _trained_line(config: TrainConfig, method: Method, checkpoint: Checkpoint) -> str:
-    trained = num_trained(method)
+    trained = outcome.num_trained(method)
     if config.method == "model_tuning":
         return f"all {trained:,} parameters (model tuning), no prompt"
     length, width = method.prompt.shape
@@ -317,13 +305,13 @@ def _closing_lines(
     name = task.name
     how = f" at step {result['best_step']} of {config.training.num_steps}"
     lines = [
-        f"{name} on {result['split']}: {answers_line(result, how)}, "
+        f"{name} on {result['split']}: {outcome.answers_line(result, how)}, "
         f"{progress.duration_s:.1f} s  {folder.record_path}",
-        *reported_lines(config, name, result),
+        *outcome.reported_lines(config, name, result),
     ]
     for target, scored in result.get("transfer", {}).items():
         shown = {"report": scored, "floor": scored["floor"]}
-        lines += reported_lines(config, f"{target}, never trained on,", shown)
+        lines += outcome.reported_lines(config, f"{target}, never trained on,", shown)
     if task.is_embedded and config.model.path is None:
         lines += [f"next: {line}" for line in next_commands(task, config.model.name)]
     return lines

@@ -11,7 +11,7 @@ import pytest
 from prompt_tuning.composition import configs_of
 from prompt_tuning.config_checks import train_config
 from prompt_tuning.data.sources import DataSpec, load_split
-from MISSING.prompt_tuning.ladder import baselines
+from prompt_tuning.ladder import baselines
 from prompt_tuning.ladder.baselines import floor_line, floor_of, next_commands, random_control
 from prompt_tuning.ladder.floors import Floor, floor
 from prompt_tuning.ladder.items import Item
