@@ -94,6 +94,7 @@ KNOWN_IN: dict[str, set[str]] = {
         "made_from",
         "train",
         "pretraining",
+        "report",
     },
     "torch": {
         "resume_points",

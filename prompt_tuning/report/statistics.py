@@ -1,0 +1,200 @@
+"""The statistics that claims are judged by: results/paper/rule.md in code.
+
+An effect is a linear combination of cell means (a difference of two arms, a trend over sizes, an
+interaction); a cell is the scores of its seeds. Seeds of different cells are different runs.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+
+CONFIDENCE = 0.95
+BOOTSTRAP_DRAWS = 10_000
+MIN_SEEDS_OF_BOOTSTRAP = 8
+PERMUTATIONS = 10_000
+MIN_SEEDS = 3
+
+Cell = Sequence[float]
+Cells = Mapping[str, Cell]  # by task
+
+
+class Answer(StrEnum):
+    """What is said of a claim; rule.md has the table."""
+
+    SUPPORTED = "supported"
+    CONTRADICTED = "contradicted"
+    INCONCLUSIVE = "inconclusive"
+    NOT_TESTABLE = "not testable here"
+
+
+@dataclass(frozen=True)
+class Effect:
+    """An estimate in points with its 95 % interval; without one if a cell has a single seed.
+
+    `error` is its standard error and `df` Satterthwaite's degrees of freedom.
+    """
+
+    value: float
+    error: float = math.nan
+    df: float = math.nan
+    low: float = math.nan
+    high: float = math.nan
+
+    @property
+    def has_interval(self) -> bool:
+        """Whether a test of it is possible."""
+        return not math.isnan(self.error)
+
+    def p_value(self, *, above: float = 0.0) -> float:
+        """One-sided: how likely such a value or a larger one is if the truth is `above`."""
+        if self.error == 0.0:
+            return 1.0 if self.value <= above else 0.0
+        return float(stats.t.sf((self.value - above) / self.error, self.df))
+
+    def two_sided_p(self) -> float:
+        """Two-sided, against no effect."""
+        up = self.p_value()
+        return min(1.0, 2 * min(up, 1 - up)) if self.error else float(self.value == 0.0)
+
+    def equivalence_p(self, margin: float) -> float:
+        """Of two one-sided tests that the truth lies within `margin` points of nothing."""
+        mirrored = Effect(-self.value, self.error, self.df)
+        return max(self.p_value(above=-margin), mirrored.p_value(above=-margin))
+
+
+def combination(terms: Sequence[tuple[float, Cell]], *, seed: int = 0) -> Effect:
+    """The weighted sum of cell means, its variance the weighted sum of the cells' own.
+
+    Args:
+        terms: weight and scores of each cell.
+        seed: of the bootstrap, which makes the interval if every cell has enough seeds.
+    """
+    value = sum(weight * float(np.mean(cell)) for weight, cell in terms)
+    if any(len(cell) < 2 for _, cell in terms):
+        return Effect(value)
+    parts = [(w**2 * float(np.var(cell, ddof=1)) / len(cell), len(cell)) for w, cell in terms]
+    variance = sum(part for part, _ in parts)
+    if variance == 0.0:
+        return Effect(value, 0.0, math.inf, value, value)
+    df = variance**2 / sum(part**2 / (size - 1) for part, size in parts)
+    error = math.sqrt(variance)
+    half = error * float(stats.t.ppf((1 + CONFIDENCE) / 2, df))
+    low, high = value - half, value + half
+    if all(len(cell) >= MIN_SEEDS_OF_BOOTSTRAP for _, cell in terms):
+        low, high = np.percentile(_bootstrap(terms, seed), [2.5, 97.5]).tolist()
+    return Effect(value, error, df, low, high)
+
+
+def difference(first: Cells, second: Cells) -> Effect:
+    """First minus second arm, the mean over tasks; both have the same tasks."""
+    assert first.keys() == second.keys(), (first.keys(), second.keys())
+    return combination(difference_terms(first, second))
+
+
+def difference_terms(first: Cells, second: Cells) -> list[tuple[float, Cell]]:
+    """The cells of such a difference with their weights."""
+    share = 1 / len(first)
+    return [*((share, cell) for cell in first.values()), *((-share, second[t]) for t in first)]
+
+
+def trend(differences: Mapping[float, Sequence[tuple[float, Cell]]]) -> Effect:
+    """The slope over sizes, in points per factor of ten of the parameters.
+
+    Args:
+        differences: at each number of parameters the terms of a value, such as `difference_terms`.
+    """
+    places = np.log10(np.array(list(differences)))
+    centred = places - places.mean()
+    weights = centred / (centred**2).sum()
+    return combination(
+        [
+            (float(weight) * share, cell)
+            for weight, terms in zip(weights, differences.values(), strict=True)
+            for share, cell in terms
+        ]
+    )
+
+
+def spread_beyond_chance(arms: Mapping[str, Cells], *, seed: int = 0) -> tuple[float, float, float]:
+    """Best minus worst arm: what was seen, its mean if the arms were equal, and the p-value.
+
+    The null gives every score of a task to a random arm, 10,000 times.
+    """
+    tasks = list(next(iter(arms.values())))
+    sizes = {task: [len(cells[task]) for cells in arms.values()] for task in tasks}
+    pooled = {task: np.concatenate([cells[task] for cells in arms.values()]) for task in tasks}
+    rng = np.random.default_rng(seed)
+
+    def spread(values: Mapping[str, NDArray[np.float64]]) -> float:
+        parts = [np.split(values[task], np.cumsum(sizes[task])[:-1]) for task in tasks]
+        means = np.array([[part.mean() for part in of_task] for of_task in parts]).mean(axis=0)
+        return float(means.max() - means.min())
+
+    seen = spread(pooled)
+    null = np.array(
+        [spread({t: rng.permutation(pooled[t]) for t in tasks}) for _ in range(PERMUTATIONS)]
+    )
+    p = (1 + int((null >= seen - 1e-9).sum())) / (1 + PERMUTATIONS)
+    return seen, float(null.mean()), p
+
+
+def fails_to_learn(score: float, floor: float, num_examples: int) -> bool:
+    """Whether a score, in percent, is no better than guessing by the floor on so many examples."""
+    guessing = math.sqrt(max(floor * (100 - floor), 0.0) / num_examples)
+    return score <= floor + float(stats.norm.ppf(CONFIDENCE)) * guessing
+
+
+def wilson(count: int, total: int) -> tuple[float, float]:
+    """Wilson's 95 % interval of a share."""
+    interval = stats.binomtest(count, total).proportion_ci(CONFIDENCE, method="wilson")
+    return float(interval.low), float(interval.high)
+
+
+def mcnemar(first: Sequence[bool], second: Sequence[bool]) -> float:
+    """Exact two-sided p-value that two runs are right on the same examples equally often."""
+    only_first = sum(a and not b for a, b in zip(first, second, strict=True))
+    only_second = sum(b and not a for a, b in zip(first, second, strict=True))
+    discordant = only_first + only_second
+    return float(stats.binomtest(only_first, discordant).pvalue) if discordant else 1.0
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """The p-values of all claims of a page, corrected together (Holm, 1979)."""
+    from statsmodels.stats.multitest import multipletests  # slow to import
+
+    return list(map(float, multipletests(p_values, method="holm")[1])) if p_values else []
+
+
+def answer(effect: Effect, corrected_p: float, *, claimed_sign: int) -> Answer:
+    """Of a claim that an effect has a sign; the p-value is two-sided and corrected."""
+    if not effect.has_interval:
+        return Answer.NOT_TESTABLE
+    if corrected_p >= 1 - CONFIDENCE:
+        return Answer.INCONCLUSIVE
+    return Answer.SUPPORTED if effect.value * claimed_sign > 0 else Answer.CONTRADICTED
+
+
+def answer_alike(effect: Effect, corrected_p: float, margin: float) -> Answer:
+    """Of a claim that an effect is nothing, within a margin; the p-value is `equivalence_p`."""
+    if not effect.has_interval:
+        return Answer.NOT_TESTABLE
+    if corrected_p < 1 - CONFIDENCE:
+        return Answer.SUPPORTED
+    outside = effect.low > margin or effect.high < -margin
+    return Answer.CONTRADICTED if outside else Answer.INCONCLUSIVE
+
+
+def _bootstrap(terms: Sequence[tuple[float, Cell]], seed: int) -> NDArray[np.float64]:
+    """The sum with the seeds of every cell drawn again, with replacement."""
+    rng = np.random.default_rng(seed)
+    total = np.zeros(BOOTSTRAP_DRAWS)
+    for weight, cell in terms:
+        values = np.asarray(cell, dtype=float)
+        draws = rng.integers(len(values), size=(BOOTSTRAP_DRAWS, len(values)))
+        total += weight * values[draws].mean(axis=1)
+    return total
