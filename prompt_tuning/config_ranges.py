@@ -77,6 +77,7 @@ AT_LEAST_1 = (
     "rows_in_memory",
     "num_batches",
     "num_prompts",
+    "num_rows",
     "num_random_draws",
     "num_rounds",
     "show_rows",

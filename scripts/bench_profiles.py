@@ -15,7 +15,7 @@ from tempfile import TemporaryDirectory
 
 from transformers import AutoTokenizer
 
-from prompt_tuning.bench.profiles import PROFILES_PATH
+from prompt_tuning.bench.workload import PROFILES_PATH
 from prompt_tuning.data.sources import DataSpec, load_split
 from prompt_tuning.data.tokenization import encode_split
 from prompt_tuning.models.random_checkpoint import write_tokenizer

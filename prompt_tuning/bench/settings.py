@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from importlib.util import find_spec
 from typing import Any
 
-from prompt_tuning.config import FrozenMachineConfig
+from prompt_tuning.config import FolderConfig, FrozenMachineConfig
 from prompt_tuning.errors import UserError, did_you_mean
 
 PEFT_ARMS = ("peft_512", "peft_tight", "peft_longest")
@@ -18,6 +18,7 @@ ARMS = {  # of what is measured step by step, the slowest first; the last two ar
 NEEDS = {  # packages of the extra `bench`
     "training": ("peft",),
     "evaluation": ("peft",),
+    "serving": ("peft",),  # with num_rows
     "end_to_end": ("peft", "accelerate"),
 }
 
@@ -38,7 +39,11 @@ class BenchConfig:
     arms: list[str] | None  # training: which of its arms; None: all
     memory: bool  # peak memory of each arm too, each in a process of its own
     num_prompts: int | None  # serving: K prompts of one model, or K models
+    num_rows: int | None  # serving: so many rows under one prompt, instead of `num_prompts`
     max_target_tokens: int  # evaluation, serving: tokens that every row says, unless it ends before
+    trained_model: str | None  # end_to_end: given as model=<name>; None: that of `train`
+    trained_task: str | None  # end_to_end: given as task=<name>; None: that of `train`
+    data: FolderConfig  # end_to_end: the official files of its task
     train: list[str]  # end_to_end: the run, as overrides of `ptune train`
     target_score: float  # end_to_end: the dev score, 0 to 100, that stops the clock
     machine: FrozenMachineConfig
@@ -49,46 +54,47 @@ class BenchConfig:
 
 def bench_problems(config: BenchConfig) -> list[UserError]:
     """What is wrong with a measurement, found without importing torch."""
-    missing = [name for name in NEEDS.get(config.part, ()) if find_spec(name) is None]
+    part, arms = config.part, config.arms
+    allowed = ARMS.get(part, ())
     problems = [
         UserError(
-            f"part={config.part} measures against {name}, which is not installed",
+            f"part={part} measures against {name}, which is not installed",
             fix="pip install 'ptune[bench]'",
         )
-        for name in missing
+        for name in NEEDS.get(part, ()) * (config.num_prompts is None)
+        if find_spec(name) is None
     ]
-    if config.part == "pretraining" and config.dropout:
+    if part == "pretraining" and config.dropout:
+        problem = f"dropout={config.dropout}: T5 v1.1 is pre-trained without, and so is ptune's"
+        problems.append(UserError(problem, fix="dropout=0"))
+    counts = {"num_prompts": config.num_prompts, "num_rows": config.num_rows}
+    given = [f"{key}={value}" for key, value in counts.items() if value is not None]
+    if len(given) != (part == "serving"):
         problems.append(
             UserError(
-                f"dropout={config.dropout}: T5 v1.1 is pre-trained without, and so is ptune's",
-                fix="dropout=0",
+                f"{' and '.join(given) or 'num_prompts=None'} with part={part}",
+                allowed="num_prompts or num_rows for part=serving, null for the others",
+                fix="part=serving num_prompts=<number> or num_rows=<number>, or neither",
             )
         )
-    if (config.part == "serving") != (config.num_prompts is not None):
-        problems.append(
-            UserError(
-                f"num_prompts={config.num_prompts} with part={config.part}",
-                allowed="a number for part=serving, null for the others",
-                fix="give part=serving num_prompts=<number>, or leave num_prompts out",
-            )
-        )
-    allowed = ARMS.get(config.part, ())
+    run = {"model": config.trained_model, "task": config.trained_task, "data.dir": config.data.dir}
+    problems += [
+        UserError(f"{key}={value} is for part=end_to_end", fix="leave it out")
+        for key, value in run.items()
+        if value is not None and part != "end_to_end"
+    ]
     problems += [
         UserError(
-            f"arms={arm} is not an arm of part={config.part}",
+            f"arms={arm} is not an arm of part={part}",
             allowed=", ".join(allowed) or "null",
             fix=did_you_mean(arm, allowed) or "leave arms out",
         )
-        for arm in config.arms or ()
+        for arm in arms or ()
         if arm not in allowed
     ]
-    if config.arms is not None and {*allowed[-2:]} - {*config.arms}:
-        problems.append(
-            UserError(
-                f"arms=[{','.join(config.arms)}] has no headline",
-                fix=f"add both {' and '.join(allowed[-2:])}",
-            )
-        )
+    if arms is not None and not {*allowed[-2:]} <= {*arms}:
+        problem = f"arms=[{','.join(arms)}] has no headline"
+        problems.append(UserError(problem, fix=f"add both {' and '.join(allowed[-2:])}"))
     return problems
 
 
@@ -98,6 +104,14 @@ def arms_of(config: BenchConfig) -> tuple[str, ...]:
     return every if config.arms is None else tuple(arm for arm in every if arm in config.arms)
 
 
+def train_overrides(config: BenchConfig) -> list[str]:
+    """The run of part=end_to_end as `ptune train` would be given it."""
+    run = {"model": config.trained_model, "task": config.trained_task, "data.dir": config.data.dir}
+    given = {key: value for key, value in run.items() if value is not None}
+    kept = [override for override in config.train if override.partition("=")[0] not in given]
+    return [*(f"{key}={value}" for key, value in given.items()), *kept]
+
+
 def bench_name(config: BenchConfig) -> str:
     """The measurement's folder, such as bench-training-small-rte-B32-3f2a91c0.
 
@@ -105,8 +119,11 @@ def bench_name(config: BenchConfig) -> str:
     """
     values: dict[str, Any] = asdict(config)
     del values["output_dir"], values["rerun"]
-    if config.num_prompts is None:  # a key that came later
-        del values["num_prompts"]
+    for key in ("num_prompts", "num_rows", "trained_model", "trained_task"):  # that came later
+        if values[key] is None:
+            del values[key]
+    if config.data.dir is None:
+        del values["data"]
     canonical = json.dumps(values, sort_keys=True, separators=(",", ":"))
     digest = hashlib.sha256(canonical.encode()).hexdigest()[:8]
     axes = {

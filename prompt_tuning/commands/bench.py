@@ -4,7 +4,12 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
-from prompt_tuning.bench.settings import BenchConfig, bench_name, bench_problems
+from prompt_tuning.bench.settings import (
+    BenchConfig,
+    bench_name,
+    bench_problems,
+    train_overrides,
+)
 from prompt_tuning.commands import train
 from prompt_tuning.commands.composition import configs_of
 from prompt_tuning.config import TrainConfig, typed
@@ -37,7 +42,7 @@ def run(config: BenchConfig) -> None:
 
 def _train_config(config: BenchConfig) -> TrainConfig:
     """The run that part=end_to_end times, as `ptune train` would read it."""
-    configs, problems = configs_of("train", config.train)
+    configs, problems = configs_of("train", train_overrides(config))
     raise_all(problems)
     (cfg,) = configs
     return train.check(cfg)

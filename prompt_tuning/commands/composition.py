@@ -25,6 +25,7 @@ from prompt_tuning.errors import UserError, did_you_mean
 
 # Hydra takes a key with a group's name for a choice of the group's files: these are values.
 VALUES_NAMED_AS_GROUPS = {
+    "bench": {"model": "trained_model", "task": "trained_task"},
     "inspect": {"experiment": "of"},
     "list": {"experiment": "of"},
     "report": {"experiment": "artefact"},

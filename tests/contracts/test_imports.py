@@ -69,6 +69,7 @@ KNOWN_IN: dict[str, set[str]] = {
     "google": {"models"},
     "huggingface_hub": {"commands", "models"},
     "onnx": {"models"},
+    "pandas": {"bench"},
     "peft": {"bench"},
     "sentencepiece": {"models", "pretraining"},
     "safetensors": {"models", "prompt_files", "pretraining"},
