@@ -41,12 +41,7 @@ Ids = list[list[int]]  # said to each row, without EOS
 
 
 def measure_evaluation(config: BenchConfig, say: Callable[[str], None]) -> dict[str, Any]:
-    """Costs of four ways of evaluating the same batches.
-
-    Args:
-        config: `max_target_tokens` bounds what is decoded; there is one label of each target length
-            that the profile has.
-        say: told what is being measured.
+    """Costs of four ways of evaluating the same batches, with a label of each target length.
 
     Raises:
         NotEqualError: other tokens than `generate()` says, or other label scores.

@@ -49,13 +49,7 @@ class Arm:
 
 
 def make_arm(name: str, config: BenchConfig, place: Place) -> Arm:
-    """An arm with weights of its own, so that it can be measured alone.
-
-    Args:
-        name: one of `settings.ARMS`.
-        config: size, prompt length, dropout and token budget.
-        place: where it runs.
-    """
+    """One of `settings.ARMS`, with weights of its own, so that it can be measured alone."""
     model = random_t5(config.size, config.dropout, place)
     if name == "hf_longest":
         return _hugging_face_arm(model, dict(model.named_parameters()), None)

@@ -4,7 +4,7 @@ Both have the same frozen model, first prompt, batches in the same order, Adafac
 evaluations. Without dropout they compute the same, so that only their speed differs.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -28,7 +28,6 @@ from prompt_tuning.bench.settings import BenchConfig
 from prompt_tuning.bench.workload import Batch
 from prompt_tuning.config import TrainConfig
 from prompt_tuning.data.batches import BatchOrder
-from prompt_tuning.data.sources import load_split
 from prompt_tuning.data.tokenization import EncodedSplit, decode_ids
 from prompt_tuning.embedded import located
 from prompt_tuning.evaluation import EvaluationSet, evaluate_prompt, evaluation_set, score_of
@@ -39,35 +38,26 @@ from prompt_tuning.models.loading import Checkpoint
 from prompt_tuning.models.methods import Method, PromptTuning
 from prompt_tuning.optim import Adafactor
 from prompt_tuning.records import RunFolder
-from prompt_tuning.runs.parts import (
-    encode_training_examples,
-    load_training_split,
-    training_run,
-)
-from prompt_tuning.task_data import data_spec, task_of
+from prompt_tuning.runs.parts import encode_training_examples, load_splits, training_run
+from prompt_tuning.task_data import task_of
 
 
-@dataclass(frozen=True)
-class Race:
-    """What both sides are given."""
+@dataclass
+class Course:
+    """A run on its way to the target score: what both sides are given, and what it has reached."""
 
     config: TrainConfig
     checkpoint: Checkpoint
     train: EncodedSplit
     dev: EvaluationSet
     prompt: Tensor  # [P, H], before the first update
-
-
-@dataclass
-class Course:
-    """What a run has reached so far, and what its evaluations cost."""
-
     target_score: float
     scores: list[tuple[int, float]] = field(default_factory=list)  # step, dev score
     evaluation_s: float = 0.0
 
-    def evaluate(self, step: int, device: torch.device, find: Callable[[], float]) -> float:
-        """Scores a step, keeping score and cost."""
+    def keep(self, step: int, find: Callable[[], float]) -> float:
+        """The score of a step; its seconds are kept with it."""
+        device = self.checkpoint.model.device
         cost = cost_of(lambda: self.scores.append((step, find())), device)
         self.evaluation_s += cost["seconds"]
         return self.scores[-1][1]
@@ -76,6 +66,26 @@ class Course:
     def is_over(self) -> bool:
         """Whether the last score is high enough."""
         return self.scores[-1][1] >= self.target_score
+
+    def evaluate(self, method: Method, step: int) -> float:
+        """As `ptune train` does it between two steps; ends the run at its target score."""
+        max_tokens = self.config.machine.max_tokens_per_micro_batch
+
+        def find() -> float:
+            found = evaluate_prompt(self.checkpoint, method.prompt, self.dev, max_tokens=max_tokens)
+            return score_of(found)
+
+        found = self.keep(step, find)
+        if self.is_over:
+            raise _ReachedError
+        return found
+
+    def on_step(self, step: int, loss: float) -> None:
+        """Nothing is logged."""
+
+
+class _ReachedError(Exception):
+    """Ends a run of `ptune train`."""
 
 
 def measure_end_to_end(
@@ -89,94 +99,60 @@ def measure_end_to_end(
         train: the run; its z-loss is left out, as Hugging Face's loss has none. The score is that
             of its `evaluation.split`, decoded greedily.
     """
-    training = replace(train.training, z_loss=0.0)
-    race = _prepare(replace(train, machine=config.machine, training=training), config.output_dir)
-    device = race.checkpoint.model.device
-    say(f"{', '.join(TRAINERS)}: {train.task.name} until {config.target_score:g} on dev")
+    ready = _prepare(config, train)
+    say(f"{', '.join(SIDES)}: {train.task.name} until {config.target_score:g} on dev")
     courses = {
-        name: [Course(config.target_score) for _ in range(config.num_rounds)] for name in TRAINERS
+        side: [replace(ready, scores=[]) for _ in range(config.num_rounds)] for side in SIDES
     }
     with TemporaryDirectory() as folder:
         calls = {}
-        for name, trainer_of in TRAINERS.items():
-            trainer_of(race, Course(0.0), Path(folder))()  # the first evaluation ends it: a warm-up
-            calls[name] = [trainer_of(race, course, Path(folder)) for course in courses[name]]
-        costs = interleave(calls, 1, device)
-    return {
-        "baseline": "peft_trainer",
-        "target_score": config.target_score,
-        "arms": {name: {**_facts(courses[name]), **costs[name]} for name in TRAINERS},
+        for side, run_of in SIDES.items():
+            run_of(replace(ready, scores=[], target_score=0.0), Path(folder))()  # a warm-up
+            calls[side] = [run_of(course, Path(folder)) for course in courses[side]]
+        costs = interleave(calls, 1, ready.checkpoint.model.device)
+    arms = {
+        side: {  # all rounds reach the same, but for their seconds
+            "reached": own[-1].is_over,
+            "step": own[-1].scores[-1][0],
+            "score": own[-1].scores[-1][1],
+            "scores": own[-1].scores,
+            "evaluation_seconds": [[round(course.evaluation_s, 6)] for course in own],
+            **costs[side],
+        }
+        for side, own in courses.items()
     }
+    return {"baseline": "peft_trainer", "target_score": config.target_score, "arms": arms}
 
 
-def _facts(courses: Sequence[Course]) -> dict[str, Any]:
-    """What the rounds of an arm reached: all the same, but for their seconds."""
-    course = courses[-1]
-    step, reached = course.scores[-1]
-    return {
-        "reached": course.is_over,
-        "step": step,
-        "score": reached,
-        "scores": course.scores,
-        "evaluation_seconds": [[round(each.evaluation_s, 6)] for each in courses],
-    }
-
-
-def _prepare(config: TrainConfig, output_dir: str) -> Race:
-    task, evaluation, length = task_of(config.task), config.evaluation, config.prompt.length
-    assert length is not None, config.prompt
-    cache = Path(output_dir) / "cache"
-    checkpoint = load_model(config.model, config.variant, config.machine, cache)
-    examples = load_training_split(task, config, "taskless").examples
-    spec = data_spec(config.data)
-    dev = load_split(task, evaluation.split, spec, limit=evaluation.num_examples).examples
-    return Race(
-        config,
+def _prepare(config: BenchConfig, train: TrainConfig) -> Course:
+    """A course before its first step."""
+    training = replace(train.training, z_loss=0.0)
+    train = replace(train, machine=config.machine, training=training)
+    task, length = task_of(train.task), train.prompt.length
+    assert length is not None, train.prompt
+    cache = Path(config.output_dir) / "cache"
+    checkpoint = load_model(train.model, train.variant, train.machine, cache)
+    splits = load_splits(task, train)
+    return Course(
+        train,
         checkpoint,
-        encode_training_examples(examples, checkpoint, config),
-        evaluation_set(task, dev, checkpoint),
-        first_prompt(config.init, length, task, checkpoint, seed=config.seed),
+        encode_training_examples(splits.train.examples, checkpoint, train),
+        evaluation_set(task, splits.evaluation.examples, checkpoint),
+        first_prompt(train.init, length, task, checkpoint, seed=train.seed),
+        config.target_score,
     )
 
 
-class _ReachedError(Exception):
-    """Ends a run at its target score."""
-
-
-@dataclass
-class _Watch:
-    """Evaluates as `ptune train` does."""
-
-    race: Race
-    course: Course
-
-    def evaluate(self, method: Method, step: int) -> float:
-        """The dev score of a step."""
-        checkpoint, dev, machine = self.race.checkpoint, self.race.dev, self.race.config.machine
-        max_tokens = machine.max_tokens_per_micro_batch
-
-        def find() -> float:
-            return score_of(evaluate_prompt(checkpoint, method.prompt, dev, max_tokens=max_tokens))
-
-        found = self.course.evaluate(step, checkpoint.model.device, find)
-        if self.course.is_over:
-            raise _ReachedError
-        return found
-
-    def on_step(self, step: int, loss: float) -> None:
-        """Nothing is logged."""
-
-
-def _ptune(race: Race, course: Course, folder: Path) -> Call:
+def _ptune(course: Course, folder: Path) -> Call:
     """The run of `ptune train`."""
-    model = race.checkpoint.model
+    model = course.checkpoint.model
     assert isinstance(model, FrozenT5)
-    method = PromptTuning(model, race.prompt.to(model.device, copy=True).requires_grad_())
-    training = training_run(race.config, method, race.train, RunFolder(folder))
+    method = PromptTuning(model, course.prompt.to(model.device, copy=True).requires_grad_())
+    training = training_run(course.config, method, course.train, RunFolder(folder))
 
     def train() -> None:
         with StopRequests() as stop, suppress(_ReachedError):
-            training.run(_Watch(race, course), stop)
+            training.run(course, stop)
 
     return train
 
@@ -194,28 +170,30 @@ class _Trainer(Seq2SeqTrainer):
             found.update(super(_Trainer, self).evaluate(*args, **kwargs))
             return found["eval_score"]
 
-        self.course.evaluate(self.state.global_step, self.args.device, find)
+        self.course.keep(self.state.global_step, find)
         self.control.should_training_stop = self.course.is_over
         return found
 
 
-def _peft_trainer(race: Race, course: Course, folder: Path) -> Call:
+def _peft_trainer(course: Course, folder: Path) -> Call:
     """A run as PEFT's documentation does it, batches padded to their longest row."""
-    config, checkpoint, dev = race.config, race.checkpoint, race.dev
+    config, checkpoint, dev = course.config, course.checkpoint, course.dev
     model = T5ForConditionalGeneration.from_pretrained(
         located(checkpoint.source),
         revision=checkpoint.revision or "main",
         dtype=checkpoint.model.dtype,
         dropout_rate=config.training.dropout,
     )
-    peft_model, weight = with_peft_prompt(model, race.prompt)
+    peft_model, weight = with_peft_prompt(model, course.prompt)
     adafactor = asdict(config.optimizer)
     optimizer = Adafactor([weight], adafactor.pop("learning_rate"), **adafactor)
     inputs, targets = (
-        [torch.tensor(ids) for ids in rows] for rows in (race.train.inputs, race.train.targets)
+        [torch.tensor(ids) for ids in rows] for rows in (course.train.inputs, course.train.targets)
     )
     order = BatchOrder(len(inputs), config.training.batch_size, config.seed)
     in_order = [i for step in range(config.training.num_steps) for i in order[step]]
+    rows: Any = [(inputs[i], targets[i]) for i in in_order]
+    dev_rows: Any = [(ids.cpu(), targets[0]) for ids in dev.inputs]
 
     def scores(prediction: Any) -> dict[str, float | None]:
         """The task's own score of the generated ids, the start token left out."""
@@ -223,11 +201,9 @@ def _peft_trainer(race: Race, course: Course, folder: Path) -> Call:
         texts = [decode_ids(checkpoint.tokenizer, row) for row in ids]
         return {"score": score(dev.task, dev.examples, texts).score}
 
-    rows: Any = [(inputs[i], targets[i]) for i in in_order]
-    dev_rows: Any = [(ids.cpu(), targets[0]) for ids in dev.inputs]
     trainer = _Trainer(
         peft_model,
-        _arguments(race, folder),
+        _arguments(course, folder),
         data_collator=lambda rows: padded(Batch(*zip(*rows, strict=True))),
         train_dataset=rows,
         eval_dataset=dev_rows,
@@ -244,33 +220,30 @@ def _peft_trainer(race: Race, course: Course, folder: Path) -> Call:
     return train
 
 
-def _arguments(race: Race, folder: Path) -> Seq2SeqTrainingArguments:
+def _arguments(course: Course, folder: Path) -> Seq2SeqTrainingArguments:
     """The run's settings; everything else as the library has it, but nothing written."""
-    training = race.config.training
+    training = course.config.training
     return Seq2SeqTrainingArguments(
         output_dir=str(folder),
         max_steps=training.num_steps,
         per_device_train_batch_size=training.batch_size,
         per_device_eval_batch_size=training.batch_size,
         eval_strategy="steps",
-        eval_steps=race.config.evaluation.every_steps,
+        eval_steps=course.config.evaluation.every_steps,
         predict_with_generate=True,
-        generation_max_length=race.dev.max_target_tokens + 1,  # the start token counts there
+        generation_max_length=course.dev.max_target_tokens + 1,  # the start token counts there
         max_grad_norm=0.0,  # Adafactor has a clipping of its own
         train_sampling_strategy="sequential",
         remove_unused_columns=False,
-        use_cpu=race.checkpoint.model.device.type == "cpu",
+        use_cpu=course.checkpoint.model.device.type == "cpu",
         dataloader_pin_memory=False,
         save_strategy="no",
         logging_strategy="no",
         report_to=[],
         disable_tqdm=True,
-        seed=race.config.seed,
+        seed=course.config.seed,
     )
 
 
 # Everything is made ready first; the call that is timed trains.
-TRAINERS: dict[str, Callable[[Race, Course, Path], Call]] = {
-    "peft_trainer": _peft_trainer,
-    "ptune": _ptune,
-}
+SIDES: dict[str, Callable[[Course, Path], Call]] = {"peft_trainer": _peft_trainer, "ptune": _ptune}

@@ -61,9 +61,7 @@ class Point:
 def measure_growth(config: BenchConfig, say: Callable[[str], None]) -> dict[str, Any]:
     """Costs of forward and backward passes along every axis, dropout and optimiser left out.
 
-    Args:
-        config: gives the common point: size, batch size, prompt length.
-        say: told which axis is being measured.
+    The common point has the config's size, batch size and prompt length.
     """
     machine = config.machine
     base = Point(config.size, config.batch_size, INPUT_TOKENS, config.prompt_length, 1)

@@ -54,34 +54,25 @@ class BenchConfig:
 
 def bench_problems(config: BenchConfig) -> list[UserError]:
     """What is wrong with a measurement, found without importing torch."""
-    part, arms = config.part, config.arms
-    allowed = ARMS.get(part, ())
+    part, arms, allowed = config.part, config.arms or [], ARMS.get(config.part, ())
+    needed = () if config.num_prompts else NEEDS.get(part, ())
+    installs = "pip install 'ptune[bench]'"
     problems = [
-        UserError(
-            f"part={part} measures against {name}, which is not installed",
-            fix="pip install 'ptune[bench]'",
-        )
-        for name in NEEDS.get(part, ()) * (config.num_prompts is None)
+        UserError(f"part={part} measures against {name}, which is not installed", fix=installs)
+        for name in needed
         if find_spec(name) is None
     ]
     if part == "pretraining" and config.dropout:
         problem = f"dropout={config.dropout}: T5 v1.1 is pre-trained without, and so is ptune's"
         problems.append(UserError(problem, fix="dropout=0"))
-    counts = {"num_prompts": config.num_prompts, "num_rows": config.num_rows}
-    given = [f"{key}={value}" for key, value in counts.items() if value is not None]
-    if len(given) != (part == "serving"):
-        problems.append(
-            UserError(
-                f"{' and '.join(given) or 'num_prompts=None'} with part={part}",
-                allowed="num_prompts or num_rows for part=serving, null for the others",
-                fix="part=serving num_prompts=<number> or num_rows=<number>, or neither",
-            )
-        )
-    run = {"model": config.trained_model, "task": config.trained_task, "data.dir": config.data.dir}
+    counts = [f"{key}={getattr(config, key)}" for key in ("num_prompts", "num_rows")]
+    if sum(not count.endswith("None") for count in counts) != (part == "serving"):
+        fix = "part=serving num_prompts=<number> or num_rows=<number>, or neither"
+        problems.append(UserError(f"{', '.join(counts)} with part={part}", fix=fix))
     problems += [
-        UserError(f"{key}={value} is for part=end_to_end", fix="leave it out")
-        for key, value in run.items()
-        if value is not None and part != "end_to_end"
+        UserError(f"{override} is for part=end_to_end", fix="leave it out")
+        for override in _run_overrides(config)
+        if part != "end_to_end"
     ]
     problems += [
         UserError(
@@ -89,12 +80,12 @@ def bench_problems(config: BenchConfig) -> list[UserError]:
             allowed=", ".join(allowed) or "null",
             fix=did_you_mean(arm, allowed) or "leave arms out",
         )
-        for arm in arms or ()
+        for arm in arms
         if arm not in allowed
     ]
-    if arms is not None and not {*allowed[-2:]} <= {*arms}:
-        problem = f"arms=[{','.join(arms)}] has no headline"
-        problems.append(UserError(problem, fix=f"add both {' and '.join(allowed[-2:])}"))
+    if config.arms is not None and not {*allowed[-2:]} <= {*arms}:
+        fix = f"add both {' and '.join(allowed[-2:])}"
+        problems.append(UserError(f"arms=[{','.join(arms)}] has no headline", fix=fix))
     return problems
 
 
@@ -106,10 +97,15 @@ def arms_of(config: BenchConfig) -> tuple[str, ...]:
 
 def train_overrides(config: BenchConfig) -> list[str]:
     """The run of part=end_to_end as `ptune train` would be given it."""
+    own = _run_overrides(config)
+    keys = [override.partition("=")[0] for override in own]
+    return [*own, *(text for text in config.train if text.partition("=")[0] not in keys)]
+
+
+def _run_overrides(config: BenchConfig) -> list[str]:
+    """Those that have a key of their own here."""
     run = {"model": config.trained_model, "task": config.trained_task, "data.dir": config.data.dir}
-    given = {key: value for key, value in run.items() if value is not None}
-    kept = [override for override in config.train if override.partition("=")[0] not in given]
-    return [*(f"{key}={value}" for key, value in given.items()), *kept]
+    return [f"{key}={value}" for key, value in run.items() if value is not None]
 
 
 def bench_name(config: BenchConfig) -> str:

@@ -28,12 +28,7 @@ KINDS = {  # of operators, by the first pattern that fits; both GPU and CPU name
 
 
 def measure_steps(config: BenchConfig, say: Callable[[str], None]) -> dict[str, Any]:
-    """Costs of every arm on every batch, update included, and what they are to be compared with.
-
-    Args:
-        config: `part` is one of `settings.ARMS`.
-        say: told what is being measured.
-    """
+    """Costs of every arm on every batch, update included, and what they are to be compared with."""
     place, batches, names = Place.on(config.machine), draw_batches(config), arms_of(config)
     calls = {name: _warm_steps(name, config, place, batches) for name in names}
     facts = [_facts(config, batch) for batch in batches]
@@ -111,9 +106,4 @@ def breakdown(step: Call) -> dict[str, float]:
 
 def kind_of(operator: str) -> str:
     """What an operator, such as aten::mm, is for."""
-    fitting = (
-        kind
-        for kind, patterns in KINDS.items()
-        if any(fnmatch(operator, pattern) for pattern in patterns)
-    )
-    return next(fitting)
+    return next(kind for kind, own in KINDS.items() if any(fnmatch(operator, p) for p in own))

@@ -94,10 +94,8 @@ def frame_of(record: Record) -> DataFrame:
 def _steps(record: Record) -> DataFrame:
     """Training steps: how many times an arm takes what ptune takes."""
     result = record["result"]
-    peaks = Series(
-        {arm: own["peak_memory_gib"] for arm, own in result["arms"].items()}, dtype=float
-    )
-    others = [arm for arm in result["arms"] if arm != "ptune"]
+    peaks = DataFrame(result["arms"]).loc["peak_memory_gib"].astype(float)
+    others = peaks.index.drop("ptune")
     by_user_time = {arm: speed_up(result, arm, "ptune", "user_s").median() for arm in others}
     return DataFrame(
         {
@@ -117,9 +115,19 @@ def _steps(record: Record) -> DataFrame:
 
 def _evaluation(record: Record) -> DataFrame:
     result = record["result"]
-    pairs = {arm: (result["baseline"], arm) for arm in result["arms"]}
     return DataFrame(
-        {"ms an example": _ms_a_row(result), "faster than generate() by": _times(result, pairs)}
+        {"ms an example": _ms_a_row(result), "faster than generate() by": _faster(result)}
+    )
+
+
+def _rows(record: Record) -> DataFrame:
+    result = record["result"]
+    return DataFrame(
+        {
+            "rows/s": _text("{:.1f}", _total(result, "num_rows") / seconds_of(result).sum()),
+            "faster than generate() by": _faster(result),
+            "other answers": Series({"ptune_predict": f"{result['num_other_answers']}"}),
+        }
     )
 
 
@@ -135,18 +143,6 @@ def _serving(record: Record) -> DataFrame:
             "ms a row": _ms_a_row(result),
             "faster than by prompt": _times(result, pairs),
             "parameters": _text("{:,}", num_parameters),
-        }
-    )
-
-
-def _rows(record: Record) -> DataFrame:
-    result = record["result"]
-    pairs = {arm: (result["baseline"], arm) for arm in result["arms"]}
-    return DataFrame(
-        {
-            "rows/s": _text("{:.1f}", _total(result, "num_rows") / seconds_of(result).sum()),
-            "faster than generate() by": _times(result, pairs),
-            "other answers": Series({"ptune_predict": f"{result['num_other_answers']}"}),
         }
     )
 
@@ -170,9 +166,8 @@ def _end_to_end(record: Record) -> DataFrame:
 
 
 def _growth(record: Record) -> DataFrame:
-    points = concat(
-        map(growth_points, record["result"]["axes"].values()), keys=record["result"]["axes"]
-    )
+    axes = record["result"]["axes"]
+    points = concat(map(growth_points, axes.values()), keys=axes)
     return DataFrame(
         {
             "axis": points.index.get_level_values(0),
@@ -189,6 +184,10 @@ def _times(result: Result, pairs: Mapping[str, tuple[str, str]]) -> Series:
     ratios = {arm: speed_up(result, *pair) for arm, pair in pairs.items()}
     form = "{0:.2f}x ({1:.2f} to {2:.2f})".format
     return Series({arm: form(r.median(), r.min(), r.max()) for arm, r in ratios.items()}, dtype=str)
+
+
+def _faster(result: Result) -> Series:
+    return _times(result, {arm: (result["baseline"], arm) for arm in result["arms"]})
 
 
 def _ms_a_row(result: Result) -> Series:
