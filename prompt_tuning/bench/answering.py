@@ -195,8 +195,8 @@ def _measured(
     batches = [batch.to(place.device).inputs for batch in draw_batches(config)]
     said: dict[str, list[Any]] = {arm: [None] * len(batches) for arm in ways}
 
-    def answer(arm: str, place: int) -> None:
-        said[arm][place] = ways[arm](batches[place])
+    def answer(arm: str, index: int) -> None:
+        said[arm][index] = ways[arm](batches[index])
 
     for way in ways.values():
         way(batches[0][:WARM_UP_ROWS])

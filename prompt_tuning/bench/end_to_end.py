@@ -29,13 +29,13 @@ from prompt_tuning.bench.workload import Batch
 from prompt_tuning.config import TrainConfig
 from prompt_tuning.data.batches import BatchOrder
 from prompt_tuning.data.tokenization import EncodedSplit, decode_ids
-from prompt_tuning.embedded import located
 from prompt_tuning.evaluation import EvaluationSet, evaluate_prompt, evaluation_set, score_of
 from prompt_tuning.interrupts import StopRequests
 from prompt_tuning.metrics import score
 from prompt_tuning.models.frozen_t5 import FrozenT5
 from prompt_tuning.models.loading import Checkpoint
 from prompt_tuning.models.methods import Method, PromptTuning
+from prompt_tuning.models.places import located
 from prompt_tuning.optim import Adafactor
 from prompt_tuning.records import RunFolder
 from prompt_tuning.runs.parts import encode_training_examples, load_splits, training_run
