@@ -78,15 +78,15 @@ def _facts(config: BenchConfig, batch: Batch) -> dict[str, int]:
     """A batch in the record: what it has, and what its step needs."""
     is_prompt_tuning = config.part == "training"
     prompt_length = config.prompt_length if is_prompt_tuning else 0
-    lengths = [prompt_length + length for length in batch.input_lengths]
+    inputs, targets = batch.lengths
+    rows = [prompt_length + length for length in inputs]
     passes = PROMPT_TUNING if is_prompt_tuning else MODEL_TUNING
-    shape, target_lengths = SIZES[config.size], batch.target_lengths
     return {
-        "num_rows": len(lengths),
-        "longest_input": max(batch.input_lengths),
-        "positions": sum(lengths),
-        "target_tokens": sum(target_lengths),
-        "operations": useful_operations(shape, VOCAB_SIZE, lengths, target_lengths, passes),
+        "num_rows": len(rows),
+        "longest_input": max(inputs),
+        "positions": sum(rows),
+        "target_tokens": sum(targets),
+        "operations": useful_operations(SIZES[config.size], VOCAB_SIZE, rows, targets, passes),
     }
 
 

@@ -68,14 +68,9 @@ class Batch:
         return type(self)(self.inputs[:num_rows], self.targets[:num_rows])
 
     @property
-    def input_lengths(self) -> list[int]:
-        """Tokens of each input."""
-        return [len(ids) for ids in self.inputs]
-
-    @property
-    def target_lengths(self) -> list[int]:
-        """Tokens of each target."""
-        return [len(ids) for ids in self.targets]
+    def lengths(self) -> tuple[list[int], list[int]]:
+        """Tokens of each input and of each target."""
+        return [*map(len, self.inputs)], [*map(len, self.targets)]
 
 
 @dataclass(frozen=True)

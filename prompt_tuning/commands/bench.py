@@ -13,7 +13,7 @@ from prompt_tuning.bench.settings import (
 from prompt_tuning.commands import train
 from prompt_tuning.commands.composition import configs_of
 from prompt_tuning.config import TrainConfig, typed
-from prompt_tuning.errors import raise_all
+from prompt_tuning.errors import UserError, raise_all
 from prompt_tuning.records import RunFolder, code_version
 
 
@@ -45,4 +45,18 @@ def _train_config(config: BenchConfig) -> TrainConfig:
     configs, problems = configs_of("train", train_overrides(config))
     raise_all(problems)
     (cfg,) = configs
-    return train.check(cfg)
+    run = train.check(cfg)
+    unequal = {
+        f"method={run.method}": run.method != "prompt_tuning",
+        f"evaluation.rank={run.evaluation.rank}": run.evaluation.rank is not None,
+        f"variant={run.variant.name}": run.variant.target_sentinel,
+    }
+    problem = "part=end_to_end trains a prompt and decodes its answers on both sides, not so with "
+    raise_all(
+        [
+            UserError(f"{problem}{setting}", fix="leave it out of train=")
+            for setting, is_chosen in unequal.items()
+            if is_chosen
+        ]
+    )
+    return run

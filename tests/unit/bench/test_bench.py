@@ -35,8 +35,10 @@ from prompt_tuning.bench.workload import (
     draw_batches,
     load_profiles,
 )
+from prompt_tuning.commands.bench import check
 from prompt_tuning.commands.composition import configs_of
 from prompt_tuning.config import typed
+from prompt_tuning.errors import UserError
 from prompt_tuning.evaluation import decode_tokens
 from prompt_tuning.models.frozen_t5 import Rows
 from prompt_tuning.models.random_checkpoint import Shape
@@ -66,12 +68,12 @@ def test_the_profiles_are_lengths_of_the_official_training_files() -> None:
 def test_batches_are_seeded_ragged_and_at_most_512_long(name: str) -> None:
     config = config_of(f"profile={name}", "batch_size=9", "seed=1")
     drawn = [draw_batches(config) for _ in range(2)]
-    assert [b.input_lengths for b in drawn[0]] == [b.input_lengths for b in drawn[1]]
+    assert [b.lengths for b in drawn[0]] == [b.lengths for b in drawn[1]]
     for row in (row for batch in drawn[0] for row in (*batch.inputs, *batch.targets)):
         assert len(row) <= MAX_INPUT_TOKENS
         assert row[-1] == 1
         assert (row[:-1] > 2).all()
-    assert max(drawn[0][0].input_lengths) <= load_profiles()[name].tight_input_tokens
+    assert max(drawn[0][0].lengths[0]) <= load_profiles()[name].tight_input_tokens
 
 
 @pytest.mark.parametrize("part", ARMS)
@@ -204,6 +206,13 @@ def test_a_model_and_a_task_are_those_of_the_run_that_is_timed() -> None:
     assert not bench_problems(config)
     assert len(bench_problems(config_of(*given))) == 3
     assert train_overrides(config_of()) == ["task=mini_sst2", "evaluation.every_steps=10"]
+
+
+@pytest.mark.parametrize("setting", ["method=model_tuning", "evaluation.rank=labels"])
+def test_a_race_that_the_trainer_cannot_run_alike_is_refused(setting: str) -> None:
+    (config,), _ = configs_of("bench", ["part=end_to_end", f'train=["{setting}"]'])
+    with pytest.raises(UserError, match=f"not so with {setting}"):
+        check(config)
 
 
 def test_a_missing_opponent_is_named_with_the_fix(monkeypatch: pytest.MonkeyPatch) -> None:
