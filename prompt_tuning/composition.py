@@ -27,6 +27,7 @@ from prompt_tuning.errors import UserError, did_you_mean, raise_all
 
 # Groups whose files a command only names: what they say is for `train`.
 ONLY_NAMED = {
+    "bench": ("model", "task"),
     "ensemble": ("experiment",),
     "inspect": ("experiment",),
     "list": ("experiment",),
