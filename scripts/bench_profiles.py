@@ -9,24 +9,18 @@ Lengths only, EOS included, of the text that a run would train on; no text is ke
 import argparse
 import json
 from collections import Counter
-from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from transformers import AutoTokenizer
 
-from prompt_tuning.bench.profiles import PROFILES_PATH
+from prompt_tuning.bench.workload import PROFILES_PATH
 from prompt_tuning.data.sources import DataSpec, load_split
 from prompt_tuning.data.tokenization import encode_split
 from prompt_tuning.models.random_checkpoint import write_tokenizer
 from prompt_tuning.task_registry import TASKS
 
 PROFILED = ("wic", "rte", "boolq", "multirc")
-
-
-def counted(sequences: Sequence[Sequence[int]]) -> list[tuple[int, int]]:
-    """Pairs of a length and how many sequences have it, shortest first."""
-    return sorted(Counter(map(len, sequences)).items())
 
 
 def main() -> None:
@@ -51,12 +45,14 @@ def main() -> None:
             target_sentinel_id=None,
             cache_dir=None,
         )
+        lengths = (Counter(map(len, rows)) for rows in (encoded.inputs, encoded.targets))
+        input_lengths, target_lengths = (sorted(counts.items()) for counts in lengths)
         profiles[name] = {
             "source": "/".join(Path(split.provenance["file"]).parts[-2:]),
             "sha256": split.provenance["sha256"],
             "num_examples": len(split.examples),
-            "input_lengths": counted(encoded.inputs),
-            "target_lengths": counted(encoded.targets),
+            "input_lengths": input_lengths,
+            "target_lengths": target_lengths,
         }
     lines = [f'"{name}": {json.dumps(profile)}' for name, profile in profiles.items()]
     PROFILES_PATH.write_text("{\n" + ",\n".join(lines) + "\n}\n", encoding="utf-8")

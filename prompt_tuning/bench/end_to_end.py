@@ -4,182 +4,81 @@ Both have the same frozen model, first prompt, batches in the same order, Adafac
 evaluations. Without dropout they compute the same, so that only their speed differs.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field
-from functools import partial
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
 from torch import Tensor
+from transformers import (
+    PrinterCallback,
+    Seq2SeqTrainer,
+    Seq2SeqTrainingArguments,
+    T5ForConditionalGeneration,
+    set_seed,
+)
 
-from prompt_tuning.bench.clock import Cost, as_columns, cost_of, interleave
+from prompt_tuning.bench.costs import Call, cost_of, interleave
+from prompt_tuning.bench.hugging_face import padded, with_peft_prompt
 from prompt_tuning.bench.settings import BenchConfig
-from prompt_tuning.bench.trainer import train_with_peft
+from prompt_tuning.bench.workload import Batch
 from prompt_tuning.config import TrainConfig
-from prompt_tuning.data.sources import load_split
-from prompt_tuning.data.tokenization import encode_split
-from prompt_tuning.evaluation import EvaluationSet, evaluate_prompt, evaluation_set
+from prompt_tuning.data.batches import BatchOrder
+from prompt_tuning.data.tokenization import EncodedSplit, decode_ids
+from prompt_tuning.evaluation import EvaluationSet, evaluate_prompt, evaluation_set, score_of
+from prompt_tuning.examples import encode_training_examples, load_splits
 from prompt_tuning.interrupts import StopRequests
-from prompt_tuning.loop import EncodedExamples, TrainingRun, TrainingSettings, shuffled
+from prompt_tuning.metrics import score
 from prompt_tuning.model_choice import load_model
 from prompt_tuning.models.frozen_t5 import FrozenT5
 from prompt_tuning.models.loading import Checkpoint
 from prompt_tuning.models.methods import Method, PromptTuning
+from prompt_tuning.models.places import located
 from prompt_tuning.optim import Adafactor
-from prompt_tuning.task_data import data_spec, task_of
+from prompt_tuning.run_folder import RunFolder
+from prompt_tuning.task_data import task_of
 from prompt_tuning.train.first_prompt import first_prompt
+from prompt_tuning.train.tuning import training_run
 
 
 @dataclass
 class Course:
-    """What a run has reached so far, and what its evaluations cost."""
+    """A run on its way to the target score: what both sides are given, and what it has reached."""
 
+    config: TrainConfig
+    checkpoint: Checkpoint
+    train: EncodedSplit
+    dev: EvaluationSet
+    prompt: Tensor  # [P, H], before the first update
     target_score: float
     scores: list[tuple[int, float]] = field(default_factory=list)  # step, dev score
-    evaluation: list[Cost] = field(default_factory=list)
+    evaluation_s: float = 0.0
 
-    def evaluate(self, step: int, device: torch.device, score: Callable[[], float]) -> float:
-        """Scores a step, keeping score and cost."""
-        found: list[float] = []
-        self.evaluation.append(cost_of(lambda: found.append(score()), device))
-        self.scores.append((step, found[0]))
-        return found[0]
+    def keep(self, step: int, find: Callable[[], float]) -> float:
+        """The score of a step; its seconds are kept with it."""
+        device = self.checkpoint.model.device
+        cost = cost_of(lambda: self.scores.append((step, find())), device)
+        self.evaluation_s += cost["seconds"]
+        return self.scores[-1][1]
 
     @property
     def is_over(self) -> bool:
         """Whether the last score is high enough."""
-        return bool(self.scores) and self.scores[-1][1] >= self.target_score
-
-
-@dataclass(frozen=True)
-class Run:
-    """What both sides are given."""
-
-    config: TrainConfig
-    checkpoint: Checkpoint
-    examples: EncodedExamples
-    dev: EvaluationSet
-    settings: TrainingSettings
-    prompt: Tensor  # [P, H], before the first update
-
-    def make_optimizer(self, trained: Tensor) -> Adafactor:
-        """The run's Adafactor."""
-        settings = asdict(self.config.optimizer)
-        return Adafactor([trained], settings.pop("learning_rate"), **settings)
-
-
-def measure_end_to_end(
-    config: BenchConfig, train: TrainConfig, say: Callable[[str], None]
-) -> dict[str, Any]:
-    """Costs of both sides from their first step to the target score, models being loaded.
-
-    Args:
-        config: the target score and the machine.
-        train: the run; its z-loss is left out, as Hugging Face's loss has none.
-        say: told what is being measured.
-    """
-    run = _prepare(config, train)
-    device = run.checkpoint.model.device
-    courses: dict[str, list[Course]] = {name: [] for name in TRAINERS}
-    for train_arm in TRAINERS.values():
-        train_arm(run, Course(target_score=0.0))  # the first evaluation ends it: a warm-up
-
-    def train_once(name: str) -> None:
-        course = Course(config.target_score)
-        courses[name].append(course)
-        TRAINERS[name](run, course)
-
-    say(f"{', '.join(TRAINERS)}: {train.task.name} until {config.target_score:g} on dev")
-    calls = {name: [partial(train_once, name)] * config.num_rounds for name in TRAINERS}
-    costs = interleave(calls, 1, device)
-    return {
-        "baseline": "peft_trainer",
-        "target_score": config.target_score,
-        "arms": {
-            name: {**_facts(courses[name]), **as_columns(of_arm)} for name, of_arm in costs.items()
-        },
-    }
-
-
-def _facts(courses: Sequence[Course]) -> dict[str, Any]:
-    """What the rounds of an arm reached: all the same, but for their seconds."""
-    course = courses[-1]
-    step, score = course.scores[-1]
-    return {
-        "reached": course.is_over,
-        "step": step,
-        "score": score,
-        "scores": course.scores,
-        "evaluation_seconds": [[sum(c.seconds for c in of.evaluation)] for of in courses],
-    }
-
-
-def _prepare(config: BenchConfig, train: TrainConfig) -> Run:
-    task = task_of(train.task)
-    cache = Path(config.output_dir) / "cache"
-    checkpoint = load_model(train.model, train.variant, config.machine, cache)
-    spec, device = data_spec(train.data), checkpoint.model.device
-    examples = load_split(task, "train", spec, limit=train.training.num_train_examples).examples
-    encoded = encode_split(
-        examples,
-        checkpoint.tokenizer,
-        max_input_tokens=train.training.max_input_tokens,
-        max_target_tokens=train.training.max_target_tokens,
-        target_sentinel_id=None,
-        cache_dir=None,
-    )
-    dev = load_split(task, train.evaluation.split, spec, limit=train.evaluation.num_examples)
-    assert train.prompt.length is not None
-    return Run(
-        train,
-        checkpoint,
-        EncodedExamples(
-            [torch.tensor(ids, device=device) for ids in encoded.inputs],
-            [torch.tensor(ids, device=device) for ids in encoded.targets],
-        ),
-        evaluation_set(task, dev.examples, checkpoint),
-        TrainingSettings(
-            num_steps=train.training.num_steps,
-            eval_every_steps=train.evaluation.every_steps,
-            dropout=train.training.dropout,
-            z_loss=0.0,
-            seed=train.seed,
-            max_tokens_per_micro_batch=config.machine.max_tokens_per_micro_batch,
-        ),
-        first_prompt(train.init, train.prompt.length, task, checkpoint, seed=train.seed),
-    )
-
-
-class _ReachedError(Exception):
-    """Ends a run at its target score."""
-
-
-@dataclass
-class _Watch:
-    """Evaluates as `ptune train` does."""
-
-    run: Run
-    course: Course
+        return self.scores[-1][1] >= self.target_score
 
     def evaluate(self, method: Method, step: int) -> float:
-        """The dev score of a step."""
-        run = self.run
+        """As `ptune train` does it between two steps; ends the run at its target score."""
+        max_tokens = self.config.machine.max_tokens_per_micro_batch
 
-        def score() -> float:
-            evaluation = evaluate_prompt(
-                run.checkpoint,
-                method.prompt,
-                run.dev,
-                max_tokens=run.settings.max_tokens_per_micro_batch,
-            )
-            assert evaluation.scores.score is not None
-            return evaluation.scores.score
+        def find() -> float:
+            found = evaluate_prompt(self.checkpoint, method.prompt, self.dev, max_tokens=max_tokens)
+            return score_of(found)
 
-        found = self.course.evaluate(step, run.checkpoint.model.device, score)
-        if self.course.is_over:
+        found = self.keep(step, find)
+        if self.is_over:
             raise _ReachedError
         return found
 
@@ -187,23 +86,166 @@ class _Watch:
         """Nothing is logged."""
 
 
-def _train_with_ptune(run: Run, course: Course) -> None:
-    model = run.checkpoint.model
+class _ReachedError(Exception):
+    """Ends a run of `ptune train`."""
+
+
+def measure_end_to_end(
+    config: BenchConfig, say: Callable[[str], None], *, train: TrainConfig
+) -> dict[str, Any]:
+    """Costs of both sides from their first step to the target score, models being loaded.
+
+    Args:
+        config: the target score and the machine.
+        say: told what is being measured.
+        train: the run; its z-loss is left out, as Hugging Face's loss has none. The score is that
+            of its `evaluation.split`, decoded greedily.
+    """
+    ready = _prepare(config, train)
+    say(f"{', '.join(SIDES)}: {train.task.name} until {config.target_score:g} on dev")
+    courses = {
+        side: [replace(ready, scores=[]) for _ in range(config.num_rounds)] for side in SIDES
+    }
+    with TemporaryDirectory() as folder:
+        calls = {}
+        for side, run_of in SIDES.items():
+            run_of(replace(ready, scores=[], target_score=0.0), Path(folder))()  # a warm-up
+            calls[side] = [run_of(course, Path(folder)) for course in courses[side]]
+        costs = interleave(calls, 1, ready.checkpoint.model.device)
+    arms = {
+        side: {  # all rounds reach the same, but for their seconds
+            "reached": own[-1].is_over,
+            "step": own[-1].scores[-1][0],
+            "score": own[-1].scores[-1][1],
+            "scores": own[-1].scores,
+            "evaluation_seconds": [[round(course.evaluation_s, 6)] for course in own],
+            **costs[side],
+        }
+        for side, own in courses.items()
+    }
+    return {"baseline": "peft_trainer", "target_score": config.target_score, "arms": arms}
+
+
+def _prepare(config: BenchConfig, train: TrainConfig) -> Course:
+    """A course before its first step."""
+    training = replace(train.training, z_loss=0.0)
+    train = replace(train, machine=config.machine, training=training)
+    task, length = task_of(train.task), train.prompt.length
+    assert length is not None, train.prompt
+    cache = Path(config.output_dir) / "cache"
+    checkpoint = load_model(train.model, train.variant, train.machine, cache)
+    splits = load_splits(task, train)
+    return Course(
+        train,
+        checkpoint,
+        encode_training_examples(splits.train.examples, checkpoint, train),
+        evaluation_set(task, splits.evaluation.examples, checkpoint),
+        first_prompt(train.init, length, task, checkpoint, seed=train.seed),
+        config.target_score,
+    )
+
+
+def _ptune(course: Course, folder: Path) -> Call:
+    """The run of `ptune train`."""
+    model = course.checkpoint.model
     assert isinstance(model, FrozenT5)
-    prompt = run.prompt.to(model.device, copy=True).requires_grad_()
-    with TemporaryDirectory() as folder, StopRequests() as stop:
-        training = TrainingRun(
-            PromptTuning(model, prompt),
-            run.make_optimizer(prompt),
-            shuffled(run.examples, run.config.training.batch_size, seed=run.config.seed),
-            run.settings,
-            Path(folder) / "resume.pt",
-        )
-        with suppress(_ReachedError):
-            training.run(_Watch(run, course), stop)
+    method = PromptTuning(model, course.prompt.to(model.device, copy=True).requires_grad_())
+    training = training_run(course.config, method, course.train, RunFolder(folder))
+
+    def train() -> None:
+        with StopRequests() as stop, suppress(_ReachedError):
+            training.run(course, stop)
+
+    return train
 
 
-TRAINERS: dict[str, Callable[[Run, Course], None]] = {
-    "peft_trainer": train_with_peft,
-    "ptune": _train_with_ptune,
-}
+class _Trainer(Seq2SeqTrainer):
+    """The library's, which keeps what an evaluation costs and finds, and stops at the target."""
+
+    course: Course
+
+    def evaluate(self, *args: Any, **kwargs: Any) -> dict[str, float]:
+        """The library's, timed."""
+        found: dict[str, float] = {}
+
+        def find() -> float:
+            found.update(super(_Trainer, self).evaluate(*args, **kwargs))
+            return found["eval_score"]
+
+        self.course.keep(self.state.global_step, find)
+        self.control.should_training_stop = self.course.is_over
+        return found
+
+
+def _peft_trainer(course: Course, folder: Path) -> Call:
+    """A run as PEFT's documentation does it, batches padded to their longest row."""
+    config, checkpoint, dev = course.config, course.checkpoint, course.dev
+    model = T5ForConditionalGeneration.from_pretrained(
+        located(checkpoint.source),
+        revision=checkpoint.revision or "main",
+        dtype=checkpoint.model.dtype,
+        dropout_rate=config.training.dropout,
+    )
+    peft_model, weight = with_peft_prompt(model, course.prompt)
+    adafactor = asdict(config.optimizer)
+    optimizer = Adafactor([weight], adafactor.pop("learning_rate"), **adafactor)
+    inputs, targets = (
+        [torch.tensor(ids) for ids in rows] for rows in (course.train.inputs, course.train.targets)
+    )
+    order = BatchOrder(len(inputs), config.training.batch_size, config.seed)
+    in_order = [i for step in range(config.training.num_steps) for i in order[step]]
+    rows: Any = [(inputs[i], targets[i]) for i in in_order]
+    dev_rows: Any = [(ids.cpu(), targets[0]) for ids in dev.inputs]
+
+    def scores(prediction: Any) -> dict[str, float | None]:
+        """The task's own score of the generated ids, the start token left out."""
+        ids = [[i for i in row[1:].tolist() if i >= 0] for row in prediction.predictions]
+        texts = [decode_ids(checkpoint.tokenizer, row) for row in ids]
+        return {"score": score(dev.task, dev.examples, texts).score}
+
+    trainer = _Trainer(
+        peft_model,
+        _arguments(course, folder),
+        data_collator=lambda rows: padded(Batch(*zip(*rows, strict=True))),
+        train_dataset=rows,
+        eval_dataset=dev_rows,
+        compute_metrics=scores,
+        optimizers=(optimizer, torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: 1.0)),
+    )
+    trainer.course = course
+    trainer.remove_callback(PrinterCallback)
+
+    def train() -> None:
+        set_seed(config.seed)
+        trainer.train()
+
+    return train
+
+
+def _arguments(course: Course, folder: Path) -> Seq2SeqTrainingArguments:
+    """The run's settings; everything else as the library has it, but nothing written."""
+    training = course.config.training
+    return Seq2SeqTrainingArguments(
+        output_dir=str(folder),
+        max_steps=training.num_steps,
+        per_device_train_batch_size=training.batch_size,
+        per_device_eval_batch_size=training.batch_size,
+        eval_strategy="steps",
+        eval_steps=course.config.evaluation.every_steps,
+        predict_with_generate=True,
+        generation_max_length=course.dev.max_target_tokens + 1,  # the start token counts there
+        max_grad_norm=0.0,  # Adafactor has a clipping of its own
+        train_sampling_strategy="sequential",
+        remove_unused_columns=False,
+        use_cpu=course.checkpoint.model.device.type == "cpu",
+        dataloader_pin_memory=False,
+        save_strategy="no",
+        logging_strategy="no",
+        report_to=[],
+        disable_tqdm=True,
+        seed=course.config.seed,
+    )
+
+
+# Everything is made ready first; the call that is timed trains.
+SIDES: dict[str, Callable[[Course, Path], Call]] = {"peft_trainer": _peft_trainer, "ptune": _ptune}

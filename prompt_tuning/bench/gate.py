@@ -4,18 +4,17 @@ It runs before every measurement: a nano model in float64, where any slip of the
 the measured size in float32. Dropout is off, as its noise differs by design.
 """
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from unittest.mock import patch
 
 import torch
 from torch import Tensor
 from transformers.models.t5.modeling_t5 import T5LayerNorm
 
 from prompt_tuning.bench.arms import Arm, make_arm
-from prompt_tuning.bench.profiles import Batch
 from prompt_tuning.bench.settings import ARMS, BenchConfig, arms_of
-from prompt_tuning.bench.workload import Place
+from prompt_tuning.bench.workload import Batch, Place
 
 NUM_ROWS = 4  # of the first batch: enough to be ragged
 FLOAT64_TOLERANCE = 1e-10
@@ -41,11 +40,15 @@ def check_equality(config: BenchConfig, batch: Batch, device: torch.device) -> d
     Raises:
         NotEqualError: a loss or a gradient differs by more than rounding.
     """
-    few = Batch(batch.inputs[:NUM_ROWS], batch.targets[:NUM_ROWS])
-    nano = replace(config, size="nano")
-    with _float64_layer_norm():
-        exact = _compare(nano, few, Place(device, torch.float64), FLOAT64_TOLERANCE)
-    measured = _compare(config, few, Place(device, torch.float32), FLOAT32_TOLERANCE)
+
+    def agreement(size: str, dtype: torch.dtype, tolerance: float) -> Agreement:
+        sized, place = replace(config, size=size), Place(device, dtype)
+        arms = {name: make_arm(name, sized, place) for name in arms_of(config)}
+        return compare(arms, ARMS[config.part][-2], batch.first(NUM_ROWS), tolerance)
+
+    with patch.object(T5LayerNorm, "forward", _exact_norm):
+        exact = agreement("nano", torch.float64, FLOAT64_TOLERANCE)
+    measured = agreement(config.size, torch.float32, FLOAT32_TOLERANCE)
     return {"nano, float64": exact, f"{config.size}, float32": measured}
 
 
@@ -55,12 +58,10 @@ def compare(arms: Mapping[str, Arm], reference: str, batch: Batch, tolerance: fl
     Raises:
         NotEqualError: they are above `tolerance`.
     """
-    expected_loss, expected = _loss_and_gradient(arms[reference], batch)
+    found = {name: _loss_and_gradient(arm, batch) for name, arm in arms.items()}
+    expected_loss, expected = found.pop(reference)
     worst = Agreement(0.0, 0.0, tolerance)
-    for name, arm in arms.items():
-        if name == reference:
-            continue
-        loss, gradient = _loss_and_gradient(arm, batch)
+    for name, (loss, gradient) in found.items():
         loss_error = abs(loss - expected_loss) / abs(expected_loss)
         gradient_error = ((gradient - expected).norm() / expected.norm()).item()
         if not (loss_error < tolerance and gradient_error < tolerance):  # nan fails too
@@ -68,21 +69,14 @@ def compare(arms: Mapping[str, Arm], reference: str, batch: Batch, tolerance: fl
                 f"{name} and {reference} differ: loss {loss_error:.1e}, gradient "
                 f"{gradient_error:.1e} (allowed: {tolerance:.0e}); nothing was measured"
             )
-        worst = Agreement(
-            max(worst.loss, loss_error), max(worst.gradient, gradient_error), tolerance
-        )
+        largest = max(worst.loss, loss_error), max(worst.gradient, gradient_error)
+        worst = Agreement(*largest, tolerance)
     return worst
-
-
-def _compare(config: BenchConfig, batch: Batch, place: Place, tolerance: float) -> Agreement:
-    arms = {name: make_arm(name, config, place) for name in arms_of(config)}
-    return compare(arms, ARMS[config.part][-2], batch, tolerance)
 
 
 def _loss_and_gradient(arm: Arm, batch: Batch) -> tuple[float, Tensor]:
     """The loss, and the gradients of everything trained in one vector, ordered by name."""
-    loss = arm.backward(arm.prepare(batch), dropout=False)
-    gradients = []
+    loss, gradients = arm.backward(arm.prepare(batch), dropout=False), []
     for _, tensor in sorted(arm.trained.items()):
         assert tensor.grad is not None
         gradients.append(tensor.grad.flatten().double())
@@ -90,17 +84,7 @@ def _loss_and_gradient(arm: Arm, batch: Batch) -> tuple[float, Tensor]:
     return loss, torch.cat(gradients)
 
 
-@contextmanager
-def _float64_layer_norm() -> Iterator[None]:
-    """transformers takes the norm's variance in float32 even in a float64 model: not in here."""
-
-    def forward(self: T5LayerNorm, x: Tensor) -> Tensor:
-        variance = x.square().mean(-1, keepdim=True)
-        return self.weight * (x * torch.rsqrt(variance + self.variance_epsilon))
-
-    original = T5LayerNorm.forward
-    T5LayerNorm.forward = forward  # type: ignore[method-assign]
-    try:
-        yield
-    finally:
-        T5LayerNorm.forward = original  # type: ignore[method-assign]
+def _exact_norm(self: T5LayerNorm, x: Tensor) -> Tensor:
+    """transformers takes the norm's variance in float32 even in a float64 model: this does not."""
+    variance = x.square().mean(-1, keepdim=True)
+    return self.weight * (x * torch.rsqrt(variance + self.variance_epsilon))

@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from prompt_tuning.bench.clock import cost_of
+from prompt_tuning.bench.costs import interleave
 from prompt_tuning.bench.workload import Place
 from prompt_tuning.models import products
 from prompt_tuning.models.random_checkpoint import Shape
@@ -56,26 +56,24 @@ def useful_operations(
         target_lengths: B lengths.
         passes: what is done with each product.
     """
-    hidden, inner, layers = shape.d_model, shape.inner, shape.num_layers
-    square, feed_forward = hidden * inner, 3 * hidden * shape.d_ff
+    hidden, inner = shape.d_model, shape.inner
+    square = hidden * inner
+    by_weights, by_activations = passes.weights, 2 * passes.activations
+
+    def own_sublayers(length: int) -> int:
+        """Self-attention and feed-forward of one layer over `length` positions."""
+        weights = 4 * square + 3 * hidden * shape.d_ff
+        return by_weights * weights * length + by_activations * inner * length**2
+
     total = 0
     for length, target_length in zip(encoder_lengths, target_lengths, strict=True):
         pairs = target_length * length  # of cross-attention
-        projected = (
-            passes.weights * 2 * square * (length + target_length)
-            + passes.activations * 2 * inner * pairs
-        )
-        absorbed = (
-            passes.weights * 4 * square * target_length
-            + passes.activations * 2 * hidden * shape.num_heads * pairs
-        )
-        of_encoder = passes.weights * (4 * square + feed_forward) * length
-        of_encoder += passes.activations * 2 * inner * length**2
-        of_decoder = passes.weights * (4 * square + feed_forward) * target_length
-        of_decoder += passes.activations * 2 * inner * target_length**2
-        of_decoder += min(projected, absorbed)
-        total += layers * (of_encoder + of_decoder)
-        total += passes.weights * hidden * vocab_size * target_length
+        projected = by_weights * 2 * square * (length + target_length)
+        projected += by_activations * inner * pairs
+        absorbed = by_weights * 4 * square * target_length
+        absorbed += by_activations * hidden * shape.num_heads * pairs
+        layer = own_sublayers(length) + own_sublayers(target_length) + min(projected, absorbed)
+        total += shape.num_layers * layer + by_weights * hidden * vocab_size * target_length
     return total
 
 
@@ -95,23 +93,19 @@ def matrix_product_rate(shape: Shape, num_rows: int, place: Place) -> float:
         (shape.d_model, 2 * shape.d_ff),
         (shape.d_ff, shape.d_model),
     ]
-    pairs = [
-        (
-            torch.randn(num_rows, columns, dtype=place.dtype, device=place.device),
-            torch.randn(rows, columns, dtype=place.dtype, device=place.device),
-        )
-        for columns, rows in sizes
-    ]
+    random = partial(torch.randn, dtype=place.dtype, device=place.device)
+    pairs = [(random(num_rows, columns), random(rows, columns)) for columns, rows in sizes]
     operations = sum(2 * num_rows * weight.numel() for _, weight in pairs)
-    calls = max(1, int(2e9 / operations))  # so that a clock tick does not matter
+    repeats = max(1, int(2e9 / operations))  # so that a clock tick does not matter
 
     def multiply(product: Callable[[Tensor, Tensor], Tensor]) -> None:
-        for _ in range(calls):
+        for _ in range(repeats):
             for x, weight in pairs:
                 product(x, weight)
 
-    ways = [partial(multiply, product) for product in (F.linear, products.linear)]
-    for way in ways:
+    ways = {"torch": partial(multiply, F.linear), "products": partial(multiply, products.linear)}
+    for way in ways.values():
         way()  # warm up
-    costs = [cost_of(way, place.device).seconds for way in ways for _ in range(RATE_REPEATS)]
-    return calls * operations / min(costs)
+    calls = {name: [way] for name, way in ways.items()}
+    costs = interleave(calls, RATE_REPEATS, place.device)
+    return repeats * operations / min(min(columns["seconds"][0]) for columns in costs.values())

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from importlib.util import find_spec
 from typing import Any
 
-from prompt_tuning.config import FrozenMachineConfig, key
+from prompt_tuning.config import FolderConfig, FrozenMachineConfig, NamedConfig, key
 from prompt_tuning.errors import UserError, did_you_mean
 
 PEFT_ARMS = ("peft_512", "peft_tight", "peft_longest")
@@ -20,6 +20,7 @@ PROFILES = ("wic", "rte", "boolq", "multirc", "span_corruption")
 NEEDS = {  # packages of the extra `bench`
     "training": ("peft",),
     "evaluation": ("peft",),
+    "serving": ("peft",),  # with num_rows
     "end_to_end": ("peft", "accelerate"),
 }
 
@@ -39,7 +40,11 @@ class BenchConfig:
     arms: list[str] | None = key("training: which of its arms; null: all")
     memory: bool = key("true: peak memory of each arm too, each in a process of its own")
     num_prompts: int | None = key("serving: K prompts of one model, or K models", at_least=2)
+    num_rows: int | None = key("serving: rows under one prompt, instead", at_least=1)
     max_target_tokens: int = key("evaluation, serving: tokens that every row says", at_least=1)
+    model: NamedConfig | None = key("end_to_end: of the run; null: that of train")
+    task: NamedConfig | None = key("end_to_end: of the run; null: that of train")
+    data: FolderConfig = key("end_to_end: where its examples come from")
     train: list[str] = key("end_to_end: the run, as overrides of ptune train")
     target_score: float = key("end_to_end: dev score that stops it", at_least=0, at_most=100)
     machine: FrozenMachineConfig = key("what the measurement may use")
@@ -50,46 +55,38 @@ class BenchConfig:
 
 def bench_problems(config: BenchConfig) -> list[UserError]:
     """What is wrong with a measurement, found without importing torch."""
-    missing = [name for name in NEEDS.get(config.part, ()) if find_spec(name) is None]
+    part, arms, allowed = config.part, config.arms or [], ARMS.get(config.part, ())
+    needed = () if config.num_prompts else NEEDS.get(part, ())
+    installs = "pip install 'ptune[bench]'"
     problems = [
-        UserError(
-            f"part={config.part} measures against {name}, which is not installed",
-            fix="pip install 'ptune[bench]'",
-        )
-        for name in missing
+        UserError(f"part={part} measures against {name}, which is not installed", fix=installs)
+        for name in needed
+        if find_spec(name) is None
     ]
-    if config.part == "pretraining" and config.dropout:
-        problems.append(
-            UserError(
-                f"dropout={config.dropout}: T5 v1.1 is pre-trained without, and so is ptune's",
-                fix="dropout=0",
-            )
-        )
-    if (config.part == "serving") != (config.num_prompts is not None):
-        problems.append(
-            UserError(
-                f"num_prompts={config.num_prompts} with part={config.part}",
-                allowed="a number for part=serving, null for the others",
-                fix="give part=serving num_prompts=<number>, or leave num_prompts out",
-            )
-        )
-    allowed = ARMS.get(config.part, ())
+    if part == "pretraining" and config.dropout:
+        problem = f"dropout={config.dropout}: T5 v1.1 is pre-trained without, and so is ptune's"
+        problems.append(UserError(problem, fix="dropout=0"))
+    counts = [f"{name}={getattr(config, name)}" for name in ("num_prompts", "num_rows")]
+    if sum(not count.endswith("None") for count in counts) != (part == "serving"):
+        fix = "part=serving num_prompts=<number> or num_rows=<number>, or neither"
+        problems.append(UserError(f"{', '.join(counts)} with part={part}", fix=fix))
+    problems += [
+        UserError(f"{override} is for part=end_to_end", fix="leave it out")
+        for override in _run_overrides(config)
+        if part != "end_to_end"
+    ]
     problems += [
         UserError(
-            f"arms={arm} is not an arm of part={config.part}",
+            f"arms={arm} is not an arm of part={part}",
             allowed=", ".join(allowed) or "null",
             fix=did_you_mean(arm, allowed) or "leave arms out",
         )
-        for arm in config.arms or ()
+        for arm in arms
         if arm not in allowed
     ]
-    if config.arms is not None and {*allowed[-2:]} - {*config.arms}:
-        problems.append(
-            UserError(
-                f"arms=[{','.join(config.arms)}] has no headline",
-                fix=f"add both {' and '.join(allowed[-2:])}",
-            )
-        )
+    if config.arms is not None and not {*allowed[-2:]} <= {*arms}:
+        fix = f"add both {' and '.join(allowed[-2:])}"
+        problems.append(UserError(f"arms=[{','.join(arms)}] has no headline", fix=fix))
     return problems
 
 
@@ -99,6 +96,20 @@ def arms_of(config: BenchConfig) -> tuple[str, ...]:
     return every if config.arms is None else tuple(arm for arm in every if arm in config.arms)
 
 
+def train_overrides(config: BenchConfig) -> list[str]:
+    """The run of part=end_to_end as `ptune train` would be given it."""
+    own = _run_overrides(config)
+    given = [override.partition("=")[0] for override in own]
+    return [*own, *(text for text in config.train if text.partition("=")[0] not in given)]
+
+
+def _run_overrides(config: BenchConfig) -> list[str]:
+    """Those that have a key of their own here."""
+    named = {"model": config.model, "task": config.task}
+    own = [f"{group}={chosen.name}" for group, chosen in named.items() if chosen is not None]
+    return own if config.data.dir is None else [*own, f"data.dir={config.data.dir}"]
+
+
 def bench_name(config: BenchConfig) -> str:
     """The measurement's folder, such as bench-training-small-rte-B32-3f2a91c0.
 
@@ -106,8 +117,11 @@ def bench_name(config: BenchConfig) -> str:
     """
     values: dict[str, Any] = asdict(config)
     del values["output_dir"], values["rerun"]
-    if config.num_prompts is None:  # a key that came later
-        del values["num_prompts"]
+    for name in ("num_prompts", "num_rows", "model", "task"):  # that came later
+        if values[name] is None:
+            del values[name]
+    if config.data.dir is None:
+        del values["data"]
     canonical = json.dumps(values, sort_keys=True, separators=(",", ":"))
     digest = hashlib.sha256(canonical.encode()).hexdigest()[:8]
     axes = {

@@ -1,151 +1,217 @@
-"""A measurement's record as the lines of a terminal table. Knows no torch."""
+"""A measurement's numbers as tables, for the terminal and for results/: medians, ratios, shares.
 
-from collections.abc import Mapping, Sequence
+Records hold what was measured; whatever is derived from it is derived here. Knows no torch.
+"""
+
+from collections.abc import Callable, Mapping
+from statistics import median
 from typing import Any
 
-from prompt_tuning.bench.summary import (
-    expected_seconds,
-    floor_fraction,
-    mean_seconds,
-    memory_ratio,
-    ms_per_example,
-    point_seconds,
-    positions_per_s,
-    speed_up,
-)
+from pandas import DataFrame, Series, concat
 
 Record = Mapping[str, Any]
+Result = Mapping[str, Any]  # record["result"]
 
-# What an arm of part=serving is compared with, by the question that it answers.
-SERVED_BEFORE = {"stream": "stream_by_prompt", "ensemble": "ensemble_by_prompt"}
+SETTINGS = {  # column -> key of the config; a measurement's own table does not repeat them
+    "size": "size",
+    "batch": "batch_size",
+    "dropout": "dropout",
+    "profile": "profile",
+    "prompts": "num_prompts",
+    "rows": "num_rows",
+    "target": "target_score",
+}
+TERMINAL_ONLY = ["wall", "evaluating", "reached"]  # columns that results/ leaves out
+
+
+def seconds_of(result: Result, kind: str = "seconds") -> DataFrame:
+    """Medians over the rounds: a row for each batch, a column for each arm."""
+    arms = result["arms"].items()
+    return DataFrame({arm: [median(rounds) for rounds in measured[kind]] for arm, measured in arms})
+
+
+def speed_up(result: Result, slow: str, fast: str, kind: str = "seconds") -> Series:
+    """How many times `slow` takes what `fast` takes, batch by batch."""
+    seconds = seconds_of(result, kind)
+    return seconds[slow] / seconds[fast]
+
+
+def floor_shares(result: Result) -> Series:
+    """The share of each arm's time in which its useful operations could have been done."""
+    floor_s = _total(result, "operations") / result["matrix_product_rate"]
+    return floor_s / seconds_of(result).sum()
+
+
+def growth_points(measured: Mapping[str, Any]) -> DataFrame:
+    """The points of a growth curve, and where they would be in proportion to the common point.
+
+    Seconds in proportion to useful operations; memory to what a backward pass keeps: positions at
+    once, times width and depth.
+    """
+    frame = DataFrame([measured["base"], *measured["points"]])
+    frame["seconds"] = [median(rounds) for (rounds,) in frame["seconds"]]
+    frame["peak_memory_gib"] = frame["peak_memory_gib"].astype(float)
+    activations = frame["positions_at_once"] * frame["activations_of_position"]
+    frame["expected_s"] = frame["seconds"][0] * frame["operations"] / frame["operations"][0]
+    frame["expected_gib"] = frame["peak_memory_gib"][0] / activations[0] * activations
+    return frame[1:].assign(value=[*map(str, measured["values"])])
 
 
 def table_of(record: Record) -> list[str]:
-    """The table of a record, and its headline below."""
-    part = record["config"]["part"]
-    if part == "growth":
-        return _growth(record["result"])
-    if part == "end_to_end":
-        return _end_to_end(record["result"])
-    if part == "evaluation":
-        return _evaluation(record["result"])
-    if part == "serving":
-        return _serving(record["result"])
-    return _steps(record["result"])
-
-
-def aligned(header: Sequence[str], rows: Sequence[Sequence[object]]) -> list[str]:
-    """Columns as wide as their widest cell; the first to the left, numbers to the right."""
-    table = [[*header], *([text(cell) for cell in row] for row in rows)]
-    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
-    return [
-        "  ".join(
-            cell.rjust(width) if i else cell.ljust(width)
-            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ).rstrip()
-        for row in table
-    ]
-
-
-def text(cell: object) -> str:
-    """A cell: what was not measured is a dash."""
-    if cell is None:
-        return "-"
-    return f"{cell:.3g}" if isinstance(cell, float) else str(cell)
-
-
-def shares_text(shares: Mapping[str, float]) -> str:
-    """Where a step's time goes, in one line."""
-    return ", ".join(f"{kind} {100 * share:.0f} %" for kind, share in shares.items())
-
-
-def _steps(result: Record) -> list[str]:
-    """Every arm of a training step; how many times it takes what ptune takes."""
-    rows = [
-        [
-            arm,
-            f"{mean_seconds(result, arm):.3f}",
-            f"{mean_seconds(result, arm, 'user_s'):.3f}",
-            f"{mean_seconds(result, arm, 'sys_s'):.3f}",
-            f"{mean_seconds(result, arm, 'wall_s'):.3f}",
-            f"{positions_per_s(result, arm):,.0f}",
-            f"{100 * floor_fraction(result, arm):.0f} %",
-            measured["peak_memory_gib"] and f"{measured['peak_memory_gib']:.3f}",
-            speed_up(result, arm, "ptune"),
-        ]
-        for arm, measured in result["arms"].items()
-    ]
-    header = ["arm", "s", "user", "sys", "wall", "tokens/s", "of floor", "GiB", "against ptune"]
-    baseline = result["baseline"]
-    ratio = memory_ratio(result, baseline, "ptune")
-    memory = "" if ratio is None else f", 1/{ratio:.1f} of its memory"
-    rate = result["matrix_product_rate"] / 1e9
-    return [
-        *aligned(header, rows),
-        f"matrix products: {rate:.1f} G operations/s",
-        *([f"ptune's time: {shares_text(result['breakdown'])}"] if result["breakdown"] else []),
-        f"ptune against {baseline}: {speed_up(result, baseline, 'ptune')}{memory}",
-    ]
-
-
-def _evaluation(result: Record) -> list[str]:
-    baseline = result["baseline"]
-    rows = [
-        [arm, f"{ms_per_example(result, arm):.2f}", speed_up(result, baseline, arm)]
-        for arm in result["arms"]
-    ]
-    return aligned(["arm", "ms an example", f"faster than {baseline}"], rows)
-
-
-def _serving(result: Record) -> list[str]:
-    rows = [
-        [arm, f"{ms_per_example(result, arm):.2f}", speed_up(result, against, arm)]
-        for arm in result["arms"]
-        for against in [SERVED_BEFORE[arm.partition("_")[0]]]
-    ]
-    prompts, model = result["num_prompt_parameters"], result["num_model_parameters"]
-    num_models = result["num_prompts"]
-    return [
-        *aligned(["arm", "ms a row", "faster than prompt by prompt"], rows),
-        f"parameters: one model and {num_models} prompts {model + prompts:,}, {num_models} models "
-        f"{num_models * model:,}",
-    ]
-
-
-def _end_to_end(result: Record) -> list[str]:
-    arms = result["arms"]
-    rows = [
-        [
-            name,
-            f"{mean_seconds(result, name):.2f}",
-            f"{mean_seconds(result, name, 'evaluation_seconds'):.2f}",
-            f"{mean_seconds(result, name, 'wall_s'):.2f}",
-            arm["step"],
-            f"{arm['score']:.2f}",
-            "yes" if arm["reached"] else "no",
-        ]
-        for name, arm in arms.items()
-    ]
-    header = ["arm", "s", "evaluating", "wall", "step", "score", "reached"]
-    lines = aligned(header, rows)
-    if all(arm["reached"] for arm in arms.values()):
-        faster = speed_up(result, result["baseline"], "ptune")
-        lines.append(f"to a dev score of {result['target_score']:g}, ptune is faster: {faster}")
+    """A record's table for the terminal, and what belongs below it."""
+    result, frame = record["result"], frame_of(record)
+    first, *others = [column for column in frame if column not in SETTINGS]
+    shown = frame.set_index(first)[others].rename_axis(index=None, columns=first)
+    lines = shown.to_string(na_rep="-").splitlines()
+    if "breakdown" in result:
+        shares = [f"{kind} {100 * share:.0f} %" for kind, share in result["breakdown"].items()]
+        lines.append(f"matrix products: {result['matrix_product_rate'] / 1e9:.1f} G operations/s")
+        lines.append(f"ptune's time: {', '.join(shares)}")
     return lines
 
 
-def _growth(result: Record) -> list[str]:
-    lines: list[str] = []
-    for axis, measured in result["axes"].items():
-        base = measured["base"]
-        rows = [
-            [
-                value,
-                f"{point_seconds(point):.4f}",
-                f"{expected_seconds(point, base):.4f}",
-                point["peak_memory_gib"] and f"{point['peak_memory_gib']:.3f}",
-            ]
-            for value, point in zip(measured["values"], measured["points"], strict=True)
-        ]
-        lines += aligned([axis, "s", "expected s", "GiB"], rows)
-    return lines
+def table_name(record: Record) -> str:
+    """Which of the `TABLES` a record belongs to."""
+    config = record["config"]
+    return "rows" if config.get("num_rows") else str(config["part"])
+
+
+def frame_of(record: Record) -> DataFrame:
+    """A record's table: a row for each arm, or point of a curve; what is not known is missing."""
+    make, settings = TABLES[table_name(record)]
+    frame = make(record)
+    if "arms" in record["result"]:
+        frame = frame.reindex([*record["result"]["arms"]]).rename_axis("arm").reset_index()
+    for place, name in enumerate(settings):
+        frame.insert(place, name, record["config"][SETTINGS[name]])
+    if record["train"]:
+        task, model = (record["train"][key] for key in ("task", "model"))
+        where = "" if model["source"] == "embedded" else f" on {model['name']}"
+        frame.insert(0, "task", task["name"] + where)
+    return frame
+
+
+def _steps(record: Record) -> DataFrame:
+    """Training steps: how many times an arm takes what ptune takes."""
+    result = record["result"]
+    peaks = DataFrame(result["arms"]).loc["peak_memory_gib"].astype(float)
+    others = peaks.index.drop("ptune")
+    by_user_time = {arm: speed_up(result, arm, "ptune", "user_s").median() for arm in others}
+    return DataFrame(
+        {
+            "s": _text("{:.3f}", seconds_of(result).mean()),
+            "user": _text("{:.3f}", seconds_of(result, "user_s").mean()),
+            "sys": _text("{:.3f}", seconds_of(result, "sys_s").mean()),
+            "wall": _text("{:.3f}", seconds_of(result, "wall_s").mean()),
+            "tokens/s": _text("{:,.0f}", _total(result, "positions") / seconds_of(result).sum()),
+            "of floor": _text("{:.0f} %", 100 * floor_shares(result)),
+            "GiB": _text("{:.3f}", peaks),
+            "ptune is faster by": _times(result, {arm: (arm, "ptune") for arm in others}),
+            "in user time": _text("{:.2f}x", Series(by_user_time)),
+            "its memory": _text("1/{:.1f}", peaks[others] / peaks["ptune"]),
+        }
+    )
+
+
+def _evaluation(record: Record) -> DataFrame:
+    result = record["result"]
+    return DataFrame(
+        {"ms an example": _ms_a_row(result), "faster than generate() by": _faster(result)}
+    )
+
+
+def _rows(record: Record) -> DataFrame:
+    result = record["result"]
+    return DataFrame(
+        {
+            "rows/s": _text("{:.1f}", _total(result, "num_rows") / seconds_of(result).sum()),
+            "faster than generate() by": _faster(result),
+            "other answers": Series({"ptune_predict": f"{result['num_other_answers']}"}),
+        }
+    )
+
+
+def _serving(record: Record) -> DataFrame:
+    """The arms of a question against one prompt after another."""
+    result = record["result"]
+    pairs = {arm: (f"{arm.partition('_')[0]}_by_prompt", arm) for arm in result["arms"]}
+    model = result["num_model_parameters"]
+    num_parameters = Series(model + result["num_prompt_parameters"], index=[*pairs])
+    num_parameters["ensemble_models"] = result["num_prompts"] * model
+    return DataFrame(
+        {
+            "ms a row": _ms_a_row(result),
+            "faster than by prompt": _times(result, pairs),
+            "parameters": _text("{:,}", num_parameters),
+        }
+    )
+
+
+def _end_to_end(record: Record) -> DataFrame:
+    result = record["result"]
+    arms = DataFrame(result["arms"]).T
+    reached = arms["reached"].astype(bool)
+    pairs = {arm: (arm, "ptune") for arm in arms.index if arm != "ptune" and reached.all()}
+    return DataFrame(
+        {
+            "s": _text("{:.2f}", seconds_of(result).mean().where(reached)),
+            "evaluating": _text("{:.2f}", seconds_of(result, "evaluation_seconds").mean()),
+            "wall": _text("{:.2f}", seconds_of(result, "wall_s").mean()),
+            "steps": arms["step"],
+            "dev score": _text("{:.2f}", arms["score"]),
+            "reached": reached.map({True: "yes", False: "no"}),
+            "ptune is faster by": _times(result, pairs),
+        }
+    )
+
+
+def _growth(record: Record) -> DataFrame:
+    axes = record["result"]["axes"]
+    points = concat(map(growth_points, axes.values()), keys=axes)
+    return DataFrame(
+        {
+            "axis": points.index.get_level_values(0),
+            "value": points["value"],
+            "s": _text("{:.4f}", points["seconds"]),
+            "in proportion to operations": _text("{:.4f}", points["expected_s"]),
+            "GiB": _text("{:.3f}", points["peak_memory_gib"]),
+        }
+    )
+
+
+def _times(result: Result, pairs: Mapping[str, tuple[str, str]]) -> Series:
+    """For each arm the ratio of a slow arm to a fast one: the median, with the extremes beside."""
+    ratios = {arm: speed_up(result, *pair) for arm, pair in pairs.items()}
+    form = "{0:.2f}x ({1:.2f} to {2:.2f})".format
+    return Series({arm: form(r.median(), r.min(), r.max()) for arm, r in ratios.items()}, dtype=str)
+
+
+def _faster(result: Result) -> Series:
+    return _times(result, {arm: (result["baseline"], arm) for arm in result["arms"]})
+
+
+def _ms_a_row(result: Result) -> Series:
+    return _text("{:.2f}", 1000 * seconds_of(result).sum() / _total(result, "num_rows"))
+
+
+def _total(result: Result, key: str) -> int:
+    return sum(batch[key] for batch in result["batches"])
+
+
+def _text(form: str, values: Series) -> Series:
+    """What is missing stays so."""
+    return values.map(form.format, na_action="ignore")
+
+
+# How a table is made, and which settings stand in front of its own columns.
+TABLES: dict[str, tuple[Callable[[Record], DataFrame], tuple[str, ...]]] = {
+    **dict.fromkeys(
+        ("training", "model_tuning", "pretraining"),
+        (_steps, ("size", "batch", "dropout", "profile")),
+    ),
+    "evaluation": (_evaluation, ("size", "batch", "profile")),
+    "serving": (_serving, ("size", "batch", "profile", "prompts")),
+    "rows": (_rows, ("size", "profile", "rows")),
+    "end_to_end": (_end_to_end, ("target",)),
+    "growth": (_growth, ()),
+}

@@ -6,13 +6,17 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
-from prompt_tuning.bench.settings import BenchConfig, bench_name, bench_problems
-from prompt_tuning.bench.tables import table_of
+from prompt_tuning.bench.settings import (
+    BenchConfig,
+    bench_name,
+    bench_problems,
+    train_overrides,
+)
 from prompt_tuning.commands import train
 from prompt_tuning.composition import configs_of
 from prompt_tuning.config import TrainConfig, typed
 from prompt_tuning.environment import code_version
-from prompt_tuning.errors import raise_all
+from prompt_tuning.errors import UserError, raise_all
 from prompt_tuning.protocol import Record, do_once
 from prompt_tuning.run_folder import RunFolder
 
@@ -39,6 +43,8 @@ def run(config: BenchConfig) -> None:
         return None if is_same else "by another commit"
 
     def describe(record: Record) -> str:
+        from prompt_tuning.bench.tables import table_of  # imports pandas
+
         return "\n".join([f"{folder.record_path}", *table_of(record)])
 
     do_once(folder, load, rerun=config.rerun, describe=describe, changed=changed)
@@ -46,7 +52,21 @@ def run(config: BenchConfig) -> None:
 
 def _train_config(config: BenchConfig) -> TrainConfig:
     """The run that part=end_to_end times, as `ptune train` would read it."""
-    configs, problems = configs_of("train", config.train)
+    configs, problems = configs_of("train", train_overrides(config))
     raise_all(problems)
     (cfg,) = configs
-    return train.check(cfg)
+    run = train.check(cfg)
+    unequal = {
+        f"method={run.method}": run.method != "prompt_tuning",
+        f"evaluation.rank={run.evaluation.rank}": run.evaluation.rank is not None,
+        f"variant={run.variant.name}": run.variant.target_sentinel,
+    }
+    problem = "part=end_to_end trains a prompt and decodes its answers on both sides, not so with "
+    raise_all(
+        [
+            UserError(f"{problem}{setting}", fix="leave it out of train=")
+            for setting, is_chosen in unequal.items()
+            if is_chosen
+        ]
+    )
+    return run

@@ -12,21 +12,35 @@ import torch
 from torch import Tensor
 
 from prompt_tuning import cli
+from prompt_tuning.bench import answering
 from prompt_tuning.bench import arms as arms_module
 from prompt_tuning.bench import run as bench_run
-from prompt_tuning.bench import serving_speed
+from prompt_tuning.bench.answering import check_same, measure_serving
 from prompt_tuning.bench.arms import make_arm
-from prompt_tuning.bench.breakdown import breakdown, kind_of
-from prompt_tuning.bench.evaluation_speed import check_same
 from prompt_tuning.bench.gate import NotEqualError, check_equality, compare
 from prompt_tuning.bench.operations import EVALUATION, PROMPT_TUNING, useful_operations
-from prompt_tuning.bench.profiles import PROFILES_PATH, load_profiles
-from prompt_tuning.bench.settings import ARMS, BenchConfig, bench_name, bench_problems
-from prompt_tuning.bench.summary import floor_fraction, speed_up
-from prompt_tuning.bench.tables import table_of
-from prompt_tuning.bench.workload import Place, draw_batches
+from prompt_tuning.bench.settings import (
+    ARMS,
+    BenchConfig,
+    bench_name,
+    bench_problems,
+    train_overrides,
+)
+from prompt_tuning.bench.steps import breakdown, kind_of
+from prompt_tuning.bench.tables import floor_shares, speed_up, table_name, table_of
+from prompt_tuning.bench.workload import (
+    MAX_INPUT_TOKENS,
+    PROFILES_PATH,
+    Place,
+    draw_batches,
+    load_profiles,
+)
+from prompt_tuning.commands.bench import check
 from prompt_tuning.composition import configs_of
 from prompt_tuning.config import typed
+from prompt_tuning.errors import UserError
+from prompt_tuning.evaluation import decode_tokens
+from prompt_tuning.models.frozen_t5 import Rows
 from prompt_tuning.models.random_checkpoint import Shape
 
 CPU = torch.device("cpu")
@@ -52,14 +66,14 @@ def test_the_profiles_are_lengths_of_the_official_training_files() -> None:
 
 @pytest.mark.parametrize("name", load_profiles())
 def test_batches_are_seeded_ragged_and_at_most_512_long(name: str) -> None:
-    profile = load_profiles()[name]
-    drawn = [profile.draw(num_batches=2, batch_size=9, vocab_size=99, seed=1) for _ in range(2)]
-    assert [b.input_lengths for b in drawn[0]] == [b.input_lengths for b in drawn[1]]
+    config = config_of(f"profile={name}", "batch_size=9", "seed=1")
+    drawn = [draw_batches(config) for _ in range(2)]
+    assert [b.lengths for b in drawn[0]] == [b.lengths for b in drawn[1]]
     for row in (row for batch in drawn[0] for row in (*batch.inputs, *batch.targets)):
-        assert len(row) <= 512
+        assert len(row) <= MAX_INPUT_TOKENS
         assert row[-1] == 1
         assert (row[:-1] > 2).all()
-    assert max(drawn[0][0].input_lengths) <= profile.tight_input_tokens
+    assert max(drawn[0][0].lengths[0]) <= load_profiles()[name].tight_input_tokens
 
 
 @pytest.mark.parametrize("part", ARMS)
@@ -104,9 +118,9 @@ def test_a_loss_that_is_not_a_number_does_not_pass_the_gate() -> None:
     ("decoded", "scores"), [([[5, 7]], torch.zeros(1, 2)), ([[5, 6]], torch.full((1, 2), 0.1))]
 )
 def test_other_tokens_or_label_scores_make_it_refuse(decoded: Any, scores: Tensor) -> None:
-    assert check_same([[5, 6]], [[5, 6]], torch.zeros(1, 2), torch.zeros(1, 2)) == 0
+    assert check_same([[5, 6]], torch.zeros(1, 2), [[5, 6]], torch.zeros(1, 2)) == 0
     with pytest.raises(NotEqualError):
-        check_same([[5, 6]], decoded, torch.zeros(1, 2), scores)
+        check_same([[5, 6]], torch.zeros(1, 2), decoded, scores)
 
 
 def test_operations_are_those_of_a_hand_count() -> None:
@@ -128,8 +142,8 @@ def test_ratios_and_the_floor_follow_from_the_record() -> None:
         "batches": [{"operations": 30}, {"operations": 20}],
         "matrix_product_rate": 20.0,
     }
-    assert str(speed_up(result, "slow", "fast")) == "3.50x (2.00 to 5.00)"
-    assert floor_fraction(result, "fast") == 0.5
+    assert speed_up(result, "slow", "fast").tolist() == [5.0, 2.0]
+    assert floor_shares(result)["fast"] == 0.5
 
 
 def test_a_step_is_broken_down_by_what_its_operators_are_for() -> None:
@@ -159,21 +173,46 @@ def test_pretraining_is_measured_without_dropout_on_both_sides() -> None:
     assert "dropout=0.1" in str(problem)
 
 
-def test_a_mixed_batch_with_other_answers_is_not_timed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Rows that get a neighbour's prompt would be as fast, and wrong."""
+@pytest.mark.parametrize("question", ["num_prompts=2", "num_rows=5"])
+def test_other_answers_in_a_batch_are_not_recorded(
+    question: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Rows that get a neighbour's prompt, or lose their order, would be as fast, and wrong."""
 
-    def shifted(model: Any, batch: Any) -> Any:
-        return model.stream_by_prompt(batch)[::-1]
+    def shifted(model: Any, rows: Rows, **limits: int) -> Any:
+        said = decode_tokens(model, rows, **limits)
+        is_whole = question == "num_rows=5" or len(rows.prompts) > 1
+        return said[1:] + said[:1] if is_whole else said
 
-    monkeypatch.setattr(serving_speed._OneModel, "stream_mixed", shifted)
-    with pytest.raises(NotEqualError, match="stream: other tokens in a mixed batch"):
-        serving_speed.measure_serving(config_of("part=serving", "num_prompts=2"), print)
+    assert measure_serving(config_of("part=serving", question), print)["arms"]
+    monkeypatch.setattr(answering, "decode_tokens", shifted)
+    with pytest.raises(NotEqualError, match=r"stream: other tokens|5 of 5 answers"):
+        measure_serving(config_of("part=serving", question), print)
 
 
-def test_a_number_of_prompts_belongs_to_serving_alone() -> None:
-    for wrong in (["part=serving"], ["num_prompts=2"]):
-        (problem,) = bench_problems(config_of(*wrong))
-        assert "part=serving num_prompts=<number>" in str(problem)
+@pytest.mark.parametrize(
+    "wrong", [["part=serving"], ["num_prompts=2"], ["part=serving", "num_prompts=2", "num_rows=9"]]
+)
+def test_a_number_of_prompts_or_of_rows_belongs_to_serving_alone(wrong: list[str]) -> None:
+    (problem,) = bench_problems(config_of(*wrong))
+    assert "part=serving num_prompts=<number> or num_rows=<number>" in str(problem)
+
+
+def test_a_model_and_a_task_are_those_of_the_run_that_is_timed() -> None:
+    """They replace what the overrides of the run say, and belong to no other part."""
+    given = ("model=flan_small_int8", "task=sst2", "data.dir=files")
+    config = config_of("part=end_to_end", *given)
+    assert train_overrides(config) == [*given, "evaluation.every_steps=10"]
+    assert not bench_problems(config)
+    assert len(bench_problems(config_of(*given))) == 3
+    assert train_overrides(config_of()) == ["task=mini_sst2", "evaluation.every_steps=10"]
+
+
+@pytest.mark.parametrize("setting", ["method=model_tuning", "evaluation.rank=labels"])
+def test_a_race_that_the_trainer_cannot_run_alike_is_refused(setting: str) -> None:
+    (config,), _ = configs_of("bench", ["part=end_to_end", f'train=["{setting}"]'])
+    with pytest.raises(UserError, match=f"not so with {setting}"):
+        check(config)
 
 
 def test_a_missing_opponent_is_named_with_the_fix(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -203,18 +242,21 @@ def test_a_bench_runs_from_the_command_line_to_its_tables(
     ptune()
     ptune("part=evaluation")
     ptune("part=serving", "num_prompts=2")
+    ptune("part=serving", "num_rows=5")
     ptune(
         "part=end_to_end", 'train=["task=mini_sst2","evaluation.every_steps=2"]', "target_score=0"
     )
     records = {
-        path.parent.name.split("-")[1]: json.loads(path.read_text())
-        for path in tmp_path.rglob("record.json")
+        path.parent.name: json.loads(path.read_text()) for path in tmp_path.rglob("record.json")
     }
-    assert {*records} == {"training", "evaluation", "serving", "end_to_end"}
-    training = records["training"]["result"]
-    assert speed_up(training, "peft_512", "ptune").median > 1.0
-    assert all(arm["peak_memory_gib"] > 0 for arm in training["arms"].values())
-    assert all(arm["step"] == 2 for arm in records["end_to_end"]["result"]["arms"].values())
+    by_table = {table_name(record): record["result"] for record in records.values()}
+    assert {*by_table} == {"training", "evaluation", "serving", "rows", "end_to_end"}
+    assert speed_up(by_table["training"], "peft_512", "ptune").median() > 1.0
+    for arm in by_table["training"]["arms"].values():
+        assert arm["peak_memory_gib"] > 0
+        (user_s,), (sys_s,), (seconds,) = (arm[k][0] for k in ("user_s", "sys_s", "seconds"))
+        assert seconds == pytest.approx(user_s + sys_s, abs=2e-6)
+    assert all(arm["step"] == 2 for arm in by_table["end_to_end"]["arms"].values())
     said = capsys.readouterr().out
     assert all(line in said for record in records.values() for line in table_of(record))
     monkeypatch.setattr(bench_run, "bench", lambda *_: pytest.fail("measured again"))
@@ -227,26 +269,19 @@ def test_a_bench_runs_from_the_command_line_to_its_tables(
     folder.mkdir()
     for name, record in records.items():
         (folder / f"{name}.json").write_text(json.dumps(record))
-    written = []
-    for out in ("first", "second"):
-        (tmp_path / out).mkdir()
-        results.write(folder, tmp_path / out / "bench.md")
-        files = sorted((tmp_path / out).iterdir())
-        written.append({path.name: path.read_bytes() for path in files})
-    assert written[0] == written[1]
-    assert {*written[0]} == {"bench.md", "bench_speed.svg"}
-    assert b"| nano | 3 | 0.1 | rte | peft_longest |" in written[0]["bench.md"]
-    assert b"| nano | 3 | rte | 2 | stream_mixed |" in written[0]["bench.md"]
+    results.write(folder, tmp_path / "bench.md")
+    written = (tmp_path / "bench.md").read_text()
+    assert "| nano | 3 | 0.1 | rte | peft_longest |" in written
+    assert "| nano | 3 | rte | 2 | stream_mixed |" in written
+    assert "| nano | rte | 5 | ptune_predict |" in written
 
 
-def test_the_committed_tables_are_those_of_the_committed_records(
+def test_the_committed_tables_and_plots_are_those_of_the_committed_records(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.syspath_prepend(SCRIPTS)
     results = import_module("bench_results")
-    committed = results.REPOSITORY / "results" / "bench"
-    assert committed.is_dir() == committed.with_suffix(".md").exists()
-    if committed.is_dir():
-        results.write(committed, tmp_path / "bench.md")
-        expected = committed.with_suffix(".md").read_text(encoding="utf-8")
-        assert (tmp_path / "bench.md").read_text(encoding="utf-8") == expected
+    committed = results.REPOSITORY / "results"
+    results.write(committed / "bench", tmp_path / "bench.md")
+    for name in ("bench.md", "bench_speed.svg", "bench_growth.svg"):
+        assert (tmp_path / name).read_bytes() == (committed / name).read_bytes(), name
