@@ -51,6 +51,7 @@ def test_a_model_brings_its_recipe_and_the_command_line_wins() -> None:
     assert (train("model=base").recipe, train("model=base").prompt.length) == ("paper", 100)
     assert train("model=ladder_3m").recipe == "mini"
     assert train("model=flan_small").recipe == "paper"
+    assert train("model=flan_small_int8").recipe == "short"
     assert train("recipe=released", "model=base").recipe == "released"
     assert train("model=base", "recipe=mini", "prompt.length=7").prompt.length == 7
     chosen, default = train("model=base", "recipe=mini"), train()
@@ -171,6 +172,10 @@ def test_a_missing_value_names_the_choices() -> None:
         ),
         (["model=as_trained"], ["model=as_trained is for evaluating"]),
         (
+            ["model=flan_small_int8", "method=model_tuning"],  # from span corruption, as the paper
+            ["is there with LM adaptation only", "add variant=lm_adapted"],
+        ),
+        (
             ["task=mini_rte", "evaluation.split=test"],
             ["report_split=test is the split that chooses", "evaluation.report_split=null"],
         ),
@@ -214,6 +219,20 @@ def test_a_model_folder_must_hold_a_t5(tmp_path: Path) -> None:
     config = train(given)
     assert config.model.path == str(tmp_path)
     assert run_name(config).startswith(f"mini_sst2-{tmp_path.name}-")  # as the folder is called
+
+
+def test_a_model_path_is_a_folder_or_a_hub_id() -> None:
+    """A hub id is owner/name; whether it exists is known when it is loaded."""
+    config = train("model.path=google/flan-t5-small")
+    assert run_name(config).startswith("mini_sst2-flan-t5-small-")
+    assert "is not a folder" in error_of("model.path=conf/no_such_folder")
+    assert "or a hub id" in error_of("model.path=no_such_folder")
+
+
+def test_random_weights_have_the_shape_of_any_checkpoint() -> None:
+    """The control of a model that is there with LM adaptation only."""
+    config = train("model=flan_small_int8", "variant=random_weights")
+    assert config.variant.random_weights
 
 
 def test_a_prompt_file_must_have_the_length_and_width_of_the_run(tmp_path: Path) -> None:
