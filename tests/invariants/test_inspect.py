@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from prompt_tuning import cli
+from prompt_tuning.inspection.measures import norm_measures
 from prompt_tuning.inspection.neighbours import Vocabulary
 from prompt_tuning.inspection.statistics import Question, statistics_of
 from prompt_tuning.ladder.shipped_models import EMBEDDED_MODELS
@@ -234,19 +235,17 @@ def test_the_authors_prompts_have_the_norms_that_were_read_from_them(
     model.mkdir()
     shape = Shape(d_model=768, num_layers=1, num_heads=1, d_kv=8, d_ff=16)
     write_random_checkpoint(model, shape, shared_data / "t5_vocab" / "t5_vocab")
+    folder = shared_data / "pretrained_prompts" / "t5_1_1_lm100k_base"
+    measured = {name: norm_measures(np.load(folder / f"{name}.npy")) for name in PUBLISHED}
+    given = (f"prompt={folder / 'rte.npy'}", f"model.path={model}", "task=rte")
+    assert ptune(*given, "num_random_draws=1") == 0
+    assert "768 is the width of base" in capsys.readouterr().out
+    record = record_in(tmp_path)
+    assert record["model"]["num_pieces"] == 31_997  # T5's 32,000 without pad, eos and unk
+    found = record["result"]["measures"]
+    assert found["prompt"]["tightness"] == pytest.approx(found["random"]["tightness"], abs=0.01)
+    assert record["result"]["norms"]["prompt"] == measured["rte"]
     for name, (rms, mean, smallest, largest) in PUBLISHED.items():
-        path = shared_data / "pretrained_prompts" / "t5_1_1_lm100k_base" / f"{name}.npy"
-        given = (f"prompt={path}", f"model.path={model}", f"task={name}", "num_random_draws=1")
-        assert ptune(*given, f"output_dir={name}") == 0
-        assert "768 is the width of base" in capsys.readouterr().out
-        (found,) = tmp_path.glob(f"{name}/inspect-{name}-*/record.json")
-        record = json.loads(found.read_text())
-        norms = record["result"]["norms"]["prompt"]
-        assert norms["rms"] == pytest.approx(rms, abs=0.05)
-        rows = [norms[key] for key in ("mean", "min", "max")]
+        assert measured[name]["rms"] == pytest.approx(rms, abs=0.05)
+        rows = [measured[name][key] for key in ("mean", "min", "max")]
         assert rows == pytest.approx([mean, smallest, largest], abs=1)
-        assert record["model"]["num_pieces"] == 31_997  # T5's 32,000 without pad, eos and unk
-        random = record["result"]["measures"]
-        assert random["prompt"]["tightness"] == pytest.approx(
-            random["random"]["tightness"], abs=0.01
-        )

@@ -2,7 +2,8 @@
 
 import json
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,21 @@ LONGER = [
     "training.dropout=0.1",
     "optimizer.learning_rate=0.05",
 ]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def short_test_splits() -> Iterator[None]:
+    """Test splits of 40 examples: a random model makes no better use of 800."""
+    load_splits = multitask.load_splits
+
+    def shortened(*given: Any) -> Any:
+        splits = load_splits(*given)
+        report = splits.report
+        return replace(splits, report=report and replace(report, examples=report.examples[:40]))
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(multitask, "load_splits", shortened)
+        yield
 
 
 def mixed(tiny_folder: Path, *overrides: str) -> TrainConfig:
