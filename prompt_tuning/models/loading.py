@@ -132,7 +132,6 @@ def load_config(source: str, *, revision: str | None = None) -> T5Config:
             if found.get(key) != value
         ],
     )
-    config.scale_decoder_outputs = False  # else transformers guesses it from tie_word_embeddings
     return config
 
 
