@@ -185,10 +185,8 @@ class TrainingRun:
                 group["lr"] = self.learning_rate(step) * group["lr_factor"]
         self.optimizer.zero_grad()
         # Dropout of a step depends on seed and step alone, so that a resumed run draws the same.
-        dropout = None
-        if settings.dropout:
-            seed = settings.seed * 2**32 + step
-            dropout = Dropout(settings.dropout, seed, range(len(batch.inputs)))
+        seed, rate = settings.seed * 2**32 + step, settings.dropout
+        dropout = Dropout(rate, seed, range(len(batch.inputs))) if rate else None
         loss = accumulate_gradient(self.method, batch.inputs, batch.targets, settings, dropout)
         if not math.isfinite(loss):
             raise _diverged(step + 1, f"its loss is {loss}")
@@ -323,7 +321,7 @@ class Display:
         if step % self._log_every == 0:
             self.tracker.log(step, {"train/loss": loss})
 
-    def say(self, step: int, measured: str) -> None:
+    def say(self, step: int, measured: str, *, is_best: bool = False) -> None:
         """The line of an evaluation, behind the step and its loss."""
         loss = "-" if self._loss is None else f"{self._loss:.4f}"
-        self.reporter.line(f"step {step:>6}  loss {loss:>8}  {measured}")
+        self.reporter.line(f"step {step:>6}  loss {loss:>8}  {measured}" + "  best" * is_best)

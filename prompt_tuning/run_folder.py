@@ -3,12 +3,9 @@
 The record is written last, by atomic rename: a folder with a record is a finished run.
 """
 
-import io
 import json
-import pickle
 import sys
 import traceback
-import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,6 +15,7 @@ from typing import Any
 
 from prompt_tuning.errors import UserError
 from prompt_tuning.locking import holder_of, locked
+from prompt_tuning.resume_points import step_of
 
 STATES = ("done", "running", "failed", "stopped", "missing")
 
@@ -92,7 +90,7 @@ class RunFolder:
             return RunState("failed", failure["error"])
         if not self.config_path.exists():
             return RunState("missing")
-        step = _step_of(self.resume_path)
+        step = step_of(self.resume_path)
         if step is None:
             return RunState("stopped", "before its first resume point: it starts again")
         return RunState("stopped", f"goes on at step {step}")
@@ -154,38 +152,3 @@ def _read_json(path: Path) -> dict[str, Any] | None:
     except FileNotFoundError:
         return None
     return value
-
-
-def _step_of(resume_point: Path) -> int | None:
-    """The step of a resume point; None if there is none.
-
-    torch.load would take seconds to import and read every tensor: the plain values are in a pickle
-    inside the file.
-    """
-    try:
-        with zipfile.ZipFile(resume_point) as file:
-            (name,) = [name for name in file.namelist() if name.endswith("/data.pkl")]
-            state = _PlainValues(io.BytesIO(file.read(name))).load()
-    except FileNotFoundError:
-        return None
-    return int(state["progress"]["step"])
-
-
-class _PlainValues(pickle.Unpickler):
-    """Reads the numbers and texts of a file of torch's; tensors become None, nothing is run."""
-
-    def persistent_load(self, pid: Any) -> None:
-        return None
-
-    def find_class(self, module: str, name: str) -> Any:
-        return _Nothing
-
-
-class _Nothing(dict[Any, Any]):
-    """What any other object is read as; takes every argument and state."""
-
-    def __init__(self, *_: object) -> None:
-        super().__init__()
-
-    def __setstate__(self, state: object) -> None:
-        return None

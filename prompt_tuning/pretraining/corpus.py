@@ -146,7 +146,7 @@ def _write(
         "num_tokens": num_tokens,
         "num_unknown_tokens": num_unknown,
         "dtype": dtype.name,
-        "sha256": _digests(entry),
+        "sha256": _sha256(entry),
     }
     (entry / "corpus.json").write_text(json.dumps(facts, indent=2), encoding="utf-8")
 
@@ -154,7 +154,7 @@ def _write(
 def _open(entry: Path) -> Corpus:
     """Raises OSError, ValueError or KeyError where the entry is not what was written."""
     facts = json.loads((entry / "corpus.json").read_text(encoding="utf-8"))
-    if facts.pop("sha256") != _digests(entry):
+    if facts["sha256"] != _sha256(entry):
         raise ValueError("its checksum is wrong")
     ends = np.load(entry / "ends.npy")
     tokens = np.memmap(entry / "tokens.bin", facts.pop("dtype"), mode="r")
@@ -162,12 +162,12 @@ def _open(entry: Path) -> Corpus:
     return Corpus(tokens, starts, ends, facts)
 
 
-def _digests(entry: Path) -> list[str]:
-    digests = []
+def _sha256(entry: Path) -> str:
+    digest = sha256()
     for name in ("tokens.bin", "ends.npy"):
         with (entry / name).open("rb") as file:
-            digests.append(file_digest(file, "sha256").hexdigest())
-    return digests
+            digest.update(file_digest(file, "sha256").digest())
+    return digest.hexdigest()
 
 
 def _encode(documents: Iterable[str], tokenizer: "PreTrainedTokenizerFast") -> Iterator[list[int]]:

@@ -55,7 +55,6 @@ def pretrain(config: PretrainConfig, folder: RunFolder, kind: str) -> None:
         Interrupted: Ctrl-C or SIGTERM; the same command goes on from there.
     """
     with started(folder, kind, config) as run:
-        stop = run.stop
         source = text_source(config.corpus)
         first = first_checkpoint(config, source, folder.path / "first")
         tokenizer = load_tokenizer(first)
@@ -63,10 +62,16 @@ def pretrain(config: PretrainConfig, folder: RunFolder, kind: str) -> None:
         rows = rows_of_step(config, corpus, tokenizer, config.pretraining.batch_size, config.seed)
         training = _training(config, first, rows, folder)
         weights = training.method.trained
+        num_parameters = sum(weight.numel() for weight in weights.values())
         fingerprint = weights_fingerprint(weights["shared.weight"], weights["lm_head.weight"])
+        made_from = {
+            "model": {"source": first, "fingerprint": fingerprint},  # before the first step
+            "data": {**corpus.provenance, "num_tokens_trained_on": corpus.num_tokens},
+        }
         training.restore()
-        run.header(_header(config, training, corpus))
+        run.check_resumed(training.kept, made_from)
         step = training.progress.step
+        run.header(_header(config, corpus, num_parameters, step))
         tracker = run.track(group=kind, axes=[config.objective.name], step=step)
         num_segments = config.evaluation.num_segments
         held_out_rows = rows_of_step(config, held_out, tokenizer, num_segments, seed=0)(0)
@@ -82,25 +87,19 @@ def pretrain(config: PretrainConfig, folder: RunFolder, kind: str) -> None:
 
         at_steps = {n: folder.path / f"step-{n}" for n in config.pretraining.save_at_steps}
         at_steps.pop(config.pretraining.num_steps, None)  # the last checkpoint is the folder itself
-        shown = (training, run.reporter, tracker)
-        watch = _Watch(*shown, held_out_rows, probes, save, at_steps)
-        training.run(watch, stop)
+        watch = _Watch(training, run.reporter, tracker, held_out_rows, probes, save, at_steps)
+        training.run(watch, run.stop)
         save(folder.path)
         measured = watch.measured or watch.measure()  # or: resumed behind the last evaluation
         progress = training.progress
-        run.finish(
-            {
-                "result": {
-                    **asdict(measured),
-                    "num_tokens": progress.num_tokens,
-                    "tokens_per_s": round(progress.num_tokens / progress.duration_s, 1),
-                },
-                "model": {"source": first, "fingerprint": fingerprint},  # before the first step
-                "data": {**corpus.provenance, "num_tokens_trained_on": corpus.num_tokens},
-                "num_parameters": _num_parameters(training),
-                "duration_s": round(progress.duration_s, 3),
-            }
-        )
+        result = {
+            **asdict(measured),
+            "num_tokens": progress.num_tokens,
+            "tokens_per_s": round(progress.num_tokens / progress.duration_s, 1),
+        }
+        duration_s = round(progress.duration_s, 3)
+        facts = {"result": result, "num_parameters": num_parameters, "duration_s": duration_s}
+        run.finish({**facts, **made_from})
         run.say(
             f"{folder.name}: held-out loss {measured.held_out_loss:.4f}, "
             f"{progress.num_tokens:,} tokens, {progress.duration_s:.0f} s  {folder.path}"
@@ -246,18 +245,15 @@ class _Watch(Display):
         return _Measured(loss, self.probes.measure(method.make_model()) if self.probes else {})
 
 
-def _header(config: PretrainConfig, training: TrainingRun, corpus: Corpus) -> dict[str, str]:
-    settings, step = config.pretraining, training.progress.step
+def _header(
+    config: PretrainConfig, corpus: Corpus, num_parameters: int, step: int
+) -> dict[str, str]:
+    settings = config.pretraining
     return {
-        "model": f"{_num_parameters(training):,} parameters, from "
-        f"{config.checkpoint or 'random weights'}",
+        "model": f"{num_parameters:,} parameters, from {config.checkpoint or 'random weights'}",
         "corpus": f"{len(corpus):,} documents, {corpus.num_tokens:,} tokens",
         "objective": f"{config.objective.name}, inputs of {config.objective.inputs_length} tokens",
         "training": f"{settings.num_steps} steps of {settings.batch_size} segments, "
         f"{settings.optimizer}, {settings.schedule}, seed {config.seed}"
         + (f", resumed at step {step}" if step else ""),
     }
-
-
-def _num_parameters(training: TrainingRun) -> int:
-    return sum(weight.numel() for weight in training.method.trained.values())

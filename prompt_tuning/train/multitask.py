@@ -160,9 +160,8 @@ class _Watch(Watch):
         self.say(
             step,
             f"{scores_line(marked, mean)}  "
-            f"unparseable {unparseable}/{sum(each.num_examples for each in scores)}"
-            + "  best"
-            * (best_mean is None or mean > best_mean),
+            f"unparseable {unparseable}/{sum(each.num_examples for each in scores)}",
+            is_best=best_mean is None or mean > best_mean,
         )
         return mean
 

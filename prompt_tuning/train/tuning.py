@@ -237,7 +237,7 @@ class _Watch(Watch):
         dev, *report = [evaluation.scores for evaluation in scored]
         line = scored_line(asdict(dev))
         line += "".join(f"  {self.config.report_split} {each.score:.2f}" for each in report)
-        self.say(step, line + "  best" * is_best)
+        self.say(step, line, is_best=is_best)
 
 
 def _transfer(

@@ -24,7 +24,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "task_registry": {"ladder", "tasks"},
     "made_from": {"files", "ladder"},
     "locking": {"errors"},
-    "run_folder": {"errors", "locking"},
+    "run_folder": {"errors", "locking", "resume_points"},
     "environment": set(),
     "report": {"errors", "files", "ladder"},
     "terminal": set(),

@@ -46,11 +46,13 @@ def test_a_special_token_in_a_text_is_text(tokenizer, vocabulary_folder, tmp_pat
 def test_empty_documents_are_left_out_and_unknown_tokens_counted(tokenizer, tmp_path):
     corpus = load_corpus(source_of("", "Anna", " ", "\u4e2d Anna"), tokenizer, cache_dir=tmp_path)
     assert len(corpus) == 2
-    assert corpus.provenance == {
+    assert len(corpus.provenance["sha256"]) == 64
+    assert {**corpus.provenance, "sha256": None} == {
         "source": {"generator": "test"},
         "num_documents": 2,
         "num_tokens": 4,
         "num_unknown_tokens": 1,
+        "sha256": None,
     }
 
 
