@@ -213,7 +213,7 @@ def test_a_training_aid_is_trained_on_in_proportion_and_never_scored(
     """As DPR is in the paper's mixture."""
     first, second, aid = TASKS[:3]
     mixture = multitask.mixture_of(mixed(tiny_folder).task)
-    small = type(mixture)("mini_superglue", (first, second), (aid,))
+    small = replace(mixture, scored=(first, second), unscored=(aid,))
     monkeypatch.setattr(multitask, "mixture_of", lambda _: small)
     seen: list[int] = []
     encode = multitask.encode_training_examples
