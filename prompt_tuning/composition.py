@@ -36,8 +36,10 @@ ONLY_NAMED = {
     "report": ("experiment",),
 }
 # The group `task` has no files in conf/: Hydra gets it from the tasks themselves.
-for _name, _task in CHOICES.items():
-    _node = {"name": _name, "report_split": _task.report_split}
+TASK_NODES = {
+    name: {"name": name, "report_split": task.report_split} for name, task in CHOICES.items()
+}
+for _name, _node in TASK_NODES.items():
     ConfigStore.instance().store(group="task", name=_name, node=_node, provider="ptune")
 
 MANY_RUNS = 50  # checking more than so many takes seconds
@@ -141,7 +143,7 @@ def spelled(command: str, argument: str) -> str:
 
 
 class _Composer:
-    """Composes configs of one command; what differs in plain values only is composed once."""
+    """Composes configs of one command; what differs in tasks or plain values is composed once."""
 
     def __init__(self, command: str) -> None:
         """Use inside `initialize_config_dir`."""
@@ -150,8 +152,14 @@ class _Composer:
 
     def point(self, overrides: Sequence[Override]) -> Point:
         """These overrides, one value each, and the config as a command sees it."""
-        composed = self._compose(overrides)
+        tasks = [each for each in overrides if _is_task(each)]
+        composed = self._compose([each for each in overrides if each not in tasks])
+        # A task is a node of its own: nothing else depends on it but by interpolation.
+        if composed.get("task") not in TASK_NODES.values():
+            composed, tasks = self._compose(overrides), []
         config = OmegaConf.masked_copy(composed, [str(key) for key in composed if key != "hydra"])
+        for override in tasks:
+            OmegaConf.update(config, "task", TASK_NODES[str(override.value())], merge=False)
         for override in filter(_is_plain_value, overrides):
             OmegaConf.update(config, override.key_or_group, override.value())
         return Point(tuple(str(override.input_line) for override in overrides), config)
@@ -167,6 +175,12 @@ class _Composer:
         if kept not in self._composed:
             self._composed[kept] = compose(self._command, list(kept), return_hydra_config=True)
         return self._composed[kept]
+
+
+def _is_task(override: Override) -> bool:
+    """Whether it is `task=name`."""
+    is_change = override.type == OverrideType.CHANGE and override.key_or_group == "task"
+    return is_change and str(override.value()) in TASK_NODES
 
 
 def _is_plain_value(override: Override) -> bool:

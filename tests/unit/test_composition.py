@@ -1,0 +1,34 @@
+"""Composing many runs at once gives what Hydra composes one by one."""
+
+import pytest
+from hydra import compose, initialize_config_dir
+from omegaconf import DictConfig, OmegaConf
+
+from prompt_tuning.composition import configs_of
+from prompt_tuning.config import config_dir
+
+
+def values(config: DictConfig) -> object:
+    """Without what is Hydra's own, and with its interpolations as they stand."""
+    return OmegaConf.to_container(OmegaConf.masked_copy(config, [*config]), resolve=False)
+
+
+@pytest.mark.parametrize(
+    "swept",
+    [
+        ["task=rte,squad,mini_rte", "recipe=mini,paper", "seed=0,1"],
+        ["task=boolq,mini_boolq", "task.report_split=test", "evaluation.every_steps=5,9"],
+        ["method=multitask_model_tuning", "task=superglue,mini_superglue"],
+    ],
+)
+def test_a_sweep_over_tasks_has_the_configs_that_hydra_composes(swept: list[str]) -> None:
+    """A task is put in place of another one, and values are set, without composing again."""
+    configs, problems = configs_of("train", swept, multirun=True)
+    assert not problems
+    points: list[list[str]] = [[]]
+    for axis in swept:
+        key, _, choices = axis.partition("=")
+        points = [[*point, f"{key}={choice}"] for point in points for choice in choices.split(",")]
+    with initialize_config_dir(str(config_dir()), version_base="1.3"):
+        expected = [values(compose("train", point)) for point in points]
+    assert [values(config) for config in configs] == expected
