@@ -51,7 +51,7 @@ def _to_disk(path: Path) -> None:
 
 def file_facts(path: Path) -> dict[str, str]:
     """A file in a record: where it is, and what is in it."""
-    return {"file": str(path), "sha256": _sha256(path, stamp(path))}
+    return {"file": str(path), "sha256": _known_sha256(path, stamp(path))}
 
 
 def stamp(path: Path) -> tuple[int, int]:
@@ -60,7 +60,12 @@ def stamp(path: Path) -> tuple[int, int]:
     return status.st_size, status.st_mtime_ns
 
 
-@cache  # for the runs of a sweep
-def _sha256(path: Path, stamp: tuple[int, int]) -> str:
+def sha256_of(path: Path) -> str:
+    """The hash of a file's bytes as they are now, in hexadecimal digits."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@cache  # for the runs of a sweep
+def _known_sha256(path: Path, stamp: tuple[int, int]) -> str:
+    return sha256_of(path)

@@ -23,7 +23,7 @@ _NUMBERS_AT_ONCE = 2**24
 def digests(facts: Mapping[str, Any]) -> dict[str, str]:
     """Every hash, revision and fingerprint in the nested facts of a record, by its dotted place."""
     names = ("sha256", "revision", "fingerprint")
-    return {place: str(value) for place, value in _flat(facts) if place.split(".")[-1] in names}
+    return {place: str(value) for place, value in flat(facts) if place.split(".")[-1] in names}
 
 
 def changed_since(
@@ -111,9 +111,10 @@ def _as_bfloat16(numbers: NDArray[Any]) -> NDArray[np.uint16]:
     return ((bits + 0x7FFF + ((bits >> 16) & 1)) >> 16).astype("<u2")
 
 
-def _flat(facts: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+def flat(facts: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Every value with its dotted key."""
     for name, value in facts.items():
         if isinstance(value, Mapping):
-            yield from _flat(value, f"{prefix}{name}.")
+            yield from flat(value, f"{prefix}{name}.")
         else:
             yield f"{prefix}{name}", value

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from prompt_tuning.errors import UserError, raise_all
+from prompt_tuning.files import written_whole
 
 TENSOR = "prompt"
 INIT_TENSOR = "init"
@@ -64,10 +65,9 @@ def save_prompt(
         assert tensor.ndim == 2 and tensor.dtype == np.float32, (tensor.shape, tensor.dtype)
         assert tensor.shape == weight.shape, (tensor.shape, weight.shape)
     described = {METADATA_KEY: json.dumps({"format": FORMAT, **metadata}, sort_keys=True)}
-    unfinished = path.with_name(path.name + ".tmp")
     stored = {name: np.ascontiguousarray(tensor) for name, tensor in tensors.items()}
-    save_file(stored, unfinished, metadata=described)
-    unfinished.replace(path)
+    with written_whole(path) as unfinished:
+        save_file(stored, unfinished, metadata=described)
 
 
 def load_prompt(path: Path) -> PromptFile:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from prompt_tuning.errors import UserError
+from prompt_tuning.files import written_whole
 from prompt_tuning.locking import holder_of, locked
 from prompt_tuning.resume_points import step_of
 
@@ -141,9 +142,9 @@ class RunFolder:
 
 def write_json(path: Path, value: Mapping[str, Any]) -> None:
     """Writes indented JSON by atomic rename: what exists is whole."""
-    unfinished = path.with_name(path.name + ".tmp")
-    unfinished.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    unfinished.replace(path)
+    text = json.dumps(value, indent=2, ensure_ascii=False) + "\n"
+    with written_whole(path) as unfinished:
+        unfinished.write_text(text, encoding="utf-8")
 
 
 def _read_json(path: Path) -> dict[str, Any] | None:

@@ -22,6 +22,7 @@ from transformers import (
 from transformers.utils.hub import cached_file
 
 from prompt_tuning.errors import UserError
+from prompt_tuning.files import written_whole
 from prompt_tuning.models.checkpoint_files import check_folder, reading
 from prompt_tuning.models.frozen_t5 import FrozenT5, PackedT5
 from prompt_tuning.models.packaged import provenance
@@ -192,9 +193,8 @@ def save_checkpoint(
     """
     _copy_description(first, revision, folder)
     stored = {name: weight.detach().to(dtype).cpu() for name, weight in weights.items()}
-    unfinished = folder / "model.safetensors.tmp"
-    save_file(stored, unfinished, metadata={"format": "pt"})
-    unfinished.replace(folder / "model.safetensors")
+    with written_whole(folder / "model.safetensors") as unfinished:
+        save_file(stored, unfinished, metadata={"format": "pt"})
 
 
 def write_untrained_checkpoint(folder: Path, source: str, *, revision: str | None = None) -> None:

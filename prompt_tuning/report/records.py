@@ -7,7 +7,7 @@ text, then a line for every run. `ptune report commit_records=true` adds lines; 
 import json
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from hashlib import sha256
@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from prompt_tuning.errors import UserError
+from prompt_tuning.made_from import flat
 
 # Where data lies is no part of a run's identity: its record has the hash of every file.
 PLACES = (
@@ -133,15 +134,6 @@ class Library:
             and not any(key == name or key.startswith(f"{name}.") for name in self._ignored)
         }
         return json.dumps([values, config["seed"]], sort_keys=True)
-
-
-def flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Every value with its dotted key."""
-    for name, value in values.items():
-        if isinstance(value, Mapping):
-            yield from flat(value, f"{prefix}{name}.")
-        else:
-            yield f"{prefix}{name}", value
 
 
 def read_runs(folder: Path) -> list[Record]:
