@@ -42,6 +42,8 @@ TASK_NODES = {
 for _name, _node in TASK_NODES.items():
     ConfigStore.instance().store(group="task", name=_name, node=_node, provider="ptune")
 
+Axes = dict[str, str]  # a run's place in a sweep: {"task": "rte", "seed": "0"}
+
 MANY_RUNS = 50  # checking more than so many takes seconds
 
 
@@ -117,19 +119,22 @@ def planned_runs(experiment: str, overrides: Sequence[str] = ()) -> list[TrainCo
     return [config for _, config in planned_points(experiment, overrides)]
 
 
-def planned_points(experiment: str, overrides: Sequence[str] = ()) -> list[tuple[str, TrainConfig]]:
-    """Those runs, each with the overrides that it alone has; raises as `planned_runs`."""
+def planned_points(
+    experiment: str, overrides: Sequence[str] = ()
+) -> list[tuple[Axes, TrainConfig]]:
+    """Those runs, each with its place on the axes; raises as `planned_runs`."""
     points, problems = points_of("train", [f"experiment={experiment}", *overrides], multirun=True)
     raise_all(problems)
     configs = [train_config(point.config) for point in points]
-    return list(zip(own_overrides(points), configs, strict=True))
+    return list(zip(axes_of(points), configs, strict=True))
 
 
-def own_overrides(points: Sequence[Point]) -> list[str]:
-    """What distinguishes each point of a sweep from the others, as one text."""
+def axes_of(points: Sequence[Point]) -> list[Axes]:
+    """What distinguishes each point of a sweep from the others; of a single point, all of it."""
     common = set.intersection(*(set(point.overrides) for point in points))
     kept = common if len(points) > 1 else set[str]()
-    return [" ".join(text for text in p.overrides if text not in kept) for p in points]
+    own = [[text for text in point.overrides if text not in kept] for point in points]
+    return [{key: value for key, _, value in (t.partition("=") for t in texts)} for texts in own]
 
 
 def spelled(command: str, argument: str) -> str:

@@ -9,6 +9,7 @@ import sys
 import traceback
 from argparse import Namespace
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
@@ -25,10 +26,11 @@ from rich.console import Console
 from rich.table import Table
 
 from prompt_tuning.commands import COMMANDS
-from prompt_tuning.composition import hydra_problem, own_overrides, points_of, spelled
+from prompt_tuning.composition import Axes, axes_of, hydra_problem, points_of, spelled
 from prompt_tuning.config import choices, config_dir, described
 from prompt_tuning.errors import InProgress, UserError, raise_all
-from prompt_tuning.run_folder import RunFolder
+from prompt_tuning.sweeps import Sweep, SweepRun
+from prompt_tuning.terminal import say
 
 # With these on the command line the groups and points are not ours to predict.
 NOT_OURS = ("hydra.searchpath", "hydra/sweeper")
@@ -79,7 +81,7 @@ class Job:
 
     module: ModuleType
     command_line: list[str]
-    is_told_by_folders: bool  # what became of the runs of other processes
+    sweep: Sweep | None  # None: the runs have no folders, or Hydra alone knows them
     in_sweep: bool = False
     num_runs: int = 0
     unfinished: list[Unfinished] = field(default_factory=list)
@@ -97,10 +99,11 @@ class Job:
         config = None
         try:
             config = self.module.check(cfg)
-            self.module.run(config)
+            with self._shown(config, is_alone=not is_elsewhere):
+                self.module.run(config)
             return _score(self.module, config)
         except Exception as error:
-            if is_elsewhere and (config is None or not self.is_told_by_folders):
+            if is_elsewhere and (config is None or self.sweep is None):
                 raise  # to Hydra, which shows the first of them once all runs have been tried
             self.error = error
             run = Unfinished.because_of(" ".join(context.overrides.task), error)
@@ -108,6 +111,11 @@ class Job:
             if self.in_sweep:
                 _report(run, error)
             return None
+
+    def _shown(self, config: Any, *, is_alone: bool) -> AbstractContextManager[None]:
+        if not (self.in_sweep and self.sweep):
+            return nullcontext()
+        return self.sweep.doing(self.module.folder_of(config), is_alone=is_alone)
 
     def exit_status(self) -> int:
         """Raises a single run's failure; names those of a sweep and returns the worst status.
@@ -134,7 +142,7 @@ def _score(module: ModuleType, config: Any) -> float | None:
 def _report(run: Unfinished, error: Exception) -> None:
     """Says at once that a run of a sweep is not done; the others go on."""
     if isinstance(error, InProgress):
-        print(f"ptune: {error.problem}; going on with the next run", flush=True)
+        say(f"ptune: {error.problem}; going on with the next run")
         return
     if not isinstance(error, UserError):
         traceback.print_exception(error)
@@ -151,10 +159,11 @@ def _print_unfinished(unfinished: Sequence[Unfinished], num_runs: int) -> None:
             print("  " + str(run).replace("\n", "\n  "), file=sys.stderr)
 
 
-def _unfinished_on_disk(runs: Sequence[tuple[str, RunFolder]]) -> list[Unfinished]:
+def _unfinished_on_disk(sweep: Sweep) -> list[Unfinished]:
     """The runs that jobs in other processes have not finished, by what their folders say."""
     unfinished = []
-    for overrides, folder in runs:
+    for run in sweep.runs:
+        overrides, folder = run.label, run.folder
         state, failure = folder.state(), folder.failure()
         if state.name == "running":
             error = InProgress(folder.name, state.detail)
@@ -181,9 +190,10 @@ def launch(command: str, arguments: Sequence[str]) -> int:
         return 0
     check_launchers(given.overrides)
     checked = _check_all(module, command, given) if _is_checkable(given) else []
-    has_folders = bool(checked) and hasattr(module, "folder_of")
-    folders = [(own, module.folder_of(config)) for own, config in checked] if has_folders else []
-    job = Job(module, sys.argv, is_told_by_folders=has_folders)
+    sweep = None
+    if checked and hasattr(module, "folder_of"):
+        sweep = Sweep([SweepRun(axes, module.folder_of(config)) for axes, config in checked])
+    job = Job(module, sys.argv, sweep)
     os.environ["HYDRA_FULL_ERROR"] = "1"  # exceptions reach cli.py as they are
     sys.argv = [sys.argv[0], *_for_hydra(command, arguments, given.overrides)]
     try:
@@ -191,11 +201,14 @@ def launch(command: str, arguments: Sequence[str]) -> int:
     except HydraException as error:
         raise hydra_problem(error) from error
     except Exception:  # a launcher broke; what its jobs have done is done
-        _print_unfinished(_unfinished_on_disk(folders), len(folders))
+        if sweep:
+            _print_unfinished(_unfinished_on_disk(sweep), len(sweep.runs))
         raise
-    if folders and not job.num_runs:
-        job.in_sweep, job.num_runs = True, len(folders)
-        job.unfinished = _unfinished_on_disk(folders)
+    if sweep and not job.num_runs:
+        job.in_sweep, job.num_runs = True, len(sweep.runs)
+        job.unfinished = _unfinished_on_disk(sweep)
+    if sweep and job.in_sweep:
+        sweep.print_results()
     return job.exit_status()
 
 
@@ -229,8 +242,8 @@ def _is_checkable(given: Namespace) -> bool:
     return not (asks_hydra or elsewhere or foreign)
 
 
-def _check_all(module: ModuleType, command: str, given: Namespace) -> list[tuple[str, Any]]:
-    """Every run as `own_overrides` and a typed config; raises all problems, each once."""
+def _check_all(module: ModuleType, command: str, given: Namespace) -> list[tuple[Axes, Any]]:
+    """Every run: its place on the axes and its typed config; raises all problems, each once."""
     points, problems = points_of(
         command, given.overrides, multirun=given.multirun, only_first=bool(given.cfg)
     )
@@ -241,7 +254,7 @@ def _check_all(module: ModuleType, command: str, given: Namespace) -> list[tuple
         except UserError as error:
             problems += error.parts
     raise_all(list({str(problem): problem for problem in problems}.values()))
-    return list(zip(own_overrides(points), configs, strict=True)) if configs else []
+    return list(zip(axes_of(points), configs, strict=True)) if configs else []
 
 
 def _for_hydra(command: str, arguments: Sequence[str], overrides: Sequence[str]) -> list[str]:

@@ -16,7 +16,7 @@ from prompt_tuning.errors import UserError
 from prompt_tuning.interrupts import StopRequests
 from prompt_tuning.made_from import digests
 from prompt_tuning.run_folder import RunFolder
-from prompt_tuning.terminal import Reporter
+from prompt_tuning.terminal import Reporter, say
 from prompt_tuning.tracking import Tracker, wandb_run
 
 RECORD_FORMAT = 1
@@ -50,9 +50,9 @@ def do_once(
         if record is None:
             return False
         if reason := changed(record):
-            print(f"{folder.name}: done before, but {reason}: it is done again", flush=True)
+            say(f"{folder.name}: done before, but {reason}: it is done again")
             return False
-        print(f"{folder.name}: done before, {describe(record)}")
+        say(f"{folder.name}: done before, {describe(record)}")
         return True
 
     if stands():

@@ -4,7 +4,10 @@ Everything but the bar is kept in the run's log.txt as well.
 """
 
 import logging
-from collections.abc import Mapping
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Self
@@ -18,8 +21,36 @@ from rich.progress import (
     TextColumn,
     TimeRemainingColumn,
 )
+from rich.table import Table
 
 PACKAGE_LOGGER = "prompt_tuning"
+_prefix: ContextVar[str] = ContextVar("prefix", default="")  # of every line on the terminal
+_has_bars: ContextVar[bool] = ContextVar("has_bars", default=True)
+
+
+@contextmanager
+def prefixed(text: str, *, has_bars: bool = True) -> Iterator[None]:
+    """Lines that are printed inside begin with `text`; those of a log file do not.
+
+    Bars are off where several processes would draw them over each other.
+    """
+    prefix, bars = _prefix.set(text), _has_bars.set(has_bars)
+    try:
+        yield
+    finally:
+        _prefix.reset(prefix)
+        _has_bars.reset(bars)
+
+
+def say(text: str) -> None:
+    """One line on the terminal, at once."""
+    print(f"{_prefix.get()}{text}", flush=True)
+
+
+def print_table(table: Table) -> None:
+    """A table as wide as the terminal; where output is no terminal, no line is broken."""
+    width = None if sys.stdout.isatty() else 1000
+    Console(width=width, highlight=False, markup=False).print(table)
 
 
 class Reporter(logging.Handler):
@@ -38,7 +69,7 @@ class Reporter(logging.Handler):
             TextColumn("{task.fields[note]}"),
             console=self._console,
             transient=True,
-            disable=not self._console.is_terminal,
+            disable=not (self._console.is_terminal and _has_bars.get()),
         )
 
     def __enter__(self) -> Self:
@@ -60,7 +91,7 @@ class Reporter(logging.Handler):
 
     def line(self, text: str) -> None:
         """One line on the terminal and, with its time, in the log."""
-        self._console.print(text, markup=False)
+        self._console.print(f"{_prefix.get()}{text}", markup=False)
         self._log.write(f"{datetime.now().isoformat(timespec='seconds')} {text}\n")
         self._log.flush()
 
@@ -73,7 +104,9 @@ class Reporter(logging.Handler):
 
     def bar(self, description: str, total: int, completed: int = 0) -> "Bar":
         """A live progress bar; invisible where output is not a terminal."""
-        task = self._bars.add_task(description, total=total, completed=completed, note="")
+        task = self._bars.add_task(
+            f"{_prefix.get()}{description}", total=total, completed=completed, note=""
+        )
         return Bar(self._bars, task)
 
 

@@ -1,13 +1,11 @@
 """`ptune list`: what can be chosen in conf/, how far runs are, which prompts a folder has."""
 
 import json
-import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from omegaconf import DictConfig
-from rich.console import Console
 from rich.table import Table
 
 from prompt_tuning.composition import planned_points
@@ -15,7 +13,9 @@ from prompt_tuning.config import ListConfig, choices, config_dir, run_name, type
 from prompt_tuning.errors import UserError, did_you_mean
 from prompt_tuning.prompt_files import library_paths, load_prompt
 from prompt_tuning.run_folder import STATES, RunFolder, RunState
+from prompt_tuning.sweeps import Sweep, SweepRun
 from prompt_tuning.task_registry import CHOICES
+from prompt_tuning.terminal import print_table
 
 GROUPS = ("model", "variant", "task", "init", "method", "recipe", "experiment", "tracking")
 RUNS, PROMPTS = "runs", "prompts"
@@ -65,7 +65,7 @@ def summary(group: str, name: str) -> str:
 
 
 def list_runs(output_dir: Path, experiment: str | None, overrides: Sequence[str]) -> None:
-    """Prints the runs of one experiment that are not done, or a line for every experiment.
+    """Prints an experiment's runs that are not done and its scores, or a line for every experiment.
 
     Only experiments that have a run in `output_dir` have a line: composing the points of all of
     them takes a minute.
@@ -86,14 +86,16 @@ def list_runs(output_dir: Path, experiment: str | None, overrides: Sequence[str]
         print(" " * width, *(f"{name:>8}" for name in STATES), f"{'of':>8}", flush=True)
     asked_for: set[str] = set()
     for name in names:
-        planned = {run_name(config): own for own, config in planned_points(name, overrides)}
-        states = {run: RunFolder(output_dir / run).state() for run in planned}
+        points = planned_points(name, overrides)
+        runs = [SweepRun(axes, RunFolder(output_dir / run_name(c))) for axes, c in points]
+        states = {run.folder.name: run.folder.state() for run in runs}
         counted = Counter(state.name for state in states.values())
         counts = [*(counted[state] for state in STATES), len(states)]
         print(f"{name:<{width}}", *(f"{count:>8}" for count in counts), flush=True)
         if experiment:
-            _print_runs(states, planned)
-        asked_for |= {*planned}
+            _print_runs(states, {run.folder.name: run.label for run in runs})
+            Sweep(runs).print_results()
+        asked_for |= {*states}
     if not experiment:
         others = [run for run in found if run not in asked_for]
         if others:
@@ -139,6 +141,6 @@ def list_prompts(folder: Path) -> None:
         score = f"{known['score']:.2f}" if "score" in known else "-"
         size = f"{prompt.length}x{prompt.hidden_size}"
         table.add_row(name, *names, size, score, str(known.get("step", "-")))
-    Console(width=None if sys.stdout.isatty() else 1000, highlight=False, markup=False).print(table)
+    print_table(table)
     print(*unreadable, sep="\n", end="\n" if unreadable else "")
     print(f"{len(paths)} prompts in {folder}: ptune predict library={folder} ...")

@@ -29,6 +29,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "environment": set(),
     "report": {"errors", "files", "ladder", "made_from"},
     "terminal": set(),
+    "sweeps": {"run_folder", "terminal"},
     "optim": set(),
     "prompt_files": {"errors", "files"},
     "metrics": {"errors", "tasks"},
@@ -57,7 +58,7 @@ MAY_IMPORT["inspection"] = {*MAY_IMPORT} - {"__init__", "use", "ensembling"}
 MAY_IMPORT["bench"] = {*MAY_IMPORT} - {"__init__", "tracking"}
 MAY_IMPORT["commands"] = {*MAY_IMPORT}
 MAY_IMPORT["hydra_app"] = {
-    *("errors", "run_folder", "config", "composition", "commands"),
+    *("errors", "terminal", "config", "composition", "sweeps", "commands"),
 }
 MAY_IMPORT["cli"] = {"__init__", "errors", "interrupts", "commands", "hydra_app"}
 
@@ -73,7 +74,7 @@ KNOWN_IN: dict[str, set[str]] = {
     "markupsafe": {"report"},
     "scipy": {"report"},
     "statsmodels": {"report"},
-    "rich": {"terminal", "commands", "hydra_app"},
+    "rich": {"terminal", "sweeps", "commands", "hydra_app"},
     "evaluate": {"metrics"},
     "datasets": {"data", "metrics", "pretraining"},
     "google": {"models"},

@@ -44,7 +44,8 @@ def test_list_shows_each_of_the_five_states(
         ("stopped", stopped, "goes on at step 40"),
         ("missing", missing[0], ""),
     ):
-        (own,) = [own for own, config in points if run_name(config) == folder.name]
+        (axes,) = [axes for axes, config in points if run_name(config) == folder.name]
+        own = " ".join(f"{key}={value}" for key, value in axes.items())
         line = next(i for i, text in enumerate(one.splitlines()) if folder.name in text)
         assert one.splitlines()[line].split() == [state, folder.name]
         described = "\n".join(one.splitlines()[line + 1 : line + 3])

@@ -1,0 +1,148 @@
+"""A sweep as one watches it: how far it is before each of its runs, and a table of all at its end.
+
+Everything is read from the runs' folders, so that processes which share a sweep say the same.
+"""
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cached_property
+from statistics import mean, stdev
+from typing import Any
+
+from rich.table import Table
+
+from prompt_tuning.run_folder import RunFolder
+from prompt_tuning.terminal import prefixed, print_table, say
+
+SEED = "seed"  # the axis that a table takes the mean over
+
+
+@dataclass(frozen=True)
+class SweepRun:
+    """One run of a sweep."""
+
+    axes: Mapping[str, str]  # what distinguishes it from the others: {"task": "rte", "seed": "0"}
+    folder: RunFolder
+
+    @property
+    def label(self) -> str:
+        """The same as on the command line: "task=rte seed=0"."""
+        return " ".join(f"{key}={value}" for key, value in self.axes.items())
+
+    @cached_property
+    def scores(self) -> dict[str, float]:
+        """Of a finished run, by split; the one that chose its step comes first."""
+        result = (self.folder.record() or {}).get("result", {})
+        scored = [part for part in (result, result.get("report")) if part and "split" in part]
+        return {part["split"]: part["score"] for part in scored if part["score"] is not None}
+
+    def is_done(self, since: float = 0.0) -> bool:
+        """Whether it has a record, written after a time in seconds since 1970."""
+        return _written_after(since, self.folder.record_path)
+
+    def has_failed(self, since: float) -> bool:
+        """Whether its last attempt failed, after a time in seconds since 1970."""
+        return not self.is_done() and _written_after(since, self.folder.failure_path)
+
+
+def _written_after(since: float, path: Any) -> bool:
+    try:
+        return bool(path.stat().st_mtime >= since)
+    except OSError:
+        return False
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """The runs of one command line, in the order in which they are done."""
+
+    runs: Sequence[SweepRun]
+    began: float = field(default_factory=time.time)  # seconds since 1970
+
+    @contextmanager
+    def doing(self, folder: RunFolder, *, is_alone: bool) -> Iterator[None]:
+        """Says which run begins and how far the sweep is; the run's own lines get its number.
+
+        Args:
+            folder: the run's.
+            is_alone: no other process writes to the same terminal, so that a bar can be drawn.
+        """
+        number = [run.folder for run in self.runs].index(folder) + 1
+        if not self.runs[number - 1].is_done():
+            say(self.progress_line(number))
+        with prefixed(f"{number}/{len(self.runs)}  ", has_bars=is_alone):
+            yield
+
+    def progress_line(self, number: int, now: float | None = None) -> str:
+        """Such as "run 12 of 45: seed=1 (3 done before, 8 done, about 1 h 10 min left)".
+
+        The time left supposes that runs take as long as those that this sweep has done so far.
+
+        Args:
+            number: of the run that begins, counted from 1.
+            now: seconds since 1970; None: the clock's.
+        """
+        elapsed = (time.time() if now is None else now) - self.began
+        done = sum(run.is_done(self.began) for run in self.runs)
+        before = sum(run.is_done() for run in self.runs) - done
+        failed = sum(run.has_failed(self.began) for run in self.runs)
+        left = len(self.runs) - before - done - failed
+        counts = ((before, "done before"), (done, "done"), (failed, "failed"))
+        facts = [f"{count} {what}" for count, what in counts if count]
+        if done:
+            facts.append(f"about {_in_words(elapsed / done * left)} left")
+        label = self.runs[number - 1].label
+        return f"run {number} of {len(self.runs)}: {label}" + f" ({', '.join(facts)})" * bool(facts)
+
+    def print_results(self) -> None:
+        """A line for each place on the axes, and the best run of each task with its folder.
+
+        The best run is the best where its step was chosen: the reported split chooses nothing.
+        """
+        scored = [run for run in self.runs if run.scores]
+        if not scored:
+            return
+        print_table(self._table())
+        for task in dict.fromkeys(run.axes.get("task") for run in scored):
+            runs = [run for run in scored if run.axes.get("task") == task]
+            best = max(runs, key=lambda run: next(iter(run.scores.values())))
+            shown = "  ".join(f"{split} {score:.2f}" for split, score in best.scores.items())
+            say(f"best: {shown}  {best.label}  {best.folder.path}")
+
+    def _table(self) -> Table:
+        axes = [key for key in self.runs[0].axes if key != SEED] or [*self.runs[0].axes]
+        splits = [*dict.fromkeys(split for run in self.runs for split in run.scores)]
+        table = Table(box=None, pad_edge=False, header_style="")
+        for name in axes:
+            table.add_column(name)
+        for split in splits:
+            table.add_column(split, justify="right")
+            table.add_column("sd", justify="right")
+        table.add_column("runs", justify="right")
+        places: dict[tuple[str, ...], list[SweepRun]] = {}
+        for run in self.runs:
+            places.setdefault(tuple(run.axes[key] for key in axes), []).append(run)
+        for place, runs in places.items():
+            cells = [cell for split in splits for cell in _mean_and_sd(runs, split)]
+            done = sum(bool(run.scores) for run in runs)
+            table.add_row(*place, *cells, f"{done} of {len(runs)}")
+        return table
+
+
+def _mean_and_sd(runs: Sequence[SweepRun], split: str) -> tuple[str, str]:
+    """Of the runs that have a score there; a dash is none."""
+    scores = [run.scores[split] for run in runs if split in run.scores]
+    return (
+        f"{mean(scores):.2f}" if scores else "-",
+        f"{stdev(scores):.2f}" if len(scores) > 1 else "-",
+    )
+
+
+def _in_words(seconds: float) -> str:
+    """40 s, 12 min, 1 h 10 min."""
+    minutes = round(seconds / 60)
+    if seconds < 60:
+        return f"{max(1, round(seconds))} s"
+    return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"

@@ -1,0 +1,59 @@
+"""What somebody sees who watches a sweep in a terminal."""
+
+import os
+import pty
+import re
+import sys
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import pytest
+
+
+def watched(arguments: list[str], folder: Path) -> str:
+    """Everything that `ptune` writes to a pseudo-terminal of its own, without control sequences."""
+    child, terminal = pty.fork()
+    if child == 0:
+        os.chdir(folder)
+        os.environ |= {"OMP_NUM_THREADS": "1", "COLUMNS": "160", "TERM": "xterm"}
+        os.execv(sys.executable, [sys.executable, "-m", "prompt_tuning.cli", *arguments])
+    seen = b""
+    try:
+        while part := os.read(terminal, 65536):
+            seen += part
+    except OSError:  # Linux's end of file: the child has closed its side
+        pass
+    os.close(terminal)
+    _, status = os.waitpid(child, 0)
+    text = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", seen.decode())
+    assert status == 0, text
+    return re.sub("\r+\n?", "\n", text)
+
+
+def test_eight_runs_under_two_processes_are_counted_timed_and_compared(tmp_path: Path) -> None:
+    try:
+        version("hydra-joblib-launcher")
+    except PackageNotFoundError:
+        pytest.skip("hydra-joblib-launcher is not installed: pip install '.[parallel]'")
+    text = watched(
+        [
+            *("train", "-m", "hydra/launcher=processes", "tracking=none", "model=ladder_100k"),
+            *("task=mini_sst2,mini_rte", "prompt.length=1,2", "seed=0,1"),
+            *("training.num_steps=20", "evaluation.every_steps=10", "training.batch_size=4"),
+            *("evaluation.num_examples=20", "evaluation.report_split=null"),
+        ],
+        tmp_path,
+    )
+    lines = [line.rstrip() for line in text.splitlines()]
+    begun = [line for line in lines if line.startswith("run ")]
+    assert sorted(int(line.split()[1]) for line in begun) == [*range(1, 9)]
+    assert all(re.search(r"run \d of 8: task=\w+ prompt.length=\d seed=\d", line) for line in begun)
+    assert re.search(r"\d done, about \d+ (s|min) left\)", begun[-1])
+    assert sum(bool(re.match(r"\d/8  step +20 ", line)) for line in lines) == 8
+    head = next(i for i, line in enumerate(lines) if line.startswith("task"))
+    assert lines[head].split() == ["task", "prompt.length", "validation", "sd", "runs"]
+    rows = [line.split()[:2] for line in lines[head + 1 : head + 5]]
+    assert rows == [[task, length] for task in ("mini_sst2", "mini_rte") for length in "12"]
+    assert [line.split("  ")[0][:16] for line in lines[head + 5 :] if line] == [
+        "best: validation"
+    ] * 2
