@@ -169,6 +169,9 @@ class TrainingConfig:
     max_input_tokens: int | None = key("with EOS, without the prompt; null: no cut", at_least=1)
     max_target_tokens: int | None = key("with EOS; null: no cut", at_least=1)
     num_train_examples: int | None = key("the first ones of each task; null: all", at_least=1)
+    patience: int | None = key(
+        "evaluations without a new best, then the run ends; null: never", at_least=1, hashed=IF_SET
+    )
 
 
 @dataclass(frozen=True)

@@ -224,6 +224,7 @@ def _method_problems(config: TrainConfig) -> Problems:
     refused = {key: value for key, (value, its_method) in settings.items() if method != its_method}
     if method not in ("prompt_tuning", "model_tuning"):
         refused["evaluation.transfer_tasks"] = config.evaluation.transfer_tasks
+        refused["training.patience"] = config.training.patience
     if method != "prompt_design":
         refused["prompt.template"] = prompt.template
     if method not in FROZEN:

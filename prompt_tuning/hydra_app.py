@@ -29,17 +29,19 @@ from prompt_tuning.commands import COMMANDS
 from prompt_tuning.composition import Axes, axes_of, hydra_problem, points_of, spelled
 from prompt_tuning.config import choices, config_dir, described
 from prompt_tuning.errors import InProgress, UserError, raise_all
+from prompt_tuning.interrupts import Pruned
 from prompt_tuning.sweeps import Sweep, SweepRun
 from prompt_tuning.terminal import say
 
 # With these on the command line the groups and points are not ours to predict.
 NOT_OURS = ("hydra.searchpath", "hydra/sweeper")
 
-# Files of conf/hydra/launcher -> the plugin that they need, and our extra that brings it.
+# Files of conf/hydra -> the plugin that they need, and our extra that brings it.
 PLUGINS = {
-    "processes": ("hydra-joblib-launcher", "parallel"),
-    "slurm": ("hydra-submitit-launcher", "slurm"),
-    "ray_tasks": ("hydra-ray-launcher", "ray"),
+    "hydra/launcher=processes": ("hydra-joblib-launcher", "parallel"),
+    "hydra/launcher=slurm": ("hydra-submitit-launcher", "slurm"),
+    "hydra/launcher=ray_tasks": ("hydra-ray-launcher", "ray"),
+    "hydra/sweeper=optuna": ("optuna", "search"),
 }
 
 HELP = """\
@@ -88,7 +90,7 @@ class Job:
     error: Exception | None = None  # the last run's
 
     def __call__(self, cfg: DictConfig) -> float | None:
-        """Does one run; its score is what a sweeper such as Optuna's optimises."""
+        """Does one run; its score is what a search maximises."""
         sys.argv = self.command_line  # a record shows the command as it was typed
         context = HydraConfig.get()
         self.num_runs += 1
@@ -102,6 +104,9 @@ class Job:
             with self._shown(config, is_alone=not is_elsewhere):
                 self.module.run(config)
             return _score(self.module, config)
+        except Pruned as reason:
+            say(f"ptune: {reason}")
+            return None
         except Exception as error:
             if is_elsewhere and (config is None or self.sweep is None):
                 raise  # to Hydra, which shows the first of them once all runs have been tried
@@ -130,13 +135,12 @@ class Job:
 
 
 def _score(module: ModuleType, config: Any) -> float | None:
-    """The score that a run reports: on its report split if it has one, else on what chose its step.
+    """The score that chose a run's step, which a search may look at; the reported one it may not.
 
     None of commands whose runs have no score.
     """
     record = module.folder_of(config).record() if hasattr(module, "folder_of") else None
-    result = record["result"] if record else {}
-    return (result.get("report") or result).get("score")
+    return record["result"].get("score") if record else None
 
 
 def _report(run: Unfinished, error: Exception) -> None:
@@ -188,7 +192,7 @@ def launch(command: str, arguments: Sequence[str]) -> int:
     if given.help:
         print_help(command, module, given.overrides)
         return 0
-    check_launchers(given.overrides)
+    check_plugins(given.overrides)
     checked = _check_all(module, command, given) if _is_checkable(given) else []
     sweep = None
     if checked and hasattr(module, "folder_of"):
@@ -303,13 +307,10 @@ def complete(arguments: Sequence[str]) -> int:
     return launch(command, arguments)
 
 
-def check_launchers(overrides: Sequence[str]) -> None:
-    """Raises UserError if the command line chooses a launcher that is not installed."""
-    for text in overrides:
-        key, _, name = text.partition("=")
-        if key != "hydra/launcher" or name not in PLUGINS:
-            continue
-        package, extra = PLUGINS[name]
+def check_plugins(overrides: Sequence[str]) -> None:
+    """Raises UserError if the command line chooses a launcher or sweeper that is not installed."""
+    for text in filter(PLUGINS.__contains__, overrides):
+        package, extra = PLUGINS[text]
         try:
             version(package)
         except PackageNotFoundError:
@@ -317,6 +318,8 @@ def check_launchers(overrides: Sequence[str]) -> None:
                 f"{text} needs {package}, which is not installed",
                 fix=f"pip install 'ptune[{extra}]', in a checkout pip install -e '.[{extra}]'",
             ) from None
+    if "hydra/sweeper=optuna" in overrides:
+        import_module("prompt_tuning.search").register()
 
 
 def share_threads(cfg: DictConfig, launcher: DictConfig) -> None:

@@ -1,7 +1,10 @@
-"""Stopping a run from outside: Ctrl-C and SIGTERM take effect between two steps."""
+"""Stopping a run from outside: by Ctrl-C and SIGTERM, between two steps, and by a search."""
 
 import signal
 import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from types import FrameType
 from typing import Any, Self
 
@@ -51,3 +54,28 @@ class StopRequests:
         if self._requested is not None and number == signal.SIGINT:
             raise KeyboardInterrupt
         self._requested = number
+
+
+class Pruned(Exception):
+    """A search has stopped the run, for others did better by this step; a resume point is there."""
+
+
+Judge = Callable[[int, float], bool]  # whether a run is hopeless, by step and score
+_judge: ContextVar[Judge | None] = ContextVar("judge", default=None)
+
+
+@contextmanager
+def judged_by(is_hopeless: Judge) -> Iterator[None]:
+    """Runs of this process are judged at every evaluation."""
+    token = _judge.set(is_hopeless)
+    try:
+        yield
+    finally:
+        _judge.reset(token)
+
+
+def stop_if_hopeless(step: int, score: float) -> None:
+    """Raises `Pruned` if whoever judges runs says that this one is hopeless."""
+    judge = _judge.get()
+    if judge is not None and judge(step, score):
+        raise Pruned(f"stopped at step {step}: others had done better by then")

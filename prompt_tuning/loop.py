@@ -18,7 +18,7 @@ from torch.autograd.function import once_differentiable
 
 from prompt_tuning.data.batches import BatchOrder, split_by_tokens
 from prompt_tuning.errors import UserError
-from prompt_tuning.interrupts import StopRequests
+from prompt_tuning.interrupts import StopRequests, stop_if_hopeless
 from prompt_tuning.models.frozen_t5 import Rows
 from prompt_tuning.models.layers import Dropout
 from prompt_tuning.models.methods import Method
@@ -40,6 +40,7 @@ class TrainingSettings:
     dropout: float = 0.0  # in the model, T5X-style; 0 is off
     z_loss: float | None = None  # weight of log(Z)^2 per target token; None: cross-entropy alone
     max_gradient_norm: float | None = None  # None: gradients are not clipped
+    patience: int | None = None  # evaluations without a new best, then the run ends; None: never
     budget_has_targets: bool = False  # a micro-batch counts its targets beside encoder positions
 
 
@@ -107,6 +108,7 @@ class TrainingRun:
 
         Raises:
             Interrupted: `stop` was requested; a resume point is on disk.
+            Pruned: a search gave the run up; likewise.
             UserError: a loss, or what was trained, is not finite.
         """
         settings, progress = self.settings, self.progress
@@ -115,10 +117,12 @@ class TrainingRun:
             while True:
                 if self._evaluation_is_due():
                     progress.duration_s = time.monotonic() - started  # the observer may log it
-                    self._evaluate(observer)
+                    score = self._evaluate(observer)
                     progress.duration_s = time.monotonic() - started
                     self.save()
-                if progress.step == settings.num_steps:
+                    if score is not None and progress.step < settings.num_steps:
+                        stop_if_hopeless(progress.step, score)
+                if progress.step == settings.num_steps or self._has_stalled():
                     return
                 stop.check()
                 loss = self._step(progress.step)
@@ -166,7 +170,15 @@ class TrainingRun:
         at_interval = step % settings.eval_every_steps == 0 or step == settings.num_steps
         return at_interval and step > self.progress.evaluated_step
 
-    def _evaluate(self, observer: Observer) -> None:
+    def _has_stalled(self) -> bool:
+        """Whether `patience` evaluations have brought no new best; without scores there is none."""
+        patience, progress = self.settings.patience, self.progress
+        if patience is None or progress.best_score is None:
+            return False
+        steps = progress.evaluated_step - progress.best_step
+        return steps >= patience * self.settings.eval_every_steps
+
+    def _evaluate(self, observer: Observer) -> float | None:
         progress, trained = self.progress, self.method.trained
         for name, value in trained.items():  # an infinite gradient has a finite loss before it
             if not value.isfinite().all():
@@ -176,6 +188,7 @@ class TrainingRun:
         if score is not None and (progress.best_score is None or score > progress.best_score):
             progress.best_score, progress.best_step = score, progress.step
             self.best = {name: value.detach().cpu().clone() for name, value in trained.items()}
+        return score
 
     def _step(self, step: int) -> float:
         """One update on one batch; returns its mean loss per target token."""

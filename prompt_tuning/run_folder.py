@@ -15,6 +15,7 @@ from typing import Any
 
 from prompt_tuning.errors import UserError
 from prompt_tuning.files import written_whole
+from prompt_tuning.interrupts import Pruned
 from prompt_tuning.locking import holder_of, locked
 from prompt_tuning.resume_points import step_of
 
@@ -107,6 +108,8 @@ class RunFolder:
             self.failure_path.unlink(missing_ok=True)
             try:
                 yield
+            except Pruned:
+                raise
             except Exception as error:
                 self._fail(error)
                 raise

@@ -99,6 +99,8 @@ def train(config: TrainConfig, folder: RunFolder) -> None:
             best_step=training.progress.best_step,
         )
         result |= {key: each for key, each in training.kept.items() if key in _IN_RESULT}
+        if config.training.patience:
+            result["last_step"] = training.progress.step
         if splits.transfer:
             result["transfer"] = _transfer(config, task, splits.transfer, watch)
         sizes = {"model/num_parameters": checkpoint.num_parameters}
@@ -143,6 +145,7 @@ def training_run(
             dropout=config.training.dropout,
             z_loss=config.training.z_loss,
             seed=config.seed,
+            patience=config.training.patience,
             max_tokens_per_micro_batch=config.machine.max_tokens_per_micro_batch,
         ),
         resume_path=folder.resume_path,

@@ -25,11 +25,12 @@ MAY_IMPORT: dict[str, set[str]] = {
     "made_from": {"files", "ladder"},
     "locking": {"errors"},
     "resume_points": {"files"},
-    "run_folder": {"errors", "files", "locking", "resume_points"},
+    "run_folder": {"errors", "files", "interrupts", "locking", "resume_points"},
     "environment": set(),
     "report": {"errors", "files", "ladder", "made_from"},
     "terminal": set(),
     "sweeps": {"run_folder", "terminal"},
+    "search": {"errors", "interrupts", "terminal"},
     "optim": set(),
     "prompt_files": {"errors", "files"},
     "metrics": {"errors", "tasks"},
@@ -58,14 +59,14 @@ MAY_IMPORT["inspection"] = {*MAY_IMPORT} - {"__init__", "use", "ensembling"}
 MAY_IMPORT["bench"] = {*MAY_IMPORT} - {"__init__", "tracking"}
 MAY_IMPORT["commands"] = {*MAY_IMPORT}
 MAY_IMPORT["hydra_app"] = {
-    *("errors", "terminal", "config", "composition", "sweeps", "commands"),
+    *("errors", "interrupts", "terminal", "config", "composition", "sweeps", "search", "commands"),
 }
 MAY_IMPORT["cli"] = {"__init__", "errors", "interrupts", "commands", "hydra_app"}
 
 # Where an outside library may appear; one that is not here may not appear at all.
 KNOWN_IN: dict[str, set[str]] = {
-    "hydra": {"composition", "hydra_app"},
-    "omegaconf": {"commands", "config", "config_checks", "composition", "hydra_app"},
+    "hydra": {"composition", "hydra_app", "search"},
+    "omegaconf": {"commands", "config", "config_checks", "composition", "hydra_app", "search"},
     "wandb": {"tracking"},
     "wandb_workspaces": {"report"},
     "matplotlib": {"report"},
@@ -74,7 +75,8 @@ KNOWN_IN: dict[str, set[str]] = {
     "markupsafe": {"report"},
     "scipy": {"report"},
     "statsmodels": {"report"},
-    "rich": {"terminal", "sweeps", "commands", "hydra_app"},
+    "optuna": {"search"},
+    "rich": {"terminal", "sweeps", "search", "commands", "hydra_app"},
     "evaluate": {"metrics"},
     "datasets": {"data", "metrics", "pretraining"},
     "google": {"models"},

@@ -1,0 +1,206 @@
+"""`hydra/sweeper=optuna`: Optuna proposes the values of any keys and stops runs that fall behind.
+
+What it maximises is the score on the split that chooses a run's step, never that on the split that
+is reported. Hydra's own plugin for Optuna holds on to version 2 and cannot stop a run.
+"""
+
+import hashlib
+import shlex
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import optuna
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import (
+    ChoiceSweep,
+    IntervalSweep,
+    Override,
+    RangeSweep,
+    Sweep,
+)
+from hydra.core.plugins import Plugins
+from hydra.plugins.sweeper import Sweeper
+from hydra.types import HydraContext, TaskFunction
+from omegaconf import DictConfig
+from optuna.distributions import (
+    BaseDistribution,
+    CategoricalDistribution,
+    FloatDistribution,
+    IntDistribution,
+)
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend
+from optuna.trial import FrozenTrial, TrialState
+from rich.table import Table
+
+from prompt_tuning.errors import UserError
+from prompt_tuning.interrupts import judged_by
+from prompt_tuning.terminal import print_table, say
+
+SHOWN = 10  # trials in the table at the end
+FINISHED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
+
+
+def register() -> None:
+    """Tells Hydra of the sweeper, under the only name space in which it takes plugins."""
+    Plugins.instance().class_name_to_class["hydra_plugins.ptune.OptunaSweeper"] = OptunaSweeper
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+
+
+class OptunaSweeper(Sweeper):
+    """A search of `num_trials` runs; started again it goes on, since a journal keeps the trials."""
+
+    def __init__(
+        self,
+        num_trials: int,
+        sampler: optuna.samplers.BaseSampler,
+        pruner: optuna.pruners.BasePruner | None,
+        params: Mapping[str, Any] | None,
+    ) -> None:
+        """Made by Hydra from conf/hydra/sweeper/optuna.yaml.
+
+        Args:
+            num_trials: runs in all, those of earlier calls included.
+            sampler: proposes values.
+            pruner: compares a run's score with others' at the same step; None: no run is stopped.
+            params: keys and values, as on the command line, which wins.
+        """
+        self.num_trials, self.sampler = num_trials, sampler
+        self.pruner = pruner or optuna.pruners.NopPruner()
+        self.params = dict(params or {})
+
+    def setup(
+        self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig
+    ) -> None:
+        """Called by Hydra before `sweep`."""
+        self._parser = OverridesParser.create(config_loader=hydra_context.config_loader)
+        self._folder = Path(config.hydra.sweep.dir).parent
+        self._launcher = Plugins.instance().instantiate_launcher(
+            hydra_context=hydra_context, task_function=task_function, config=config
+        )
+
+    def sweep(self, arguments: list[str]) -> None:
+        """Runs trials, one after another, until there are `num_trials`.
+
+        Raises:
+            UserError: nothing is searched over, or over something that cannot be.
+        """
+        given = self._parser.parse_overrides(
+            [*(f"{k}={v}" for k, v in self.params.items()), *arguments]
+        )
+        fixed = [str(each.input_line) for each in given if not each.is_sweep_override()]
+        space = {o.get_key_element(): _distribution(o) for o in given if o.is_sweep_override()}
+        if not space:
+            raise UserError(
+                "hydra/sweeper=optuna has nothing to search over",
+                allowed="key=choice(a,b), key=range(1,9), 'key=tag(log,interval(0.01,3))'",
+                fix="give at least one key such a value",
+            )
+        study = self._study(fixed, space)
+        while (number := _num_finished(study)) < self.num_trials:
+            self._try(study, space, fixed, number)
+        self._print_results(study, fixed)
+
+    def _study(self, fixed: Sequence[str], space: Mapping[str, Any]) -> optuna.Study:
+        """The search of these keys, new or from its journal below output_dir."""
+        name = hashlib.sha256(repr((sorted(fixed), sorted(space.items()))).encode()).hexdigest()
+        path = self._folder / f"search-{name[:8]}.log"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        study = optuna.create_study(
+            storage=JournalStorage(JournalFileBackend(str(path))),
+            study_name=name[:8],
+            sampler=self.sampler,
+            pruner=self.pruner,
+            direction="maximize",
+            load_if_exists=True,
+        )
+        before = _num_finished(study)
+        if before:
+            self.sampler.reseed_rng()  # its own seed would draw the first trials again
+        found = f", {before} done before" if before else ""
+        say(f"search over {', '.join(space)}: {self.num_trials} trials{found}; kept in {path}")
+        return study
+
+    def _try(
+        self,
+        study: optuna.Study,
+        space: Mapping[str, BaseDistribution],
+        fixed: Sequence[str],
+        number: int,
+    ) -> None:
+        trial = study.ask(dict(space))
+        own = [f"{key}={_shown(value)}" for key, value in trial.params.items()]
+        say(f"trial {number + 1} of {self.num_trials}: {' '.join(own)}{_best_so_far(study)}")
+
+        was_hopeless = False
+
+        def is_hopeless(step: int, score: float) -> bool:
+            nonlocal was_hopeless
+            trial.report(score, step)
+            was_hopeless = trial.should_prune()
+            return was_hopeless
+
+        with judged_by(is_hopeless):
+            (job,) = self._launcher.launch([[*fixed, *own]], initial_job_idx=number)
+        if was_hopeless:
+            study.tell(trial, state=TrialState.PRUNED)
+        elif job.return_value is None:
+            study.tell(trial, state=TrialState.FAIL)
+        else:
+            study.tell(trial, float(job.return_value))
+
+    def _print_results(self, study: optuna.Study, fixed: Sequence[str]) -> None:
+        trials = sorted(_with_value(study), key=lambda trial: -_value(trial))
+        pruned = len(study.get_trials(states=(TrialState.PRUNED,)))
+        failed = len(study.get_trials(states=(TrialState.FAIL,)))
+        say(f"{len(trials)} trials finished, {pruned} stopped early, {failed} failed")
+        if not trials:
+            return
+        table = Table(
+            "trial", *trials[0].params, "score", box=None, pad_edge=False, header_style=""
+        )
+        for trial in trials[:SHOWN]:
+            values = [_shown(value) for value in trial.params.values()]
+            table.add_row(str(trial.number + 1), *values, f"{_value(trial):.2f}")
+        print_table(table)
+        own = [f"{key}={_shown(value)}" for key, value in trials[0].params.items()]
+        say(f"best: {_value(trials[0]):.2f}, of one seed on the split that chose it")
+        say(f"next: ptune train -m {shlex.join([*fixed, *own])} seed=10,11,12")
+
+
+def _distribution(override: Override) -> BaseDistribution:
+    """What Optuna draws from for a choice, a range or an interval; tag(log, ...) draws in log."""
+    sweep = override.value()
+    is_log = isinstance(sweep, Sweep) and "log" in sweep.tags
+    if isinstance(sweep, IntervalSweep):
+        start, end = sweep.start, sweep.end
+        if isinstance(start, int) and isinstance(end, int):
+            return IntDistribution(start, end, log=is_log)
+        return FloatDistribution(float(start or 0), float(end or 0), log=is_log)
+    if isinstance(sweep, RangeSweep | ChoiceSweep):
+        return CategoricalDistribution([*override.sweep_string_iterator()])
+    raise UserError(f"{override.input_line} cannot be searched over")
+
+
+def _shown(value: object) -> str:
+    """As a run gets it: three digits of a number are as many as a search can tell apart."""
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
+
+
+def _num_finished(study: optuna.Study) -> int:
+    return len(study.get_trials(deepcopy=False, states=FINISHED))
+
+
+def _with_value(study: optuna.Study) -> list[FrozenTrial]:
+    return study.get_trials(states=(TrialState.COMPLETE,))
+
+
+def _value(trial: FrozenTrial) -> float:
+    assert trial.value is not None, trial
+    return trial.value
+
+
+def _best_so_far(study: optuna.Study) -> str:
+    values = [_value(trial) for trial in _with_value(study)]
+    return f" (best so far {max(values):.2f})" if values else ""

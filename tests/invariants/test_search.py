@@ -1,0 +1,97 @@
+"""Searches by Optuna, and runs that end before their last step: by patience or by comparison."""
+
+import json
+from pathlib import Path
+
+import pytest
+from quick_runs import lines_of, ptune
+
+from prompt_tuning.run_folder import RunFolder
+
+pytest.importorskip("optuna", reason="optuna is not installed: pip install '.[search]'")
+
+FAST = [
+    *("model=ladder_100k", "task=mini_rte", "tracking=none", "training.batch_size=8"),
+    *("training.num_steps=24", "evaluation.every_steps=8", "evaluation.num_examples=8"),
+    "prompt.length=10",
+]
+SEARCH = [*("train", "-m", "hydra/sweeper=optuna", "evaluation.report_split=null"), *FAST]
+RATE = "optimizer.learning_rate=tag(log,interval(0.01,3))"
+
+
+def test_a_search_stops_runs_that_fall_behind_and_goes_on_where_it_was(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A run of 24 steps at a rate of 0.001 answers in words that are no label: 0."""
+    axes = ["optimizer.learning_rate=choice(1.0,0.001)", "seed=choice(0,1,2)"]
+    pruner = "hydra.sweeper.pruner.n_startup_trials=1"
+    seed = "hydra.sweeper.sampler.seed=4"  # draws 1.0 first, then 0.001
+    arguments = [*SEARCH, *axes, pruner, seed]
+    assert ptune(monkeypatch, tmp_path, *arguments, "hydra.sweeper.num_trials=5") == 0
+    said = capsys.readouterr().out
+    folders = [RunFolder(path.parent) for path in tmp_path.glob("runs/*/config.json")]
+    states = {folder: folder.state() for folder in folders}
+    stopped = [folder for folder, state in states.items() if state.name == "stopped"]
+    assert stopped and all(states[each].detail.startswith("goes on at step") for each in stopped)
+    for folder in stopped:
+        config = json.loads(folder.config_path.read_text())
+        assert config["optimizer"]["learning_rate"] == 0.001
+        assert not folder.failure_path.exists()
+    best = max(f.record()["result"]["score"] for f in folders if f not in stopped)  # type: ignore[index]
+    assert f"best: {best:.2f}" in said and "stopped early" in said
+
+    assert ptune(monkeypatch, tmp_path, *arguments, "hydra.sweeper.num_trials=6") == 0
+    said = capsys.readouterr().out
+    assert "6 trials, 5 done before" in said
+    begun = [line[:12] for line in said.splitlines() if line.startswith("trial 6")]
+    assert begun == ["trial 6 of 6"]
+
+
+def test_a_trial_that_fails_is_counted_and_its_reason_said(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = [*SEARCH, "optimizer.decay_rate=choice(0,-1)", "hydra.sweeper.num_trials=2"]
+    assert ptune(monkeypatch, tmp_path, *arguments) == 2
+    said = capsys.readouterr()
+    assert "0 trials finished, 0 stopped early, 2 failed" in said.out
+    assert "is out of range" in said.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "problem"),
+    [
+        ([], "nothing to search over"),
+        (["optimizer.learnin_rate=interval(0.1,1)"], "optimizer.learnin_rate"),
+        (["seed=glob(*)"], "cannot be searched over"),
+    ],
+)
+def test_a_search_over_what_cannot_be_searched_is_refused(
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    arguments: list[str],
+    problem: str,
+) -> None:
+    assert ptune(monkeypatch, tmp_path, *SEARCH, *arguments) == 2
+    assert problem in capsys.readouterr().err
+
+
+def test_a_run_ends_when_its_patience_does_and_keeps_its_best_step(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """At this rate every answer is illegal: the first evaluation is the best, none is better."""
+    run = ["train", *FAST, "optimizer.learning_rate=1e-6", "training.patience=2"]
+    assert ptune(monkeypatch, tmp_path, *run) == 0
+    (folder,) = (RunFolder(path.parent) for path in tmp_path.glob("runs/*/record.json"))
+    record = folder.record() or {}
+    assert record["result"]["best_step"] == 8
+    assert record["result"]["last_step"] == 24
+    steps = [
+        line["step"] for line in lines_of(folder.path / "metrics.jsonl") if "eval/score" in line
+    ]
+    assert steps == [8, 16, 24]
+
+    assert ptune(monkeypatch, tmp_path, *run, "training.num_steps=64") == 0
+    longer = [r for r in map(RunFolder, tmp_path.glob("runs/mini*")) if r.path != folder.path]
+    record = longer[0].record() or {}
+    assert (record["result"]["best_step"], record["result"]["last_step"]) == (8, 24)
