@@ -386,6 +386,14 @@ class ListConfig:
 
 
 @dataclass(frozen=True)
+class CompareConfig:
+    """`ptune compare`: any finished runs side by side."""
+
+    runs: list[str] = key("their folders; on the command line without runs=")
+    picture: str | None = key("of the curves: .png, .svg or .pdf; null: none")
+
+
+@dataclass(frozen=True)
 class DoctorConfig:
     """`ptune doctor`: what this machine has and what is missing."""
 

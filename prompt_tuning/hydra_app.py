@@ -3,6 +3,7 @@
 Also its help and completion, and what Hydra's launchers, which run jobs in other processes, need.
 """
 
+import json
 import os
 import shutil
 import sys
@@ -188,6 +189,7 @@ def launch(command: str, arguments: Sequence[str]) -> int:
         Exception: whatever a single run raises. Failures within a sweep are printed instead.
     """
     module = import_module(f"prompt_tuning.commands.{command}")
+    arguments = with_keys(arguments, getattr(module, "POSITIONAL", None))
     given = _parsed(arguments)
     if given.help:
         print_help(command, module, given.overrides)
@@ -214,6 +216,14 @@ def launch(command: str, arguments: Sequence[str]) -> int:
     if sweep and job.in_sweep:
         sweep.print_results()
     return job.exit_status()
+
+
+def with_keys(arguments: Sequence[str], name: str | None) -> list[str]:
+    """Arguments without a key become one list under `name`; None: the command takes none."""
+    bare = [text for text in arguments if "=" not in text and not text.startswith(("-", "~"))]
+    if name is None or not bare:
+        return [*arguments]
+    return [*(text for text in arguments if text not in bare), f"{name}={json.dumps(bare)}"]
 
 
 def _parsed(arguments: Sequence[str]) -> Namespace:

@@ -11,6 +11,7 @@ COMMANDS = {
     "show": "show what the model sees for raw rows (JSON lines)",
     "score": "score predictions from anywhere against raw rows",
     "report": "say whether the paper is reproduced: tables, figures, a page",
+    "compare": "show any runs side by side: configs, scores, curves",
     "list": "list models, tasks, inits, experiments ..., and how far runs are",
     "bench": "measure speed and memory against PEFT and Hugging Face",
     "doctor": "say what works on this machine and what is missing",

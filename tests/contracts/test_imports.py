@@ -69,7 +69,7 @@ KNOWN_IN: dict[str, set[str]] = {
     "omegaconf": {"commands", "config", "config_checks", "composition", "hydra_app", "search"},
     "wandb": {"tracking"},
     "wandb_workspaces": {"report"},
-    "matplotlib": {"report"},
+    "matplotlib": {"report", "commands"},
     "pandas": {"report", "bench"},
     "jinja2": {"report"},
     "markupsafe": {"report"},

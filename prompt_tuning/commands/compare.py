@@ -1,0 +1,150 @@
+"""`ptune compare`: any runs side by side: what differs in their configs, scores, curves."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from string import ascii_uppercase
+from typing import Any
+
+from omegaconf import DictConfig
+from rich.table import Table
+
+from prompt_tuning.config import CompareConfig, typed
+from prompt_tuning.errors import UserError
+from prompt_tuning.files import written_whole
+from prompt_tuning.made_from import flat
+from prompt_tuning.run_folder import RunFolder
+from prompt_tuning.terminal import print_table, say
+
+POSITIONAL = "runs"  # what stands on the command line without a key
+UNTOLD = ("tracking", "output_dir", "experiment", "recipe", "rerun")  # no part of what a run is
+FORMATS = (".png", ".svg", ".pdf")
+
+
+@dataclass(frozen=True)
+class Compared:
+    """A run, finished or not: its letter, config, result and curve."""
+
+    letter: str
+    folder: RunFolder
+    config: Mapping[str, Any]  # by dotted key, without what is no part of the experiment
+    result: Mapping[str, Any]  # of its record; {}: it is not finished
+
+    @property
+    def scored(self) -> list[Mapping[str, Any]]:
+        """What it scores by split; the one that chose the step comes first."""
+        return [part for part in (self.result, self.result.get("report")) if part]
+
+    def curve(self) -> list[tuple[int, float]]:
+        """Step and score of every evaluation."""
+        path = self.folder.path / "metrics.jsonl"
+        lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+        found = [json.loads(line) for line in lines]
+        return [(line["step"], line["eval/score"]) for line in found if "eval/score" in line]
+
+
+def check(cfg: DictConfig) -> CompareConfig:
+    """Which runs, or why they cannot be compared."""
+    config = typed(CompareConfig, cfg)
+    if not 2 <= len(config.runs) <= len(ascii_uppercase):
+        raise UserError(
+            f"ptune compare needs the folders of two or more runs, and has {len(config.runs)}",
+            allowed=f"2 to {len(ascii_uppercase)}",
+            fix="ptune compare runs/<one> runs/<other>",
+        )
+    if config.picture is not None and Path(config.picture).suffix not in FORMATS:
+        problem = f"picture={config.picture} has no format that can be drawn"
+        raise UserError(problem, allowed=", ".join(FORMATS))
+    return config
+
+
+def run(config: CompareConfig) -> None:
+    """Prints what differs and what came out; draws the curves.
+
+    Raises:
+        UserError: a folder is of no run, or of one without scores.
+    """
+    runs = [_read(letter, name) for letter, name in zip(ascii_uppercase, config.runs, strict=False)]
+    for each in runs:
+        say(f"{each.letter}  {each.folder.path}")
+    say("")
+    print_table(_differences(runs))
+    say("")
+    print_table(_scores(runs))
+    say("95 %: Wilson's interval of an accuracy over these examples; it says nothing of seeds")
+    curves = {each.letter: each.curve() for each in runs}
+    if config.picture and any(curves.values()):
+        _draw(curves, Path(config.picture))
+        say(f"curves: {config.picture}")
+
+
+def _read(letter: str, name: str) -> Compared:
+    folder = RunFolder(Path(name))
+    if not folder.config_path.is_file():
+        problem = f"{name} is not the folder of a run: it has no {folder.config_path.name}"
+        raise UserError(problem, fix="ptune list what=runs shows which there are")
+    record = folder.record() or {}
+    if record and "score" not in record["result"]:
+        raise UserError(f"{name} is a run of ptune {record['kind']}, which has no score to compare")
+    config = json.loads(folder.config_path.read_text(encoding="utf-8"))
+    kept = {key: part for key, part in config.items() if key not in UNTOLD}
+    return Compared(letter, folder, dict(flat(kept)), record.get("result", {}))
+
+
+def _differences(runs: Sequence[Compared]) -> Table:
+    """A row for every key in which two of the runs differ."""
+    table = Table("config", *(run.letter for run in runs), box=None, pad_edge=False)
+    keys = dict.fromkeys(key for run in runs for key in run.config)
+    for key in keys:
+        values = [_shown(run.config.get(key)) for run in runs]
+        if len({*values}) > 1:
+            table.add_row(key, *values)
+    if not table.row_count:
+        table.add_row("(no difference)")
+    return table
+
+
+def _shown(value: Any) -> str:
+    return (
+        "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
+    )
+
+
+def _scores(runs: Sequence[Compared]) -> Table:
+    from prompt_tuning.report.statistics import wilson
+
+    table = Table(*("run", "split", "examples", "score", "metrics", "95 %", "step"),
+                  box=None, pad_edge=False)  # fmt: skip
+    for each in runs:
+        if not each.scored:
+            table.add_row(each.letter, each.folder.state().name)
+        for result in each.scored:
+            metrics, total = result["metrics"], result["num_examples"]
+            interval = "-"
+            if "accuracy" in metrics and total:
+                low, high = wilson(round(metrics["accuracy"] / 100 * total), total)
+                interval = f"{100 * low:.1f} to {100 * high:.1f}"
+            shown = "  ".join(f"{name} {value:.2f}" for name, value in metrics.items())
+            score = "-" if result["score"] is None else f"{result['score']:.2f}"
+            step = str(each.result.get("best_step", "-"))
+            row = (result["split"], str(total), score, shown, interval, step)
+            table.add_row(each.letter, *row)
+    return table
+
+
+def _draw(curves: Mapping[str, Sequence[tuple[int, float]]], path: Path) -> None:
+    """One line a run, labelled where it ends."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(7.6, 4.2), layout="constrained")
+    axes = figure.add_subplot(xlabel="step", ylabel="score on the split that chooses the step")
+    for letter, curve in curves.items():
+        if curve:
+            axes.plot(*zip(*curve, strict=True), marker="o", markersize=3, label=letter)
+            axes.annotate(letter, curve[-1], xytext=(5, 0), textcoords="offset points")
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(frameon=False)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with written_whole(path) as unfinished:
+        figure.savefig(unfinished, format=path.suffix[1:], dpi=150)

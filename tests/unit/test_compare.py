@@ -1,0 +1,70 @@
+"""Runs side by side."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from quick_runs import ptune
+
+from prompt_tuning.run_folder import RunFolder
+
+
+def made_run(folder: Path, *, length: int, accuracy: float | None) -> RunFolder:
+    """A run of two evaluations; without an accuracy it was stopped."""
+    run = RunFolder(folder)
+    config = {"task": {"name": "rte"}, "prompt": {"length": length}, "seed": 0}
+    run.start(config | {"output_dir": str(folder.parent)})
+    curve = [{"step": 10, "eval/score": 50.0}, {"step": 20, "eval/score": 60.0}]
+    lines = "".join(json.dumps(line) + "\n" for line in curve)
+    (folder / "metrics.jsonl").write_text(lines)
+    if accuracy is not None:
+        scored: dict[str, Any] = {"metrics": {"accuracy": accuracy}, "score": accuracy}
+        report = {"split": "test", "num_examples": 100, **scored}
+        result = {"split": "validation", "num_examples": 40, "best_step": 20, **scored}
+        run.finish({"kind": "train", "config": config, "result": {**result, "report": report}})
+    return run
+
+
+def test_what_differs_what_came_out_and_the_curves_are_shown(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Wilson's 95 % interval of 80 in 100 is 71.1 to 86.7 (statsmodels: proportion_confint)."""
+    made_run(tmp_path / "one", length=5, accuracy=80.0)
+    made_run(tmp_path / "other", length=20, accuracy=None)
+    assert ptune(monkeypatch, tmp_path, "compare", "one", "other") == 0
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert lines[:2] == [["A", "one"], ["B", "other"]]
+    assert ["prompt.length", "5", "20"] in lines
+    assert not [line for line in lines if line and line[0] in ("task.name", "output_dir", "seed")]
+    test = ["A", "test", "100", "80.00", "accuracy", "80.00", "71.1", "to", "86.7", "20"]
+    assert test in lines and ["B", "stopped"] in lines
+    assert (tmp_path / "comparison.png").read_bytes()[:4] == b"\x89PNG"
+
+    assert ptune(monkeypatch, tmp_path, "compare", "one", "one", "picture=null") == 0
+    assert "(no difference)" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "problem"),
+    [
+        (["one"], "two or more runs, and has 1"),
+        (["one", "nowhere"], "nowhere is not the folder of a run"),
+        (["one", "one", "picture=curves.gif"], "allowed: .png, .svg, .pdf"),
+        (["one", "model"], "a run of ptune pretrain, which has no score"),
+        (["one", "-x"], "-x"),
+    ],
+)
+def test_what_cannot_be_compared_is_named(
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    arguments: list[str],
+    problem: str,
+) -> None:
+    made_run(tmp_path / "one", length=5, accuracy=80.0)
+    model = RunFolder(tmp_path / "model")
+    model.start({})
+    model.finish({"kind": "pretrain", "result": {"loss": 1.0}})
+    assert ptune(monkeypatch, tmp_path, "compare", *arguments) == 2
+    assert problem in capsys.readouterr().err
