@@ -4,13 +4,22 @@ import json
 import logging
 import math
 import os
+import threading
+import urllib.error
+import urllib.request
 from collections.abc import Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any, Self
 
 from prompt_tuning.config import TrackingConfig
 
 logger = logging.getLogger(__name__)
+
+MAX_TAG = 64  # characters; W&B refuses longer ones
+SECONDS_TO_ANSWER = 4  # that W&B's server has, once in a process; else its runs are offline
+SECONDS_TO_START = 20
+SECONDS_TO_FINISH = 15  # to upload the rest; what is left then is on disk for `wandb sync`
 
 
 def wandb_run(
@@ -32,7 +41,7 @@ def wandb_run(
         "entity": tracking.entity,
         "group": tracking.group or group,
         "job_type": job_type,
-        "tags": [*axes, *tracking.tags],
+        "tags": [tag[:MAX_TAG] for tag in (*axes, *tracking.tags)],
         "id": f"{job_type}-{name.rsplit('-', 1)[-1]}",
         "name": name,
     }
@@ -90,8 +99,11 @@ class Tracker:
     def _start(self, folder: Path, settings: dict[str, Any], config: Mapping[str, Any]) -> None:
         import wandb
 
+        wandb.setup(wandb.Settings(silent=True))
         has_key = wandb.login(prompt=False, verify=False)
         mode = os.environ.get("WANDB_MODE") or ("online" if has_key else "offline")
+        if mode == "online" and not _answers(str(wandb.setup().settings.base_url)):
+            mode = "offline"
         self._run = wandb.init(
             **settings,
             config=dict(config),
@@ -99,7 +111,13 @@ class Tracker:
             mode=mode,  # type: ignore[arg-type]
             resume="allow" if mode == "online" else None,
             reinit="create_new",  # runs of a sweep in one process stay apart
-            settings=wandb.Settings(silent=True, console="off", init_timeout=30),
+            settings=wandb.Settings(
+                silent=True,
+                console="off",
+                init_timeout=SECONDS_TO_START,
+                finish_timeout=SECONDS_TO_FINISH,
+                finish_timeout_raises=True,
+            ),
         )
         if mode == "offline":
             logger.info("W&B offline; upload later with: wandb sync %s", Path(self._run.dir).parent)
@@ -117,9 +135,33 @@ class Tracker:
     def _guarded(self, what: str, action: Any) -> None:
         try:
             action()
-        except Exception as error:
-            logger.warning("W&B could not %s (%s); metrics.jsonl goes on without it", what, error)
+        except (Exception, SystemExit) as error:
+            reason = " ".join(str(error).split()) or type(error).__name__
+            logger.warning("W&B could not %s (%s); metrics.jsonl goes on without it", what, reason)
             self._run = None
+
+
+@cache
+def _answers(url: str) -> bool:
+    """Whether a W&B server answers at all; asked once, since every run of a sweep would wait."""
+    problem = ["no answer in time"]
+
+    def ask() -> None:
+        try:
+            urllib.request.urlopen(url, timeout=SECONDS_TO_ANSWER).close()
+        except urllib.error.HTTPError:  # an answer all the same
+            pass
+        except (OSError, ValueError) as error:
+            problem[0] = str(getattr(error, "reason", error))
+            return
+        problem.clear()
+
+    asking = threading.Thread(target=ask, daemon=True)  # looking a name up has no time limit
+    asking.start()
+    asking.join(SECONDS_TO_ANSWER)
+    if problem:
+        logger.warning("W&B at %s cannot be reached: %s", url, problem[0])
+    return not problem
 
 
 def _step_of(line: str) -> float:

@@ -1,0 +1,148 @@
+"""What W&B receives: the real client sends to a server on this machine."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+SERVER = Path(__file__).parents[1] / "wandb_server.py"
+RUN = [
+    *("train", "model=ladder_100k", "task=mini_rte", "training.batch_size=4"),
+    *("training.num_steps=4", "evaluation.every_steps=2", "evaluation.num_examples=8"),
+    "evaluation.report_split=null",
+]
+SWEEP = [*RUN, "-m", "prompt.length=1,2", "seed=0,1", "tracking.group=lengths"]
+
+
+def start(*arguments: str, url: str, folder: Path, **environment: str) -> tuple[int, str]:
+    """Exit status and output of a Python module's command line, as a user of W&B starts it."""
+    folder.mkdir(exist_ok=True)
+    done = subprocess.run(
+        [sys.executable, "-m", *arguments],
+        cwd=folder,
+        env=os.environ
+        | {"OMP_NUM_THREADS": "1", "WANDB_BASE_URL": url, "WANDB_API_KEY": 40 * "a"}
+        | environment,
+        capture_output=True,
+        text=True,
+        timeout=200,
+        check=False,
+    )
+    return done.returncode, done.stdout + done.stderr
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
+    """Its address and its log."""
+    log = tmp_path_factory.mktemp("server") / "log.jsonl"
+    process = subprocess.Popen([sys.executable, SERVER, log], stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    yield f"http://127.0.0.1:{int(process.stdout.readline())}", log
+    process.kill()
+    process.wait()
+
+
+@pytest.fixture(scope="module")
+def sweep(server: tuple[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a sweep of four runs that was online."""
+    folder = tmp_path_factory.mktemp("sweep")
+    status, said = start("prompt_tuning.cli", *SWEEP, url=server[0], folder=folder)
+    assert status == 0 and "W&B" not in said, said
+    return folder
+
+
+def received(log: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in log.read_text().splitlines()]
+
+
+def mutations(requests: Sequence[dict[str, Any]], name: str) -> list[dict[str, Any]]:
+    """The variables of every GraphQL mutation of a name."""
+    queries = [each["sent"] for each in requests if each["path"] == "/graphql"]
+    return [sent["variables"] for sent in queries if sent["query"].split()[1] == name]
+
+
+def history_of(requests: Sequence[dict[str, Any]], run_id: str) -> list[dict[str, Any]]:
+    """The curves that the client streamed."""
+    streams = [r["sent"] for r in requests if r["path"].endswith(f"/{run_id}/file_stream")]
+    files = [sent["files"].get("wandb-history.jsonl", {}) for sent in streams if "files" in sent]
+    return [json.loads(line) for file in files for line in file.get("content", [])]
+
+
+def test_a_sweep_arrives_with_group_tags_config_curves_summary_and_prompts(
+    server: tuple[str, Path], sweep: Path
+) -> None:
+    requests = received(server[1])
+    begun = [sent for sent in mutations(requests, "UpsertBucket") if sent["displayName"]]
+    runs = {path.parent.name: path.parent for path in sweep.glob("runs/*/record.json")}
+    assert {sent["displayName"] for sent in begun} == {*runs} and len(runs) == 4
+    for sent in begun:
+        folder, run_id = runs[sent["displayName"]], sent["name"]
+        record = json.loads((folder / "record.json").read_text())
+        assert run_id == f"train-{record['config_hash'][:8]}"
+        assert (sent["project"], sent["groupName"], sent["jobType"]) == (
+            "ptune",
+            "lengths",
+            "train",
+        )
+        length, seed = record["config"]["prompt"]["length"], record["config"]["seed"]
+        assert {"mini_rte", "ladder_100k", "lm_adapted", "class_label", f"P{length}"} <= {
+            *sent["tags"]
+        }
+        config = json.loads(sent["config"])
+        axes = (config["task"]["value"]["name"], config["prompt"]["value"]["length"])
+        assert (*axes, config["seed"]["value"]) == ("mini_rte", length, seed)
+
+        lines = (folder / "metrics.jsonl").read_text().splitlines()
+        measured: dict[int, dict[str, Any]] = {}
+        for line in map(json.loads, lines):
+            measured.setdefault(line.pop("step"), {}).update(line)
+        sent_curves = {line["_step"]: line for line in history_of(requests, run_id)}
+        assert {*sent_curves} == {*measured} == {1, 2, 3, 4}
+        assert all(measured[step].items() <= sent_curves[step].items() for step in measured)
+
+        artifacts = [each["input"] for each in mutations(requests, "CreateArtifact")]
+        (artifact,) = [a for a in artifacts if a["artifactCollectionName"] == f"prompt-{run_id}"]
+        best = json.loads(artifact["metadata"])
+        assert (best["best/score"], best["best/step"]) == (
+            record["result"]["score"],
+            record["result"]["best_step"],
+        )
+    summaries = [each["sent"] for each in requests if each["path"].endswith("wandb-summary.json")]
+    assert len(summaries) == 4 and all("best/score" in summary for summary in summaries)
+    prompts = [r["sent"]["bytes"] for r in requests if r["path"].endswith("prompt.safetensors")]
+    sizes = [(folder / "prompt.safetensors").stat().st_size for folder in runs.values()]
+    assert sorted(prompts) == sorted(sizes)
+
+
+def test_a_sweep_without_a_server_asks_once_and_arrives_later_by_wandb_sync(
+    server: tuple[str, Path], tmp_path: Path
+) -> None:
+    """Somebody listens at the address and never says a word."""
+    silent = "import socket, sys; s = socket.create_server(('127.0.0.1', 0)); print(s.getsockname()[1], flush=True); sys.stdin.read()"  # noqa: E501
+    with subprocess.Popen(
+        [sys.executable, "-c", silent], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        url = f"http://127.0.0.1:{int(process.stdout.readline())}"
+        arguments = ("prompt_tuning.cli", *RUN, "-m", "prompt.length=3", "seed=0,1")
+        status, said = start(*arguments, url=url, folder=tmp_path)
+        process.kill()
+    assert status == 0, said
+    assert said.count("cannot be reached") == 1
+    folders = [line.split("wandb sync ")[1].strip() for line in said.splitlines() if "sync" in line]
+    assert len(folders) == 2
+
+    url, log = server
+    num_before = len(received(log))
+    status, said = start("wandb", "sync", *folders, url=url, folder=tmp_path)
+    assert status == 0, said
+    requests = received(log)[num_before:]
+    runs = {sent["name"] for sent in mutations(requests, "UpsertBucket")}
+    assert len(runs) == 2 and all(any(run in folder for folder in folders) for run in runs)
+    for run in runs:
+        assert {line["_step"] for line in history_of(requests, run)} == {1, 2, 3, 4}

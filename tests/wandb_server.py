@@ -1,0 +1,96 @@
+"""A W&B server of the least kind: takes what the client sends and answers so that it goes on.
+
+`python wandb_server.py <log>` prints its port; every request becomes a JSON line of the log. It
+keeps nothing else: what a client sent is what the tests look at. The client is the real one.
+"""
+
+import gzip
+import json
+import sys
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+ENTITY = "me"
+
+
+def answer(operation: str, variables: dict[str, Any], url: str) -> dict[str, Any]:
+    """The `data` of a GraphQL operation, with as much as the client needs to go on."""
+    if operation == "UpsertBucket":
+        project = {"id": "p", "name": variables.get("project"), "entity": {"name": ENTITY}}
+        names = {"id": variables.get("name"), "name": variables.get("name")}
+        shown = {"displayName": variables.get("displayName"), "historyLineCount": 0}
+        return {"upsertBucket": {"bucket": {**names, **shown, "project": project}}}
+    if operation == "CreateRunFiles":
+        files = [{"name": name, "uploadUrl": f"{url}/upload/{name}"} for name in variables["files"]]
+        created = {"runID": variables["run"], "uploadHeaders": [], "files": files}
+        return {"createRunFiles": created}
+    if operation == "CreateArtifact":
+        sequence = {"id": "s", "latestArtifact": None}
+        artifact = {"id": "a", "state": "PENDING", "artifactSequence": sequence}
+        return {"createArtifact": {"artifact": artifact}}
+    if operation in ("CreateArtifactManifest", "UpdateArtifactManifest"):
+        file = {"id": "f", "name": "m", "displayName": "m", "uploadHeaders": []}
+        manifest = {"id": "m", "file": {**file, "uploadUrl": f"{url}/upload/manifest"}}
+        return {f"{operation[0].lower()}{operation[1:]}": {"artifactManifest": manifest}}
+    if operation == "CreateArtifactFiles":
+        edges = [
+            {"node": {"id": "f", "name": file["name"], "displayName": file["name"],
+                      "storagePath": "", "uploadUrl": f"{url}/upload/{file['name']}",
+                      "uploadHeaders": [], "artifact": {"id": "a"}}}
+            for file in variables["input"]["artifactFiles"]
+        ]  # fmt: skip
+        return {"createArtifactFiles": {"files": {"edges": edges}}}
+    if operation == "CommitArtifact":
+        return {"commitArtifact": {"artifact": {"id": "a", "digest": "d"}}}
+    viewer = {
+        "id": "u",
+        "entity": ENTITY,
+        "username": ENTITY,
+        "flags": "{}",
+        "teams": {"edges": []},
+    }
+    return {"viewer": viewer, "model": None, "project": {"artifact": None}, "entity": None}
+
+
+class Handler(BaseHTTPRequestHandler):
+    """Writes a request down and answers it."""
+
+    protocol_version = "HTTP/1.1"
+
+    def do_POST(self) -> None:
+        """GraphQL, curves (file_stream), uploads, telemetry."""
+        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        if self.headers.get("Content-Encoding") == "gzip":
+            body = gzip.decompress(body)
+        try:
+            sent = json.loads(body)
+        except ValueError:
+            sent = {"bytes": len(body)}
+        if not self.path.startswith("/sdk/otel"):  # the client's own telemetry
+            with LOG.open("a", encoding="utf-8") as log:
+                log.write(json.dumps({"path": self.path, "sent": sent}) + "\n")
+        reply: dict[str, Any] = {}
+        if self.path == "/graphql":
+            query = sent["query"].split("(")[0].split("{")[0].split()
+            url = f"http://{self.headers['Host']}"
+            reply = {"data": answer(query[1], sent.get("variables") or {}, url)}
+        text = json.dumps(reply).encode()
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(text)))
+        self.end_headers()
+        self.wfile.write(text)
+
+    do_GET = do_PUT = do_POST  # noqa: N815
+
+    def log_message(self, *arguments: object) -> None:
+        """Nothing on standard error."""
+
+
+if __name__ == "__main__":
+    LOG = Path(sys.argv[1])
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.handle_error = lambda *arguments: None  # type: ignore[method-assign]  # a client left
+    print(server.server_port, flush=True)
+    server.serve_forever()
