@@ -16,7 +16,7 @@ from prompt_tuning.report.paper import Tolerances, tolerances
 from prompt_tuning.report.records import Config, Library, Record
 from prompt_tuning.report.tables import Table, markdown
 
-PAPER, LADDER = "paper", "ladder"  # whose models are run
+PAPER, REAL, LADDER = "paper", "real", "ladder"  # whose models are run
 COUNTS, TIMES = "counts", "times"  # stand apart on the page
 SQUAD = ("task=mini_squad", "init=sampled_vocab")  # its answers are free text: no class labels
 
@@ -39,7 +39,7 @@ class Artefact:
 
     name: str  # of its files too
     title: str
-    models: str = PAPER  # whose: PAPER or LADDER
+    models: str = PAPER  # whose: PAPER, REAL or LADDER
     sweeps: tuple[tuple[str, ...], ...] = ()  # an experiment and overrides each
     series: tuple[str, ...] = ()  # keys of the config that make its curves
     remark: str = ""  # what to know before its numbers are compared with the paper's

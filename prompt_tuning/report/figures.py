@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from io import BytesIO, StringIO
 from pathlib import Path
+from statistics import fmean
 from typing import Any, NamedTuple
 
 import matplotlib as mpl
@@ -94,6 +95,64 @@ def _draw(axes: Any, curve: Curve) -> None:
     high = [score + band for score, band in zip(y, spread, strict=True)]
     shade = 0.08 if curve.is_paper else 0.2
     axes.fill_between(x, low, high, color=colour, alpha=shade, linewidth=0)
+
+
+class Column(NamedTuple):
+    """The scores of some runs, side by side with others."""
+
+    name: str
+    scores: Sequence[float]
+    untrained: Sequence[float] = ()  # of the same runs at step 0
+    floor: float | None = None  # what needs no training
+    deviation: float | None = None  # of a published mean
+
+
+class Panel(NamedTuple):
+    """Columns on one axis."""
+
+    title: str
+    columns: Sequence[Column]
+    is_paper: bool = False
+
+
+def panel_figure(title: str, panels: Sequence[Panel]) -> Figure:
+    """Panels in a row: a point a run, a line for their mean, a dotted one for the floor."""
+    with mpl.rc_context(STYLE):
+        widths = [max(len(panel.columns), 1) + 1 for panel in panels]
+        figure = Figure(figsize=(max(SIZE[0], 0.42 * sum(widths)), 3.6), layout="constrained")
+        drawn = figure.subplots(
+            1, len(panels), sharey=True, squeeze=False, width_ratios=widths
+        ).ravel()
+        for axes, panel in zip(drawn, panels, strict=True):
+            colour = INK if panel.is_paper else COLOURS[0]
+            for x, column in enumerate(panel.columns):
+                _draw_column(axes, x, column, colour)
+            names = [column.name for column in panel.columns]
+            axes.set_xticks(range(len(names)), names, rotation=90)
+            axes.set_xlim(-0.7, len(names) - 0.3)
+            axes.set_title(panel.title, fontsize=9)
+        drawn[0].set_ylabel("score, %")
+        handles: dict[str, Any] = {}
+        for axes in drawn:
+            handles |= dict(zip(*axes.get_legend_handles_labels()[::-1], strict=True))
+        figure.legend(handles.values(), handles, loc="outside lower center", ncols=4)
+        figure.suptitle(title, fontsize=10)
+        return figure
+
+
+def _draw_column(axes: Any, x: int, column: Column, colour: str) -> None:
+    if column.floor is not None:
+        label = "best constant answer"
+        axes.hlines(column.floor, x - 0.4, x + 0.4, linestyle=":", color=INK, label=label)
+    if column.untrained:
+        places = [x] * len(column.untrained)
+        axes.plot(places, column.untrained, "x", color=COLOURS[5], label="step 0, untrained")
+    if column.deviation is not None:
+        axes.errorbar(x, column.scores, column.deviation, fmt="D", color=colour, label="published")
+    elif column.scores:
+        axes.plot([x] * len(column.scores), column.scores, "o", color=colour, label="a run")
+        mean = fmean(column.scores)
+        axes.hlines(mean, x - 0.3, x + 0.3, color=colour, label="their mean")
 
 
 def save(figure: Figure, folder: Path, name: str) -> None:

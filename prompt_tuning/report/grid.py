@@ -16,7 +16,8 @@ CELL = ["series", "model", "task"]  # its runs differ in their seed alone
 PLANNED = [*CELL, "method", "seed", "record"]
 COUNTS = ["score", "num_unparseable", "num_examples"]
 FLOORS = ["majority", "shortcut", "shortcut_name"]  # what needs no fact of the ladder's world
-SCORES = [*CELL, "seed", "substance", "num_parameters", *COUNTS, *FLOORS]
+BESIDE = ["constant", "untrained", "report_chooses"]  # scores of a real task on the same split
+SCORES = [*CELL, "seed", "substance", "num_parameters", *COUNTS, *FLOORS, *BESIDE]
 Place = tuple[str, str]  # a series and a model
 
 
@@ -69,6 +70,9 @@ class Grid:
                 row = [run.series, run.model, task, run.seed, run.record.substance]
                 row.append(run.record.content["model"]["num_parameters"])
                 row += [scored[name] for name in COUNTS] + [floor.get(name) for name in FLOORS]
+                untrained = result.get("untrained", {}).get(scored["split"])
+                beside = (result.get("constant"), untrained, result.get("report_chooses"))
+                row += [each and each["score"] for each in beside]
                 rows.append(row)
         return pd.DataFrame(rows, columns=SCORES).drop_duplicates([*CELL, "seed"], keep="last")
 

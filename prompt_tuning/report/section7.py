@@ -13,7 +13,7 @@ import matplotlib as mpl
 import pandas as pd
 from matplotlib.figure import Figure
 
-from prompt_tuning.report.artefact import LADDER, Artefact, Panels
+from prompt_tuning.report.artefact import LADDER, REAL, Artefact, Panels
 from prompt_tuning.report.claims import Claim, answer
 from prompt_tuning.report.estimates import Estimate, Spread, num_of_sign
 from prompt_tuning.report.figures import COLOURS, STYLE
@@ -231,6 +231,13 @@ class Inspections(Artefact):
         return Panels(names, ("task.name",), [f"inspect/{name}" for name in MEASURES])
 
 
+SECTION7_FLAN = Inspections(
+    "section7_flan",
+    "Section 7 on a real T5 Small: what prompts of SST-2 look like among the vocabulary",
+    REAL,
+    (("fig3a_flan",), ("fig3b_flan",)),
+    ("init.strategy", "prompt.length"),
+)
 SECTION7_LADDER = Inspections(
     "section7_ladder",
     "Section 7: what trained prompts look like among the vocabulary, on the ladder",
