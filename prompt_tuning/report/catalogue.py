@@ -3,7 +3,7 @@
 from prompt_tuning.errors import UserError, did_you_mean
 from prompt_tuning.report.artefact import Artefact
 from prompt_tuning.report.control import CONTROL_LADDER
-from prompt_tuning.report.fig1 import FIG1, FIG1_LADDER
+from prompt_tuning.report.fig1 import FIG1, FIG1_LADDER, FIG1_LADDER_FRESH
 from prompt_tuning.report.fig3 import FIG3
 from prompt_tuning.report.fig4 import FIG4
 from prompt_tuning.report.ladder_models import LADDER_MODELS
@@ -16,7 +16,7 @@ from prompt_tuning.report.table4 import TABLE4
 from prompt_tuning.report.table5 import TABLE5, TABLE5_LADDER
 
 ARTEFACTS: tuple[Artefact, ...] = (
-    *(FIG1, FIG1_LADDER, *FIG3),
+    *(FIG1, FIG1_LADDER_FRESH, FIG1_LADDER, *FIG3),
     *(TABLE1, TABLE1_LADDER, TABLE2, TABLE2_LADDER),
     *(*REAL_T5, TABLE1_FLAN, TABLE2_FLAN, TABLE3_FLAN, SECTION7_FLAN, CONTROL_FLAN),
     *(FIG4, TABLE3, TABLE3_LADDER, TABLE4, TABLE5, TABLE5_LADDER),

@@ -11,12 +11,15 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from prompt_tuning.report.artefact import REAL, Artefact
+from prompt_tuning.report.claims import Claim, Papers, asked_of, minus
 from prompt_tuning.report.estimates import Spread
+from prompt_tuning.report.fig3 import initialisation, length
 from prompt_tuning.report.figures import Column, Panel, panel_figure
-from prompt_tuning.report.grid import Place
+from prompt_tuning.report.grid import Grid, Place, fail
+from prompt_tuning.report.names import human
 from prompt_tuning.report.paper import NOTHING, SIZES, published_scores
-from prompt_tuning.report.statistics import fails_to_learn
-from prompt_tuning.report.tables import FEW_SEEDS, Table, number, with_mark
+from prompt_tuning.report.scores import Asked
+from prompt_tuning.report.tables import FEW_SEEDS, Table, failed_text, number, with_mark
 
 PAPERS_SIZE = SIZES[0]  # the paper's model with as many parameters
 
@@ -27,6 +30,7 @@ class RealScores(Artefact):
 
     orientation: str = ""  # the paper's figure whose Small stands beside; empty: there is none
     panel_a_task: bool = True  # False: the tasks stand side by side in one panel
+    asked: Asked = lambda grid, papers: []
 
     @cached_property
     def table(self) -> Table:
@@ -52,6 +56,11 @@ class RealScores(Artefact):
         )
         return Table(header, rows, (note, *self.grid.notes()))
 
+    @cached_property
+    def claims(self) -> list[Claim]:
+        """What the scores have to say, beside the effects on the paper's Small."""
+        return self.asked(self.grid, Papers(self.orientation, (PAPERS_SIZE,)))
+
     def _runs(self, place: Place, task: str) -> pd.DataFrame:
         """The scores of a cell; none of runs that differ in weights or data."""
         cell = self.grid.cell(place)
@@ -61,15 +70,14 @@ class RealScores(Artefact):
         runs, few = self._runs(place, task), self.limits.min_seeds
         if runs.empty:
             return [NOTHING] * 7
-        failed = [*map(fails_to_learn, runs["score"], runs["constant"], runs["num_examples"])]
         untrained, score, papers_way = (
             with_mark(Spread.of(runs[name].dropna()), few)
             for name in ("untrained", "score", "report_chooses")
         )
         return [
-            *(str(runs["num_examples"].iloc[0]), number(runs["constant"].iloc[0], 1), untrained),
+            *(str(runs["num_examples"].iloc[0]), number(runs["floor"].iloc[0], 1), untrained),
             *(score, ", ".join(number(each, 1) for each in runs["score"]), papers_way),
-            f"{sum(failed)} of {len(failed)}",
+            failed_text(fail(runs)),
         ]
 
     @cached_property
@@ -78,7 +86,7 @@ class RealScores(Artefact):
         places, tasks = self.grid.places, self.grid.tasks
         if self.panel_a_task:
             panels = [
-                Panel(task, [self._column(place, task, place[0]) for place in places])
+                Panel(task, [self._column(place, task, human(place[0])) for place in places])
                 for task in tasks
             ]
         else:
@@ -86,7 +94,7 @@ class RealScores(Artefact):
         if self.orientation:
             published = published_scores(self.orientation)
             columns = [
-                Column(series, [point.mean], deviation=point.spread)
+                Column(human(series), [point.mean], deviation=point.spread)
                 for series in dict.fromkeys(place[0] for place in places)
                 if (point := published.get((series, PAPERS_SIZE)))
             ]
@@ -96,8 +104,27 @@ class RealScores(Artefact):
 
     def _column(self, place: Place, task: str, name: str) -> Column:
         runs = self._runs(place, task)
-        floors = (*runs["constant"].dropna(), None)
+        floors = (*runs["floor"].dropna(), None)
         return Column(name, [*runs["score"]], [*runs["untrained"].dropna()], floors[0])
+
+
+def methods(grid: Grid, papers: Papers) -> list[Claim]:
+    """At this size the paper has tuned models ahead of prompts; prompt design it has not."""
+    prompts, design = "prompt_tuning", "prompt_design, 4"
+    return [
+        asked_of(
+            "Is tuning all weights better than a prompt at this size?",
+            "Model tuning minus prompt",
+            minus(grid, "model_tuning", prompts),
+            papers.gap("model_tuning", prompts),
+        ),
+        asked_of(
+            "Are prompts better than prompt design on the same model?",
+            "Prompt minus prompt design, four examples",
+            minus(grid, prompts, design),
+            "none at this size",
+        ),
+    ]
 
 
 FIG1_RUNS = (
@@ -126,6 +153,7 @@ FIG1_FLAN = RealScores(
     "The same weights under every method. Prompt design ranks the class labels, behind 0 or 4 "
     "solved examples or in FLAN's own words, and trains nothing.",
     orientation="fig1",
+    asked=methods,
 )
 FIG3A_FLAN = RealScores(
     "fig3a_flan",
@@ -134,6 +162,7 @@ FIG3A_FLAN = RealScores(
     (("fig3a_flan",), ("fig3a_flan_squad",)),
     ("prompt.length",),
     orientation="fig3a",
+    asked=length,
 )
 FIG3B_FLAN = RealScores(
     "fig3b_flan",
@@ -143,6 +172,7 @@ FIG3B_FLAN = RealScores(
     ("init.strategy",),
     "SQuAD's answers are free text: it has no class labels to start from.",
     orientation="fig3b",
+    asked=initialisation,
 )
 CONTROL_FLAN = RealScores(
     "control_flan",

@@ -8,6 +8,7 @@ TABLE2 = Transfer(
     "Table 2: zero-shot transfer of paraphrase detection",
     sweeps=(("table2",),),
     series=("method",),
+    domain="paraphrases",
 )
 TABLE2_FLAN = Transfer(
     "table2_flan",
@@ -17,6 +18,7 @@ TABLE2_FLAN = Transfer(
     ("method",),
     "QQP and MRPC were among FLAN's tasks: neither is new to these weights. QQP has 20,000 "
     "training rows here.",
+    domain="paraphrases",
 )
 TABLE2_LADDER = Transfer(
     "table2_ladder",
@@ -24,4 +26,5 @@ TABLE2_LADDER = Transfer(
     LADDER,
     (("table2_ladder",), ("table2_ladder_model_tuning",)),
     ("method",),
+    domain="yes and no",
 )

@@ -45,7 +45,7 @@ def test_a_cell_stands_beside_what_needs_no_training_and_beside_the_papers_way(
         "fail to learn",
     )
     numbers = ["872", "51.0", "68.0 ± 0.0 (3)", "64.5 ± 18.6 (3)", "86.0, 53.7, 53.8"]
-    assert row(made, "sst2", "20") == [*numbers, "65.0 ± 18.6 (3)", "1 of 3"]
+    assert row(made, "sst2", "20") == [*numbers, "65.0 ± 18.6 (3)", "1 of 3 (6 to 79 %)"]
     assert row(made, "rte", "20") == ["-"] * 7
     assert "Missing: 3 of 6 runs (20 on flan_small_int8: rte, seed 0 1 2)." in made.table.notes
 
@@ -68,7 +68,7 @@ def test_prompt_design_has_no_step_0_and_one_row_for_each_of_its_texts(tmp_path:
         write_run(tmp_path, flan(**changed), came_out(score, None), name=name)
     made = filled("fig1_flan", tmp_path, flan(**plain), flan(**worded))
     assert row(made, "sst2", "prompt_design, 0")[2:5] == ["-", "74.9 ± - (1)†", "74.9"]
-    assert row(made, "sst2", "prompt_design, 0, flan")[-1] == "0 of 1"
+    assert row(made, "sst2", "prompt_design, 0, flan")[-1] == "0 of 1 (0 to 79 %)"
 
 
 def test_no_number_of_it_has_a_verdict_and_the_papers_small_stands_beside(tmp_path: Path) -> None:
@@ -95,7 +95,7 @@ def test_the_page_has_it_between_the_papers_models_and_the_ladder(tmp_path: Path
     """With what is missing, and why."""
     names = ("fig1", "gate_flan", "fig1_ladder")
     text = page([filled(name, tmp_path, flan()) for name in names], tolerances())
-    places = [text.index(f'<h2 id="{name}"') for name in names]
+    places = [text.index(f'<h3 id="{name}"') for name in names]
     assert places == sorted(places)
     assert "A real T5 Small, on two cores" in text
     assert "for want of a CPU's hours" in text.replace("&#39;", "'")
