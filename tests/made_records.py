@@ -18,7 +18,7 @@ CONFIG: dict[str, Any] = {
     "variant": {"name": "lm_adapted", "lm_adapt_steps": 6000},
     "method": "prompt_tuning",
     "init": {"strategy": "class_label"},
-    "prompt": {"length": 20, "num_shots": None},
+    "prompt": {"length": 20, "num_shots": None, "template": None},
     "training": {"num_steps": 600},
     "evaluation": {"rank": None},
     "data": {"dir": None, "source": "auto", "cache_dir": "x"},

@@ -12,11 +12,12 @@ from matplotlib.figure import Figure
 from prompt_tuning.report import figures
 from prompt_tuning.report.claims import Claim
 from prompt_tuning.report.grid import Grid
+from prompt_tuning.report.names import human
 from prompt_tuning.report.paper import Tolerances, tolerances
 from prompt_tuning.report.records import Config, Library, Record
 from prompt_tuning.report.tables import Table, markdown
 
-PAPER, LADDER = "paper", "ladder"  # whose models are run
+PAPER, REAL, LADDER = "paper", "real", "ladder"  # whose models are run
 COUNTS, TIMES = "counts", "times"  # stand apart on the page
 SQUAD = ("task=mini_squad", "init=sampled_vocab")  # its answers are free text: no class labels
 
@@ -39,10 +40,11 @@ class Artefact:
 
     name: str  # of its files too
     title: str
-    models: str = PAPER  # whose: PAPER or LADDER
+    models: str = PAPER  # whose: PAPER, REAL or LADDER
     sweeps: tuple[tuple[str, ...], ...] = ()  # an experiment and overrides each
     series: tuple[str, ...] = ()  # keys of the config that make its curves
     remark: str = ""  # what to know before its numbers are compared with the paper's
+    caption: str = field(default="", kw_only=True)  # what to look at in its figure
     grid: Grid = field(default_factory=Grid, kw_only=True)  # its runs, once `filled`
     limits: Tolerances = field(default_factory=tolerances, kw_only=True)  # of its verdicts
     group: ClassVar[str | None] = None  # where the page has it, if not with its models
@@ -51,6 +53,11 @@ class Artefact:
     def place(self) -> str:
         """The part of the page that has it."""
         return self.group or self.models
+
+    @property
+    def legend(self) -> str:
+        """What its curves differ in."""
+        return human(", ".join(self.series))
 
     @property
     def experiments(self) -> tuple[str, ...]:

@@ -1,94 +1,209 @@
-"""Claims of the paper as questions, answered by the data alone.
+"""Claims of the paper as questions, answered by results/paper/rule.md alone.
 
-A difference counts where it is further from 0 than twice its standard error over seeds. Cells of
-too few seeds do not count.
+A claim rests on tests of effects. A case of an effect is a model and what was asked of it, such as
+a task; its terms are weights and cells, a cell the scores of its seeds.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from statistics import fmean
 
-import pandas as pd
+from prompt_tuning.report.grid import Case, Grid
+from prompt_tuning.report.names import human
+from prompt_tuning.report.paper import SIZES, published_scores
+from prompt_tuning.report.statistics import (
+    MIN_SEEDS,
+    Answer,
+    Cell,
+    Effect,
+    answer,
+    answer_alike,
+    combination,
+    holm,
+    trend,
+)
 
-from prompt_tuning.report.estimates import Estimate, num_of_sign
-from prompt_tuning.report.grid import Grid
-from prompt_tuning.report.paper import NOTHING
+MARGIN, MARGIN_OF_ONE_TASK = 2.0, 5.0  # points within which two things are alike
+MIN_SIZES = 3  # of a trend
+Terms = Sequence[tuple[float, Cell]]
+PROMPTS, TUNED = "prompt_tuning, lm_adapted", "model_tuning, lm_adapted"
+FEW = f"fewer than {MIN_SEEDS} seeds, or an arm is missing"
+AT_AN_END = f"fewer than {MIN_SIZES} sizes at which neither arm is at the floor or the ceiling"
 
-AGREES, PARTLY, NOT_SEEN = "agrees", "partly", "not seen"
-ANSWERS = {
-    AGREES: "beyond twice its standard error over seeds wherever it was measured",
-    PARTLY: "at half of the sizes at least, and against it at none",
-    NOT_SEEN: "neither",
-}
-PROMPTS = "prompt_tuning, lm_adapted"  # the series of the paper's method
+
+@dataclass(frozen=True)
+class Evidence:
+    """An effect that a claim says the sign of; with a margin, that it is nothing within it."""
+
+    what: str
+    effect: Effect
+    sign: int = 1
+    margin: float | None = None
+
+    @property
+    def p(self) -> float:
+        """Before correction: two-sided, or of equivalence."""
+        if self.margin is None:
+            return self.effect.two_sided_p()
+        return self.effect.equivalence_p(self.margin)
+
+    def answer(self, corrected: float) -> Answer:
+        """By the p-value that was corrected with all others of the page."""
+        if self.margin is None:
+            return answer(self.effect, corrected, claimed_sign=self.sign)
+        return answer_alike(self.effect, corrected, self.margin)
+
+    def __str__(self) -> str:
+        alike = "" if self.margin is None else f", alike within {self.margin:g}"
+        return f"{self.what}: {self.effect}{alike}"
 
 
 @dataclass(frozen=True)
 class Claim:
-    """A question, its answer in a word, and the numbers that it rests on."""
+    """A question, what the paper saw, and the tests that answer it; all of them have to hold."""
 
     question: str
-    answer: str = NOTHING  # a dash: not measured
-    numbers: str = ""
+    paper: str
+    tests: Sequence[Evidence] = ()
+    detail: str = ""  # size by size
+    why_not: str = FEW  # there is no test
 
     def __str__(self) -> str:
-        if self.answer == NOTHING:
-            return f"{self.question} Not measured."
-        return f"{self.question} {self.answer.capitalize()}. {self.numbers}"
+        tests = "; ".join(f"{test}, p = {test.p:.2g} before correction" for test in self.tests)
+        return f"{self.question} {tests or f'Not testable here: {self.why_not}'}. {self.detail}"
 
 
-def answer(signs: Iterable[int]) -> str:
-    """In a word, from one sign a size: 1 for the claim, -1 against it, 0 neither."""
-    found = [*signs]
-    if not found:
-        return NOTHING
-    if min(found) == 1:
-        return AGREES
-    return PARTLY if 2 * found.count(1) >= len(found) and -1 not in found else NOT_SEEN
+@dataclass(frozen=True)
+class Judged:
+    """A claim with its answer, and the corrected p-value of each of its tests."""
+
+    claim: Claim
+    answer: Answer
+    p_values: Sequence[float]
 
 
-def gains(question: str, what: str, values: Mapping[str, Estimate]) -> Claim:
-    """Claims that a difference, `what`, is above 0 at every size."""
-    up, down = (num_of_sign(values.values(), sign) for sign in (1, -1))
-    numbers = (
-        f"{what}: {listed(values)}; a gain beyond its error at {up} of {len(values)} sizes, a loss "
-        f"at {down}."
-    )
-    return Claim(question, answer(value.sign for value in values.values()), numbers)
-
-
-def falls(question: str, what: str, values: Mapping[str, Estimate]) -> Claim:
-    """Claims that a number, `what`, is smaller for the largest model than for the smallest."""
-    if len(values) < 2:
-        return Claim(question)
-    first, *_, last = values.values()
-    words = {-1: "It falls with size", 0: "No change beyond its error", 1: "It rises with size"}
-    change = last - first
-    numbers = (
-        f"{what}: {listed(values)}. {words[change.sign]}: {change} from the smallest to the "
-        "largest."
-    )
-    return Claim(question, answer([-change.sign]), numbers)
-
-
-def listed(values: Mapping[str, Estimate]) -> str:
-    """Size by size."""
-    return ", ".join(f"{name} {value.value:+.1f}" for name, value in values.items())
-
-
-def means(grid: Grid, min_seeds: int) -> pd.DataFrame:
-    """Estimates, the means over all tasks: a column a series, a row a model, smallest first.
-
-    A cell without enough seeds is missing.
-    """
-    found = pd.DataFrame(columns=grid.series, dtype=object)
-    for series, model in sorted(grid.places, key=grid.num_parameters):
-        spread = grid.spread((series, model), grid.tasks)
-        if spread is not None and spread.count >= min_seeds:
-            found.loc[model, series] = Estimate.of(spread)
+def judged(claims: Iterable[Claim]) -> list[Judged]:
+    """All claims of a page, corrected together."""
+    claims = [*claims]
+    left = iter(holm([test.p for claim in claims for test in claim.tests]))
+    found = []
+    for claim in claims:
+        p_values = [next(left) for _ in claim.tests]
+        answers = {t.answer(p) for t, p in zip(claim.tests, p_values, strict=True)}
+        if not answers or Answer.NOT_TESTABLE in answers:
+            word = Answer.NOT_TESTABLE
+        elif Answer.CONTRADICTED in answers:
+            word = Answer.CONTRADICTED
+        else:
+            word = Answer.SUPPORTED if answers == {Answer.SUPPORTED} else Answer.INCONCLUSIVE
+        found.append(Judged(claim, word, p_values))
     return found
 
 
-def differences(means: pd.DataFrame, series: str, other: str) -> dict[str, Estimate]:
-    """One series minus another by model, where both are measured."""
-    both = means.reindex(columns=[series, other]).dropna()
-    return {model: one - two for model, one, two in both.itertuples()}
+def asked_of(
+    question: str,
+    what: str,
+    cases: Mapping[Case, Terms],
+    paper: str,
+    *,
+    sign: int = 1,
+    margin: float | None = None,
+) -> Claim:
+    """A claim on the mean of a value over all cases; those of too few seeds are left out."""
+    known = _enough(cases)
+    if not known:
+        return Claim(question, paper)
+    effect = combination([(w / len(known), cell) for terms in known.values() for w, cell in terms])
+    return Claim(question, paper, [Evidence(what, effect, sign, margin)], by_model(what, known))
+
+
+def closes(question: str, grid: Grid, first: str, second: str, paper: str) -> Claim:
+    """The gap, first minus second, falls with size, and at the largest size it is nothing."""
+    falls = shrinks(question, "Gap", grid, minus(grid, first, second), (first, second), paper)
+    if not falls.tests:
+        return falls
+    cases = _enough(minus(grid, first, second))
+    largest = max(cases, key=lambda case: grid.num_parameters((first, case[0])))[0]
+    at_largest = {case: terms for case, terms in cases.items() if case[0] == largest}
+    effect = combination([(w / len(at_largest), c) for ts in at_largest.values() for w, c in ts])
+    margin = MARGIN if len(at_largest) > 1 else MARGIN_OF_ONE_TASK
+    alike = Evidence(f"Gap at {human(largest)}", effect, margin=margin)
+    return Claim(question, paper, [*falls.tests, alike], falls.detail)
+
+
+def shrinks(
+    question: str,
+    what: str,
+    grid: Grid,
+    cases: Mapping[Case, Terms],
+    arms: Collection[str],
+    paper: str,
+) -> Claim:
+    """A value falls with the logarithm of the parameters, over all sizes that can say so."""
+    known = _enough(cases)
+    models = [model for model in grid.models if not any(grid.at_an_end(arm, model) for arm in arms)]
+    models = [model for model in models if any(case[0] == model for case in known)]
+    if len(models) < MIN_SIZES:
+        why = AT_AN_END if known else FEW
+        return Claim(question, paper, detail=by_model(what, known), why_not=why)
+    tasks = set.intersection(*({t for m, t in known if m == model} for model in models))
+    sizes: dict[float, Terms] = {
+        grid.num_parameters((next(iter(arms)), model)): [
+            (weight / len(tasks), cell)
+            for task in sorted(tasks)
+            for weight, cell in known[model, task]
+        ]
+        for model in models
+    }
+    test = Evidence(f"{what}, per factor of ten of the parameters", trend(sizes), sign=-1)
+    return Claim(question, paper, [test], by_model(what, known))
+
+
+def minus(grid: Grid, first: str, second: str) -> dict[Case, Terms]:
+    """One series minus another, wherever both were run."""
+    one, two = grid.cells(first), grid.cells(second)
+    return {case: [(1, one[case]), (-1, two[case])] for case in one if case in two}
+
+
+def by_model(what: str, cases: Mapping[Case, Terms]) -> str:
+    """A value model by model, the mean over its cases."""
+    if not cases:
+        return ""
+    values: dict[str, list[float]] = {}
+    for (model, _), terms in cases.items():
+        values.setdefault(model, []).append(sum(weight * fmean(cell) for weight, cell in terms))
+    listed = ", ".join(f"{human(model)} {fmean(each):+.1f}" for model, each in values.items())
+    return f"{what}, model by model: {listed}."
+
+
+def _enough(cases: Mapping[Case, Terms]) -> dict[Case, Terms]:
+    return {
+        case: terms
+        for case, terms in cases.items()
+        if min(len(cell) for _, cell in terms) >= MIN_SEEDS
+    }
+
+
+@dataclass(frozen=True)
+class Papers:
+    """The paper's own effects, out of the points of one of its figures."""
+
+    figure: str
+    sizes: Sequence[str] = SIZES
+
+    def gap(self, first: str, second: str) -> str:
+        """One curve minus another, the mean over sizes."""
+        gaps = [gap for _, gap in self._gaps(first, second)]
+        where = f"mean of {len(gaps)} sizes" if len(gaps) > 1 else f"T5 {human(self.sizes[0])}"
+        return f"{fmean(gaps):+.1f} ({where})"
+
+    def trend(self, first: str, second: str) -> str:
+        """How that changes with size, and what is left at the largest."""
+        gaps = self._gaps(first, second)
+        slope = trend({parameters: [(1.0, [gap])] for parameters, gap in gaps}).value
+        return f"{slope:+.1f} per factor of ten; {gaps[-1][1]:+.1f} at {human(self.sizes[-1])}"
+
+    def _gaps(self, first: str, second: str) -> list[tuple[float, float]]:
+        points = published_scores(self.figure)
+        both = [(points[first, size], points[second, size]) for size in self.sizes]
+        return [(one.num_parameters, one.mean - two.mean) for one, two in both]

@@ -74,6 +74,7 @@ class Count(NamedTuple):
     paper: float
     ours: float
     error: float = 0.0  # of reading the paper's, as a share
+    printed: str = ""  # where the paper has a misprint: what it prints
 
     @property
     def verdict(self) -> str:
@@ -95,7 +96,7 @@ class Counts(Artefact):
             [
                 count.series,
                 count.size,
-                f"{count.paper:,.12g}",
+                f"{count.paper:,.12g}" + (f" (printed: {count.printed})" if count.printed else ""),
                 f"{count.ours:,.12g}",
                 f"{count.ours - count.paper:+,.10g}",
                 count.verdict,

@@ -4,11 +4,14 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from io import BytesIO, StringIO
 from pathlib import Path
+from statistics import fmean
+from textwrap import fill
 from typing import Any, NamedTuple
 
 import matplotlib as mpl
 from matplotlib.figure import Figure
 
+SAID = "said: "  # begins the id of what becomes a title
 INK = "#000000"  # becomes the page's own colour of text
 COLOURS = ("#2f7d4f", "#d9822b", "#3a6ea5", "#b5484f", "#7a5aa6", "#6b6b6b")
 MARKERS = "osD^vP"
@@ -27,6 +30,7 @@ STYLE: Any = {
     "lines.markersize": 5,
 }
 SIZE = (7.6, 4.2)  # inches
+MAX_COLUMNS = 24  # of panels in one row
 BESIDE: Any = {"loc": "upper left", "bbox_to_anchor": (1, 1), "alignment": "left"}  # of a legend
 
 
@@ -38,11 +42,11 @@ class Curve(NamedTuple):
     turn: int  # of the series, which decides how it looks
     label: str
     is_paper: bool = False
+    runs: Sequence[tuple[float, float]] = ()  # parameters and score of every run
 
 
-def tick_models(figure: Figure, sizes: Iterable[float]) -> None:
+def tick_models(axes: Any, sizes: Iterable[float]) -> None:
     """Ticks where there are models: within a decade or two, powers of ten say little."""
-    (axes,) = figure.axes
     ticks = sorted(sizes)
     if ticks:
         texts = [f"{x / 1e6:.1f}M" if x >= 1e6 else f"{x / 1e3:.0f}K" for x in ticks]
@@ -65,12 +69,12 @@ def score_figure(
         axes.set_xscale("log")
         for curve in curves:
             if curve.points:
-                _draw(axes, curve)
+                draw(axes, curve)
         for (name, value), alpha in zip(floors.items(), (0.5, 0.9), strict=False):
             axes.axhline(value, linestyle=":", color=INK, alpha=alpha, label=f"floor: {name}")
         axes.set_xlabel("model parameters")
         axes.set_ylabel(y_label)
-        axes.set_title(title, fontsize=10)
+        figure.suptitle(fill(title, 90), fontsize=10)
         if axes.get_legend_handles_labels()[0]:
             axes.legend(title=legend, **BESIDE)
         else:
@@ -78,7 +82,8 @@ def score_figure(
         return figure
 
 
-def _draw(axes: Any, curve: Curve) -> None:
+def draw(axes: Any, curve: Curve) -> None:
+    """A curve with its band, its runs as dots, and its values for the pointer."""
     x, y, spread = zip(*curve.points, strict=True)
     turn = TURN.index(curve.series) if curve.series in TURN else curve.turn % len(COLOURS)
     colour = COLOURS[turn]
@@ -90,10 +95,84 @@ def _draw(axes: Any, curve: Curve) -> None:
         alpha=0.7 if curve.is_paper else 1.0,
         markerfacecolor="none" if curve.is_paper else colour,
     )
+    for place, score, half in curve.points:
+        (over,) = axes.plot(place, score, "o", markersize=12, alpha=0)
+        say(over, f"{curve.label}, {place:,.0f} parameters: {score:.1f} ± {half:.1f}")
+    for place, score in curve.runs:
+        (run,) = axes.plot(place, score, ".", color=colour, alpha=0.45, markersize=4)
+        say(run, f"{curve.label}, a run: {score:.1f}")
     low = [score - band for score, band in zip(y, spread, strict=True)]
     high = [score + band for score, band in zip(y, spread, strict=True)]
     shade = 0.08 if curve.is_paper else 0.2
     axes.fill_between(x, low, high, color=colour, alpha=shade, linewidth=0)
+
+
+class Column(NamedTuple):
+    """The scores of some runs, side by side with others."""
+
+    name: str
+    scores: Sequence[float]
+    untrained: Sequence[float] = ()  # of the same runs at step 0
+    floor: float | None = None  # what needs no training
+    deviation: float | None = None  # of a published mean
+
+
+class Panel(NamedTuple):
+    """Columns on one axis."""
+
+    title: str
+    columns: Sequence[Column]
+    is_paper: bool = False
+
+
+def panel_figure(title: str, panels: Sequence[Panel]) -> Figure:
+    """Panels in a row: a point a run, a line for their mean, a dotted one for the floor."""
+    with mpl.rc_context(STYLE):
+        widths = [max(len(panel.columns), 1) + 1 for panel in panels]
+        num_rows = 1 if sum(widths) <= MAX_COLUMNS else 2
+        a_row = -(-len(panels) // num_rows)
+        figure = Figure(figsize=(SIZE[0], 3.6 * num_rows), layout="constrained")
+        drawn = figure.subplots(num_rows, a_row, sharey=True, squeeze=False).ravel()
+        for axes in drawn[len(panels) :]:
+            axes.set_axis_off()
+        for axes, panel in zip(drawn, panels, strict=False):
+            colour = INK if panel.is_paper else COLOURS[0]
+            for x, column in enumerate(panel.columns):
+                _draw_column(axes, x, column, colour)
+            names = [column.name for column in panel.columns]
+            axes.set_xticks(range(len(names)), names, rotation=90)
+            axes.set_xlim(-0.7, len(names) - 0.3)
+            axes.set_title(panel.title, fontsize=9)
+        drawn[0].set_ylabel("score, %")
+        handles: dict[str, Any] = {}
+        for axes in drawn:
+            handles |= dict(zip(*axes.get_legend_handles_labels()[::-1], strict=True))
+        figure.legend(handles.values(), handles, loc="outside lower center", ncols=4)
+        figure.suptitle(fill(title, 90), fontsize=10)
+        return figure
+
+
+def _draw_column(axes: Any, x: int, column: Column, colour: str) -> None:
+    if column.floor is not None:
+        label = "best constant answer"
+        axes.hlines(column.floor, x - 0.4, x + 0.4, linestyle=":", color=INK, label=label)
+    if column.untrained:
+        places = [x] * len(column.untrained)
+        axes.plot(places, column.untrained, "x", color=COLOURS[5], label="step 0, untrained")
+    for score in column.scores:
+        (over,) = axes.plot(x, score, "o", markersize=12, alpha=0)
+        say(over, f"{column.name}: {score:.1f}")
+    if column.deviation is not None:
+        axes.errorbar(x, column.scores, column.deviation, fmt="D", color=colour, label="published")
+    elif column.scores:
+        axes.plot([x] * len(column.scores), column.scores, "o", color=colour, label="a run")
+        mean = fmean(column.scores)
+        axes.hlines(mean, x - 0.3, x + 0.3, color=colour, label="their mean")
+
+
+def say(artist: Any, text: str) -> None:
+    """Text that a browser shows over a point."""
+    artist.set_gid(f"{SAID}{text}")
 
 
 def save(figure: Figure, folder: Path, name: str) -> None:
@@ -120,4 +199,5 @@ def _svg(figure: Figure, *, transparent: bool) -> str:
     figure.savefig(
         buffer, format="svg", transparent=transparent, metadata={"Date": None, "Creator": None}
     )
-    return "\n".join(line.rstrip() for line in buffer.getvalue().splitlines()) + "\n"
+    text = re.sub(rf'<g id="{SAID}([^"]*)">', r"<g><title>\1</title>", buffer.getvalue())
+    return "\n".join(line.rstrip() for line in text.splitlines()) + "\n"

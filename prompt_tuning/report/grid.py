@@ -1,23 +1,28 @@
 """What an artefact's experiments plan, beside what there is of it: a row a run, a row a score."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from statistics import fmean
+from typing import Any
 
 import pandas as pd
 
 from prompt_tuning.made_from import flat
 from prompt_tuning.report.estimates import Spread
 from prompt_tuning.report.records import Config, Record
+from prompt_tuning.report.statistics import fails_to_learn
 
 MULTITASK = "multitask_model_tuning"
 CELL = ["series", "model", "task"]  # its runs differ in their seed alone
 PLANNED = [*CELL, "method", "seed", "record"]
 COUNTS = ["score", "num_unparseable", "num_examples"]
 FLOORS = ["majority", "shortcut", "shortcut_name"]  # what needs no fact of the ladder's world
-SCORES = [*CELL, "seed", "substance", "num_parameters", *COUNTS, *FLOORS]
+BESIDE = ["floor", "untrained", "report_chooses"]  # what stands beside a score on its split
+SCORES = [*CELL, "seed", "substance", "num_parameters", *COUNTS, *FLOORS, *BESIDE]
+CEILING = 99.0  # percent
 Place = tuple[str, str]  # a series and a model
+Case = tuple[str, str]  # a model and what was asked of it
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,6 +74,10 @@ class Grid:
                 row = [run.series, run.model, task, run.seed, run.record.substance]
                 row.append(run.record.content["model"]["num_parameters"])
                 row += [scored[name] for name in COUNTS] + [floor.get(name) for name in FLOORS]
+                row.append(floor_of(result))
+                beside = [result.get("untrained", {}).get(scored["split"])]
+                beside.append(result.get("report_chooses"))
+                row += [each and each["score"] for each in beside]
                 rows.append(row)
         return pd.DataFrame(rows, columns=SCORES).drop_duplicates([*CELL, "seed"], keep="last")
 
@@ -116,6 +125,36 @@ class Grid:
             return None
         return Spread.over_parts(self.cell(place), "task", tasks)
 
+    def cells(self, series: str) -> dict[Case, list[float]]:
+        """The scores of a series by model and task; not those of runs that differ in their data."""
+        found = self.scores[self.scores["series"] == series]
+        return {
+            case: list(cell)
+            for case, cell in found.groupby(CELL[1:], sort=False)["score"]
+            if self._substances[(series, *case)] == 1
+        }
+
+    def failed(self, place: Place) -> list[bool]:
+        """Of each run on a task with a floor: whether it fails to learn."""
+        return fail(self.cell(place))
+
+    def at_an_end(self, series: str, model: str) -> str:
+        """`floor` if most runs of a place fail to learn, `ceiling` above 99 %; else empty."""
+        failed, scores = self.failed((series, model)), self.cell((series, model))["score"]
+        if 2 * sum(failed) > len(failed):
+            return "floor"
+        return "ceiling" if len(scores) and scores.mean() > CEILING else ""
+
+    def means_by_seed(self, place: Place) -> list[float]:
+        """A mean over all tasks for every seed that has them."""
+        scores = self.cell(place)
+        scores = scores[scores["task"].isin(self.tasks)].groupby("seed")["score"]
+        return [
+            mean
+            for mean, count in scores.agg(["mean", "size"]).to_numpy()
+            if count == len(self.tasks)
+        ]
+
     def num_parameters(self, place: Place) -> int:
         """Of the model, as a record has it; 0 without one."""
         return max(self.cell(place)["num_parameters"], default=0)
@@ -156,6 +195,20 @@ class Grid:
         ]
         which = f" ({'; '.join(places)})" if places and self.records else ""
         return f"Missing: {len(missing)} of {len(self.planned)} runs{which}."
+
+
+def fail(scores: pd.DataFrame) -> list[bool]:
+    """Of each score that has a floor: whether its run fails to learn."""
+    known = scores.dropna(subset="floor")
+    return [*map(fails_to_learn, known["score"], known["floor"], known["num_examples"])]
+
+
+def floor_of(result: Mapping[str, Any]) -> float | None:
+    """What a score has to beat: on the ladder the better floor, else the best constant answer."""
+    floor, constant = result.get("floor"), result.get("constant")
+    if floor:
+        return max(floor["majority"], floor["shortcut"])
+    return constant and constant["score"]
 
 
 def codes(records: Iterable[Record]) -> str:

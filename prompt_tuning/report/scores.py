@@ -8,19 +8,27 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
-import pandas as pd
 from matplotlib.figure import Figure
 
 from prompt_tuning.report.artefact import Artefact
-from prompt_tuning.report.claims import Claim, means
+from prompt_tuning.report.claims import Claim, Papers
 from prompt_tuning.report.counts import model_parameters
 from prompt_tuning.report.figures import Curve, score_figure, tick_models
-from prompt_tuning.report.grid import Place
+from prompt_tuning.report.grid import CEILING, Grid, Place
+from prompt_tuning.report.names import human
 from prompt_tuning.report.paper import NOTHING, SIZES, SUPERGLUE, published_scores
-from prompt_tuning.report.tables import FEW_SEEDS, OURS, Table, compared, number, with_mark
+from prompt_tuning.report.tables import (
+    FEW_SEEDS,
+    OURS,
+    Table,
+    compared,
+    failed_text,
+    number,
+    with_mark,
+)
 
 SHOWN_ILLEGAL_SHARE = 0.01  # of a cell's answers
-Asked = Callable[[pd.DataFrame], list[Claim]]  # what follows from `claims.means`
+Asked = Callable[[Grid, Papers], list[Claim]]  # what the scores say, beside the paper's effects
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,16 +71,18 @@ class PaperScores(Artefact):
                 for size in SIZES
                 if (spread := self.grid.spread((series, size), SUPERGLUE))
             ]
-            curves.append(Curve(series, points, index, f"{series}, paper", is_paper=True))
-            curves.append(Curve(series, ours, index, f"{series}, ours"))
-        return score_figure(self.title, ", ".join(self.series), "SuperGLUE score", curves, {})
+            name = human(series)
+            curves.append(Curve(series, points, index, f"{name}, paper", is_paper=True))
+            curves.append(Curve(series, ours, index, f"{name}, ours"))
+        return score_figure(self.title, self.legend, "SuperGLUE score", curves, {})
 
 
 @dataclass(frozen=True, eq=False)
 class LadderScores(Artefact):
     """A figure on the ladder."""
 
-    asked: Asked = lambda means: []
+    asked: Asked = lambda grid, papers: []
+    orientation: str = ""  # the paper's figure, whose effects stand beside the answers
 
     @cached_property
     def table(self) -> Table:
@@ -83,6 +93,8 @@ class LadderScores(Artefact):
                 *place,
                 *(self._task_text(place, task) for task in grid.tasks),
                 with_mark(grid.spread(place, grid.tasks), few),
+                failed_text(grid.failed(place)),
+                grid.at_an_end(*place) or NOTHING,
             ]
             for place in grid.places
         ]
@@ -90,10 +102,13 @@ class LadderScores(Artefact):
             "Percent on test: mean ± sample standard deviation over seeds (number of seeds); "
             f"{FEW_SEEDS} has fewer than {few}, and no claim rests on it. The mean over tasks is "
             "that of every seed that has all of them. Illegal answers are none of the task's, and "
-            f"wrong; their share is shown above {100 * SHOWN_ILLEGAL_SHARE:.0f} %. No number here "
-            "compares with one of the paper."
+            f"wrong; their share is shown above {100 * SHOWN_ILLEGAL_SHARE:.0f} %. A run fails to "
+            "learn if guessing by the task's floor could score as much; in brackets Wilson's 95 % "
+            "interval of the share. At the floor: most runs fail; at the ceiling: the mean is "
+            f"above {CEILING:.0f}. No number here compares with one of the paper."
         )
         header = (", ".join(self.series), "model", *grid.tasks, "mean over tasks")
+        header = (*header, "fail to learn", "at floor or ceiling")
         return Table(header, [*rows, *self._floor_rows()], (note, *grid.notes()))
 
     def _task_text(self, place: Place, task: str) -> str:
@@ -114,13 +129,13 @@ class LadderScores(Artefact):
             for line, texts in zip(lines, (majorities, shortcuts), strict=True):
                 line.append("; ".join(texts) or NOTHING)
         for line, mean in zip(lines, self.grid.mean_floors() or (None, None), strict=True):
-            line.append(number(mean, digits=1))
+            line += [number(mean, digits=1), NOTHING, NOTHING]
         return lines
 
     @cached_property
     def claims(self) -> list[Claim]:
-        """What the means over tasks have to say."""
-        return self.asked(means(self.grid, self.limits.min_seeds))
+        """What the scores have to say."""
+        return self.asked(self.grid, Papers(self.orientation))
 
     @cached_property
     def figure(self) -> Figure:
@@ -132,10 +147,15 @@ class LadderScores(Artefact):
                 for model in grid.models
                 if (spread := grid.spread((series, model), grid.tasks))
             ]
-            curves.append(Curve(series, sorted(points), index, series))
+            runs = [
+                (grid.num_parameters((series, model)), score)
+                for model in grid.models
+                for score in grid.means_by_seed((series, model))
+            ]
+            curves.append(Curve(series, sorted(points), index, human(series), runs=runs))
         floors = grid.mean_floors()
         lines = dict(zip(("majority", "best shortcut"), floors, strict=True)) if floors else {}
         label = f"mean over {len(grid.tasks)} tasks, %"
-        figure = score_figure(self.title, ", ".join(self.series), label, curves, lines)
-        tick_models(figure, {x for curve in curves for x, _, _ in curve.points})
+        figure = score_figure(self.title, self.legend, label, curves, lines)
+        tick_models(figure.axes[0], {x for curve in curves for x, _, _ in curve.points})
         return figure

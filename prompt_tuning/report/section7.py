@@ -1,23 +1,26 @@
 """Section 7: what trained prompts look like among the vocabulary.
 
-A number is that of every seed, the mean over tasks; then mean and deviation over seeds. A
-difference is taken run by run, and counts where it is further from 0 than twice its standard error.
+A number is that of every seed, the mean over tasks; then mean and deviation over seeds. Claims
+compare every prompt that has learnt its task with itself before training.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
+from statistics import fmean
 from typing import Any, Self
 
 import matplotlib as mpl
+import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from prompt_tuning.report.artefact import LADDER, Artefact, Panels
-from prompt_tuning.report.claims import Claim, answer
-from prompt_tuning.report.estimates import Estimate, Spread, num_of_sign
+from prompt_tuning.report.artefact import LADDER, REAL, Artefact, Panels
+from prompt_tuning.report.claims import MARGIN_OF_ONE_TASK, Claim, Terms, asked_of
+from prompt_tuning.report.estimates import Spread
 from prompt_tuning.report.figures import COLOURS, STYLE
-from prompt_tuning.report.grid import Grid, Place
+from prompt_tuning.report.grid import CELL, Case, Grid, Place, fail
+from prompt_tuning.report.names import human
 from prompt_tuning.report.paper import NOTHING
 from prompt_tuning.report.records import Config, Library, Record
 from prompt_tuning.report.tables import FEW_SEEDS, Table
@@ -56,13 +59,16 @@ COLUMNS = {  # title, colour, marker, and how far aside, so that none hides anot
 class Inspections(Artefact):
     """What inspected prompts have in common; its `grid` has inspections in place of runs."""
 
+    runs: Grid = field(default_factory=Grid, kw_only=True)  # that trained them
+
     def filled(self, plan: Sequence[Config], library: Library) -> Self:
         """With the inspections of its planned runs: one of each."""
 
         def find(config: Config) -> Record | None:
             return library.find("inspect", [config], **AS_IN_THE_PAPER)
 
-        return replace(self, grid=Grid.of(plan, self.series, find))
+        runs = Grid.of(plan, self.series, lambda config: library.find("train", [config]))
+        return replace(self, grid=Grid.of(plan, self.series, find), runs=runs)
 
     @property
     def places(self) -> list[Place]:
@@ -91,13 +97,10 @@ class Inspections(Artefact):
         frame = pd.DataFrame(rows, columns=columns).astype(dict.fromkeys(COLUMNS, float))
         return dict(tuple(frame.groupby(["series", "model", "measure"])))
 
-    def spread(
-        self, place: Place, measure: str, column: str = PROMPT, minus: str | None = None
-    ) -> Spread | None:
-        """Of a measure, or of its difference to another column, over seeds that have every task."""
+    def spread(self, place: Place, measure: str, column: str = PROMPT) -> Spread | None:
+        """Of a measure, over seeds that have every task."""
         numbers = self.numbers[(*place, measure)]
-        score = numbers[column] if minus is None else numbers[column] - numbers[minus]
-        return Spread.over_parts(numbers.assign(score=score), "task", self.grid.tasks)
+        return Spread.over_parts(numbers.assign(score=numbers[column]), "task", self.grid.tasks)
 
     @cached_property
     def table(self) -> Table:
@@ -130,67 +133,58 @@ class Inspections(Artefact):
 
     @cached_property
     def claims(self) -> list[Claim]:
-        """What the paper describes in its section 7, and whether it is here.
+        """What the paper describes in its section 7, and whether training brings it about here."""
 
-        The answers are of the comparison with random vectors; those with the prompt before training
-        say whether training made it so.
-        """
-        places = self.places
-        labelled = [place for place in places if place[0].startswith("class_label")]
-        others = [place for place in places if place not in labelled]
-        long = [place for place in places if place[0].endswith(", 100")]
-        in_several = "With other initialisations, are labels among the neighbours of several rows?"
+        def labelled(place: Place) -> bool:
+            return place[0].startswith("class_label")
+
+        several = "Without class labels at the start, do several rows come to be near a label?"
         distinct = "At length 100, are fewer of the neighbours different ones?"
-        asked: tuple[tuple[str, str, list[Place], int], ...] = (
-            ("Are the neighbours of a row a tight cluster?", "tightness", places, 1),
-            ("Are there lexical clusters among the neighbours?", "lexical_clusters", places, 1),
-            (in_several, "labels_in_several", others, 1),
-            ("Do rows share neighbours?", "rows_sharing", places, 1),
-            (distinct, "distinct", long, -1),
-            ("Are words of the task's texts over-represented?", "domain_share", places, 1),
-        )
-        return [*(self._claim(*question) for question in asked), self._labels_kept(labelled)]
+        kept = "With class labels at the start, do rows keep their label among their neighbours?"
+        return [
+            self._claim("Does training make the neighbours of a row a tight cluster?", "tightness"),
+            self._claim("Does training bring about lexical clusters?", "lexical_clusters"),
+            self._claim(several, "labels_in_several", lambda place: not labelled(place)),
+            self._claim("Do rows come to share neighbours?", "rows_sharing"),
+            self._claim(distinct, "distinct", lambda place: place[0].endswith(", 100"), sign=-1),
+            self._claim("Do words of the task's texts come near?", "domain_share"),
+            self._claim(kept, "labels_persist", labelled, margin=MARGIN_OF_ONE_TASK),
+        ]
 
-    def _differences(
-        self, places: Sequence[Place], measure: str, column: str, minus: str
-    ) -> list[Estimate]:
-        """One column minus another, where both are known."""
-        spreads = (self.spread(place, measure, column, minus) for place in places)
-        return [Estimate.of(spread) for spread in spreads if spread]
+    def _claim(
+        self,
+        question: str,
+        measure: str,
+        which: Callable[[Place], bool] = lambda place: True,
+        *,
+        sign: int = 1,
+        margin: float | None = None,
+    ) -> Claim:
+        """On 100 times a measure, trained minus before training, prompt by prompt."""
+        cases: dict[Case, Terms] = {}
+        beside: list[float] = []
+        for place in filter(which, self.places):
+            numbers = self.numbers[(*place, measure)]
+            runs = zip(numbers["task"], numbers["seed"], strict=True)
+            numbers = numbers[[(*place, task, seed) in self.learnt for task, seed in runs]]
+            beside += [*100 * (numbers[PROMPT] - numbers[RANDOM]).dropna()]
+            for task, of_task in numbers.groupby("task", sort=False):
+                gains = 100 * (of_task[PROMPT] - of_task[INIT]).dropna()
+                if len(gains):
+                    cases[f"{human(place[1])}, {human(place[0])}", str(task)] = [(1.0, [*gains])]
+        what = "Trained minus before training, times 100"
+        made = asked_of(question, what, cases, "described, no number", sign=sign, margin=margin)
+        if beside:
+            random = f"Minus random vectors, the mean over prompts: {fmean(beside):+.1f}."
+            made = replace(made, detail=f"{made.detail} {random}".strip())
+        return made
 
-    def _claim(self, question: str, measure: str, places: Sequence[Place], sign: int) -> Claim:
-        """That trained prompts have more of a measure (sign 1) than chance, or less (-1)."""
-        given, sentences = NOTHING, []
-        for column in (RANDOM, INIT):
-            known = self._differences(places, measure, PROMPT, column)
-            if not known:
-                continue
-            if column == RANDOM:
-                given = answer(sign * value.sign for value in known)
-            more, less = (num_of_sign(known, side) for side in (1, -1))
-            values = [value.value for value in known]
-            sentences.append(
-                f"Trained minus {COLUMNS[column][0]}: {min(values):+.3f} to {max(values):+.3f}; "
-                f"more beyond its error in {more} of {len(known)} cells, less in {less}."
-            )
-        return Claim(question, given, " ".join(sentences))
-
-    def _labels_kept(self, places: Sequence[Place]) -> Claim:
-        """Random vectors have no label of their own: the prompt before training stands there."""
-        question = (
-            "With class-label initialisation, do rows keep their label among their neighbours?"
-        )
-        lost = self._differences(places, "labels_persist", INIT, PROMPT)
-        signs = [-value.sign or 1 for value in lost]
-        if not signs:
-            return Claim(question)
-        spreads = (self.spread(place, "labels_persist") for place in places)
-        shares = [100 * spread.mean for spread in spreads if spread]
-        numbers = (
-            f"{min(shares):.0f} to {max(shares):.0f} % of the labels do; fewer than before "
-            f"training, beyond the error, in {signs.count(-1)} of {len(signs)} cells."
-        )
-        return Claim(question, answer(signs), numbers)
+    @cached_property
+    def learnt(self) -> set[tuple[str, str, str, int]]:
+        """Series, model, task and seed of the prompts that have learnt their task."""
+        scores = self.runs.scores.dropna(subset="floor")
+        kept = scores[~np.array(fail(scores), dtype=bool)]
+        return {*kept[[*CELL, "seed"]].itertuples(index=False, name=None)}
 
     @cached_property
     def figure(self) -> Figure:
@@ -231,6 +225,13 @@ class Inspections(Artefact):
         return Panels(names, ("task.name",), [f"inspect/{name}" for name in MEASURES])
 
 
+SECTION7_FLAN = Inspections(
+    "section7_flan",
+    "Section 7 on a real T5 Small: what prompts of SST-2 look like among the vocabulary",
+    REAL,
+    (("fig3a_flan",), ("fig3b_flan",)),
+    ("init.strategy", "prompt.length"),
+)
 SECTION7_LADDER = Inspections(
     "section7_ladder",
     "Section 7: what trained prompts look like among the vocabulary, on the ladder",

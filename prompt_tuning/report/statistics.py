@@ -45,6 +45,10 @@ class Effect:
     low: float = math.nan
     high: float = math.nan
 
+    def __str__(self) -> str:
+        interval = f" [{self.low:+.1f}, {self.high:+.1f}]" if self.has_interval else ""
+        return f"{self.value:+.1f}{interval}"
+
     @property
     def has_interval(self) -> bool:
         """Whether a test of it is possible."""

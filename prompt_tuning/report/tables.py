@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from prompt_tuning.report.estimates import Spread
 from prompt_tuning.report.paper import NOTHING, QUOTED, Published, Tolerances
+from prompt_tuning.report.statistics import wilson
 
 FEW_SEEDS = "†"
 OURS = ("ours mean", "ours sd", "n", "difference", "verdict")
@@ -46,6 +47,14 @@ def with_mark(spread: Spread | None, min_seeds: int) -> str:
     if spread is None:
         return NOTHING
     return f"{spread}{FEW_SEEDS if spread.count < min_seeds else ''}"
+
+
+def failed_text(failed: Sequence[bool]) -> str:
+    """How many runs fail to learn, with the interval of their share; a dash without a floor."""
+    if not failed:
+        return NOTHING
+    low, high = wilson(sum(failed), len(failed))
+    return f"{sum(failed)} of {len(failed)} ({100 * low:.0f} to {100 * high:.0f} %)"
 
 
 def compared(paper: Published | None, ours: Spread | None, limits: Tolerances) -> list[str]:

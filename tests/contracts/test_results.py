@@ -42,12 +42,9 @@ def report(records: list[Record], tmp_path_factory: pytest.TempPathFactory) -> l
 
 
 def test_every_experiment_is_part_of_an_artefact() -> None:
-    """One that is not could be run for weeks and would show nowhere.
-
-    Those of the real T5 Small (*_flan) come into the report with their records.
-    """
+    """One that is not could be run for weeks and would show nowhere."""
     shown = {experiment for artefact in ARTEFACTS for experiment in artefact.experiments}
-    assert {name for name in choices("experiment") if "_flan" not in name} <= shown
+    assert {*choices("experiment")} <= shown
     assert len({artefact.name for artefact in ARTEFACTS}) == len(ARTEFACTS)
 
 
@@ -69,7 +66,7 @@ def test_a_plan_is_what_the_experiments_ask_for(
 def test_results_are_few_enough_files_to_read() -> None:
     tracked = ["git", "-C", str(REPOSITORY), "ls-files", "results"]
     listed = subprocess.run(tracked, check=True, capture_output=True, text=True).stdout.split()
-    assert 0 < len(listed) <= 150
+    assert 0 < len(listed) <= 190
 
 
 def test_published_numbers_travel_in_the_wheel() -> None:

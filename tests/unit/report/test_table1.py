@@ -6,8 +6,9 @@ from typing import Any
 from made_records import config, filled, row, write_run
 
 from prompt_tuning.report.artefact import Artefact
-from prompt_tuning.report.claims import AGREES
-from prompt_tuning.report.paper import NOTHING, rows
+from prompt_tuning.report.claims import judged
+from prompt_tuning.report.paper import rows
+from prompt_tuning.report.statistics import Answer
 
 FLOOR = {"majority": 50.0, "shortcut": 53.0, "shortcut_name": "bag"}
 METHODS = ("prompt_tuning", "model_tuning")
@@ -52,16 +53,25 @@ def test_zero_shot_stands_beside_in_domain_the_floor_and_training_on_the_target(
 
 def test_the_claim_compares_the_methods_zero_shot_and_in_domain(tmp_path: Path) -> None:
     made = made_of(tmp_path, {"prompt_tuning": (90.0, 70.0), "model_tuning": (95.0, 60.0)})
-    (claim,) = made.claims
-    assert claim.answer == AGREES
-    assert "zero-shot: ladder_400k +10.0" in claim.numbers
-    assert claim.numbers.endswith("In domain: ladder_400k -5.0.")
+    (found,) = judged(made.claims)
+    assert found.answer == Answer.SUPPORTED
+    assert found.claim.tests[0].effect.value == 10.0
+    assert "zero-shot, model by model: 400k +10.0." in found.claim.detail
+    assert found.claim.detail.endswith("In domain, model by model: 400k -5.0.")
+    assert found.claim.paper == "+1.4 (mean of 4 rows, T5 XXL)"
+
+
+def test_what_was_not_learnt_at_home_has_nothing_to_transfer(tmp_path: Path) -> None:
+    made = made_of(tmp_path, {"prompt_tuning": (50.0, 70.0), "model_tuning": (51.0, 60.0)})
+    (found,) = judged(made.claims)
+    assert found.answer == Answer.NOT_TESTABLE
+    assert found.claim.why_not == "neither has learnt in its own domain"
 
 
 def test_few_seeds_make_no_claim(tmp_path: Path) -> None:
     scores = {"prompt_tuning": (90.0, 70.0), "model_tuning": (95.0, 60.0)}
-    (claim,) = made_of(tmp_path, scores, num_seeds=2).claims
-    assert claim.answer == NOTHING
+    (found,) = judged(made_of(tmp_path, scores, num_seeds=2).claims)
+    assert found.answer == Answer.NOT_TESTABLE
 
 
 def test_runs_of_other_weights_are_not_averaged(tmp_path: Path) -> None:

@@ -5,14 +5,16 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+import pytest
 from made_records import FLOOR, filled, library_of
 
 from prompt_tuning.report.artefact import Artefact
-from prompt_tuning.report.claims import AGREES, NOT_SEEN
+from prompt_tuning.report.claims import judged
 from prompt_tuning.report.page import page
-from prompt_tuning.report.paper import NOTHING, rows, tolerances
+from prompt_tuning.report.paper import rows, tolerances
 from prompt_tuning.report.records import commit
 from prompt_tuning.report.seed_groups import repetitions, seed_groups
+from prompt_tuning.report.statistics import Answer
 
 
 def config(seed: int, task: str = "mini_rte", model: str = "ladder_400k") -> dict[str, Any]:
@@ -135,11 +137,11 @@ def test_a_row_of_the_ladder_has_its_gains_over_disjoint_ensembles(tmp_path: Pat
         "75.0 ± 0.0 (3)",
         "5.0 ± 0.0 (3)",
     )
-    beats, beats_best = made.claims
-    assert (beats.answer, beats_best.answer) == (AGREES, NOT_SEEN)
-    assert "Ensemble minus average, mean over tasks: ladder_400k +9.0;" in beats.numbers
-    assert beats.numbers.endswith("a gain for mini_rte on ladder_400k; a loss for none.")
-    assert "ladder_400k -1.0; a gain beyond its error at 0 of 1" in beats_best.numbers
+    beats, beats_best = judged(made.claims)
+    assert (beats.answer, beats_best.answer) == (Answer.SUPPORTED, Answer.INCONCLUSIVE)
+    assert str(beats.claim.tests[0].effect) == "+9.0 [+4.7, +13.3]"  # 9 ± 4.303 * sqrt(3 / 3)
+    assert beats_best.claim.tests[0].effect.value == pytest.approx(-1.0)
+    assert beats.claim.paper == "+0.8 (T5 XXL)"
     assert "Missing: 0 of 3 ensembles." in made.table.notes
     assert "Missing: 15 of 15 runs." in made.table.notes  # the trainings were not kept here
 
@@ -149,7 +151,7 @@ def test_few_ensembles_are_marked_and_carry_no_claim(tmp_path: Path) -> None:
     made = filled("table3_ladder", tmp_path, *fifteen(), *fifteen(task="mini_wic"))
     assert cells(made, "ladder_400k", "mini_rte")["ensemble"] == "60.0 ± 0.0 (2)†"
     assert {*cells(made, "ladder_400k", "mini_wic").values()} == {"ladder_400k", "mini_wic", "-"}
-    assert {claim.answer for claim in made.claims} == {NOTHING}
+    assert {found.answer for found in judged(made.claims)} == {Answer.NOT_TESTABLE}
     assert "Missing: 4 of 6 ensembles." in made.table.notes
 
 

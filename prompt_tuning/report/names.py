@@ -1,0 +1,38 @@
+"""What a person calls the values of a config."""
+
+NAMES = {
+    "prompt_tuning": "prompt tuning",
+    "model_tuning": "model tuning",
+    "multitask_model_tuning": "multi-task model tuning",
+    "prompt_design": "prompt design",
+    "gpt3_few_shot": "GPT-3, few-shot",
+    "lm_adapted": "LM-adapted",
+    "span_corruption": "span corruption",
+    "span_corruption_sentinel": "span corruption + sentinel",
+    "random_weights": "random weights",
+    "class_label": "class label",
+    "sampled_vocab": "sampled vocab",
+    "random_uniform": "random uniform",
+    "labels": "labels ranked",
+    "flan": "in FLAN's words",
+    "flan_small_int8": "the real T5 Small",
+    "small": "Small",
+    "base": "Base",
+    "large": "Large",
+    "xl": "XL",
+    "xxl": "XXL",
+    "method": "method",
+    "variant.name": "pre-training",
+    "init.strategy": "initialisation",
+    "prompt.length": "prompt length",
+    "prompt.num_shots": "examples shown",
+    "prompt.template": "words",
+    "evaluation.rank": "answer",
+    "variant.lm_adapt_steps": "steps of LM adaptation",
+}
+
+
+def human(text: str) -> str:
+    """A series or a model: its parts by their names."""
+    parts = (part.removeprefix("ladder_") for part in text.split(", "))
+    return ", ".join(NAMES.get(part, part) for part in parts)

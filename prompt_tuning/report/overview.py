@@ -1,0 +1,97 @@
+"""The first picture: prompts and model tuning in the paper, on the real T5 and on the ladder."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import matplotlib as mpl
+from matplotlib.figure import Figure
+
+from prompt_tuning.report.artefact import Artefact
+from prompt_tuning.report.claims import PROMPTS, TUNED
+from prompt_tuning.report.figures import COLOURS, INK, STYLE, Curve, draw, say, tick_models
+from prompt_tuning.report.names import human
+from prompt_tuning.report.paper import SIZES, published_scores
+
+METHODS = ("prompt_tuning", "model_tuning")
+REAL_FIGURE, LADDER_FIGURES = "fig1_flan", ("fig1_ladder_fresh", "fig1_ladder")
+
+
+def overview(artefacts: Sequence[Artefact]) -> Figure | None:
+    """Side by side but apart: no axis is shared but the percent. None where a part is not shown."""
+    known = {artefact.name: artefact for artefact in artefacts}
+    ladders = [known[name] for name in LADDER_FIGURES if name in known]
+    if REAL_FIGURE not in known or not ladders:
+        return None
+    ladder = next((one for one in ladders if all(_points(one).values())), ladders[-1])
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(10, 3.3), layout="constrained")
+        paper, real, toy = figure.subplots(1, 3, sharey=True)
+        _draw_paper(paper)
+        _draw_real(real, known[REAL_FIGURE])
+        _draw_ladder(toy, ladder)
+        paper.set_ylabel("score, %")
+        figure.legend(*paper.get_legend_handles_labels(), loc="outside lower center", ncols=2)
+        return figure
+
+
+def _draw_paper(axes: Any) -> None:
+    published = published_scores("fig1")
+    for turn, method in enumerate(METHODS):
+        points = [
+            (point.num_parameters, point.mean, point.spread or 0.0)
+            for size in SIZES
+            if (point := published.get((method, size)))
+        ]
+        draw(axes, Curve(method, points, turn, human(method)))
+    axes.set_xscale("log")
+    axes.set_xlabel("parameters of the model")
+    axes.set_title("The paper: T5, SuperGLUE", fontsize=9)
+
+
+def _draw_real(axes: Any, artefact: Artefact) -> None:
+    """Task by task; the dotted lines are the best constant answers."""
+    grid = artefact.grid
+    tasks = [task for task in grid.tasks if (grid.scores["task"] == task).any()]
+    for turn, method in enumerate(METHODS):
+        cells = {task: cell for (_, task), cell in grid.cells(method).items()}
+        for x, task in enumerate(tasks):
+            for score in cells.get(task, ()):
+                (run,) = axes.plot(x + 0.2 * turn - 0.1, score, "osD"[turn], color=COLOURS[turn])
+                say(run, f"{human(method)} on {task}: {score:.1f}")
+    for x, task in enumerate(tasks):
+        for floor in grid.scores.loc[grid.scores["task"] == task, "floor"].dropna().head(1):
+            axes.hlines(floor, x - 0.4, x + 0.4, linestyle=":", color=INK)
+    axes.set_xticks(range(len(tasks)), tasks, rotation=45)
+    if not tasks:
+        axes.text(0.5, 0.5, "not run yet", transform=axes.transAxes, ha="center")
+    axes.set_title("Measured: a real T5 Small, by task", fontsize=9)
+
+
+def _points(artefact: Artefact) -> dict[str, list[tuple[float, float, float]]]:
+    """By method, on the same LM-adapted weights: parameters, mean over all tasks, deviation."""
+    grid = artefact.grid
+    return {
+        method: [
+            (grid.num_parameters((series, model)), spread.mean, spread.deviation or 0.0)
+            for model in grid.models
+            if (spread := grid.spread((series, model), grid.tasks))
+        ]
+        for method, series in zip(METHODS, (PROMPTS, TUNED), strict=True)
+    }
+
+
+def _draw_ladder(axes: Any, artefact: Artefact) -> None:
+    grid, sizes = artefact.grid, []
+    axes.set_xscale("log")
+    for turn, (method, points) in enumerate(_points(artefact).items()):
+        if points:
+            draw(axes, Curve(method, points, turn, human(method)))
+            sizes += [x for x, *_ in points]
+    for floor in (grid.mean_floors() or ())[1:]:
+        axes.axhline(floor, linestyle=":", color=INK)
+    tick_models(axes, sizes)
+    axes.set_xlabel("parameters of the model")
+    num_formats, seeds = len(grid.tasks), sorted({*grid.scores["seed"]})
+    which = f"seeds {seeds[0]} to {seeds[-1]}" if seeds else "not run yet"
+    title = f"Measured: toys, {num_formats} of 6 formats, {which}"
+    axes.set_title(title, fontsize=9)

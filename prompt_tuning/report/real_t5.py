@@ -1,0 +1,185 @@
+"""A real T5 Small on two cores: the paper's questions asked of FLAN-T5 Small, rounded to int8.
+
+It has seen SuperGLUE's training sets: nothing here has a verdict against the paper, whose own Small
+stands beside as orientation.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from prompt_tuning.report.artefact import REAL, Artefact
+from prompt_tuning.report.claims import Claim, Papers, asked_of, minus
+from prompt_tuning.report.estimates import Spread
+from prompt_tuning.report.fig3 import initialisation, length
+from prompt_tuning.report.figures import Column, Panel, panel_figure
+from prompt_tuning.report.grid import Grid, Place, fail
+from prompt_tuning.report.names import human
+from prompt_tuning.report.paper import NOTHING, SIZES, published_scores
+from prompt_tuning.report.scores import Asked
+from prompt_tuning.report.tables import FEW_SEEDS, Table, failed_text, number, with_mark
+
+PAPERS_SIZE = SIZES[0]  # the paper's model with as many parameters
+
+
+@dataclass(frozen=True, eq=False)
+class RealScores(Artefact):
+    """Scores task by task: figures 1 and 3, the gate before them and the control after them."""
+
+    orientation: str = ""  # the paper's figure whose Small stands beside; empty: there is none
+    panel_a_task: bool = True  # False: the tasks stand side by side in one panel
+    asked: Asked = lambda grid, papers: []
+
+    @cached_property
+    def table(self) -> Table:
+        """A row a task and curve, beside what needs no training."""
+        planned = {*zip(self.grid.planned["task"], self.grid.planned["series"], strict=True)}
+        rows = [
+            [task, place[0], *self._numbers(place, task)]
+            for task in self.grid.tasks
+            for place in self.grid.places
+            if (task, place[0]) in planned
+        ]
+        note = (
+            "Percent on the validation split, of at most 1,000 examples; mean ± sample standard "
+            f"deviation (number of seeds); {FEW_SEEDS} has fewer than {self.limits.min_seeds}. "
+            "Step 0 is the same run before its first step. The step that is reported was chosen on "
+            "training rows held out; the paper's way, the best step on validation itself, stands "
+            "beside it. A run fails to learn if guessing by the best constant answer could score "
+            "as much (results/paper/rule.md). No number here has a verdict against the paper's."
+        )
+        header = (
+            *("task", ", ".join(self.series), "examples", "best constant answer", "step 0"),
+            *("score", "by seed", "the paper's way", "fail to learn"),
+        )
+        return Table(header, rows, (note, *self.grid.notes()))
+
+    @cached_property
+    def claims(self) -> list[Claim]:
+        """What the scores have to say, beside the effects on the paper's Small."""
+        return self.asked(self.grid, Papers(self.orientation, (PAPERS_SIZE,)))
+
+    def _runs(self, place: Place, task: str) -> pd.DataFrame:
+        """The scores of a cell; none of runs that differ in weights or data."""
+        cell = self.grid.cell(place)
+        return cell[cell["task"] == task] if self.grid.spread(place, [task]) else cell[:0]
+
+    def _numbers(self, place: Place, task: str) -> list[str]:
+        runs, few = self._runs(place, task), self.limits.min_seeds
+        if runs.empty:
+            return [NOTHING] * 7
+        untrained, score, papers_way = (
+            with_mark(Spread.of(runs[name].dropna()), few)
+            for name in ("untrained", "score", "report_chooses")
+        )
+        return [
+            *(str(runs["num_examples"].iloc[0]), number(runs["floor"].iloc[0], 1), untrained),
+            *(score, ", ".join(number(each, 1) for each in runs["score"]), papers_way),
+            failed_text(fail(runs)),
+        ]
+
+    @cached_property
+    def figure(self) -> Figure:
+        """Every run as a point over its floor; the paper's Small in a panel of its own."""
+        places, tasks = self.grid.places, self.grid.tasks
+        if self.panel_a_task:
+            panels = [
+                Panel(task, [self._column(place, task, human(place[0])) for place in places])
+                for task in tasks
+            ]
+        else:
+            panels = [Panel("", [self._column(place, t, t) for t in tasks]) for place in places]
+        if self.orientation:
+            published = published_scores(self.orientation)
+            columns = [
+                Column(human(series), [point.mean], deviation=point.spread)
+                for series in dict.fromkeys(place[0] for place in places)
+                if (point := published.get((series, PAPERS_SIZE)))
+            ]
+            title = "the paper's T5 Small,\nmean over SuperGLUE"
+            panels.append(Panel(title, columns, is_paper=True))
+        return panel_figure(self.title, panels)
+
+    def _column(self, place: Place, task: str, name: str) -> Column:
+        runs = self._runs(place, task)
+        floors = (*runs["floor"].dropna(), None)
+        return Column(name, [*runs["score"]], [*runs["untrained"].dropna()], floors[0])
+
+
+def methods(grid: Grid, papers: Papers) -> list[Claim]:
+    """At this size the paper has tuned models ahead of prompts; prompt design it has not."""
+    prompts, design = "prompt_tuning", "prompt_design, 4"
+    return [
+        asked_of(
+            "Is tuning all weights better than a prompt at this size?",
+            "Model tuning minus prompt",
+            minus(grid, "model_tuning", prompts),
+            papers.gap("model_tuning", prompts),
+        ),
+        asked_of(
+            "Are prompts better than prompt design on the same model?",
+            "Prompt minus prompt design, four examples",
+            minus(grid, prompts, design),
+            "none at this size",
+        ),
+    ]
+
+
+FIG1_RUNS = (
+    ("fig1_flan",),
+    ("fig1_flan_model_tuning",),
+    ("fig1_flan_prompt_design",),
+    ("fig1_flan_instruction",),
+)
+GATE_FLAN = RealScores(
+    "gate_flan",
+    "The gate: which real tasks does a prompt learn in 300 steps?",
+    REAL,
+    (("gate_flan",), ("table2_flan", "seed=0"), ("table1_flan", "seed=0")),
+    ("method",),
+    "One seed and one stated budget for every task with data here, 300 steps of 16 examples. BoolQ "
+    "has 22 % of its training set, ReCoRD 64 training queries and 123 of validation, QQP 20,000 "
+    "rows; SQuAD is its dev file, split by article.",
+    panel_a_task=False,
+)
+FIG1_FLAN = RealScores(
+    "fig1_flan",
+    "Figure 1 on a real T5 Small: prompts, model tuning, prompt design",
+    REAL,
+    FIG1_RUNS,
+    ("method", "prompt.num_shots", "prompt.template"),
+    "The same weights under every method. Prompt design ranks the class labels, behind 0 or 4 "
+    "solved examples or in FLAN's own words, and trains nothing.",
+    orientation="fig1",
+    asked=methods,
+)
+FIG3A_FLAN = RealScores(
+    "fig3a_flan",
+    "Figure 3(a) on a real T5 Small: prompt length",
+    REAL,
+    (("fig3a_flan",), ("fig3a_flan_squad",)),
+    ("prompt.length",),
+    orientation="fig3a",
+    asked=length,
+)
+FIG3B_FLAN = RealScores(
+    "fig3b_flan",
+    "Figure 3(b) on a real T5 Small: initialisation",
+    REAL,
+    (("fig3b_flan",), ("fig3b_flan_squad",)),
+    ("init.strategy",),
+    "SQuAD's answers are free text: it has no class labels to start from.",
+    orientation="fig3b",
+    asked=initialisation,
+)
+CONTROL_FLAN = RealScores(
+    "control_flan",
+    "Control on the real model's shape: prompts before random weights",
+    REAL,
+    (("control_flan",), ("fig1_flan", "task=sst2"), ("table2_flan", "task=mrpc")),
+    ("variant.name",),
+    "No claim of the paper: a prompt that learns here does not draw on pre-training.",
+)
+REAL_T5 = (GATE_FLAN, FIG1_FLAN, FIG3A_FLAN, FIG3B_FLAN)

@@ -1,0 +1,175 @@
+"""Claims are answered by the rule: one test an effect, corrected together, in the page's words."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from made_records import config, filled, result, seeds, write_run, write_seeds
+
+from prompt_tuning.report.artefact import Artefact
+from prompt_tuning.report.claims import Claim, Evidence, Judged, Papers, judged
+from prompt_tuning.report.statistics import Answer, Effect
+
+TUNED = {"method": "model_tuning", "prompt__length": None, "init__strategy": None}
+ALIKE = "Do prompts of 150 positions score like those of 20?"
+SIZES = {"ladder_100k": 120_000, "ladder_400k": 460_000, "ladder_1m": 1_300_000}
+
+
+def answers(made: Artefact) -> dict[str, Judged]:
+    return {one.claim.question: one for one in judged(made.claims)}
+
+
+def lengths(folder: Path, scores: dict[int, list[float]]) -> Artefact:
+    """Figure 3(a) on one model, from the scores of its seeds by length."""
+    plan = []
+    for length, of_seeds in scores.items():
+        write_seeds(folder, of_seeds, prompt__length=length)
+        plan += seeds(prompt__length=length)
+    return filled("fig3a_ladder", folder, *plan)
+
+
+def test_a_difference_has_its_welch_interval_and_the_papers_own_effect(tmp_path: Path) -> None:
+    """Means 81 and 51, variances 1: an error of sqrt(2 / 3), 4 degrees of freedom, t = 2.776."""
+    made = lengths(tmp_path, {1: [50, 51, 52], 20: [80, 81, 82]})
+    (found, *_) = judged(made.claims)
+    assert found.answer == Answer.SUPPORTED
+    (test,) = found.claim.tests
+    assert str(test.effect) == "+30.0 [+27.7, +32.3]"
+    assert found.claim.paper == "+15.7 (mean of 5 sizes)"
+    assert "model by model: 400k +30.0." in found.claim.detail
+
+
+def test_long_prompts_that_lose_contradict_that_they_score_alike(tmp_path: Path) -> None:
+    made = lengths(tmp_path, {20: [80, 81, 82], 150: [50, 51, 52]})
+    found = answers(made)
+    assert (
+        found["Do prompts of 150 positions score like those of 20?"].answer == Answer.CONTRADICTED
+    )
+    unasked = found["Are 20 positions better than one?"]
+    assert (unasked.answer, unasked.claim.tests) == (Answer.NOT_TESTABLE, ())
+
+
+@pytest.mark.parametrize(
+    ("long", "answer"),
+    [
+        (
+            [80.1, 81, 81.9],
+            Answer.SUPPORTED,
+        ),  # and their spread allows to say so
+        ([70, 81, 92], Answer.INCONCLUSIVE),
+    ],
+)
+def test_alike_takes_evidence_and_not_its_absence(
+    tmp_path: Path, long: list[float], answer: Answer
+) -> None:
+    made = lengths(tmp_path, {20: [80.9, 81, 81.1], 150: long})
+    assert answers(made)[ALIKE].answer == answer
+
+
+def test_two_seeds_answer_nothing(tmp_path: Path) -> None:
+    made = lengths(tmp_path, {1: [50, 51], 20: [80, 81], 150: [80, 81]})
+    assert {one.answer for one in judged(made.claims)} == {Answer.NOT_TESTABLE}
+    assert "Not testable here: fewer than 3 seeds" in str(made.claims[0])
+
+
+def test_all_tests_of_a_page_are_corrected_together() -> None:
+    """Alone p = .03 is significant; beside another one Holm asks for twice as much."""
+    small = Evidence("", Effect(1.0, 0.4, 1000.0, 0.2, 1.8))  # p = .0126
+    medium = Evidence("", Effect(1.0, 0.46, 1000.0, 0.1, 1.9))  # p = .030
+    (alone,) = judged([Claim("?", "", [medium])])
+    assert alone.answer == Answer.SUPPORTED
+    one, two = judged([Claim("?", "", [medium]), Claim("?", "", [medium])])
+    assert one.answer == two.answer == Answer.INCONCLUSIVE
+    assert one.p_values == [pytest.approx(2 * medium.p)]
+    first, second = judged([Claim("?", "", [small]), Claim("?", "", [medium])])
+    assert (first.answer, second.answer) == (Answer.SUPPORTED, Answer.SUPPORTED)
+
+
+def test_every_test_of_a_claim_has_to_hold() -> None:
+    up = Evidence("", Effect(9.0, 0.1, 100.0, 8.8, 9.2))
+    unclear = Evidence("", Effect(0.1, 1.0, 100.0, -2.0, 2.2))
+    down = Evidence("", Effect(-9.0, 0.1, 100.0, -9.2, -8.8))
+    found = [judged([Claim("?", "", tests)])[0].answer for tests in ([up, up], [up, unclear])]
+    assert found == [Answer.SUPPORTED, Answer.INCONCLUSIVE]
+    assert judged([Claim("?", "", [up, down])])[0].answer == Answer.CONTRADICTED
+
+
+def gap(folder: Path, gaps: dict[str, float], prompt: float = 70.0) -> Judged:
+    """Figure 1 with model tuning ahead of prompts by so many points at each size."""
+    plan: list[dict[str, Any]] = []
+    for model, ahead in gaps.items():
+        for changed, score in (({}, prompt), (TUNED, prompt + ahead)):
+            of = {"model__name": model, **changed}
+            for seed in range(10):
+                run = write_run(folder, config(seed, **of), result(0.0, score + 0.1 * (seed % 3)))
+                text = (run / "record.json").read_text()
+                (run / "record.json").write_text(text.replace("464192", str(SIZES[model])))
+                plan.append(config(seed, **of))
+    made = filled("fig1_ladder_fresh", folder, *plan)
+    return judged(made.claims)[0]
+
+
+def test_a_gap_closes_if_it_falls_over_all_sizes_and_is_nothing_at_the_largest(
+    tmp_path: Path,
+) -> None:
+    names = [*SIZES]
+    found = gap(tmp_path / "a", dict(zip(names, (20.0, 10.0, 0.0), strict=True)))
+    assert found.claim.question.startswith("Does the gap between prompts and tuning the same")
+    assert found.answer == Answer.SUPPORTED
+    slope, at_largest = found.claim.tests
+    assert slope.effect.value == pytest.approx(-19.3, abs=0.1) and slope.sign == -1
+    assert at_largest.effect.value == pytest.approx(0.0)
+    open_still = gap(tmp_path / "b", dict(zip(names, (28.0, 18.0, 8.0), strict=True)))
+    assert open_still.answer == Answer.CONTRADICTED
+
+
+def test_sizes_at_the_floor_or_the_ceiling_carry_no_trend(tmp_path: Path) -> None:
+    """The floor of made records is 52.5: 54 is guessing."""
+    found = gap(tmp_path, dict.fromkeys(SIZES, 1.0), prompt=53.0)
+    assert found.answer == Answer.NOT_TESTABLE
+    assert found.claim.why_not.startswith("fewer than 3 sizes at which neither arm")
+
+
+def test_what_lm_adaptation_gives_prompts_beyond_model_tuning(tmp_path: Path) -> None:
+    """The interaction (80 - 55) - (90 - 75) = 10."""
+    plan = []
+    for method, variant, score in (
+        ({}, "lm_adapted", 80.0),
+        ({}, "span_corruption", 55.0),
+        (TUNED, "lm_adapted", 90.0),
+        (TUNED, "span_corruption", 75.0),
+    ):
+        of = {**method, "variant__name": variant}
+        write_seeds(tmp_path, [score - 1, score, score + 1], **of)
+        plan += seeds(**of)
+    found = answers(filled("fig3c_ladder", tmp_path, *plan))
+    extra = found["Do prompts gain more from LM adaptation than model tuning does?"]
+    assert extra.claim.tests[0].effect.value == pytest.approx(10.0)
+    assert extra.answer == Answer.SUPPORTED
+
+
+def test_the_spread_of_initialisations_stands_beside_its_own_null(tmp_path: Path) -> None:
+    """Equal arms spread too: a best minus worst means nothing by itself."""
+    plan, scores = [], {"random_uniform": 60.0, "sampled_vocab": 60.0, "class_label": 60.0}
+    for init, score in scores.items():
+        plan += seeds(init__strategy=init)
+        for seed, of in enumerate(plan[-3:]):
+            write_run(tmp_path, of, result(0.0, score + 5 * seed), name=f"{init}-{seed}")
+    made = filled("fig3b_ladder", tmp_path, *plan)
+    (trend,) = (claim for claim in made.claims if "matter less" in claim.question)
+    assert "400k 0.0 (chance " in trend.detail and "p = 1)" in trend.detail
+    assert judged(made.claims)[0].answer == Answer.INCONCLUSIVE
+
+
+def test_the_control_is_no_claim_and_seeds_0_to_2_of_figure_1_judge_nothing(
+    tmp_path: Path,
+) -> None:
+    write_seeds(tmp_path, [80.0, 81.0, 82.0])
+    for name in ("control_ladder", "fig1_ladder", "gate_flan", "control_flan", "fig3a", "table1"):
+        assert filled(name, tmp_path, *seeds()).claims == []
+
+
+def test_the_papers_effects_are_those_of_its_points() -> None:
+    """Figure 1's gap is 62.84 - 58.54 at Small and 89.94 - 89.98 at XXL."""
+    assert Papers("fig1", ("small",)).gap("model_tuning", "prompt_tuning") == "+4.3 (T5 Small)"
+    assert Papers("fig1").trend("model_tuning", "prompt_tuning").endswith("; -0.0 at XXL")
