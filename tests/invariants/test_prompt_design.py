@@ -15,7 +15,7 @@ from prompt_tuning.evaluation import EvaluationSet, answer_of, evaluate_prompt, 
 from prompt_tuning.models.loading import Checkpoint
 from prompt_tuning.task_registry import TASKS
 from prompt_tuning.tasks import Task
-from prompt_tuning.train import prompt_design
+from prompt_tuning.train import walk
 
 TASK = TASKS["mini_boolq_b"]
 
@@ -118,13 +118,13 @@ def test_the_sentinel_arm_has_room_for_the_sentinel_and_none_in_its_examples(
 ) -> None:
     """Section 2.2: it stands in front of targets, which the decoder writes; inputs have none."""
     asked: list[EvaluationSet] = []
-    answered = prompt_design.evaluate_prompt
+    answered = walk.evaluate_prompt
 
     def watched(checkpoint: Any, prompt: Any, data: EvaluationSet, **rest: Any) -> Any:
         asked.append(data)
         return answered(checkpoint, prompt, data, **rest)
 
-    monkeypatch.setattr(prompt_design, "evaluate_prompt", watched)
+    monkeypatch.setattr(walk, "evaluate_prompt", watched)
     given = ["prompt.num_shots=1", "evaluation.report_split=null"]
     for variant in ("span_corruption", "span_corruption_sentinel"):
         record_of(tmp_path / variant, design_of(tiny_folder, *given, f"variant={variant}"))
