@@ -68,7 +68,7 @@ KNOWN_IN: dict[str, set[str]] = {
     "wandb": {"tracking"},
     "wandb_workspaces": {"report"},
     "matplotlib": {"report"},
-    "pandas": {"report", "bench"},
+    "pandas": {"report", "bench", "inspection"},
     "jinja2": {"report"},
     "markupsafe": {"report"},
     "scipy": {"report"},
