@@ -16,8 +16,7 @@ from prompt_tuning.bench import answering
 from prompt_tuning.bench import arms as arms_module
 from prompt_tuning.bench import run as bench_run
 from prompt_tuning.bench.answering import check_same, measure_serving
-from prompt_tuning.bench.arms import make_arm
-from prompt_tuning.bench.gate import NotEqualError, check_equality, compare
+from prompt_tuning.bench.arms import NotEqualError, check_equality, compare, make_arm
 from prompt_tuning.bench.operations import EVALUATION, PROMPT_TUNING, useful_operations
 from prompt_tuning.bench.settings import (
     ARMS,
