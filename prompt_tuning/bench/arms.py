@@ -104,7 +104,7 @@ def make_steps(arm: Arm, part: str, batches: Sequence[Batch]) -> list[Call]:
 
 
 def _hugging_face_arm(model: Any, trained: Mapping[str, Tensor], input_tokens: int | None) -> Arm:
-    """A model of transformers or PEFT as a training loop uses it, inputs padded as `padded` says."""
+    """A model of transformers or PEFT as a training loop uses it; inputs are `padded`."""
 
     def backward(prepared: Mapping[str, Tensor], *, dropout: bool) -> float:
         model.train(dropout)
