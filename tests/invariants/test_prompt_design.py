@@ -54,7 +54,7 @@ def test_the_record_says_what_the_frozen_model_says_behind_the_seeds_examples(
 
 
 def test_the_same_run_again_is_the_same(tiny_folder: Path, tmp_path: Path) -> None:
-    config = design_of(tiny_folder, "prompt.num_shots=2")
+    config = design_of(tiny_folder, "prompt.num_shots=2", "evaluation.report_split=null")
     first, second = (record_of(tmp_path / name, config) for name in ("first", "second"))
     assert first["result"] == second["result"]
 
@@ -63,7 +63,7 @@ def test_as_many_examples_as_fit_are_shown_and_the_number_is_said(
     tiny_folder: Path, tiny_checkpoint: Checkpoint, tmp_path: Path
 ) -> None:
     """The query comes on top and is never cut."""
-    given = ["prompt.num_shots=30", "training.max_input_tokens=200"]
+    given = ["prompt.num_shots=30", "training.max_input_tokens=200", "evaluation.report_split=null"]
     record = record_of(tmp_path, design_of(tiny_folder, *given))
     num_shots = record["result"]["num_shots"]
     text = (tmp_path / "prompt.txt").read_text()

@@ -190,9 +190,8 @@ def test_other_answers_in_a_batch_are_not_recorded(
         is_whole = question == "num_rows=5" or len(rows.prompts) > 1
         return said[1:] + said[:1] if is_whole else said
 
-    assert measure_serving(config_of("part=serving", "max_target_tokens=2", question), print)[
-        "arms"
-    ]
+    config = config_of("part=serving", question)
+    assert measure_serving(config, print)["arms"]
     monkeypatch.setattr(answering, "decode_tokens", shifted)
     with pytest.raises(NotEqualError, match=r"stream: other tokens|5 of 5 answers"):
         measure_serving(config, print)
@@ -231,10 +230,10 @@ def test_a_bench_runs_from_the_command_line_to_its_tables(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Nano, every way of measuring; only a loose bound, as the machine may be busy."""
-    training = "arms=[peft_512,peft_longest,ptune]"
+    training = ["batch_size=8", "arms=[peft_longest,ptune]"]
     run = 'train=["task=mini_sst2","evaluation.every_steps=2","evaluation.num_examples=20"]'
     for arguments in (
-        [training],
+        training,
         ["part=evaluation"],
         ["part=serving", "num_prompts=2"],
         ["part=serving", "num_rows=5"],
@@ -247,7 +246,7 @@ def test_a_bench_runs_from_the_command_line_to_its_tables(
     }
     by_table = {table_name(record): record["result"] for record in records.values()}
     assert {*by_table} == {"training", "evaluation", "serving", "rows", "end_to_end"}
-    assert speed_up(by_table["training"], "peft_512", "ptune").median() > 1.0
+    assert speed_up(by_table["training"], "peft_longest", "ptune").median() > 1.0
     for arm in by_table["training"]["arms"].values():
         assert arm["peak_memory_gib"] > 0
         (user_s,), (sys_s,), (seconds,) = (arm[k][0] for k in ("user_s", "sys_s", "seconds"))
@@ -256,7 +255,7 @@ def test_a_bench_runs_from_the_command_line_to_its_tables(
     said = capsys.readouterr().out
     assert all(line in said for record in records.values() for line in table_of(record))
     monkeypatch.setattr(bench_run, "bench", lambda *_: pytest.fail("measured again"))
-    assert ptune(monkeypatch, tmp_path, "bench", *quick, training) == 0
+    assert ptune(monkeypatch, tmp_path, "bench", *quick, *training) == 0
     assert "done before" in capsys.readouterr().out
 
     (tmp_path / "records").mkdir()
@@ -264,7 +263,7 @@ def test_a_bench_runs_from_the_command_line_to_its_tables(
         (tmp_path / "records" / f"{name}.json").write_text(json.dumps(record))
     bench_results(monkeypatch).write(tmp_path / "records", tmp_path / "bench.md")
     written = (tmp_path / "bench.md").read_text()
-    for row in ("3 | 0.1 | rte | peft_longest", "3 | rte | 2 | stream_mixed", "rte | 5 | ptune_p"):
+    for row in ("8 | 0.1 | rte | peft_longest", "3 | rte | 2 | stream_mixed", "rte | 5 | ptune_p"):
         assert f"| nano | {row}" in written
 
 
