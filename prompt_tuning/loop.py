@@ -103,6 +103,11 @@ class TrainingRun:
     best: dict[str, Tensor] | None = None  # what was trained, at progress.best_step
     kept: dict[str, Any] = field(default_factory=dict)  # plain values of whoever watches the run
 
+    @property
+    def num_trained(self) -> int:
+        """Numbers that the optimiser moves."""
+        return sum(tensor.numel() for tensor in self.method.trained.values())
+
     def run(self, observer: Observer, stop: StopRequests) -> None:
         """Trains to the last step, evaluating on the way, and keeps what the best step had.
 

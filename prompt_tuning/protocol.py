@@ -16,7 +16,7 @@ from prompt_tuning.errors import UserError
 from prompt_tuning.interrupts import StopRequests
 from prompt_tuning.made_from import digests
 from prompt_tuning.run_folder import RunFolder
-from prompt_tuning.terminal import Reporter, say
+from prompt_tuning.terminal import Reporter, is_prefixed, say
 from prompt_tuning.tracking import Tracker, wandb_run
 
 RECORD_FORMAT = 1
@@ -87,6 +87,11 @@ class Run:
         """Lines for the terminal and the log."""
         for line in lines:
             self.reporter.line(line)
+
+    def suggest(self, *commands: str) -> None:
+        """Commands to try next; a sweep's runs suggest none."""
+        if not is_prefixed():
+            self.say(*(f"next: {command}" for command in commands))
 
     def track(self, *, group: str, axes: Sequence[str], step: int = 0) -> Tracker:
         """The curves: in metrics.jsonl, and in W&B if the config wants it.

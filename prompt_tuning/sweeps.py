@@ -110,6 +110,9 @@ class Sweep:
             best = max(runs, key=lambda run: next(iter(run.scores.values())))
             shown = "  ".join(f"{split} {score:.2f}" for split, score in best.scores.items())
             say(f"best: {shown}  {best.label}  {best.folder.path}")
+        if len(scored) > 1:
+            ranked = sorted(scored, key=lambda run: -next(iter(run.scores.values())))
+            say(f"next: ptune compare {ranked[0].folder.path} {ranked[-1].folder.path}")
 
     def _table(self) -> Table:
         axes = [key for key in self.runs[0].axes if key != SEED] or [*self.runs[0].axes]

@@ -42,6 +42,11 @@ def prefixed(text: str, *, has_bars: bool = True) -> Iterator[None]:
         _has_bars.reset(bars)
 
 
+def is_prefixed() -> bool:
+    """Whether lines are one run's among others."""
+    return bool(_prefix.get())
+
+
 def say(text: str) -> None:
     """One line on the terminal, at once."""
     print(f"{_prefix.get()}{text}", flush=True)

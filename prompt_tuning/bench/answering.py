@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 
 from prompt_tuning.bench import hugging_face
+from prompt_tuning.bench.arms import NotEqualError
 from prompt_tuning.bench.costs import interleave
-from prompt_tuning.bench.gate import NotEqualError
 from prompt_tuning.bench.settings import BenchConfig
 from prompt_tuning.bench.workload import (
     SIZES,
@@ -106,14 +106,16 @@ def _measure_prompts(config: BenchConfig, say: Callable[[str], None]) -> dict[st
     models = [FrozenT5(random_t5(config.size, 0.0, place)) for _ in every]
     no_prompt = prompts[0][:0]
 
-    def decode(inputs: Inputs, prompt: Tensor, model: FrozenT5 = models[0]) -> Ids:
-        return _decode(model, Rows.under(prompt, inputs), config)
+    decode = _decoder(config)
+
+    def decode_under(inputs: Inputs, prompt: Tensor, model: FrozenT5 = models[0]) -> Ids:
+        return decode(model, Rows.under(prompt, inputs))
 
     def decode_mixed(inputs_of_prompt: Sequence[Inputs]) -> list[Ids]:
         """All rows in one batch; the answers by prompt."""
         inputs = [ids for own in inputs_of_prompt for ids in own]
         prompt_of_row = [k for k, own in enumerate(inputs_of_prompt) for _ in own]
-        said = iter(_decode(models[0], Rows(prompts, inputs, prompt_of_row), config))
+        said = iter(decode(models[0], Rows(prompts, inputs, prompt_of_row)))
         return [[next(said) for _ in own] for own in inputs_of_prompt]
 
     def own(inputs: Inputs) -> list[Inputs]:
@@ -122,10 +124,12 @@ def _measure_prompts(config: BenchConfig, say: Callable[[str], None]) -> dict[st
 
     result, said = _measured(
         {
-            "stream_by_prompt": lambda inputs: [*map(decode, own(inputs), prompts)],
+            "stream_by_prompt": lambda inputs: [*map(decode_under, own(inputs), prompts)],
             "stream_mixed": lambda inputs: decode_mixed(own(inputs)),
-            "ensemble_models": lambda inputs: [decode(inputs, no_prompt, m) for m in models],
-            "ensemble_by_prompt": lambda inputs: [decode(inputs, prompt) for prompt in prompts],
+            "ensemble_models": lambda inputs: [decode_under(inputs, no_prompt, m) for m in models],
+            "ensemble_by_prompt": lambda inputs: [
+                decode_under(inputs, prompt) for prompt in prompts
+            ],
             "ensemble_mixed": lambda inputs: decode_mixed([inputs] * len(every)),
         },
         config,
@@ -150,7 +154,7 @@ def _measure_rows(config: BenchConfig, say: Callable[[str], None]) -> dict[str, 
     Raises:
         NotEqualError: more than `OTHER_ANSWERS` of the rows have other answers than PEFT's.
     """
-    place, num_rows = Place.on(config.machine), config.num_rows or 0
+    place, num_rows, decode = Place.on(config.machine), config.num_rows or 0, _decoder(config)
     peft, model, prompt = hugging_face.both_models(config, place)
 
     def generate(inputs: Inputs) -> Ids:
@@ -165,7 +169,7 @@ def _measure_rows(config: BenchConfig, say: Callable[[str], None]) -> dict[str, 
     result, said = _measured(
         {
             "peft_generate": generate,
-            "ptune_predict": lambda inputs: _decode(model, Rows.under(prompt, inputs), config),
+            "ptune_predict": lambda inputs: decode(model, Rows.under(prompt, inputs)),
         },
         replace(config, num_batches=1, batch_size=num_rows),
         place,
@@ -177,14 +181,10 @@ def _measure_rows(config: BenchConfig, say: Callable[[str], None]) -> dict[str, 
     return {**result, "num_other_answers": num_others}
 
 
-def _decode(model: FrozenT5, rows: Rows, config: BenchConfig) -> Ids:
-    """As `ptune predict` does it."""
-    return decode_tokens(
-        model,
-        rows,
-        max_target_tokens=config.max_target_tokens,
-        max_tokens=config.machine.max_tokens_per_micro_batch,
-    )
+def _decoder(config: BenchConfig) -> Callable[[FrozenT5, Rows], Ids]:
+    """What says something to rows, as `ptune predict` does it."""
+    max_tokens = config.machine.max_tokens_per_micro_batch
+    return partial(decode_tokens, max_target_tokens=config.max_target_tokens, max_tokens=max_tokens)
 
 
 @torch.no_grad()

@@ -1,21 +1,24 @@
-"""The arms of a measurement: one step on one batch, done by PEFT, Hugging Face or this project.
+"""The arms of a measurement, one step on one batch by PEFT, Hugging Face or this project, and the
+gate that compares them: no speed is measured unless loss and gradient of all arms are equal.
 
-All of them take the same weights, the same first prompt and the same batches, and give a loss and a
-gradient that the gate compares.
+All arms have the same weights, first prompt and batches. The gate runs before every measurement: a
+nano model in float64, where any slip of the algebra shows, and the measured size in float32.
 """
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import count
-from typing import Any, Protocol
+from typing import Any
+from unittest.mock import patch
 
 import torch
 from torch import Tensor
+from transformers.models.t5.modeling_t5 import T5LayerNorm
 
 from prompt_tuning.bench.costs import Call
 from prompt_tuning.bench.hugging_face import padded, with_peft_prompt
-from prompt_tuning.bench.settings import BenchConfig
+from prompt_tuning.bench.settings import ARMS, BenchConfig, arms_of
 from prompt_tuning.bench.workload import (
     MAX_INPUT_TOKENS,
     Batch,
@@ -30,22 +33,23 @@ from prompt_tuning.models.layers import Dropout
 from prompt_tuning.models.methods import Method, ModelTuning, PromptTuning
 from prompt_tuning.optim import Adafactor
 
+GATE_ROWS = 4  # of the first batch: enough to be ragged
+FLOAT64_TOLERANCE = 1e-10
+FLOAT32_TOLERANCE = 1e-4
 LEARNING_RATES = {"training": 0.3, "model_tuning": 0.001, "pretraining": 0.001}
-
-
-class Backward(Protocol):
-    """Adds the gradient of a batch's mean loss per target token; returns that loss."""
-
-    def __call__(self, prepared: Any, *, dropout: bool) -> float: ...
 
 
 @dataclass(frozen=True)
 class Arm:
-    """One way of doing a step."""
+    """One way of doing a step.
+
+    `backward(prepared, dropout=)` adds the gradient of a batch's mean loss per target token, and
+    returns that loss.
+    """
 
     trained: Mapping[str, Tensor]  # what a step moves, by name
     prepare: Callable[[Batch], Any]  # a batch as the arm takes it: a data loader's work, not timed
-    backward: Backward
+    backward: Callable[..., float]
 
 
 def make_arm(name: str, config: BenchConfig, place: Place) -> Arm:
@@ -100,10 +104,7 @@ def make_steps(arm: Arm, part: str, batches: Sequence[Batch]) -> list[Call]:
 
 
 def _hugging_face_arm(model: Any, trained: Mapping[str, Tensor], input_tokens: int | None) -> Arm:
-    """A model of transformers or PEFT, as a training loop around the library uses it.
-
-    Inputs are padded to `input_tokens`; None: to the longest of the batch.
-    """
+    """A model of transformers or PEFT as a training loop uses it; inputs are `padded`."""
 
     def backward(prepared: Mapping[str, Tensor], *, dropout: bool) -> float:
         model.train(dropout)
@@ -115,10 +116,7 @@ def _hugging_face_arm(model: Any, trained: Mapping[str, Tensor], input_tokens: i
 
 
 def _ptune_arm(method: Method, settings: TrainingSettings, place: Place) -> Arm:
-    """What `ptune train` or `ptune pretrain` does for one batch.
-
-    Nothing is padded, and micro-batches are under the token budget.
-    """
+    """What `ptune train` or `ptune pretrain` does for one batch: nothing is padded."""
     steps = count(1)
 
     def backward(prepared: Batch, *, dropout: bool) -> float:
@@ -129,3 +127,72 @@ def _ptune_arm(method: Method, settings: TrainingSettings, place: Place) -> Arm:
         return accumulate_gradient(method, inputs, targets, settings, noise)
 
     return Arm(method.trained, lambda batch: batch.to(place.device), backward)
+
+
+class NotEqualError(RuntimeError):
+    """Arms differ in what they compute, so that their times say nothing."""
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """The largest relative difference from Hugging Face of any arm."""
+
+    loss: float
+    gradient: float
+    tolerance: float
+
+
+def check_equality(config: BenchConfig, batch: Batch, device: torch.device) -> dict[str, Agreement]:
+    """Compares all arms with Hugging Face's, on the first rows of a batch.
+
+    Raises:
+        NotEqualError: a loss or a gradient differs by more than rounding.
+    """
+
+    def agreement(size: str, dtype: torch.dtype, tolerance: float) -> Agreement:
+        sized, place = replace(config, size=size), Place(device, dtype)
+        arms = {name: make_arm(name, sized, place) for name in arms_of(config)}
+        return compare(arms, ARMS[config.part][-2], batch.first(GATE_ROWS), tolerance)
+
+    with patch.object(T5LayerNorm, "forward", _exact_norm):
+        exact = agreement("nano", torch.float64, FLOAT64_TOLERANCE)
+    measured = agreement(config.size, torch.float32, FLOAT32_TOLERANCE)
+    return {"nano, float64": exact, f"{config.size}, float32": measured}
+
+
+def compare(arms: Mapping[str, Arm], reference: str, batch: Batch, tolerance: float) -> Agreement:
+    """The largest relative differences from the arm `reference`.
+
+    Raises:
+        NotEqualError: they are above `tolerance`.
+    """
+    found = {name: _loss_and_gradient(arm, batch) for name, arm in arms.items()}
+    expected_loss, expected = found.pop(reference)
+    worst = Agreement(0.0, 0.0, tolerance)
+    for name, (loss, gradient) in found.items():
+        loss_error = abs(loss - expected_loss) / abs(expected_loss)
+        gradient_error = ((gradient - expected).norm() / expected.norm()).item()
+        if not (loss_error < tolerance and gradient_error < tolerance):  # nan fails too
+            raise NotEqualError(
+                f"{name} and {reference} differ: loss {loss_error:.1e}, gradient "
+                f"{gradient_error:.1e} (allowed: {tolerance:.0e}); nothing was measured"
+            )
+        largest = max(worst.loss, loss_error), max(worst.gradient, gradient_error)
+        worst = Agreement(*largest, tolerance)
+    return worst
+
+
+def _loss_and_gradient(arm: Arm, batch: Batch) -> tuple[float, Tensor]:
+    """The loss, and the gradients of everything trained in one vector, ordered by name."""
+    loss, gradients = arm.backward(arm.prepare(batch), dropout=False), []
+    for _, tensor in sorted(arm.trained.items()):
+        assert tensor.grad is not None
+        gradients.append(tensor.grad.flatten().double())
+        tensor.grad = None
+    return loss, torch.cat(gradients)
+
+
+def _exact_norm(self: T5LayerNorm, x: Tensor) -> Tensor:
+    """transformers takes the norm's variance in float32 even in a float64 model: this does not."""
+    variance = x.square().mean(-1, keepdim=True)
+    return self.weight * (x * torch.rsqrt(variance + self.variance_epsilon))

@@ -42,14 +42,9 @@ def cost_of(call: Call, device: torch.device) -> dict[str, float]:
 def interleave(
     calls: Mapping[str, Sequence[Call]], num_rounds: int, device: torch.device
 ) -> dict[str, Columns]:
-    """The costs of every arm, measured in the order A B C D, A B C D.
+    """The costs of every arm, measured in the order A B C D, A B C D in every round.
 
-    Whatever slows the machine down for a while slows all arms down.
-
-    Args:
-        calls: by arm, one for each batch; all arms have the same batches.
-        num_rounds: how often each is measured.
-        device: that they use.
+    Whatever slows the machine down for a while slows all arms down. An arm has a call a batch.
     """
     (num_batches,) = {len(batches) for batches in calls.values()}
     costs: dict[str, Columns] = {
@@ -66,15 +61,9 @@ def interleave(
 def peak_memory_gib(make: Callable[..., Call], *arguments: object) -> float | None:
     """The peak during one call, above the memory in use before it, in GiB.
 
-    A fresh process makes the call's models and batches and then calls once: nothing that another
-    arm left behind in the allocator can be used again. Resident memory, on a GPU allocated memory.
-
-    Args:
-        make: a function of a module, called in the process; returns what is measured.
-        arguments: of `make`; they travel by pickle.
-
-    Returns:
-        None where it cannot be known: no /proc, or the process was killed (out of memory).
+    A fresh process makes the call and then calls once: nothing that another arm left behind in the
+    allocator can be used again. Resident memory, on a GPU allocated memory. None where it cannot be
+    known: no /proc, or the process was killed (out of memory).
     """
     if not CLEAR_REFS.exists() and not torch.cuda.is_available():
         return None

@@ -7,6 +7,7 @@ evaluations. Without dropout they compute the same, so that only their speed dif
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -41,7 +42,7 @@ from prompt_tuning.optim import Adafactor
 from prompt_tuning.run_folder import RunFolder
 from prompt_tuning.task_data import task_of
 from prompt_tuning.train.first_prompt import first_prompt
-from prompt_tuning.train.tuning import training_run
+from prompt_tuning.train.walk import training_run
 
 
 @dataclass
@@ -72,12 +73,8 @@ class Course:
     def evaluate(self, method: Method, step: int) -> float:
         """As `ptune train` does it between two steps; ends the run at its target score."""
         max_tokens = self.config.machine.max_tokens_per_micro_batch
-
-        def find() -> float:
-            found = evaluate_prompt(self.checkpoint, method.prompt, self.dev, max_tokens=max_tokens)
-            return score_of(found)
-
-        found = self.keep(step, find)
+        answer = partial(evaluate_prompt, self.checkpoint, method.prompt, self.dev)
+        found = self.keep(step, lambda: score_of(answer(max_tokens=max_tokens)))
         if self.is_over:
             raise _ReachedError
         return found
@@ -95,11 +92,8 @@ def measure_end_to_end(
 ) -> dict[str, Any]:
     """Costs of both sides from their first step to the target score, models being loaded.
 
-    Args:
-        config: the target score and the machine.
-        say: told what is being measured.
-        train: the run; its z-loss is left out, as Hugging Face's loss has none. The score is that
-            of its `evaluation.split`, decoded greedily.
+    The score is that of the run's `evaluation.split`, decoded greedily; its z-loss is left out, as
+    Hugging Face's loss has none.
     """
     ready = _prepare(config, train)
     say(f"{', '.join(SIDES)}: {train.task.name} until {config.target_score:g} on dev")

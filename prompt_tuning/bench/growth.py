@@ -73,17 +73,12 @@ def measure_growth(config: BenchConfig, say: Callable[[str], None]) -> dict[str,
         for (call,) in calls.values():
             call()
         costs = interleave(calls, config.num_rounds, Place.on(machine).device)
-        first, *others = (
-            {
-                **point.facts(machine.max_tokens_per_micro_batch),
-                **columns,
-                "peak_memory_gib": peak_memory_gib(make_step, point, machine)
-                if config.memory
-                else None,
-            }
-            for point, columns in zip(points, costs.values(), strict=True)
-        )
-        axes[axis] = {"values": values, "base": first, "points": others}
+        measured = []
+        for point, columns in zip(points, costs.values(), strict=True):
+            memory = peak_memory_gib(make_step, point, machine) if config.memory else None
+            facts = point.facts(machine.max_tokens_per_micro_batch)
+            measured.append({**facts, **columns, "peak_memory_gib": memory})
+        axes[axis] = {"values": values, "base": measured[0], "points": measured[1:]}
     return {"axes": axes}
 
 

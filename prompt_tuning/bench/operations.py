@@ -45,16 +45,9 @@ def useful_operations(
 ) -> int:
     """Operations of one step on ragged rows, real positions only.
 
-    Norms, activations, softmax, dropout and the optimiser count nothing. Cross-attention is counted
-    in the cheaper of its two forms: keys and values projected from every encoder state, or the
-    projections absorbed into the few target positions.
-
-    Args:
-        shape: of the T5.
-        vocab_size: rows of the lm_head.
-        encoder_lengths: B lengths, prompt included.
-        target_lengths: B lengths.
-        passes: what is done with each product.
+    Encoder lengths have the prompt in them. Norms, activations, softmax, dropout and the optimiser
+    count nothing. Cross-attention is counted in the cheaper of its two forms: keys and values
+    projected from every encoder state, or the projections absorbed into the few target positions.
     """
     hidden, inner = shape.d_model, shape.inner
     square = hidden * inner
@@ -78,14 +71,10 @@ def useful_operations(
 
 
 def matrix_product_rate(shape: Shape, num_rows: int, place: Place) -> float:
-    """Operations a second of this machine on the encoder's own products, the best of several.
+    """Operations a second of this machine on products of `num_rows` encoder positions.
 
-    PyTorch brings two libraries along for a CPU, and the faster one counts: `models/products.py`.
-
-    Args:
-        shape: gives the matrices of a layer.
-        num_rows: encoder positions multiplied at once.
-        place: device and precision.
+    The best of several. PyTorch brings two libraries along for a CPU, and the faster one counts:
+    `models/products.py`.
     """
     sizes = [
         (shape.d_model, 3 * shape.inner),

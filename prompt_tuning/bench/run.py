@@ -8,8 +8,8 @@ from typing import Any
 import torch
 
 from prompt_tuning.bench.answering import measure_evaluation, measure_serving
+from prompt_tuning.bench.arms import check_equality
 from prompt_tuning.bench.end_to_end import measure_end_to_end
-from prompt_tuning.bench.gate import check_equality
 from prompt_tuning.bench.growth import measure_growth
 from prompt_tuning.bench.settings import ARMS, BenchConfig
 from prompt_tuning.bench.steps import measure_steps
@@ -32,22 +32,20 @@ MEASURES: dict[str, Callable[..., dict[str, Any]]] = {  # of every part but end_
 def bench(config: BenchConfig, train: TrainConfig, folder: RunFolder) -> None:
     """Checks that the arms are equal, measures them, prints a table and leaves the record.
 
-    Args:
-        config: the measurement.
-        train: the run that part=end_to_end times.
-        folder: where it leaves its files, the record last.
+    `train` is the run that part=end_to_end times.
 
     Raises:
         NotEqualError: the arms compute different things; nothing was measured.
     """
     with started(folder, "bench", config) as run:
         place = Place.on(config.machine)
-        machine = f"{place.device}, {str(place.dtype).removeprefix('torch.')}"
-        threads = f"{torch.get_num_threads()} threads"
-        on_gpu = place.device.type == "cuda"
-        on_cpu = place.device.type == "cpu"
-        unmeasured = "" if on_cpu else ", a kind of device that this project has not measured on"
-        run.header({"part": config.part, "machine": f"{machine}, {threads}{unmeasured}"})
+        on_gpu, num_threads = place.device.type == "cuda", torch.get_num_threads()
+        machine = (
+            f"{place.device}, {str(place.dtype).removeprefix('torch.')}, {num_threads} threads"
+        )
+        if place.device.type != "cpu":
+            machine += ", a kind of device that this project has not measured on"
+        run.header({"part": config.part, "machine": machine})
         gate = {}
         if config.part in ARMS:
             gate = check_equality(config, draw_batches(config)[0], place.device)
@@ -62,7 +60,7 @@ def bench(config: BenchConfig, train: TrainConfig, folder: RunFolder) -> None:
             "result": measure(config, run.say),
             "train": asdict(train) if is_race else None,
             "gate": {models: asdict(agreement) for models, agreement in gate.items()},
-            "num_threads": torch.get_num_threads(),
+            "num_threads": num_threads,
             "device": torch.cuda.get_device_name(place.device) if on_gpu else "cpu",
             "opponents": package_versions(OPPONENTS),
         }

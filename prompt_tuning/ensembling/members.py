@@ -1,7 +1,7 @@
 """The prompts of an ensemble, read and checked; torch is not imported here."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -64,40 +64,27 @@ def read_members(
         Member(path, prompts[str(path)], hashlib.sha256(path.read_bytes()).hexdigest(), run)
         for path, run in zip(paths, trained_by, strict=True)
     ]
-    raise_all([*_repeated(members), *_several_arms(members), *_without_score(members, tie)])
+    raise_all([*_problems(members, tie)])
     return members
 
 
-def _repeated(members: Sequence[Member]) -> list[UserError]:
+def _problems(members: Sequence[Member], tie: str) -> Iterator[UserError]:
     paths: dict[str, list[str]] = {}
     for member in members:
         paths.setdefault(member.sha256, []).append(str(member.path))
-    return [
-        UserError(f"{' and '.join(same)} are the same prompt", fix="give each prompt one vote")
-        for same in paths.values()
-        if len(same) > 1
-    ]
-
-
-def _several_arms(members: Sequence[Member]) -> list[UserError]:
-    """Prompts of which some make the model say a sentinel in front of the answer."""
-    with_sentinel = [m for m in members if m.prompt.metadata.get("target_sentinel")]
-    if len(with_sentinel) in (0, len(members)):
-        return []
-    names = ", ".join(str(member.path) for member in with_sentinel)
-    return [
-        UserError(
-            f"only some of the prompts were trained with a sentinel before the targets: {names}",
+    for same in paths.values():
+        if len(same) > 1:
+            fix = "give each prompt one vote"
+            yield UserError(f"{' and '.join(same)} are the same prompt", fix=fix)
+    sentinels = [str(m.path) for m in members if m.prompt.metadata.get("target_sentinel")]
+    if len(sentinels) not in (0, len(members)):
+        yield UserError(
+            "only some of the prompts were trained with a sentinel before the targets: "
+            + ", ".join(sentinels),
             fix="let prompts of one variant vote",
         )
-    ]
-
-
-def _without_score(members: Sequence[Member], tie: str) -> list[UserError]:
-    if tie != "best":
-        return []
-    names = [str(member.path) for member in members if member.dev_score is None]
-    return [
-        UserError(f"tie=best: {name} has no score on its dev split", fix="tie=first")
-        for name in names
-    ]
+    for member in members if tie == "best" else ():
+        if member.dev_score is None:
+            yield UserError(
+                f"tie=best: {member.path} has no score on its dev split", fix="tie=first"
+            )

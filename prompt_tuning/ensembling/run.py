@@ -13,7 +13,7 @@ import torch
 from prompt_tuning.config import EnsembleConfig
 from prompt_tuning.data.sources import load_split
 from prompt_tuning.ensembling.members import Member
-from prompt_tuning.ensembling.text import cost_line, table
+from prompt_tuning.ensembling.text import COLUMNS, cost_line, table
 from prompt_tuning.ensembling.voting import (
     agreement,
     ballots_of,
@@ -41,8 +41,8 @@ def ensemble(
     """Lets prompts vote.
 
     Args:
-        config: with `prompts` and `task` set; of an experiment too.
-        members: those prompts.
+        config: with `task` set, of an experiment too.
+        members: the prompts.
         folder: where it leaves its files, the record last; claimed.
         identity: of the vote, by the prompts' content.
 
@@ -150,15 +150,14 @@ def outcome(
     votes = [vote(of_example, order) for of_example in zip(*ballots, strict=True)]
     texts = [answers[won.winner][index] for index, won in enumerate(votes)]
     *own, voted = [Evaluation(score(task, examples, said), [*said]) for said in (*answers, texts)]
-    calibrated = calibration(task, examples, texts, votes, len(members))
     scores = columns(task, [evaluation.scores for evaluation in own], voted.scores)
     result = {
         "num_examples": voted.scores.num_examples,
         "num_unparseable": voted.scores.num_unparseable,
         **{name: {"metrics": each.metrics, "score": each.score} for name, each in scores.items()},
         "num_ties": sum(won.is_tied for won in votes),
-        "agreement": asdict(agreement(ballots)),
-        "calibration": calibrated and asdict(calibrated),
+        "agreement": agreement(ballots),
+        "calibration": calibration(task, examples, texts, votes, len(members)),
     }
     return own, voted, result
 
@@ -166,8 +165,8 @@ def outcome(
 def _flat(result: Mapping[str, Any]) -> dict[str, float]:
     """What W&B can plot."""
     values = {"agreement": result["agreement"]["pairwise"]}
-    for column in ("average", "best", "ensemble"):
-        scored = result.get(column, {"metrics": {}, "score": None})
-        named = {**scored["metrics"], "score": scored["score"]}
-        values |= {f"{column}/{key}": value for key, value in named.items() if value is not None}
+    for column in COLUMNS:
+        if column in result and result[column]["score"] is not None:
+            scored = {**result[column]["metrics"], "score": result[column]["score"]}
+            values |= {f"{column}/{name}": value for name, value in scored.items()}
     return values

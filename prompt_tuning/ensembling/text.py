@@ -22,12 +22,9 @@ def table(result: Mapping[str, Any]) -> list[str]:
         f"  agreement {100 * agreed['pairwise']:.2f} %  unanimous {100 * agreed['unanimous']:.2f} %"
         f"  kappa {kappa}  ties {result['num_ties']}  calibration error {error}"
     )
-    for counted in calibrated["bins"] if calibrated else ():
-        share = 100 * counted["num_right"] / counted["num_examples"]
-        lines.append(
-            f"  {counted['num_votes']} votes: {counted['num_examples']} examples, {share:.2f} % "
-            "right"
-        )
+    for each in calibrated["bins"] if calibrated else ():
+        share = f"{100 * each['num_right'] / each['num_examples']:.2f} %"
+        lines.append(f"  {each['num_votes']} votes: {each['num_examples']} examples, {share} right")
     return lines
 
 

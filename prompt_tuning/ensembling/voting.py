@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 from statistics import fmean
+from typing import Any
 
 from prompt_tuning.metrics import METRICS, Scores, Squad, is_right, normalise
 from prompt_tuning.tasks import Example, Task, wsc
@@ -29,32 +30,6 @@ class Vote:
     winner: int  # the first prompt of the group that won: its answer, as it wrote it, is scored
     num_votes: int  # of that group
     is_tied: bool  # another group had as many
-
-
-@dataclass(frozen=True)
-class Agreement:
-    """How far prompts give the same answer, 0..1."""
-
-    pairwise: float  # share of the examples on which two prompts agree, the mean over pairs
-    unanimous: float  # share of the examples on which all agree
-    kappa: float | None  # Fleiss': agreement beyond chance; None: all say the same throughout
-
-
-@dataclass(frozen=True)
-class Bin:
-    """The examples whose winner had the same number of votes."""
-
-    num_votes: int
-    num_examples: int
-    num_right: int
-
-
-@dataclass(frozen=True)
-class Calibration:
-    """The winner's share of the votes as a confidence, against the share of right answers."""
-
-    bins: list[Bin]  # fewest votes first, without empty ones
-    error: float  # expected calibration error, 0..1
 
 
 def ballots_of(task: Task, examples: Sequence[Example], answers: Sequence[str]) -> list[Ballot]:
@@ -81,14 +56,10 @@ def normaliser(task: Task) -> Callable[[str], str]:
 
 
 def vote(ballots: Sequence[Ballot], order: Sequence[int]) -> Vote:
-    """The plurality of the prompts' ballots on one example.
+    """The plurality of the prompts' ballots on one example, one a prompt.
 
     Deviation: the paper states no rule for ties. Here legal answers win them, and among those the
     group of the prompt that comes first in `order`.
-
-    Args:
-        ballots: one a prompt.
-        order: the prompts' indices, the one that wins ties first.
     """
     assert sorted(order) == [*range(len(ballots))], (order, len(ballots))
     counts = Counter(ballots)
@@ -106,10 +77,6 @@ def tie_order(tie: str, scores: Sequence[float | None]) -> list[int]:
 
     `first` is the order in which they were given; `best` that of their scores on the split that
     chose their steps, so that the rule does not look at the split which the vote is scored on.
-
-    Args:
-        tie: `first` or `best`.
-        scores: one a prompt, as saved with it.
     """
     if tie == "first":
         return [*range(len(scores))]
@@ -118,26 +85,24 @@ def tie_order(tie: str, scores: Sequence[float | None]) -> list[int]:
     return sorted(range(len(known)), key=lambda index: -known[index])
 
 
-def agreement(ballots: Sequence[Sequence[Ballot]]) -> Agreement:
-    """How far prompts agree; what is no answer agrees with the same text.
+def agreement(ballots: Sequence[Sequence[Ballot]]) -> dict[str, float | None]:
+    """How far prompts (two or more) agree on examples, 0..1; no answer agrees with the same text.
 
-    Source of kappa: Fleiss (1971); its observed agreement is the mean over pairs.
-
-    Args:
-        ballots: one sequence a prompt (at least two), of the same examples.
+    pairwise: share of the examples on which two prompts agree, the mean over pairs.
+    unanimous: share of the examples on which all agree.
+    kappa: Fleiss' (1971), agreement beyond chance; None: all say the same throughout.
     """
-    by_example = [*zip(*ballots, strict=True)]
-    pairs = [*combinations(ballots, 2)]
     observed = fmean(
-        fmean(one == other for one, other in zip(*pair, strict=True)) for pair in pairs
+        fmean(one == other for one, other in zip(*pair, strict=True))
+        for pair in combinations(ballots, 2)
     )
-    counts = Counter(ballot for of_prompt in ballots for ballot in of_prompt)
+    counts = Counter(ballot for own in ballots for ballot in own)
     by_chance = sum((count / counts.total()) ** 2 for count in counts.values())
-    return Agreement(
-        pairwise=observed,
-        unanimous=fmean(len(set(of_example)) == 1 for of_example in by_example),
-        kappa=None if len(counts) == 1 else (observed - by_chance) / (1 - by_chance),
-    )
+    return {
+        "pairwise": observed,
+        "unanimous": fmean(len({*said}) == 1 for said in zip(*ballots, strict=True)),
+        "kappa": None if len(counts) == 1 else (observed - by_chance) / (1 - by_chance),
+    }
 
 
 def calibration(
@@ -146,18 +111,15 @@ def calibration(
     answers: Sequence[str],
     votes: Sequence[Vote],
     num_prompts: int,
-) -> Calibration | None:
-    """Whether answers with more votes are right more often; None if no example is labelled.
+) -> dict[str, Any] | None:
+    """The winner's share of the votes as a confidence, against the share of right answers.
 
     An answer is right on its own terms: the class, or the exact match of free text. MultiRC counts
     its answers one by one, ReCoRD a query once for each of its accepted answers.
 
-    Args:
-        task: of the examples.
-        examples: those without a label are left out.
-        answers: the ensemble's.
-        votes: how it came to them.
-        num_prompts: who voted.
+    Returns:
+        `bins` of examples whose winner had the same number of votes, fewest first, and the expected
+        calibration `error`, 0..1; None if no example is labelled.
     """
     right: dict[int, list[bool]] = {}
     for example, answer, won in zip(examples, answers, votes, strict=True):
@@ -167,10 +129,11 @@ def calibration(
         return None
     total = sum(map(len, right.values()))
     gaps = [len(each) * abs(fmean(each) - number / num_prompts) for number, each in right.items()]
-    return Calibration(
-        bins=[Bin(number, len(each), sum(each)) for number, each in sorted(right.items())],
-        error=sum(gaps) / total,
-    )
+    bins = [
+        {"num_votes": number, "num_examples": len(each), "num_right": sum(each)}
+        for number, each in sorted(right.items())
+    ]
+    return {"bins": bins, "error": sum(gaps) / total}
 
 
 def columns(task: Task, members: Sequence[Scores], ensemble: Scores) -> dict[str, Scores]:
@@ -179,15 +142,10 @@ def columns(task: Task, members: Sequence[Scores], ensemble: Scores) -> dict[str
     `average` is the mean over the prompts; `best` the best single prompt of each metric by itself,
     and their mean where a task has several (recomputed from the paper's last line).
     """
-    metrics = {
-        name: {key: combine([m.metrics[key] for m in members]) for key in ensemble.metrics}
-        for name, combine in (("average", fmean), ("best", max))
-    }
-    found = {
-        name: replace(
-            ensemble, metrics=each, score=fmean(each[key] for key in task.selection or each)
-        )
-        for name, each in metrics.items()
-        if each
-    }
+    found = {}
+    for name, combine in ("average", fmean), ("best", max):
+        metrics = {key: combine([m.metrics[key] for m in members]) for key in ensemble.metrics}
+        if metrics:
+            score = fmean(metrics[key] for key in task.selection or metrics)
+            found[name] = replace(ensemble, metrics=metrics, score=score)
     return {**found, "ensemble": ensemble}

@@ -26,12 +26,8 @@ def neighbour_measures(
     lexical_clusters: share of rows of which two neighbours share a stem (`stem`).
     rows_sharing: share of rows with a neighbour that another row has too.
     distinct: different neighbours, of P * k.
-    domain_share: of the different neighbours, those in the texts of the task; absent without them.
-
-    Args:
-        neighbours: of P rows, k each; k is 2 or more.
-        vocabulary: that they are in.
-        domain: places in it of the pieces in the task's texts; empty: not known.
+    domain_share: of the different neighbours, those in `domain`, the places of the pieces in the
+        task's texts; absent where these are not known.
     """
     places = neighbours.places
     distinct, rows_with = np.unique(places, return_counts=True)
@@ -102,15 +98,6 @@ def drift(rows: Floats, init: Floats) -> dict[str, Any]:
         "cosines": [round(float(value), 4) for value in cosines],
         "distances": [round(float(value), 4) for value in distances],
     }
-
-
-def most_frequent(
-    neighbours: Neighbours, vocabulary: Vocabulary, domain: Collection[int], count: int
-) -> list[dict[str, Any]]:
-    """The pieces that are neighbours of the most rows, among those in the task's texts."""
-    rows_of = Counter(place for place in neighbours.places.ravel().tolist() if place in domain)
-    ordered = sorted(rows_of.items(), key=lambda item: (-item[1], item[0]))
-    return [{"piece": vocabulary.pieces[place], "rows": rows} for place, rows in ordered[:count]]
 
 
 def _share(values: Iterable[bool]) -> float:

@@ -54,24 +54,14 @@ def unit(rows: Floats) -> Floats:
 
 
 def nearest_neighbours(cosines: Floats, k: int) -> Neighbours:
-    """The k nearest pieces of every row.
-
-    Of equally near ones the first in the vocabulary comes first.
-
-    Args:
-        cosines: of every row to every piece, [P, V].
-        k: at most V.
-    """
+    """The k nearest pieces of every row, by cosines [P, V]; of equally near ones the first."""
     assert 1 <= k <= cosines.shape[1], (k, cosines.shape)
-    places = np.stack([_nearest(row, k) for row in cosines])
+    rows = []
+    for row in cosines:
+        candidates = np.flatnonzero(row >= np.partition(row, -k)[-k])  # to sort few of V
+        rows.append(candidates[np.argsort(-row[candidates], kind="stable")[:k]])
+    places = np.stack(rows)
     return Neighbours(places, np.take_along_axis(cosines, places, axis=1))
-
-
-def _nearest(cosines: Floats, k: int) -> Ids:
-    """The places of the k largest of [V]; sorting all of them would take most of the time."""
-    kth = np.partition(cosines, -k)[-k]
-    candidates = np.flatnonzero(cosines >= kth)
-    return candidates[np.argsort(-cosines[candidates], kind="stable")[:k]]
 
 
 def ranks(cosines: Floats, place: int) -> Ids:

@@ -8,14 +8,8 @@ from typing import Any
 from prompt_tuning.config import InspectConfig, hidden_sizes
 from prompt_tuning.data.sources import Split, load_split
 from prompt_tuning.errors import UserError
-from prompt_tuning.inspection.neighbours import Vocabulary, nearest_neighbours, unit
-from prompt_tuning.inspection.statistics import (
-    Question,
-    map_axes,
-    neighbours_by_row,
-    on_map,
-    statistics_of,
-)
+from prompt_tuning.inspection.neighbours import Neighbours, Vocabulary, unit
+from prompt_tuning.inspection.statistics import Question, map_axes, on_map, statistics_of
 from prompt_tuning.inspection.text import closing_line, row_lines, summary_lines
 from prompt_tuning.model_choice import source_of, variant_of
 from prompt_tuning.models.embeddings import EmbeddingTable, load_embedding_table
@@ -78,21 +72,22 @@ def inspect(
         texts = load_split(task, "train", data_spec(config.data))
     member = member_of(path, sha256)
     inspected = Inspected(config, path, sha256, prompt, member, table, task, texts)
-    vocabulary = _vocabulary(table, config)
+    question = _question(inspected)
+    vocabulary = question.vocabulary
     with started(folder, "inspect", config) as run:
         run.header(_header(inspected, len(vocabulary.pieces)))
+        named = [str(prompt.metadata.get(key, "")) for key in ("model", "variant", "init")]
+        axes = [task.name if task else "", *named, f"P{prompt.length}"]
         group = task.name if task else "inspect"
-        tracker = run.track(group=group, axes=_axes(inspected))
-        question = _question(inspected, vocabulary)
-        result = statistics_of(
+        tracker = run.track(group=group, axes=[axis for axis in axes if axis])
+        result, neighbours = statistics_of(
             question,
             prompt.weight,
             prompt.init,
             num_draws=config.num_random_draws,
             seed=config.seed,
         )
-        neighbours = nearest_neighbours(vocabulary.cosines(prompt.weight), config.top_k)
-        rows = neighbours_by_row(neighbours, vocabulary)
+        rows = _rows(neighbours, vocabulary)
         run.say(*row_lines(rows, config.show_rows), "", *summary_lines(result))
         text = json.dumps(rows, ensure_ascii=False, indent=1) + "\n"
         (folder.path / "neighbours.json").write_text(text, encoding="utf-8")
@@ -132,33 +127,47 @@ def _table(config: InspectConfig, prompt: PromptFile, cache: Path) -> EmbeddingT
     return load_embedding_table(*source_of(model, variant, cache))
 
 
-def _vocabulary(table: EmbeddingTable, config: InspectConfig) -> Vocabulary:
-    """The pieces that may be neighbours.
+def _question(inspected: Inspected) -> Question:
+    """What is asked, and among which pieces.
 
     Raises:
-        UserError: there are fewer than are asked for.
+        UserError: there are fewer pieces than neighbours are asked for.
     """
+    config, table = inspected.config, inspected.table
     ids = table.token_ids(with_control_tokens=config.control_tokens)
     if config.top_k > len(ids):
         raise UserError(
             f"top_k={config.top_k}, and the vocabulary has {len(ids)} pieces",
             fix="choose a smaller top_k",
         )
-    return Vocabulary(table.weight[ids], table.pieces(ids), ids)
-
-
-def _question(inspected: Inspected, vocabulary: Vocabulary) -> Question:
-    words, table = inspected.label_words, inspected.table
-    ids = table.encode_texts([*words]) if words else []
-    texts = [example.inputs for example in inspected.texts.examples] if inspected.texts else []
-    in_texts = {i for text in table.encode_texts(texts) for i in text} if texts else set()
+    vocabulary = Vocabulary(table.weight[ids], table.pieces(ids), ids)
+    words, texts = [*inspected.label_words], inspected.texts
+    domain = set[int]()
+    if texts:
+        encoded = table.encode_texts([example.inputs for example in texts.examples])
+        domain = {token_id for text in encoded for token_id in text}
     return Question(
         vocabulary,
-        inspected.config.top_k,
-        dict(zip(words, ids, strict=True)),
-        frozenset(vocabulary.places(sorted(in_texts))),
+        config.top_k,
+        dict(zip(words, table.encode_texts(words) if words else [], strict=True)),
+        frozenset(vocabulary.places(sorted(domain))),
         has_label_rows=inspected.prompt.metadata.get("init") == "class_label",
     )
+
+
+def _rows(neighbours: Neighbours, vocabulary: Vocabulary) -> list[dict[str, Any]]:
+    """Every row of the prompt with its neighbours, for JSON."""
+    rows = zip(neighbours.places.tolist(), neighbours.cosines.tolist(), strict=True)
+    return [
+        {
+            "row": row,
+            "neighbours": [
+                {"piece": vocabulary.pieces[place], "cosine": round(cosine, 4)}
+                for place, cosine in zip(places, cosines, strict=True)
+            ],
+        }
+        for row, (places, cosines) in enumerate(rows)
+    ]
 
 
 def _map(inspected: Inspected, question: Question) -> PromptMap:
@@ -178,12 +187,6 @@ def _map(inspected: Inspected, question: Question) -> PromptMap:
         labels,
         directions @ directions.T,
     )
-
-
-def _axes(inspected: Inspected) -> list[str]:
-    known, task = inspected.prompt.metadata, inspected.task
-    named = [str(known[key]) for key in ("model", "variant", "init") if key in known]
-    return [*([task.name] if task else []), *named, f"P{inspected.prompt.length}"]
 
 
 def _header(inspected: Inspected, num_pieces: int) -> dict[str, str]:

@@ -1,16 +1,16 @@
 """Everything that is measured of one prompt, beside its init and random vectors."""
 
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
-from prompt_tuning.inspection.labels import as_json, find_labels, label_measures, own_places
 from prompt_tuning.inspection.measures import (
     Measures,
     drift,
-    most_frequent,
     neighbour_measures,
     norm_measures,
     shared_stems,
@@ -20,10 +20,21 @@ from prompt_tuning.inspection.neighbours import (
     Neighbours,
     Vocabulary,
     nearest_neighbours,
+    ranks,
     unit,
 )
 
 NUM_TOP_PIECES = 20  # of the task's domain, in a record
+Label = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What is found among the neighbours of P rows."""
+
+    neighbours: Neighbours
+    labels: Sequence[Label]
+    measures: Measures
 
 
 @dataclass(frozen=True)
@@ -36,37 +47,91 @@ class Question:
     domain: Collection[int]  # places of the pieces in the task's texts; empty: not known
     has_label_rows: bool  # label i was put into row i before training
 
-    def measures(self, rows: Floats) -> Measures:
+    def ask(self, rows: Floats) -> Answer:
         """Of some vectors [P, H]."""
         cosines = self.vocabulary.cosines(rows)
         neighbours = nearest_neighbours(cosines, self.top_k)
-        labels = find_labels(
-            cosines,
-            own_places(self.label_ids, self.vocabulary),
-            self.vocabulary,
-            self.top_k,
-            has_own_rows=self.has_label_rows,
-        )
-        return {
-            **neighbour_measures(neighbours, self.vocabulary, self.domain),
-            **label_measures(labels, self.top_k),
-        }
+        labels = self._find_labels(cosines)
+        measures = neighbour_measures(neighbours, self.vocabulary, self.domain)
+        return Answer(neighbours, labels, measures | label_measures(labels, self.top_k))
 
-    def random_measures(self, shape: tuple[int, int], *, num_draws: int, seed: int) -> Measures:
+    def ask_random(self, shape: tuple[int, int], *, num_draws: int, seed: int) -> Measures:
         """The mean over draws of as many Gaussian vectors, [P, H]; no label has a row in them."""
         generator = np.random.default_rng(seed)
         draws = [
-            self.measures(generator.standard_normal(shape, dtype=np.float32))
+            self.ask(generator.standard_normal(shape, dtype=np.float32)).measures
             for _ in range(num_draws)
         ]
         names = [name for name in draws[0] if name != "labels_persist"]
         return {name: float(np.mean([draw[name] for draw in draws])) for name in names}
 
+    @cached_property
+    def own_places(self) -> dict[str, Sequence[int]]:
+        """The pieces that tell a label from the others, as places in the vocabulary.
+
+        One that another label has too says nothing ("entailment" in "not_entailment"), nor does one
+        of fewer than two letters.
+        """
+        places = {word: self.vocabulary.places(ids) for word, ids in self.label_ids.items()}
+        labels_with = Counter(place for each in places.values() for place in {*each})
+        return {
+            word: [
+                place
+                for place in dict.fromkeys(each)
+                if labels_with[place] == 1
+                and sum(map(str.isalpha, self.vocabulary.pieces[place])) >= 2
+            ]
+            for word, each in places.items()
+        }
+
+    def _find_labels(self, cosines: Floats) -> list[Label]:
+        """Every label of the task among the neighbours of P rows, by cosines [P, V].
+
+        word, pieces: the label, and its own pieces; without any it cannot be looked for.
+        rows: that have one of the pieces among their k nearest.
+        best_rank: of the nearest piece, in the row that is nearest to it.
+        own_rank: in the row that class-label initialisation gave the label, if it did.
+        """
+        labels = []
+        for row, (word, places) in enumerate(self.own_places.items()):
+            label: Label = {
+                "word": word,
+                "pieces": [self.vocabulary.pieces[place] for place in places],
+                **dict.fromkeys(("rows", "best_rank", "own_rank")),
+            }
+            if places:
+                best = np.min([ranks(cosines, place) for place in places], axis=0)  # [P]
+                label["rows"] = int((best <= self.top_k).sum())
+                label["best_rank"] = int(best.min())
+                if self.has_label_rows and row < len(best):
+                    label["own_rank"] = int(best[row])
+            labels.append(label)
+        return labels
+
+
+def label_measures(labels: Sequence[Label], k: int) -> Measures:
+    """Shares of the labels that can be looked for; a number without any is absent.
+
+    labels_found, labels_in_several: among the neighbours of one row or more, of two or more.
+    label_rows: rows that have a label among their neighbours, mean over labels.
+    labels_persist: of those with a row of their own, the ones that are among its neighbours.
+    """
+    rows = np.array([label["rows"] for label in labels if label["rows"] is not None])
+    own_ranks = np.array([label["own_rank"] for label in labels if label["own_rank"] is not None])
+    measures = {}
+    if len(rows):
+        measures["labels_found"] = float((rows >= 1).mean())
+        measures["labels_in_several"] = float((rows >= 2).mean())
+        measures["label_rows"] = float(rows.mean())
+    if len(own_ranks):
+        measures["labels_persist"] = float((own_ranks <= k).mean())
+    return measures
+
 
 def statistics_of(
     question: Question, prompt: Floats, init: Floats | None, *, num_draws: int, seed: int
-) -> dict[str, Any]:
-    """The statistics of a record.
+) -> tuple[dict[str, Any], Neighbours]:
+    """The statistics of a record, and the neighbours of the prompt's rows.
 
     Args:
         question: vocabulary, labels and domain.
@@ -75,51 +140,36 @@ def statistics_of(
         num_draws: of random vectors.
         seed: of the draws.
     """
-    vocabulary, k = question.vocabulary, question.top_k
-    cosines = vocabulary.cosines(prompt)
-    neighbours = nearest_neighbours(cosines, k)
-    own = own_places(question.label_ids, vocabulary)
-    labels = find_labels(cosines, own, vocabulary, k, has_own_rows=question.has_label_rows)
+    vocabulary, answer = question.vocabulary, question.ask(prompt)
     shape = (prompt.shape[0], prompt.shape[1])
+    norms: dict[str, Any] = {
+        "prompt": norm_measures(prompt),
+        "init": None if init is None else norm_measures(init),
+        "embedding": norm_measures(vocabulary.embedding),
+    }
+    norms["ratio"] = norms["prompt"]["mean"] / norms["embedding"]["mean"]
     found: dict[str, Any] = {
         "measures": {
-            "prompt": question.measures(prompt),
-            "init": None if init is None else question.measures(init),
-            "random": question.random_measures(shape, num_draws=num_draws, seed=seed),
+            "prompt": answer.measures,
+            "init": None if init is None else question.ask(init).measures,
+            "random": question.ask_random(shape, num_draws=num_draws, seed=seed),
         },
         "shared_stems": shared_stems(vocabulary),
-        "labels": as_json(labels),
+        "labels": answer.labels,
         "drift": None if init is None else drift(prompt, init),
-        "norms": {
-            "prompt": norm_measures(prompt),
-            "init": None if init is None else norm_measures(init),
-            "embedding": norm_measures(vocabulary.embedding),
-        },
+        "norms": norms,
     }
-    means = [found["norms"][name]["mean"] for name in ("prompt", "embedding")]
-    found["norms"]["ratio"] = means[0] / means[1]
-    if question.domain:
+    if domain := question.domain:
+        places = answer.neighbours.places.ravel().tolist()
+        rows_of = Counter(place for place in sorted(places) if place in domain)
         found["domain"] = {
-            "vocabulary_share": len(question.domain) / len(vocabulary.pieces),
-            "top_pieces": most_frequent(neighbours, vocabulary, question.domain, NUM_TOP_PIECES),
-        }
-    return found
-
-
-def neighbours_by_row(neighbours: Neighbours, vocabulary: Vocabulary) -> list[dict[str, Any]]:
-    """Every row with its neighbours, for JSON."""
-    return [
-        {
-            "row": row,
-            "neighbours": [
-                {"piece": vocabulary.pieces[place], "cosine": round(float(cosine), 4)}
-                for place, cosine in zip(places, cosines, strict=True)
+            "vocabulary_share": len(domain) / len(vocabulary.pieces),
+            "top_pieces": [
+                {"piece": vocabulary.pieces[place], "rows": rows}
+                for place, rows in rows_of.most_common(NUM_TOP_PIECES)
             ],
         }
-        for row, (places, cosines) in enumerate(
-            zip(neighbours.places, neighbours.cosines, strict=True)
-        )
-    ]
+    return found, answer.neighbours
 
 
 def map_axes(vocabulary: Vocabulary) -> tuple[Floats, Floats]:

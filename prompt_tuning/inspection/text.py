@@ -16,7 +16,6 @@ TITLES = {
     "labels_in_several": "labels among several rows'",
     "label_rows": "rows a label is among, mean",
 }
-COLUMNS = ("prompt", "init", "random")
 
 
 def row_lines(rows: Sequence[Mapping[str, Any]], show_rows: int | None) -> Iterator[str]:
@@ -32,28 +31,18 @@ def row_lines(rows: Sequence[Mapping[str, Any]], show_rows: int | None) -> Itera
 
 def summary_lines(result: Mapping[str, Any]) -> Iterator[str]:
     """The statistics, aligned; what is not known is a dash."""
-    measures = result["measures"]
-    width = max(map(len, TITLES.values()))
-    yield f"{'':<{width}}  " + "  ".join(f"{name:>7}" for name in COLUMNS)
-    for name, title in TITLES.items():
-        values = [(measures[column] or {}).get(name) for column in COLUMNS]
-        if any(value is not None for value in values):
-            texts = ["-" if value is None else f"{value:.3f}" for value in values]
-            yield f"{title:<{width}}  " + "  ".join(f"{text:>7}" for text in texts)
+    from pandas import DataFrame  # slow to import: not for a record that is there
+
+    measures = DataFrame({name: each or {} for name, each in result["measures"].items()})
+    table = measures.reindex(TITLES).dropna(how="all").rename(index=TITLES)
+    yield from table.to_string(na_rep="-", float_format="{:.3f}".format).splitlines()
     yield f"pieces that have the stem of another: {result['shared_stems']:.3f}"
-    yield from _norm_lines(result)
-    yield from _domain_lines(result.get("domain"))
-    for label in result["labels"]:
-        yield f"label {label['word']}: {_label_text(label)}"
-
-
-def _norm_lines(result: Mapping[str, Any]) -> Iterator[str]:
-    norms, drift = result["norms"], result["drift"]
+    norms, drift, domain = result["norms"], result["drift"], result.get("domain")
     for name in ("prompt", "init", "embedding"):
-        if of := norms[name]:
+        if norm := norms[name]:
             yield (
-                f"norm, {name}: {of['mean']:.2f} (sd {of['sd']:.2f}, {of['min']:.2f} to "
-                f"{of['max']:.2f}), RMS of a number {of['rms']:.3f}"
+                f"norm, {name}: {norm['mean']:.2f} (sd {norm['sd']:.2f}, {norm['min']:.2f} to "
+                f"{norm['max']:.2f}), RMS of a number {norm['rms']:.3f}"
             )
     yield f"norm of the prompt's rows, of the embedding's: {norms['ratio']:.2f} times"
     if drift:
@@ -61,13 +50,12 @@ def _norm_lines(result: Mapping[str, Any]) -> Iterator[str]:
             f"drift from the init: cosine {drift['mean_cosine']:.3f}, distance "
             f"{drift['mean_distance']:.2f} a row, RMS of a number {drift['rms']:.3f}"
         )
-
-
-def _domain_lines(domain: Mapping[str, Any] | None) -> Iterator[str]:
     if domain:
         yield f"pieces of the vocabulary in the task's texts: {domain['vocabulary_share']:.3f}"
         top = [f"{piece['piece']} ({piece['rows']})" for piece in domain["top_pieces"][:10]]
         yield f"most frequent neighbours among them (rows): {', '.join(top) or '-'}"
+    for label in result["labels"]:
+        yield f"label {label['word']}: {_label_text(label)}"
 
 
 def _label_text(label: Mapping[str, Any]) -> str:

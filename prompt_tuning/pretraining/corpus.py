@@ -10,7 +10,8 @@ import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
-from hashlib import file_digest, sha256
+from hashlib import sha256
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from prompt_tuning.errors import UserError
-from prompt_tuning.files import made_once
+from prompt_tuning.files import made_once, sha256_of
 from prompt_tuning.pretraining.documents import TextSource
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 _CACHE_FORMAT = 2  # of the files, and of the rules that made them
-CHARACTERS_PER_CALL = 1_000_000  # bounds the memory that the tokenizer's by-products take
+DOCUMENTS_PER_CALL = 16  # bounds the memory that the tokenizer's by-products take
 _UNWRITABLE = " "  # a space reaches the pieces as \u2581, never as itself
 
 
@@ -65,9 +66,11 @@ def load_corpus(
 ) -> Corpus:
     """The documents of a source as token ids, from the cache if it has them.
 
+    Special tokens that are written in a text are text.
+
     Args:
-        source: see `documents.py`.
-        tokenizer: T5's, of the `tokenizers` library. Special tokens written in a text are text.
+        source: of the documents.
+        tokenizer: T5's, of the `tokenizers` library.
         cache_dir: gets an entry per source, tokenizer and limit.
         max_tokens: stops after the document that reaches it; None takes all. A hub data set is
             streamed only so far.
@@ -75,7 +78,9 @@ def load_corpus(
     Raises:
         UserError: the source cannot be read, or has no text.
     """
-    entry = cache_dir / _cache_key(source, tokenizer, max_tokens)
+    settings = [_CACHE_FORMAT, max_tokens, source.identity]
+    key = json.dumps(settings, sort_keys=True) + tokenizer.backend_tokenizer.to_str()
+    entry = cache_dir / sha256(key.encode()).hexdigest()[:32]
     write = partial(_write, source, tokenizer, max_tokens)
     try:
         return _open(made_once(entry, write))
@@ -94,7 +99,16 @@ def hold_out(corpus: Corpus, fraction: float, *, seed: int) -> tuple[Corpus, Cor
     Raises:
         UserError: one of the two would be empty.
     """
-    hashes = np.array([_hash(corpus.document(i), seed) for i in range(len(corpus))])
+
+    def digest(document: int) -> int:
+        tokens = corpus.document(document).tobytes()
+        first_bytes = sha256(f"{seed} ".encode() + tokens).digest()[:8]
+        return int.from_bytes(first_bytes, "big") >> 1  # fits an int64
+
+    def select(chosen: NDArray[np.bool_]) -> Corpus:
+        return replace(corpus, starts=corpus.starts[chosen], ends=corpus.ends[chosen])
+
+    hashes = np.array([digest(i) for i in range(len(corpus))])
     last = np.sort(hashes)[max(round(fraction * len(corpus)), 1) - 1]
     is_held_out = hashes <= last
     if is_held_out.all():
@@ -102,25 +116,7 @@ def hold_out(corpus: Corpus, fraction: float, *, seed: int) -> tuple[Corpus, Cor
             f"holding out {fraction:g} of {len(corpus)} documents leaves none to train on",
             fix="give held-out files of their own",
         )
-    return _select(corpus, ~is_held_out), _select(corpus, is_held_out)
-
-
-def _select(corpus: Corpus, chosen: NDArray[np.bool_]) -> Corpus:
-    return replace(corpus, starts=corpus.starts[chosen], ends=corpus.ends[chosen])
-
-
-def _hash(tokens: NDArray[np.unsignedinteger], seed: int) -> int:
-    digest = sha256(f"{seed} ".encode() + tokens.tobytes()).digest()
-    return int.from_bytes(digest[:8], "big") >> 1  # fits an int64
-
-
-def _cache_key(
-    source: TextSource, tokenizer: "PreTrainedTokenizerFast", max_tokens: int | None
-) -> str:
-    settings = [_CACHE_FORMAT, max_tokens, source.identity]
-    digest = sha256(json.dumps(settings, sort_keys=True).encode())
-    digest.update(tokenizer.backend_tokenizer.to_str().encode())
-    return digest.hexdigest()[:32]
+    return select(~is_held_out), select(is_held_out)
 
 
 def _write(
@@ -163,17 +159,14 @@ def _open(entry: Path) -> Corpus:
 
 
 def _sha256(entry: Path) -> str:
-    digest = sha256()
-    for name in ("tokens.bin", "ends.npy"):
-        with (entry / name).open("rb") as file:
-            digest.update(file_digest(file, "sha256").digest())
-    return digest.hexdigest()
+    digests = (bytes.fromhex(sha256_of(entry / name)) for name in ("tokens.bin", "ends.npy"))
+    return sha256(b"".join(digests)).hexdigest()
 
 
 def _encode(documents: Iterable[str], tokenizer: "PreTrainedTokenizerFast") -> Iterator[list[int]]:
     """The ids of each document, without EOS; one without any is left out, as T5 does."""
-    backend = _without_special_tokens(tokenizer)
-    for batch in _batches(documents):
+    backend, remaining = _without_special_tokens(tokenizer), iter(documents)
+    while batch := list(islice(remaining, DOCUMENTS_PER_CALL)):
         for encoding in backend.encode_batch_fast(batch, add_special_tokens=False):
             if encoding.ids:
                 yield encoding.ids
@@ -191,16 +184,3 @@ def _without_special_tokens(tokenizer: "PreTrainedTokenizerFast") -> Any:
     for token_id in tokenizer.all_special_ids:
         rules["model"]["vocab"][token_id][0] = f"{_UNWRITABLE}{token_id}"
     return type(backend).from_str(json.dumps(rules))
-
-
-def _batches(documents: Iterable[str]) -> Iterator[list[str]]:
-    batch: list[str] = []
-    num_characters = 0
-    for document in documents:
-        batch.append(document)
-        num_characters += len(document)
-        if num_characters >= CHARACTERS_PER_CALL:
-            yield batch
-            batch, num_characters = [], 0
-    if batch:
-        yield batch

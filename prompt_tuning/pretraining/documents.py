@@ -30,8 +30,8 @@ def text_source(corpus: CorpusConfig) -> TextSource:
     if corpus.text is not None:
         return local_text(corpus.text)
     if corpus.world is not None:
-        stage, number = corpus.world, corpus.world_documents
-        return world_text(stage, number, max_sentences=corpus.world_max_sentences)
+        number, max_sentences = corpus.world_documents, corpus.world_max_sentences
+        return world_text(corpus.world, number, max_sentences=max_sentences)
     assert corpus.hub is not None, corpus
     return hub_text(corpus.hub, corpus.hub_config)
 
@@ -39,13 +39,15 @@ def text_source(corpus: CorpusConfig) -> TextSource:
 def local_text(path: str) -> TextSource:
     """The documents of text files: UTF-8, a paragraph a line, an empty line between documents.
 
-    Args:
-        path: a file, a folder (its *.txt) or a pattern; files are read in the order of their names.
+    `path` is a file, a folder (its *.txt) or a pattern; files are read in the order of their names.
 
     Raises:
         UserError: there is no such file.
     """
-    files = _find(path)
+    given = Path(path).expanduser()
+    folder, pattern = (given, "*.txt") if given.is_dir() else (Path(given.anchor), str(given))
+    found = [given] if given.is_file() else folder.glob(pattern.lstrip("/"))
+    files = sorted(file for file in found if file.is_file())
     if not files:
         raise UserError(
             f"no text file at {path}",
@@ -59,10 +61,8 @@ def local_text(path: str) -> TextSource:
 def hub_text(repo: str, config: str | None) -> TextSource:
     """The training texts of a data set of the hub, such as allenai/c4 (en), streamed.
 
-    Args:
-        repo: an id, or a local folder in the hub's layout. Of an id the newest commit is read: a
-            cached corpus cannot see that it has moved.
-        config: of the data set; None if it has but one.
+    `repo` is an id, or a local folder in the hub's layout. Of an id the newest commit is read: a
+    cached corpus cannot see that it has moved.
     """
     identity: dict[str, Any] = {"hub": repo, "config": config}
     if Path(repo).is_dir():
@@ -72,15 +72,11 @@ def hub_text(repo: str, config: str | None) -> TextSource:
 
 
 def world_text(stage: str, num_documents: int, *, max_sentences: int) -> TextSource:
-    """The running text of the embedded mini world.
+    """The first documents of the mini world's endless text, each of 1 to `max_sentences`.
 
-    Args:
-        stage: "facts", which a small model has to learn first, or "full", with judgements on them.
-        num_documents: of its endless stream, the first ones.
-        max_sentences: of a document, which has at least one.
+    Stage "facts" is what a small model has to learn first, "full" has judgements on them.
     """
-    mix = {"facts": FACTS_MIX, "full": FULL_MIX}[stage]
-    lengths = (1, max_sentences)
+    mix, lengths = {"facts": FACTS_MIX, "full": FULL_MIX}[stage], (1, max_sentences)
 
     def stream() -> Iterator[str]:
         text = documents(World(LADDER_WORLD), seed=stage, mix=mix, num_sentences=lengths)
@@ -88,14 +84,6 @@ def world_text(stage: str, num_documents: int, *, max_sentences: int) -> TextSou
 
     identity = {"world": asdict(LADDER_WORLD), "mix": dict(mix), "max_sentences": max_sentences}
     return TextSource({**identity, "documents": num_documents, "version": VERSION}, stream)
-
-
-def _find(path: str) -> list[Path]:
-    given = Path(path).expanduser()
-    if given.is_file():
-        return [given]
-    folder, pattern = (given, "*.txt") if given.is_dir() else (Path(given.anchor), str(given))
-    return sorted(file for file in folder.glob(pattern.lstrip("/")) if file.is_file())
 
 
 def _digests(files: Sequence[Path]) -> list[dict[str, str]]:

@@ -1,24 +1,16 @@
 """The walk of `ptune pretrain` and `ptune adapt`: from text to checkpoints and their record."""
 
-import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import ClassVar
 
 import torch
 from transformers import PreTrainedTokenizerFast
 
 from prompt_tuning.ladder.world import LADDER_WORLD, World
-from prompt_tuning.loop import (
-    Display,
-    EncodedExamples,
-    TrainingRun,
-    TrainingSettings,
-    mean_loss,
-)
+from prompt_tuning.loop import EncodedExamples, TrainingRun, TrainingSettings
 from prompt_tuning.model_choice import machine_of
 from prompt_tuning.models.loading import (
     load_tokenizer,
@@ -26,12 +18,12 @@ from prompt_tuning.models.loading import (
     save_checkpoint,
     weights_fingerprint,
 )
-from prompt_tuning.models.methods import Method, ModelTuning
+from prompt_tuning.models.methods import ModelTuning
 from prompt_tuning.models.random_checkpoint import Shape, write_random_checkpoint
 from prompt_tuning.pretraining.corpus import Corpus, hold_out, load_corpus
 from prompt_tuning.pretraining.documents import TextSource, local_text, text_source
+from prompt_tuning.pretraining.held_out import HeldOutWatch, WorldProbes
 from prompt_tuning.pretraining.objectives import make_objective
-from prompt_tuning.pretraining.probes import WorldProbes
 from prompt_tuning.pretraining.schedule import learning_rate, make_optimizer
 from prompt_tuning.pretraining.schema import PretrainConfig
 from prompt_tuning.pretraining.segments import SegmentOrder, make_rows, segmentation_of
@@ -45,10 +37,8 @@ NUM_PROBES = 200  # of each kind
 def pretrain(config: PretrainConfig, folder: RunFolder, kind: str) -> None:
     """Trains the weights of a T5 v1.1 on text; leaves checkpoints in the hub's layout.
 
-    Args:
-        config: the run.
-        folder: becomes the last checkpoint; those of `save_at_steps` are folders inside.
-        kind: the command, pretrain or adapt, for the record.
+    The folder becomes the last checkpoint; those of `save_at_steps` are folders inside. `kind` is
+    the command, pretrain or adapt.
 
     Raises:
         UserError: the text or the checkpoint cannot be used, or training diverges.
@@ -62,7 +52,6 @@ def pretrain(config: PretrainConfig, folder: RunFolder, kind: str) -> None:
         rows = rows_of_step(config, corpus, tokenizer, config.pretraining.batch_size, config.seed)
         training = _training(config, first, rows, folder)
         weights = training.method.trained
-        num_parameters = sum(weight.numel() for weight in weights.values())
         fingerprint = weights_fingerprint(weights["shared.weight"], weights["lm_head.weight"])
         made_from = {
             "model": {"source": first, "fingerprint": fingerprint},  # before the first step
@@ -70,9 +59,9 @@ def pretrain(config: PretrainConfig, folder: RunFolder, kind: str) -> None:
         }
         training.restore()
         run.check_resumed(training.kept, made_from)
-        step = training.progress.step
-        run.header(_header(config, corpus, num_parameters, step))
-        tracker = run.track(group=kind, axes=[config.objective.name], step=step)
+        progress = training.progress
+        run.header(_header(config, corpus, training))
+        tracker = run.track(group=kind, axes=[config.objective.name], step=progress.step)
         num_segments = config.evaluation.num_segments
         held_out_rows = rows_of_step(config, held_out, tokenizer, num_segments, seed=0)(0)
         probes = None
@@ -87,21 +76,22 @@ def pretrain(config: PretrainConfig, folder: RunFolder, kind: str) -> None:
 
         at_steps = {n: folder.path / f"step-{n}" for n in config.pretraining.save_at_steps}
         at_steps.pop(config.pretraining.num_steps, None)  # the last checkpoint is the folder itself
-        watch = _Watch(training, run.reporter, tracker, held_out_rows, probes, save, at_steps)
+        watch = HeldOutWatch(training, run.reporter, tracker, held_out_rows, probes, save, at_steps)
         training.run(watch, run.stop)
         save(folder.path)
         measured = watch.measured or watch.measure()  # or: resumed behind the last evaluation
-        progress = training.progress
-        result = {
-            **asdict(measured),
-            "num_tokens": progress.num_tokens,
-            "tokens_per_s": round(progress.num_tokens / progress.duration_s, 1),
-        }
-        duration_s = round(progress.duration_s, 3)
-        facts = {"result": result, "num_parameters": num_parameters, "duration_s": duration_s}
-        run.finish({**facts, **made_from})
+        tokens_per_s = round(progress.num_tokens / progress.duration_s, 1)
+        counts = {"num_tokens": progress.num_tokens, "tokens_per_s": tokens_per_s}
+        run.finish(
+            {
+                "result": {**measured, **counts},
+                "num_parameters": training.num_trained,
+                "duration_s": round(progress.duration_s, 3),
+                **made_from,
+            }
+        )
         run.say(
-            f"{folder.name}: held-out loss {measured.held_out_loss:.4f}, "
+            f"{folder.name}: held-out loss {measured['held_out_loss']:.4f}, "
             f"{progress.num_tokens:,} tokens, {progress.duration_s:.0f} s  {folder.path}"
         )
 
@@ -187,70 +177,11 @@ def _training(
     )
 
 
-@dataclass(frozen=True)
-class _Measured:
-    """What an evaluation found."""
-
-    held_out_loss: float
-    probes: dict[str, float]  # zero-shot; empty if the run has none
-
-
-@dataclass
-class _Watch(Display):
-    """Measures held-out loss and probes while a run goes on, and saves checkpoints on the way."""
-
-    title: ClassVar[str] = "pre-training"
-    held_out_rows: EncodedExamples
-    probes: WorldProbes | None  # of a run on the mini world
-    save: Callable[[Path], None]
-    save_at_steps: dict[int, Path]
-    measured: _Measured | None = None  # by the last evaluation since the run started or resumed
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        self._since = (time.monotonic(), self.training.progress.num_tokens)
-
-    def on_step(self, step: int, loss: float) -> None:
-        """Saves the checkpoints that the config asks for, too."""
-        super().on_step(step, loss)
-        if step in self.save_at_steps:
-            self.save(self.save_at_steps[step])
-
-    def evaluate(self, method: Method, step: int) -> None:
-        """Measures, prints and logs; chooses no step: the last one is the checkpoint."""
-        num_tokens = self.training.progress.num_tokens
-        then, num_tokens_then = self._since
-        tokens_per_s = (num_tokens - num_tokens_then) / (time.monotonic() - then)
-        self.measured = measured = self.measure()
-        values = {
-            "eval/held_out_loss": measured.held_out_loss,
-            "train/tokens": num_tokens,
-            "train/tokens_per_s": tokens_per_s,
-        }
-        values |= {f"probe/{kind}": share for kind, share in measured.probes.items()}
-        self.tracker.log(step, values)
-        self.say(
-            step,
-            f"held-out loss {measured.held_out_loss:7.4f}  "
-            f"{num_tokens:,} tokens, {tokens_per_s:,.0f}/s"
-            + "".join(f"  {kind} {share:.2f}" for kind, share in measured.probes.items()),
-        )
-        self._since = (time.monotonic(), num_tokens)
-
-    @torch.no_grad()
-    def measure(self) -> _Measured:
-        """Held-out loss and probes of the present weights."""
-        method = self.training.method
-        loss = mean_loss(method, self.held_out_rows, self.training.settings)
-        return _Measured(loss, self.probes.measure(method.make_model()) if self.probes else {})
-
-
-def _header(
-    config: PretrainConfig, corpus: Corpus, num_parameters: int, step: int
-) -> dict[str, str]:
-    settings = config.pretraining
+def _header(config: PretrainConfig, corpus: Corpus, training: TrainingRun) -> dict[str, str]:
+    settings, step = config.pretraining, training.progress.step
+    first = config.checkpoint or "random weights"
     return {
-        "model": f"{num_parameters:,} parameters, from {config.checkpoint or 'random weights'}",
+        "model": f"{training.num_trained:,} parameters, from {first}",
         "corpus": f"{len(corpus):,} documents, {corpus.num_tokens:,} tokens",
         "objective": f"{config.objective.name}, inputs of {config.objective.inputs_length} tokens",
         "training": f"{settings.num_steps} steps of {settings.batch_size} segments, "

@@ -32,12 +32,9 @@ def write_vocabulary(
     The same texts, in the same order, give the same bytes. SentencePiece looks for pieces that
     two distinct words share: of a closed world, give all words as required ones.
 
-    Args:
-        folder: created if absent; gets spiece.model and tokenizer_config.json.
-        texts: to train on, all in memory: a sample of a large corpus.
-        num_pieces: at most, special ids and required words included, the 100 sentinels not.
-        required_words: each is one piece, such as a task's verbalizers. Longer words that begin
-            with one keep their own pieces.
+    All texts are held in memory: give a sample of a large corpus. `num_pieces` has special ids and
+    required words in it, the 100 sentinels not. A required word is one piece, such as a task's
+    verbalizer; longer words that begin with it keep their own pieces.
 
     Returns:
         The number of pieces. Sentinel 0 is this + 99, sentinel 99 this.

@@ -19,16 +19,17 @@ from prompt_tuning.data.demonstrations import (
     those_that_fit,
     with_prompt,
 )
-from prompt_tuning.evaluation import EvaluationSet, evaluate_prompt, write_predictions
+from prompt_tuning.data.sources import Split
+from prompt_tuning.evaluation import EvaluationSet, write_predictions
 from prompt_tuning.examples import load_splits, scored_examples
-from prompt_tuning.metrics import Scores
 from prompt_tuning.model_choice import load_model
 from prompt_tuning.models.loading import Checkpoint
-from prompt_tuning.protocol import Run, started
+from prompt_tuning.protocol import started
 from prompt_tuning.run_folder import RunFolder
 from prompt_tuning.task_data import designed_task
 from prompt_tuning.tasks import Example, Task
 from prompt_tuning.train import outcome
+from prompt_tuning.train.walk import ScoredTask, answered
 
 STEP = 0  # the best one, and the only one
 
@@ -48,7 +49,9 @@ def train(config: TrainConfig, folder: RunFolder) -> None:
     splits = load_splits(task, config)
     with started(folder, "train", config) as run:
         checkpoint = load_model(config.model, config.variant, config.machine, folder.cache)
-        shots = _shots(config, splits.train.examples, checkpoint)
+        assert config.prompt.num_shots is not None, config.prompt
+        drawn = draw(splits.train.examples, config.prompt.num_shots, config.seed)
+        shots = those_that_fit(drawn, checkpoint.encode_text, config.training.max_input_tokens)
         text = prompt_text(shots)
         folder.prompt_text_path.write_text(text + "\n", encoding="utf-8")
         limit = config.training.max_input_tokens
@@ -60,39 +63,33 @@ def train(config: TrainConfig, folder: RunFolder) -> None:
             + ("" if limit is None else f" of at most {limit}"),
         }
         run.header(outcome.header_of(config, checkpoint, about, splits.train.provenance["dropped"]))
-        tracker = outcome.track(run, config, STEP)
+        tracker = outcome.track(run, STEP)
 
-        def ready(examples: Sequence[Example]) -> EvaluationSet:
-            return designed(task, examples, text, checkpoint, config)
-
+        nothing = torch.zeros(0, checkpoint.model.hidden_size, device=checkpoint.model.device)
+        max_tokens = config.machine.max_tokens_per_micro_batch
         begun = time.monotonic()
-        scored = [_answer(run, config, checkpoint, ready(splits.evaluation.examples), STEP)]
-        if splits.report is not None:
-            scored.append(_answer(run, config, checkpoint, ready(splits.report.examples), "report"))
+
+        def ready(split: Split) -> EvaluationSet:
+            return designed(task, split.examples, text, checkpoint, config)
+
+        report = ready(splits.report) if splits.report else None
+        scored, scores = ScoredTask(config, task, splits, ready(splits.evaluation), report), {}
+        for name, data in (STEP, scored.dev), ("report", scored.report):
+            if data is not None:
+                evaluation = answered(run, checkpoint, nothing, data, max_tokens)
+                write_predictions(folder.predictions_path(name), data, evaluation)
+                scores[name] = evaluation.scores
         duration_s = time.monotonic() - begun
-        best, *reports = scored
-        report = reports[0] if reports else None
-        result = outcome.result_of(config, task, splits, best, report, best_step=STEP)
+        result = scored.result(scores[STEP], scores.get("report"), best_step=STEP)
         result["num_shots"] = len(shots)
         tracker.log(STEP, {f"eval/{name}": value for name, value in result["metrics"].items()})
         tracker.summarise(outcome.summary(result))
-        data = {**splits.provenance(), "shots": [each.idx for each in shots]}
+        made_from = {**splits.provenance(), "shots": [each.idx for each in shots]}
         run.finish(
-            outcome.record_of(
-                config,
-                checkpoint,
-                result,
-                data=data,
-                num_trainable_parameters=0,
-                duration_s=duration_s,
-            )
+            outcome.record_of(checkpoint, result, made_from, num_trained=0, duration_s=duration_s)
         )
         how = f" behind {len(shots)} examples"
-        run.say(
-            f"{task.name} on {result['split']}: {outcome.answers_line(result, how)}, "
-            f"{duration_s:.1f} s  {folder.record_path}",
-            *outcome.reported_lines(config, task.name, result),
-        )
+        run.say(*outcome.closing_lines(run, task.name, result, how, duration_s))
 
 
 def designed(
@@ -110,25 +107,3 @@ def designed(
     queries = with_prompt(examples, text)
     data = scored_examples(task, queries, checkpoint, config, config.variant)
     return replace(data, ends_of_answer=ends_of_answer(task))
-
-
-def _shots(
-    config: TrainConfig, examples: Sequence[Example], checkpoint: Checkpoint
-) -> list[Example]:
-    assert config.prompt.num_shots is not None, config.prompt
-    drawn = draw(examples, config.prompt.num_shots, config.seed)
-    return those_that_fit(drawn, checkpoint.encode_text, config.training.max_input_tokens)
-
-
-def _answer(
-    run: Run, config: TrainConfig, checkpoint: Checkpoint, data: EvaluationSet, name: int | str
-) -> Scores:
-    """What the model scores on a split; keeps its predictions under a name."""
-    model, max_tokens = checkpoint.model, config.machine.max_tokens_per_micro_batch
-    nothing = torch.zeros(0, model.hidden_size, device=model.device)
-    with run.counted("evaluating", len(data.examples)) as on_batch:
-        evaluation = evaluate_prompt(
-            checkpoint, nothing, data, max_tokens=max_tokens, on_batch=on_batch
-        )
-    write_predictions(run.folder.predictions_path(name), data, evaluation)
-    return evaluation.scores

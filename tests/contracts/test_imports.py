@@ -70,7 +70,7 @@ KNOWN_IN: dict[str, set[str]] = {
     "wandb": {"tracking"},
     "wandb_workspaces": {"report"},
     "matplotlib": {"report", "commands"},
-    "pandas": {"report", "bench"},
+    "pandas": {"report", "bench", "inspection"},
     "jinja2": {"report"},
     "markupsafe": {"report"},
     "scipy": {"report"},

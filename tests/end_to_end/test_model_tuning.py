@@ -1,13 +1,11 @@
 """`ptune train method=model_tuning` as a user runs it, and the model that it leaves."""
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import torch
+from quick_runs import lines_of, ptune
 from safetensors.torch import load_file
 
 from prompt_tuning.data.sources import DataSpec, load_split
@@ -15,33 +13,20 @@ from prompt_tuning.evaluation import evaluate_prompt, evaluation_set
 from prompt_tuning.models.loading import load_checkpoint
 from prompt_tuning.task_registry import TASKS
 
-QUICK = [
-    "training.num_steps=6",
-    "evaluation.every_steps=3",
-    "training.batch_size=4",
-    "task=mini_sst2",
-    "tracking=none",
-]
-
-
-def ptune(*arguments: str, folder: Path) -> str:
-    command = [sys.executable, "-m", "prompt_tuning.cli", *arguments]
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    done = subprocess.run(
-        command, cwd=folder, capture_output=True, text=True, timeout=300, env=environment
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
+TASK = TASKS["mini_sst2"]
+QUICK = ["training.num_steps=6", "evaluation.every_steps=3", "training.batch_size=4"]
+GIVEN = ["train", "task=mini_sst2", "evaluation.num_examples=60", "tracking=none", *QUICK]
 
 
 @pytest.fixture(scope="module")
 def tuned(tiny_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a quick run."""
     folder = tmp_path_factory.mktemp("tuned")
-    arguments = ["method=model_tuning", "optimizer.learning_rate=0.05", *QUICK]
-    said = ptune("train", f"model.path={tiny_folder}", *arguments, folder=folder)
-    assert "(model tuning), no prompt" in said
+    own = [f"model.path={tiny_folder}", "method=model_tuning", "optimizer.learning_rate=0.05"]
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        assert ptune(monkeypatch, folder, *GIVEN, *own) == 0
     (run,) = folder.glob("runs/mini_sst2-*")
+    assert "(model tuning), no prompt" in (run / "log.txt").read_text()
     return run
 
 
@@ -65,19 +50,21 @@ def test_the_saved_model_says_what_it_said_at_its_best_step(tuned: Path) -> None
     model = str(tuned / "model")
     cpu = torch.device("cpu")
     checkpoint = load_checkpoint(model, revision=None, dtype=torch.float32, device=cpu)
-    task = TASKS["mini_sst2"]
-    split = load_split(task, "validation", DataSpec(source="embedded"))
-    data = evaluation_set(task, split.examples, checkpoint)
+    split = load_split(TASK, "validation", DataSpec(source="embedded"), limit=60)
+    data = evaluation_set(TASK, split.examples, checkpoint)
     no_prompt = torch.zeros(0, checkpoint.model.hidden_size)
     again = evaluate_prompt(checkpoint, no_prompt, data, max_tokens=8192)
 
     kept = tuned / "predictions" / f"step-{record['result']['best_step']:06d}.jsonl"
-    lines = kept.read_text().splitlines()
-    assert again.predictions == [json.loads(line)["prediction"] for line in lines]
+    assert again.predictions == [line["prediction"] for line in lines_of(kept)]
     assert again.scores.score == record["result"]["score"]
 
 
-def test_a_prompt_can_be_trained_on_the_saved_model(tuned: Path, tmp_path: Path) -> None:
-    assert "frozen parameters" in ptune(
-        "train", f"model.path={tuned / 'model'}", *QUICK, folder=tmp_path
-    )
+def test_a_prompt_can_be_trained_on_the_saved_model(
+    tuned: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert ptune(monkeypatch, tmp_path, *GIVEN, f"model.path={tuned / 'model'}") == 0
+    assert "frozen parameters" in capsys.readouterr().out

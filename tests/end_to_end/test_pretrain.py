@@ -1,11 +1,11 @@
 """`ptune pretrain` and `ptune adapt` as a user runs them, and a prompt on what comes out."""
 
 import json
-import os
-import subprocess
-import sys
+from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+import quick_runs
 from transformers import T5ForConditionalGeneration
 
 TINY = [
@@ -27,21 +27,26 @@ QUICK = [
 ]
 
 
-def ptune(*arguments: str, folder: Path, status: int = 0) -> str:
-    command = [sys.executable, "-m", "prompt_tuning.cli", *arguments]
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    done = subprocess.run(
-        command, cwd=folder, capture_output=True, text=True, timeout=300, env=environment
-    )
-    assert done.returncode == status, done.stdout + done.stderr
-    return done.stdout + done.stderr
+@pytest.fixture
+def ptune(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., str]:
+    """A command in a folder of its own; gives what it said."""
+
+    def run(*arguments: str, status: int = 0) -> str:
+        assert quick_runs.ptune(monkeypatch, tmp_path, *arguments) == status
+        return "".join(capsys.readouterr())
+
+    return run
 
 
-def test_a_model_is_pretrained_adapted_and_prompted(tmp_path: Path) -> None:
+def test_a_model_is_pretrained_adapted_and_prompted(
+    ptune: Callable[..., str], tmp_path: Path
+) -> None:
     documents = [f"the cat number {i} sat on the mat and saw a dog .\n" for i in range(60)]
     (tmp_path / "text.txt").write_text("\n".join(documents))
 
-    ptune("pretrain", "name=nano", "pretraining.num_steps=4", *TINY, *QUICK, folder=tmp_path)
+    ptune("pretrain", "name=nano", "pretraining.num_steps=4", *TINY, *QUICK)
     (pretrained,) = (tmp_path / "checkpoints").glob("nano-*")
     record = json.loads((pretrained / "record.json").read_text())
     assert record["kind"] == "pretrain"
@@ -49,20 +54,27 @@ def test_a_model_is_pretrained_adapted_and_prompted(tmp_path: Path) -> None:
     model = T5ForConditionalGeneration.from_pretrained(pretrained)
     assert model.config.d_model == 16
 
-    adapt = ["adapt", f"checkpoint={pretrained}", "pretraining.num_steps=4"]
-    ptune(*adapt, "pretraining.save_at_steps=[2]", *QUICK, folder=tmp_path)
+    adapt = ["adapt", f"checkpoint={pretrained}", "pretraining.num_steps=4", *QUICK]
+    ptune(*adapt, "pretraining.save_at_steps=[2]")
     (adapted,) = (tmp_path / "checkpoints").glob("lm_adapted-*")
     assert (adapted / "step-2" / "model.safetensors").exists()
-    again = ptune(*adapt, "pretraining.save_at_steps=[2]", *QUICK, folder=tmp_path)
-    assert "done before" in again
+    assert "done before" in ptune(*adapt, "pretraining.save_at_steps=[2]")
 
-    train = ["train", f"model.path={adapted}", "training.num_steps=2", "evaluation.every_steps=1"]
-    assert "score" in ptune(*train, "tracking=none", folder=tmp_path)
+    train = ["train", f"model.path={adapted}", *quick_runs.QUICK, "tracking=none"]
+    assert "score" in ptune(*train, "evaluation.report_split=null")
 
 
-def test_what_is_missing_is_said_before_anything_is_loaded(tmp_path: Path) -> None:
-    assert "checkpoint is missing" in ptune("adapt", "corpus.text=x", folder=tmp_path, status=2)
-    assert "text comes from one place" in ptune("pretrain", folder=tmp_path, status=2)
-    refused = ptune("pretrain", "objective.name=mlm", folder=tmp_path, status=2)
-    assert "objective.name=mlm" in refused and "span_corruption" in refused
-    assert "no text file" in ptune("pretrain", "corpus.text=x", folder=tmp_path, status=2)
+@pytest.mark.parametrize(
+    ("arguments", "reasons"),
+    [
+        (["adapt", "corpus.text=x"], ["checkpoint is missing"]),
+        (["pretrain"], ["text comes from one place"]),
+        (["pretrain", "objective.name=mlm"], ["objective.name=mlm", "span_corruption"]),
+        (["pretrain", "corpus.text=x"], ["no text file"]),
+    ],
+)
+def test_what_is_missing_is_said_before_anything_is_loaded(
+    ptune: Callable[..., str], arguments: list[str], reasons: list[str]
+) -> None:
+    said = ptune(*arguments, status=2)
+    assert all(reason in said for reason in reasons)

@@ -7,11 +7,11 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 import pytest
+from quick_runs import ptune
 
 QUICK = ["training.num_steps=30", "evaluation.every_steps=10", "training.batch_size=4"]
 SMALL = ["model=ladder_100k", "prompt.length=2", "evaluation.num_examples=20", "tracking=none"]
@@ -61,14 +61,17 @@ def times_trained(run: Path) -> int:
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("undisturbed")
-    status, _, err = finish(start(SWEEP, folder))
-    assert status == 0, err
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        assert ptune(monkeypatch, folder, *SWEEP) == 0
     assert len(runs_in(folder)) == 3
     return folder
 
 
 def test_a_sweep_killed_midway_and_started_again_does_only_what_is_missing(
-    undisturbed: Path, tmp_path: Path
+    undisturbed: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     """SIGKILL leaves no time to tidy up: the second run is in the middle of its training."""
     process = start(SWEEP, tmp_path)
@@ -81,8 +84,8 @@ def test_a_sweep_killed_midway_and_started_again_does_only_what_is_missing(
     (done,) = runs_in(tmp_path)
     before = (done / "record.json").stat().st_mtime_ns
 
-    status, out, err = finish(start(SWEEP, tmp_path))
-    assert status == 0, err
+    assert ptune(monkeypatch, tmp_path, *SWEEP) == 0
+    out = capsys.readouterr().out
     assert out.count("done before") == 1
     assert (done / "record.json").stat().st_mtime_ns == before
     assert "resumed at step" in out
@@ -105,40 +108,54 @@ def test_two_processes_share_a_sweep_and_train_each_run_once(
     assert [outcome(run) for run in runs] == [outcome(run) for run in expected]
 
 
-@pytest.mark.parametrize("launcher", ["basic", "processes"])
-def test_a_failing_run_does_not_stop_the_others_and_its_reason_is_kept(
-    tmp_path: Path, launcher: str
-) -> None:
-    """A broken line in the data of one task; jobs of joblib are in other processes."""
-    if launcher == "processes":
-        try:
-            version("hydra-joblib-launcher")
-        except PackageNotFoundError:
-            pytest.skip("hydra-joblib-launcher is not installed: pip install '.[parallel]'")
+@pytest.fixture
+def broken(tmp_path: Path) -> Path:
+    """A sweep over two tasks, with a broken line in the data of one, which is returned."""
     for name in ("RTE", "CB"):
         write_tiny_task(tmp_path / "data" / name)
     data = tmp_path / "data" / "RTE" / "train.jsonl"
-    whole = data.read_text()
-    data.write_text(whole.replace('"premise": "It is 2."', '"text": "It is 2."'))
-    sweep = ["train", "-m", "task=rte,cb", f"hydra/launcher={launcher}", "data.dir=data"]
+    data.write_text(data.read_text().replace('"premise": "It is 2."', '"text": "It is 2."'))
+    return data
 
-    status, _, err = finish(start([*sweep, *SMALL, *QUICK], tmp_path))
-    assert status == 2, err
+
+FAILING = ["train", "-m", "task=rte,cb", "data.dir=data", *SMALL, "training.num_steps=2"]
+
+
+def check_failed(folder: Path, err: str, num_threads: int | None) -> None:
+    """The other run is finished, and the reason is told and kept."""
     assert "ptune: 1 of 2 runs failed:" in err
     assert "task=rte" in err.splitlines()[-1] and "train.jsonl:3" in err.splitlines()[-1]
-    (finished,) = runs_in(tmp_path)
+    (finished,) = runs_in(folder)
     assert finished.name.startswith("cb-")
-    (failure,) = tmp_path.glob("runs/*/failure.json")
+    (failure,) = folder.glob("runs/*/failure.json")
     assert "train.jsonl:3" in json.loads(failure.read_text())["error"]
-    threads = json.loads((finished / "config.json").read_text())["machine"]["num_threads"]
-    cores = len(os.sched_getaffinity(0))
-    assert threads == (None if launcher == "basic" else max(1, cores // 2))
+    config = json.loads((finished / "config.json").read_text())
+    assert config["machine"]["num_threads"] == num_threads
 
-    data.write_text(whole)
-    status, _, err = finish(start([*sweep, *SMALL, *QUICK], tmp_path))
-    assert (status, err) == (0, "")
-    assert not failure.exists()
+
+def test_a_failing_run_does_not_stop_the_others_and_its_reason_is_kept(
+    broken: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert ptune(monkeypatch, tmp_path, *FAILING) == 2
+    check_failed(tmp_path, capsys.readouterr().err, None)
+    broken.write_text(broken.read_text().replace("text", "premise"))
+    assert ptune(monkeypatch, tmp_path, *FAILING) == 0
+    assert capsys.readouterr().err == ""
+    assert not [*tmp_path.glob("runs/*/failure.json")]
     assert len(runs_in(tmp_path)) == 2
+
+
+def test_a_run_that_fails_in_a_process_of_its_own_is_told_of_as_well(
+    broken: Path, tmp_path: Path
+) -> None:
+    """Jobs of joblib are in other processes."""
+    pytest.importorskip("hydra_plugins.hydra_joblib_launcher", reason="pip install '.[parallel]'")
+    status, _, err = finish(start([*FAILING, "hydra/launcher=processes"], tmp_path))
+    assert status == 2, err
+    check_failed(tmp_path, err, max(1, len(os.sched_getaffinity(0)) // 2))
 
 
 def write_tiny_task(folder: Path) -> None:

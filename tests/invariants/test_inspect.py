@@ -72,7 +72,7 @@ def test_every_label_is_in_its_row_of_a_class_label_init(model: str, task: str) 
     ).numpy()
     label_ids = dict(zip(words, table.encode_texts([*words]), strict=True))
     question = Question(vocabulary, 5, label_ids, frozenset(), has_label_rows=True)
-    result = statistics_of(question, init, init, num_draws=1, seed=0)
+    result, _ = statistics_of(question, init, init, num_draws=1, seed=0)
     for column in ("prompt", "init"):
         assert result["measures"][column]["labels_persist"] == 1
     assert [label["own_rank"] for label in result["labels"]] == [1] * len(words)

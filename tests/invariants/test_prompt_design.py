@@ -15,7 +15,7 @@ from prompt_tuning.evaluation import EvaluationSet, answer_of, evaluate_prompt, 
 from prompt_tuning.models.loading import Checkpoint
 from prompt_tuning.task_registry import TASKS
 from prompt_tuning.tasks import Task
-from prompt_tuning.train import prompt_design
+from prompt_tuning.train import walk
 
 TASK = TASKS["mini_boolq_b"]
 
@@ -54,7 +54,7 @@ def test_the_record_says_what_the_frozen_model_says_behind_the_seeds_examples(
 
 
 def test_the_same_run_again_is_the_same(tiny_folder: Path, tmp_path: Path) -> None:
-    config = design_of(tiny_folder, "prompt.num_shots=2")
+    config = design_of(tiny_folder, "prompt.num_shots=2", "evaluation.report_split=null")
     first, second = (record_of(tmp_path / name, config) for name in ("first", "second"))
     assert first["result"] == second["result"]
 
@@ -63,7 +63,7 @@ def test_as_many_examples_as_fit_are_shown_and_the_number_is_said(
     tiny_folder: Path, tiny_checkpoint: Checkpoint, tmp_path: Path
 ) -> None:
     """The query comes on top and is never cut."""
-    given = ["prompt.num_shots=30", "training.max_input_tokens=200"]
+    given = ["prompt.num_shots=30", "training.max_input_tokens=200", "evaluation.report_split=null"]
     record = record_of(tmp_path, design_of(tiny_folder, *given))
     num_shots = record["result"]["num_shots"]
     text = (tmp_path / "prompt.txt").read_text()
@@ -118,13 +118,13 @@ def test_the_sentinel_arm_has_room_for_the_sentinel_and_none_in_its_examples(
 ) -> None:
     """Section 2.2: it stands in front of targets, which the decoder writes; inputs have none."""
     asked: list[EvaluationSet] = []
-    answered = prompt_design.evaluate_prompt
+    answered = walk.evaluate_prompt
 
     def watched(checkpoint: Any, prompt: Any, data: EvaluationSet, **rest: Any) -> Any:
         asked.append(data)
         return answered(checkpoint, prompt, data, **rest)
 
-    monkeypatch.setattr(prompt_design, "evaluate_prompt", watched)
+    monkeypatch.setattr(walk, "evaluate_prompt", watched)
     given = ["prompt.num_shots=1", "evaluation.report_split=null"]
     for variant in ("span_corruption", "span_corruption_sentinel"):
         record_of(tmp_path / variant, design_of(tiny_folder, *given, f"variant={variant}"))

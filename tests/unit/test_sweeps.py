@@ -60,10 +60,11 @@ def test_the_table_takes_the_mean_over_seeds_and_names_the_best_run_by_its_own_s
     for run, dev, test in zip(sweep.runs, (80, 82, 81, 70), (60, 62, 64, 50), strict=False):
         finish(run, dev, test)
     sweep.print_results()
-    head, rte, cb, best_rte, best_cb = capsys.readouterr().out.splitlines()
+    head, rte, cb, best_rte, best_cb, following = capsys.readouterr().out.splitlines()
     assert head.split() == ["task", "validation", "sd", "test", "sd", "runs"]
     assert rte.split() == ["rte", "81.00", "1.00", "62.00", "2.00", "3", "of", "3"]
     assert cb.split() == ["cb", "70.00", "-", "50.00", "-", "1", "of", "3"]
+    assert following.split()[:3] == ["next:", "ptune", "compare"]
     assert best_cb.split("  ")[:3] == ["best: validation 70.00", "test 50.00", "task=cb seed=0"]
     assert best_rte == f"best: validation 82.00  test 62.00  task=rte seed=1  {sweep.runs[1].folder.path}"  # fmt: skip # noqa: E501
 
@@ -75,7 +76,7 @@ def test_a_sweep_over_seeds_alone_has_a_line_for_each(
     for run in runs:
         finish(run, 80, 60)
     Sweep(runs).print_results()
-    assert len(capsys.readouterr().out.splitlines()) == 4
+    assert len(capsys.readouterr().out.splitlines()) == 5
 
 
 def test_runs_without_scores_have_no_table(

@@ -1,7 +1,6 @@
 """The benchmark measures equal work or nothing, and its tables follow from its records."""
 
 import json
-import sys
 from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
@@ -9,15 +8,14 @@ from typing import Any
 
 import pytest
 import torch
+from quick_runs import ptune
 from torch import Tensor
 
-from prompt_tuning import cli
 from prompt_tuning.bench import answering
 from prompt_tuning.bench import arms as arms_module
 from prompt_tuning.bench import run as bench_run
 from prompt_tuning.bench.answering import check_same, measure_serving
-from prompt_tuning.bench.arms import make_arm
-from prompt_tuning.bench.gate import NotEqualError, check_equality, compare
+from prompt_tuning.bench.arms import NotEqualError, check_equality, compare, make_arm
 from prompt_tuning.bench.operations import EVALUATION, PROMPT_TUNING, useful_operations
 from prompt_tuning.bench.settings import (
     ARMS,
@@ -44,8 +42,10 @@ from prompt_tuning.models.frozen_t5 import Rows
 from prompt_tuning.models.random_checkpoint import Shape
 
 CPU = torch.device("cpu")
-SCRIPTS = Path(__file__).parents[3] / "scripts"
 FAST = ("size=nano", "batch_size=3", "num_batches=2", "num_rounds=1", "prompt_length=10")
+
+
+RACE = ("model=flan_small_int8", "task=sst2", "data.dir=files")  # of part=end_to_end
 
 
 def config_of(*overrides: str) -> BenchConfig:
@@ -97,10 +97,9 @@ def test_a_broken_engine_makes_the_bench_refuse(
 
     monkeypatch.setattr(arms_module, "accumulate_gradient", wrong)
     monkeypatch.setattr(bench_run, "measure_steps", lambda *_: pytest.fail("measured"))
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "argv", ["ptune", "bench", *FAST, "memory=false"])
+    two = "arms=[peft_longest,ptune]"
     with pytest.raises(NotEqualError, match="ptune and peft_longest differ"):
-        cli.main()
+        ptune(monkeypatch, tmp_path, "bench", *FAST, two)
     assert not list(tmp_path.rglob("record.json"))
 
 
@@ -160,17 +159,24 @@ def test_a_step_is_broken_down_by_what_its_operators_are_for() -> None:
     assert kind_of("aten::_scaled_dot_product_flash_attention_for_cpu_backward") == "attention"
 
 
-def test_an_arm_that_is_not_there_and_a_headline_that_is_missing_are_refused() -> None:
-    config = replace(config_of(), arms=["peft_512", "ptun"])
-    problems = [str(problem) for problem in bench_problems(config)]
-    assert "did you mean ptune?" in problems[0]
-    assert "peft_longest and ptune" in problems[1]
-
-
-def test_pretraining_is_measured_without_dropout_on_both_sides() -> None:
-    """`ptune pretrain` has none: a rate would slow down Hugging Face alone."""
-    (problem,) = bench_problems(config_of("part=pretraining"))
-    assert "dropout=0.1" in str(problem)
+@pytest.mark.parametrize(
+    ("overrides", "reasons"),
+    [
+        (["arms=[peft_512,ptun]"], ["did you mean ptune?", "peft_longest and ptune"]),
+        (["part=pretraining"], ["dropout=0.1"]),  # a rate would slow down Hugging Face alone
+        (["part=serving"], ["part=serving num_prompts=<number> or num_rows=<number>"]),
+        (["num_prompts=2"], ["part=serving num_prompts=<number>"]),
+        (["part=serving", "num_prompts=2", "num_rows=9"], ["num_rows=<number>, or neither"]),
+        ([*RACE], ["model=flan_small_int8 is for part=end_to_end", "task=sst2", "data.dir=files"]),
+    ],
+)
+def test_a_measurement_that_would_say_nothing_is_refused(
+    overrides: list[str], reasons: list[str]
+) -> None:
+    problems = [str(problem) for problem in bench_problems(config_of(*overrides))]
+    assert len(problems) == len(reasons)
+    for problem, reason in zip(problems, reasons, strict=True):
+        assert reason in problem
 
 
 @pytest.mark.parametrize("question", ["num_prompts=2", "num_rows=5"])
@@ -184,27 +190,18 @@ def test_other_answers_in_a_batch_are_not_recorded(
         is_whole = question == "num_rows=5" or len(rows.prompts) > 1
         return said[1:] + said[:1] if is_whole else said
 
-    assert measure_serving(config_of("part=serving", question), print)["arms"]
+    config = config_of("part=serving", question)
+    assert measure_serving(config, print)["arms"]
     monkeypatch.setattr(answering, "decode_tokens", shifted)
     with pytest.raises(NotEqualError, match=r"stream: other tokens|5 of 5 answers"):
-        measure_serving(config_of("part=serving", question), print)
-
-
-@pytest.mark.parametrize(
-    "wrong", [["part=serving"], ["num_prompts=2"], ["part=serving", "num_prompts=2", "num_rows=9"]]
-)
-def test_a_number_of_prompts_or_of_rows_belongs_to_serving_alone(wrong: list[str]) -> None:
-    (problem,) = bench_problems(config_of(*wrong))
-    assert "part=serving num_prompts=<number> or num_rows=<number>" in str(problem)
+        measure_serving(config, print)
 
 
 def test_a_model_and_a_task_are_those_of_the_run_that_is_timed() -> None:
     """They replace what the overrides of the run say, and belong to no other part."""
-    given = ("model=flan_small_int8", "task=sst2", "data.dir=files")
-    config = config_of("part=end_to_end", *given)
-    assert train_overrides(config) == [*given, "evaluation.every_steps=10"]
+    config = config_of("part=end_to_end", *RACE)
+    assert train_overrides(config) == [*RACE, "evaluation.every_steps=10"]
     assert not bench_problems(config)
-    assert len(bench_problems(config_of(*given))) == 3
     assert train_overrides(config_of()) == ["task=mini_sst2", "evaluation.every_steps=10"]
 
 
@@ -233,25 +230,23 @@ def test_a_bench_runs_from_the_command_line_to_its_tables(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Nano, every way of measuring; only a loose bound, as the machine may be busy."""
-    monkeypatch.chdir(tmp_path)
-
-    def ptune(*arguments: str) -> None:
-        monkeypatch.setattr(sys, "argv", ["ptune", "bench", *FAST, *arguments])
-        assert cli.main() == 0
-
-    ptune()
-    ptune("part=evaluation")
-    ptune("part=serving", "num_prompts=2")
-    ptune("part=serving", "num_rows=5")
-    ptune(
-        "part=end_to_end", 'train=["task=mini_sst2","evaluation.every_steps=2"]', "target_score=0"
-    )
+    training = ["batch_size=8", "arms=[peft_longest,ptune]"]
+    run = 'train=["task=mini_sst2","evaluation.every_steps=2","evaluation.num_examples=20"]'
+    for arguments in (
+        training,
+        ["part=evaluation"],
+        ["part=serving", "num_prompts=2"],
+        ["part=serving", "num_rows=5"],
+        ["part=end_to_end", run, "target_score=0"],
+    ):
+        quick = [*FAST, "num_batches=1", "max_target_tokens=2"]
+        assert ptune(monkeypatch, tmp_path, "bench", *quick, *arguments) == 0
     records = {
         path.parent.name: json.loads(path.read_text()) for path in tmp_path.rglob("record.json")
     }
     by_table = {table_name(record): record["result"] for record in records.values()}
     assert {*by_table} == {"training", "evaluation", "serving", "rows", "end_to_end"}
-    assert speed_up(by_table["training"], "peft_512", "ptune").median() > 1.0
+    assert speed_up(by_table["training"], "peft_longest", "ptune").median() > 1.0
     for arm in by_table["training"]["arms"].values():
         assert arm["peak_memory_gib"] > 0
         (user_s,), (sys_s,), (seconds,) = (arm[k][0] for k in ("user_s", "sys_s", "seconds"))
@@ -260,27 +255,28 @@ def test_a_bench_runs_from_the_command_line_to_its_tables(
     said = capsys.readouterr().out
     assert all(line in said for record in records.values() for line in table_of(record))
     monkeypatch.setattr(bench_run, "bench", lambda *_: pytest.fail("measured again"))
-    ptune()
+    assert ptune(monkeypatch, tmp_path, "bench", *quick, *training) == 0
     assert "done before" in capsys.readouterr().out
 
-    monkeypatch.syspath_prepend(SCRIPTS)
-    results = import_module("bench_results")
-    folder = tmp_path / "records"
-    folder.mkdir()
+    (tmp_path / "records").mkdir()
     for name, record in records.items():
-        (folder / f"{name}.json").write_text(json.dumps(record))
-    results.write(folder, tmp_path / "bench.md")
+        (tmp_path / "records" / f"{name}.json").write_text(json.dumps(record))
+    bench_results(monkeypatch).write(tmp_path / "records", tmp_path / "bench.md")
     written = (tmp_path / "bench.md").read_text()
-    assert "| nano | 3 | 0.1 | rte | peft_longest |" in written
-    assert "| nano | 3 | rte | 2 | stream_mixed |" in written
-    assert "| nano | rte | 5 | ptune_predict |" in written
+    for row in ("8 | 0.1 | rte | peft_longest", "3 | rte | 2 | stream_mixed", "rte | 5 | ptune_p"):
+        assert f"| nano | {row}" in written
+
+
+def bench_results(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """The script that writes results/bench.md."""
+    monkeypatch.syspath_prepend(Path(__file__).parents[3] / "scripts")
+    return import_module("bench_results")
 
 
 def test_the_committed_tables_and_plots_are_those_of_the_committed_records(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.syspath_prepend(SCRIPTS)
-    results = import_module("bench_results")
+    results = bench_results(monkeypatch)
     committed = results.REPOSITORY / "results"
     results.write(committed / "bench", tmp_path / "bench.md")
     for name in ("bench.md", "bench_speed.svg", "bench_growth.svg"):

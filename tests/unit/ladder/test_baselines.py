@@ -5,6 +5,7 @@ import re
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,8 +13,13 @@ from prompt_tuning.composition import configs_of
 from prompt_tuning.config_checks import train_config
 from prompt_tuning.data.sources import DataSpec, load_split
 from prompt_tuning.ladder import baselines
-from prompt_tuning.ladder.baselines import floor_line, floor_of, next_commands, random_control
-from prompt_tuning.ladder.floors import Floor, floor
+from prompt_tuning.ladder.baselines import (
+    floor,
+    floor_line,
+    floor_of,
+    next_commands,
+    random_control,
+)
 from prompt_tuning.ladder.items import Item
 from prompt_tuning.ladder.mini_tasks import MINI
 from prompt_tuning.task_registry import TASKS
@@ -30,7 +36,7 @@ def test_a_floor_is_that_of_the_items_that_are_scored(
     """A floor of other items, even of one more, is not what the score has to beat."""
     drawn: list[Sequence[Item]] = []
 
-    def watched(train: Sequence[Item], items: Sequence[Item]) -> Floor:
+    def watched(train: Sequence[Item], items: Sequence[Item]) -> dict[str, Any]:
         drawn.append(items)
         return floor(train, items)
 
@@ -43,9 +49,20 @@ def test_a_floor_is_that_of_the_items_that_are_scored(
         [re.findall(r"\w+", each.inputs) for each in some] for some in (drawn[-1], scored.examples)
     ]
     assert read[0] == read[1]
-    # one class of two, or the values of a whole world
-    assert found["majority"] == 50.0 if TASKS[name].verbalizers else found["majority"] < 15
-    assert found["majority"] <= found["shortcut"] <= 60.0
+    # A score above the floor shows that the model knows the world: no shortcut is far above chance.
+    if TASKS[name].verbalizers:
+        assert found["majority"] == 50.0 <= found["shortcut"] <= 60.0
+    else:  # the values of a whole world
+        assert found["majority"] < 15 and found["majority"] <= found["shortcut"] < 25
+
+
+def test_a_planted_shortcut_is_found() -> None:
+    """A floor that sees nothing would call every task hard."""
+    items = [
+        Item((("passage", text), ("question", "is it?")), target)
+        for text, target in [("mostly so.", "True"), ("never so.", "False")] * 10
+    ]
+    assert floor(items, items) == {"majority": 50, "shortcut": 100, "shortcut_name": "bag"}
 
 
 @pytest.mark.parametrize(

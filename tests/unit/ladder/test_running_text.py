@@ -23,15 +23,10 @@ def texts_of(world, num_documents, kind, num_sentences=(1, 1)):
 @pytest.mark.parametrize(
     ("mix", "digest"),
     [
-        pytest.param(
-            FACTS_MIX,
-            "1c2ee8bdf6da703ca036ed10ab366227af5ec0f694675b8fe73fe737e875ad60",
-            id="facts",
-        ),
-        pytest.param(
-            FULL_MIX, "174c8d5160c601eac455250f8ba21cbaeb955a72b6be6403f043aab66444748b", id="full"
-        ),
+        (FACTS_MIX, "1c2ee8bdf6da703ca036ed10ab366227af5ec0f694675b8fe73fe737e875ad60"),
+        (FULL_MIX, "174c8d5160c601eac455250f8ba21cbaeb955a72b6be6403f043aab66444748b"),
     ],
+    ids=["facts", "full"],
 )
 def test_the_same_seed_gives_the_same_text(world, mix, digest):
     """Checkpoints name the text that they saw by world, seed and mix alone."""

@@ -58,7 +58,7 @@ def test_empty_documents_are_left_out_and_unknown_tokens_counted(tokenizer, tmp_
 
 def test_batches_of_the_tokenizer_leave_no_trace(tokenizer, texts, tmp_path, monkeypatch):
     whole = documents_of(load_corpus(source_of(*texts), tokenizer, cache_dir=tmp_path / "a"))
-    monkeypatch.setattr(module, "CHARACTERS_PER_CALL", 300)
+    monkeypatch.setattr(module, "DOCUMENTS_PER_CALL", 7)
     assert (
         documents_of(load_corpus(source_of(*texts), tokenizer, cache_dir=tmp_path / "b")) == whole
     )
@@ -96,7 +96,7 @@ def test_the_cache_is_used_only_for_the_same_source_tokenizer_and_limit(
 
 def test_an_interrupted_write_is_not_taken_for_a_corpus(tokenizer, tmp_path):
     def interrupted():
-        yield "Anna " * 300_000
+        yield from ["Anna"] * 20  # more than the tokenizer gets at once
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):

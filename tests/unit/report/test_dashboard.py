@@ -12,7 +12,7 @@ from prompt_tuning.errors import UserError
 from prompt_tuning.inspection import run as inspections
 from prompt_tuning.report import dashboard
 from prompt_tuning.report.artefact import Artefact, Panels
-from prompt_tuning.train import outcome, tuning
+from prompt_tuning.train import outcome, walk
 
 
 @pytest.fixture
@@ -67,7 +67,7 @@ def test_artefacts_that_are_no_figure_show_their_own_values(tmp_path: Path) -> N
 
 
 def test_a_run_has_in_its_summary_what_the_panels_ask_for() -> None:
-    assert f'"{dashboard.PARAMETERS}"' in Path(tuning.__file__).read_text(encoding="utf-8")
+    assert f'"{dashboard.PARAMETERS}"' in Path(walk.__file__).read_text(encoding="utf-8")
 
 
 def test_without_the_package_or_the_network_it_says_what_to_do(

@@ -11,7 +11,7 @@ from prompt_tuning.ladder.probe_questions import probes
 from prompt_tuning.ladder.world import LADDER_WORLD, World
 from prompt_tuning.models.frozen_t5 import PackedT5
 from prompt_tuning.models.loading import load_weights
-from prompt_tuning.pretraining.probes import WorldProbes
+from prompt_tuning.pretraining.held_out import WorldProbes
 
 NUM_PROBES = 5
 

@@ -1,20 +1,19 @@
 """What is planted in a prompt is found, and what is not there is not."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from prompt_tuning.inspection.labels import find_labels, label_measures, own_places
-from prompt_tuning.inspection.measures import (
-    drift,
-    has_lexical_cluster,
-    neighbour_measures,
-    norm_measures,
-    shared_stems,
-    stem,
-    tightness,
+from prompt_tuning.inspection.measures import drift, norm_measures, shared_stems, stem, tightness
+from prompt_tuning.inspection.neighbours import Floats, Vocabulary, unit
+from prompt_tuning.inspection.statistics import (
+    Question,
+    label_measures,
+    map_axes,
+    on_map,
+    statistics_of,
 )
-from prompt_tuning.inspection.neighbours import Floats, Vocabulary, nearest_neighbours, unit
-from prompt_tuning.inspection.statistics import Question, map_axes, on_map, statistics_of
 from prompt_tuning.inspection.text import row_lines, summary_lines
 
 H, NUM_CLUSTERS, NUM_OTHERS = 48, 8, 600
@@ -50,7 +49,7 @@ def test_planted_clusters_are_found_and_random_vectors_have_none(
     vocabulary: Vocabulary, centres: Floats
 ) -> None:
     """Section 7: the neighbours of a trained row form clusters, those of random vectors none."""
-    found = statistics_of(question(vocabulary), 40 * centres, None, num_draws=3, seed=0)
+    found, _ = statistics_of(question(vocabulary), 40 * centres, None, num_draws=3, seed=0)
     prompt, random = (found["measures"][name] for name in ("prompt", "random"))
     assert prompt["tightness"] > 0.9 > 0.3 > random["tightness"]
     assert prompt["lexical_clusters"] == 1 > 0.3 > random["lexical_clusters"]
@@ -64,16 +63,14 @@ def test_the_same_seed_draws_the_same_random_vectors(
 ) -> None:
     """Their numbers stand in records."""
     asked = question(vocabulary)
-    first, again, other = (
-        asked.random_measures((8, H), num_draws=2, seed=seed) for seed in (0, 0, 1)
-    )
+    first, again, other = (asked.ask_random((8, H), num_draws=2, seed=seed) for seed in (0, 0, 1))
     assert first == again != other
 
 
 def test_rows_that_share_neighbours_are_counted(vocabulary: Vocabulary, centres: Floats) -> None:
     """Two rows in one cluster share all five, the third shares none: 10 of 15 are different."""
     rows = centres[[0, 0, 1]] * np.array([[1], [7], [1]], np.float32)
-    measures = question(vocabulary).measures(rows)
+    measures = question(vocabulary).ask(rows).measures
     assert measures["rows_sharing"] == pytest.approx(2 / 3)
     assert measures["distinct"] == pytest.approx(10 / 15)
 
@@ -83,7 +80,7 @@ def test_words_of_the_domain_are_a_share_of_the_different_neighbours(
 ) -> None:
     """Of 15 neighbours, 10 different ones, the texts have the 5 of one cluster and one other."""
     asked = question(vocabulary, domain=frozenset([0, 1, 2, 3, 4, 100]))
-    found = statistics_of(asked, centres[[0, 0, 1]], None, num_draws=1, seed=0)
+    found, _ = statistics_of(asked, centres[[0, 0, 1]], None, num_draws=1, seed=0)
     assert found["measures"]["prompt"]["domain_share"] == pytest.approx(5 / 10)
     assert found["domain"]["vocabulary_share"] == pytest.approx(6 / 640)
     top = found["domain"]["top_pieces"]
@@ -100,19 +97,12 @@ def test_a_stem_is_four_letters(piece: str, expected: str | None) -> None:
 
 
 def test_a_lexical_cluster_is_two_neighbours_of_one_stem() -> None:
-    among = Vocabulary(
-        np.eye(4, dtype=np.float32), ["▁Tech", "▁the", "technical", "▁the"], [*"abcd"]
-    )  # type: ignore[arg-type]
-    assert has_lexical_cluster([0, 1, 2], among)
-    assert not has_lexical_cluster([0, 1, 3], among)  # too short to tell
-
-
-def test_pieces_that_have_the_stem_of_another_are_a_share() -> None:
-    """What lexical clusters can be made of: two of these four."""
-    among = Vocabulary(
-        np.eye(4, dtype=np.float32), ["▁Tech", "▁the", "technical", "▁the"], range(4)
-    )
+    """Words of fewer letters tell nothing: two of these four pieces have the stem of another."""
+    pieces = ["▁Tech", "▁the", "technical", "▁the"]
+    among = Vocabulary(np.eye(4, dtype=np.float32), pieces, range(4))
     assert shared_stems(among) == 0.5
+    rows = np.array([[3, 2, 1, 0], [3, 2, 0, 1]], np.float32)
+    assert replace(question(among), top_k=3).ask(rows).measures["lexical_clusters"] == 0.5
 
 
 def test_tightness_is_the_mean_cosine_of_two() -> None:
@@ -134,66 +124,58 @@ def test_norms_and_drift_are_those_computed_by_hand() -> None:
 
 
 LABELS = {"entailment": [0, 1], "not_entailment": [2, 0, 1], "maybe": [3, 4]}
+ROWS = np.array(
+    [
+        [9, 8, 1, 7, 0, 0, 0, 0],  # entailment's own: cannot be looked for
+        [0, 0, 9, 8, 0, 0, 0, 0],  # not_entailment's own: number 1
+        [0, 0, 9, 1, 8, 7, 6, 0],  # maybe's own: number 5
+    ],
+    np.float32,
+)
 
 
-def labelled() -> Vocabulary:
-    """One direction a piece; the last is a single letter."""
-    return Vocabulary(
-        np.eye(8, dtype=np.float32), ["▁ent", "ail", "▁not", "▁may", "b", *"cde"], range(8)
-    )
+def about_labels(**changed: object) -> Question:
+    """One direction a piece; the last are single letters."""
+    pieces = ["▁ent", "ail", "▁not", "▁may", "b", *"cde"]
+    values: dict[str, object] = {"label_ids": LABELS, "has_label_rows": True, **changed}
+    asked = question(Vocabulary(np.eye(8, dtype=np.float32), pieces, range(8)), **values)
+    return replace(asked, top_k=2)
 
 
 def test_a_label_is_known_by_the_pieces_that_no_other_has() -> None:
-    own = own_places(LABELS, labelled())
+    own = about_labels().own_places
     assert own == {"entailment": [], "not_entailment": [2], "maybe": [3]}
 
 
 def test_labels_are_looked_for_in_their_own_row_and_in_all() -> None:
     """A rank counts pieces that are nearer; row i is label i's where the initialisation says so."""
-    vocabulary = labelled()
-    rows = np.array(
-        [
-            [9, 8, 1, 7, 0, 0, 0, 0],  # entailment's own: cannot be looked for
-            [0, 0, 9, 8, 0, 0, 0, 0],  # not_entailment's own: number 1
-            [0, 0, 9, 1, 8, 7, 6, 0],  # maybe's own: number 5
-        ],
-        np.float32,
-    )
-    own, cosines = own_places(LABELS, vocabulary), vocabulary.cosines(rows)
-    found = {
-        label.word: label for label in find_labels(cosines, own, vocabulary, 2, has_own_rows=True)
-    }
-    assert found["entailment"].rows is None
-    assert (found["not_entailment"].own_rank, found["not_entailment"].rows) == (1, 2)
-    assert (found["maybe"].own_rank, found["maybe"].rows, found["maybe"].best_rank) == (5, 1, 2)
-    measures = label_measures([*found.values()], 2)
-    assert measures == {
+    labels = about_labels().ask(ROWS).labels
+    keys = ("rows", "best_rank", "own_rank")
+    found = [tuple(label[key] for key in keys) for label in labels]
+    assert found == [(None, None, None), (2, 1, 1), (1, 2, 5)]
+    assert label_measures(labels, 2) == {
         "labels_found": 1,
         "labels_in_several": 0.5,
         "label_rows": 1.5,
         "labels_persist": 0.5,
     }
-    nowhere = find_labels(cosines, own, vocabulary, 2, has_own_rows=False)
-    assert "labels_persist" not in label_measures(nowhere, 2)
+    assert "labels_persist" not in about_labels(has_label_rows=False).ask(ROWS).measures
 
 
 def test_a_label_beyond_the_last_row_has_none_of_its_own() -> None:
     """Class-label initialisation leaves out the labels that a short prompt has no room for."""
-    vocabulary = labelled()
-    cosines = vocabulary.cosines(np.eye(8, dtype=np.float32)[[2]])
-    own = {"not": [2], "maybe": [3]}
-    first, second = find_labels(cosines, own, vocabulary, 2, has_own_rows=True)
-    assert (first.own_rank, second.own_rank) == (1, None)
+    asked = about_labels(label_ids={"not": [2], "maybe": [3]})
+    first, second = asked.ask(np.eye(8, dtype=np.float32)[[2]]).labels
+    assert (first["own_rank"], second["own_rank"]) == (1, None)
 
 
 def test_without_texts_or_labels_their_measures_are_absent(
     vocabulary: Vocabulary, centres: Floats
 ) -> None:
     """What was not measured is missing, not 0."""
-    measures = question(vocabulary).measures(centres)
-    assert not {"domain_share", "labels_found", "labels_persist"} & {*measures}
-    neighbours = nearest_neighbours(vocabulary.cosines(centres), 5)
-    assert "domain_share" in neighbour_measures(neighbours, vocabulary, {1})
+    unknown = {"domain_share", "labels_found", "labels_persist"}
+    assert not unknown & {*question(vocabulary).ask(centres).measures}
+    assert "domain_share" in question(vocabulary, domain={1}).ask(centres).measures
 
 
 def test_the_map_has_the_axes_of_most_variance(vocabulary: Vocabulary) -> None:
@@ -210,7 +192,7 @@ def test_the_map_has_the_axes_of_most_variance(vocabulary: Vocabulary) -> None:
 def test_the_terminal_shows_some_rows_and_a_dash_for_what_is_not_known(
     vocabulary: Vocabulary, centres: Floats
 ) -> None:
-    found = statistics_of(question(vocabulary), centres, None, num_draws=1, seed=0)
+    found, _ = statistics_of(question(vocabulary), centres, None, num_draws=1, seed=0)
     text = "\n".join(summary_lines(found))
     assert "tightness" in text and " - " in text and "nan" not in text
     rows = [{"row": i, "neighbours": [{"piece": "▁a", "cosine": 0.5}]} for i in range(3)]
