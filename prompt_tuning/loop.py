@@ -108,6 +108,11 @@ class TrainingRun:
         """Numbers that the optimiser moves."""
         return sum(tensor.numel() for tensor in self.method.trained.values())
 
+    def is_best(self, score: float) -> bool:
+        """Whether no step so far had such a score."""
+        best_score = self.progress.best_score
+        return best_score is None or score > best_score
+
     def run(self, observer: Observer, stop: StopRequests) -> None:
         """Trains to the last step, evaluating on the way, and keeps what the best step had.
 
@@ -190,7 +195,7 @@ class TrainingRun:
                 raise _diverged(progress.step, f"{name} is not finite")
         score = observer.evaluate(self.method, progress.step)
         progress.evaluated_step = progress.step
-        if score is not None and (progress.best_score is None or score > progress.best_score):
+        if score is not None and self.is_best(score):
             progress.best_score, progress.best_step = score, progress.step
             self.best = {name: value.detach().cpu().clone() for name, value in trained.items()}
         return score

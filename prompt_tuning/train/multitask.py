@@ -124,7 +124,7 @@ class _Watch(Watch):
         marked = {name + "*" * (name in improved): value for name, value in by_task.items()}
         num_examples = sum(each.num_examples for each in scores)
         line = f"{scores_line(marked, mean)}  unparseable {unparseable}/{num_examples}"
-        self.say(step, line, is_best=self.is_best(mean))
+        self.say(step, line, is_best=self.training.is_best(mean))
         return mean
 
 

@@ -110,7 +110,7 @@ class _Watch(Watch):
         """Scores what a step has trained; keeps, logs and prints what came out."""
         evaluation, report = self.answer(self.scored.dev, step), self.scored.report
         score = score_of(evaluation)
-        is_best = self.is_best(score)
+        is_best = self.training.is_best(score)
         reported = []
         if report is not None and self.scored.config.evaluation.report_at_every_step:
             reported = [self._report_at(report, step, is_best=is_best)]

@@ -169,11 +169,6 @@ class Watch(Display):
     run: Run
     checkpoint: Checkpoint
 
-    def is_best(self, score: float) -> bool:
-        """Whether no step before had such a score."""
-        best_score = self.training.progress.best_score
-        return best_score is None or score > best_score
-
     @torch.no_grad()
     def decode(self, data: EvaluationSet) -> Evaluation:
         """What the present model, or the prompt in front of it, makes of a split."""
