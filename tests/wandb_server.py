@@ -1,7 +1,8 @@
 """A W&B server of the least kind: takes what the client sends and answers so that it goes on.
 
-`python wandb_server.py <log>` prints its port; every request becomes a JSON line of the log. It
-keeps nothing else: what a client sent is what the tests look at. The client is the real one.
+`python wandb_server.py <log> [<sweep.yaml> <run.json>]` prints its port; an agent of the sweep is
+told to do that one run. Every request becomes a JSON line of the log, and nothing else is kept:
+what a client sent is what the tests look at. The client is the real one.
 """
 
 import gzip
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 ENTITY = "me"
+COMPLETE: list[str] = []  # runs whose client has said so
 
 
 def answer(operation: str, variables: dict[str, Any], url: str) -> dict[str, Any]:
@@ -43,6 +45,17 @@ def answer(operation: str, variables: dict[str, Any], url: str) -> dict[str, Any
         return {"createArtifactFiles": {"files": {"edges": edges}}}
     if operation == "CommitArtifact":
         return {"commitArtifact": {"artifact": {"id": "a", "digest": "d"}}}
+    if operation == "CreateAgent":
+        return {"createAgent": {"agent": {"id": "agent"}}}
+    if operation == "Heartbeat":
+        commands: list[dict[str, Any]] = [{"type": "exit"}] if "trial" in COMPLETE else []
+        if RUN:
+            run = {"type": "run", "run_id": "trial", "program": "ptune"}
+            commands = [{**run, "args": json.loads(RUN.pop())}]
+        return {"agentHeartbeat": {"agent": {"id": "agent"}, "commands": json.dumps(commands)}}
+    if operation == "SweepWithRuns":
+        sweep = {"id": "w", "name": "w", "config": SWEEP, "runs": {"edges": []}}
+        return {"project": {"sweep": sweep}}
     viewer = {
         "id": "u",
         "entity": ENTITY,
@@ -70,6 +83,8 @@ class Handler(BaseHTTPRequestHandler):
         if not self.path.startswith("/sdk/otel"):  # the client's own telemetry
             with LOG.open("a", encoding="utf-8") as log:
                 log.write(json.dumps({"path": self.path, "sent": sent}) + "\n")
+        if sent.get("complete"):
+            COMPLETE.append(self.path.split("/")[-2])
         reply: dict[str, Any] = {}
         if self.path == "/graphql":
             query = sent["query"].split("(")[0].split("{")[0].split()
@@ -90,6 +105,7 @@ class Handler(BaseHTTPRequestHandler):
 
 if __name__ == "__main__":
     LOG = Path(sys.argv[1])
+    SWEEP, *RUN = [Path(name).read_text(encoding="utf-8") for name in sys.argv[2:]] or [""]
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.handle_error = lambda *arguments: None  # type: ignore[method-assign]  # a client left
     print(server.server_port, flush=True)

@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
+SWEEP_FILE = Path(__file__).parents[2] / "scripts" / "wandb_sweep.yaml"
 SERVER = Path(__file__).parents[1] / "wandb_server.py"
 RUN = [
     *("train", "model=ladder_100k", "task=mini_rte", "training.batch_size=4"),
@@ -146,3 +148,39 @@ def test_a_sweep_without_a_server_asks_once_and_arrives_later_by_wandb_sync(
     assert len(runs) == 2 and all(any(run in folder for folder in folders) for run in runs)
     for run in runs:
         assert {line["_step"] for line in history_of(requests, run)} == {1, 2, 3, 4}
+
+
+def test_an_agent_of_a_sweep_that_wandb_leads_calls_ptune_train(
+    tmp_path: Path, shorter_run: dict[str, Any]
+) -> None:
+    """The real agent reads scripts/wandb_sweep.yaml and gets one run from the server."""
+    log, run = tmp_path / "log.jsonl", tmp_path / "run.json"
+    run.write_text(json.dumps({key: {"value": value} for key, value in shorter_run.items()}))
+    command = [sys.executable, SERVER, log, SWEEP_FILE, run]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
+        assert server.stdout is not None
+        url = f"http://127.0.0.1:{int(server.stdout.readline())}"
+        folder = tmp_path / "work"
+        path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+        status, said = start("wandb", "agent", "me/ptune/w", url=url, folder=folder, PATH=path)
+        server.kill()
+    assert status == 0, said
+    (begun,) = [s for s in mutations(received(log), "UpsertBucket") if s["displayName"]]
+    assert (begun["name"], begun["sweep"]) == ("trial", "w")
+    assert {line["_step"] for line in history_of(received(log), "trial")} == {1, 2, 3, 4}
+    (record,) = folder.glob("runs/*/record.json")
+    assert (
+        json.loads(record.read_text())["config"]["prompt"]["length"] == shorter_run["prompt.length"]
+    )
+
+
+@pytest.fixture
+def shorter_run() -> dict[str, Any]:
+    """What a server would propose within the sweep's file, and settings that make it quick."""
+    sweep = yaml.safe_load(SWEEP_FILE.read_text())["parameters"]
+    quick = {"model": "ladder_100k", "training.num_steps": 4, "evaluation.every_steps": 2}
+    proposed = {
+        key: each["value"] if "value" in each else each.get("values", [each.get("min")])[0]
+        for key, each in sweep.items()
+    }
+    return proposed | quick | {"evaluation.num_examples": 8}
