@@ -234,7 +234,7 @@ def launch(command: str, arguments: Sequence[str]) -> int:
     except HydraException as error:
         raise hydra_problem(error) from error
     except Exception:  # a launcher broke; what its jobs have done is done
-        if sweep:
+        if sweep and given.multirun:
             _print_unfinished(_unfinished_on_disk(sweep), len(sweep.runs))
         raise
     if sweep and not job.num_runs:
