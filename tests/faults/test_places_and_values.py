@@ -1,4 +1,4 @@
-"""Places that cannot be written and values that no machine takes: one line, exit 2, nothing left."""
+"""Places that cannot be written, values that no machine takes: one line, exit 2, nothing left."""
 
 import resource
 from collections.abc import Callable, Iterator
