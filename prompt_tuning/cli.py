@@ -5,14 +5,13 @@
 Imports nothing heavy: help and mistakes are answered at once.
 """
 
-import os
 import sys
 from collections.abc import Sequence
 
 from prompt_tuning import __version__
 from prompt_tuning.commands import COMMANDS
-from prompt_tuning.errors import UserError, did_you_mean
-from prompt_tuning.interrupts import Interrupted
+from prompt_tuning.errors import UserError, as_users, did_you_mean, printable
+from prompt_tuning.interrupts import Interrupted, silence_stdout
 
 HELP = """\
 ptune: prompt tuning of frozen T5 models (Lester et al., 2021)
@@ -30,18 +29,26 @@ ptune: prompt tuning of frozen T5 models (Lester et al., 2021)
 def main() -> int:
     """The console script."""
     try:
-        return run(sys.argv[1:])
-    except UserError as error:
-        for part in error.parts:
-            print(f"ptune: error: {part}", file=sys.stderr)
-        return error.exit_status
+        status = run(sys.argv[1:])
+        sys.stdout.flush()  # a full disk shows here, or at the very end, unseen
+        return status
     except Interrupted as stop:
         return 128 + stop.signal_number
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:  # `ptune show ... | head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        silence_stdout()
         return 0
+    except Exception as error:
+        if (mistake := as_users(error)) is None:
+            raise
+        for part in mistake.parts:
+            print(f"ptune: error: {printable(str(part))}", file=sys.stderr)
+        try:
+            sys.stdout.flush()
+        except OSError:
+            silence_stdout()
+        return mistake.exit_status
 
 
 def run(arguments: Sequence[str]) -> int:

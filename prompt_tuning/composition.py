@@ -10,14 +10,15 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import product
+from itertools import islice, product
+from math import prod
 from typing import Any
 
 from hydra import compose, initialize_config_dir
 from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override, OverrideType
+from hydra.core.override_parser.types import Override, OverrideType, RangeSweep
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -45,6 +46,7 @@ for _name, _node in TASK_NODES.items():
 Axes = dict[str, str]  # a run's place in a sweep: {"task": "rte", "seed": "0"}
 
 MANY_RUNS = 50  # checking more than so many takes seconds
+MOST_RUNS = 10_000  # of a command line: all are checked before the first begins
 
 
 def recipe_of(model: str) -> str:
@@ -94,6 +96,9 @@ def points_of(
             first = [_points_of_axis(override)[0] for override in overrides]
             swept = composer.swept(first)
             axes = {o.get_key_element(): _points_of_axis(o) for o in (*swept, *overrides)}
+            if (num_points := prod(map(len, axes.values()))) > MOST_RUNS:
+                problem = f"this sweep has {num_points:,} runs"
+                return [], [*problems, UserError(problem, allowed=f"at most {MOST_RUNS:,}")]
             points = [*product(*axes.values())]
             if not multirun:
                 problems += [_needs_multirun(o) for o in overrides if o.is_sweep_override()]
@@ -234,6 +239,10 @@ def _readable(
         except HydraException:
             problems.append(_unreadable(argument))
             continue
+        if _is_too_many(override):
+            allowed = f"at most {MOST_RUNS:,}, in steps other than 0"
+            problems.append(UserError(f"{argument} names too many values", allowed=allowed))
+            continue
         wrong = [*_missing_choices(command, override)]
         if override.is_sweep_override() and not _elements(override):
             allowed = f"{override.key_or_group}=a,b,c or range(1,10), or a glob(...) that matches"
@@ -242,6 +251,17 @@ def _readable(
         seen = spelled(command, argument)
         if not wrong or seen != argument:  # a section's name, unlike a file, can be gone on with
             yield from parser.parse_overrides([seen])
+
+
+def _is_too_many(override: Override) -> bool:
+    """Whether a range has no end, or one that nobody has the time for."""
+    values = override.value()
+    if not isinstance(values, RangeSweep):
+        return False
+    try:
+        return sum(1 for _ in islice(values.range(), MOST_RUNS + 1)) > MOST_RUNS
+    except ValueError:  # range(0,3,0)
+        return True
 
 
 def _unreadable(argument: str) -> UserError:

@@ -35,6 +35,13 @@ DTYPES = ("auto", "float32", "bfloat16")
 COMPILE_MODES = ("default", "reduce-overhead")
 RANKS = ("labels",)
 
+# No machine takes more: beyond them a typing error would be a crash, or a run without end.
+LARGEST = 2**53  # of any integer; what JSON of other programs holds exactly
+LARGEST_SEED = 2**32 - 1  # a step's dropout has seed * 2**32 + step, of 64 bits
+LARGEST_BATCH = 2**20
+LARGEST_PROMPT = 2**14
+LARGEST_POOL = 1024  # threads
+
 
 # Is a key's value part of a run's identity? Never: it does not change a result, or only names it.
 # If set: the key came later; runs where it is null keep their hash. As null: what the value stands
@@ -66,10 +73,8 @@ class Key:
         return ", ".join(LIMITS[name][0].format(bound) for name, bound in self.limits.items())
 
     def holds(self, value: float) -> bool:
-        """Whether a number is in the range; infinity and NaN are in none."""
-        return math.isfinite(value) and all(
-            LIMITS[name][1](value, bound) for name, bound in self.limits.items()
-        )
+        """Whether a number is in the range."""
+        return all(LIMITS[name][1](value, bound) for name, bound in self.limits.items())
 
 
 def key(
@@ -151,7 +156,9 @@ class InitConfig:
 class PromptConfig:
     """What stands in front of the input."""
 
-    length: int | None = key("P, positions (figure 3a); null: no soft prompt", at_least=1)
+    length: int | None = key(
+        "P, positions (figure 3a); null: no soft prompt", at_least=1, at_most=LARGEST_PROMPT
+    )
     num_shots: int | None = key("K, solved examples of prompt_design", at_least=0, hashed=IF_SET)
     template: str | None = key(
         "words of prompt_design; null: ours", one_of=("flan",), hashed=IF_SET
@@ -163,7 +170,7 @@ class TrainingConfig:
     """The training loop."""
 
     num_steps: int = key("updates", at_least=1)
-    batch_size: int = key("examples an update", at_least=1)
+    batch_size: int = key("examples an update", at_least=1, at_most=LARGEST_BATCH)
     dropout: float = key("rate inside the model; off in evaluation", at_least=0, below=1)
     z_loss: float = key("weight of log(Z)^2", at_least=0)
     max_input_tokens: int | None = key("with EOS, without the prompt; null: no cut", at_least=1)
@@ -238,7 +245,9 @@ class MachineConfig:
     device: str = key("auto: cuda if there is one", one_of=("auto", "cpu", "cuda"), hashed=NEVER)
     dtype: str = key("auto: bfloat16 on cuda, else float32", one_of=DTYPES)
     max_tokens_per_micro_batch: int = key("in one pass, prompt included", at_least=1, hashed=NEVER)
-    num_threads: int | None = key("of the CPU; null: torch's choice", at_least=1, hashed=NEVER)
+    num_threads: int | None = key(
+        "of the CPU; null: torch's choice", at_least=1, at_most=LARGEST_POOL, hashed=NEVER
+    )
 
 
 @dataclass(frozen=True)
@@ -288,7 +297,9 @@ class TrainConfig(RecordConfig):
     method: str = key("what is trained, if anything", one_of=METHODS)
     recipe: str = key("the file in conf/recipe that set the values", hashed=NEVER)
     experiment: str | None = key("the file in conf/experiment, if any", hashed=NEVER)
-    seed: int = key("of initialisation, order of examples and dropout", at_least=0)
+    seed: int = key(
+        "of initialisation, order of examples and dropout", at_least=0, at_most=LARGEST_SEED
+    )
 
 
 @dataclass(frozen=True)
@@ -315,7 +326,7 @@ class InspectConfig(RecordConfig):
     top_k: int = key("neighbours a row; tightness is of pairs", at_least=2)
     control_tokens: bool = key("true: pad, eos, unk and sentinels may be neighbours too")
     num_random_draws: int = key("each of as many random vectors as the prompt has rows", at_least=1)
-    seed: int = key("of the random vectors", at_least=0)
+    seed: int = key("of the random vectors", at_least=0, at_most=LARGEST_SEED)
     show_rows: int | None = key("on the terminal; null: all", at_least=1, hashed=NEVER)
     model: ModelConfig = key("as_trained: the one that the prompt names")
     variant: VariantConfig | None = key("null: as the prompt was trained")
@@ -579,7 +590,7 @@ def _read(schema: type[T], values: Mapping[str, Any], prefix: str, problems: lis
             try:
                 read = _converted(value, hint)
                 problems += _out_of_range(name, read, each.metadata["key"])
-            except TypeError:
+            except (TypeError, OverflowError):
                 problems.append(_wrong_type(name, value, hint))
         parts[each.name] = read
     return schema(**parts)
@@ -657,8 +668,15 @@ def _out_of_range(name: str, value: Any, about: Key) -> list[UserError]:
                 fix=did_you_mean(value, about.one_of) or f"correct {name}, or leave it out",
             )
         ]
+    fix = f"correct {name}, or leave it out for its default"
+    if isinstance(value, str) and not value.strip():
+        return [UserError(f"{name}= is empty", allowed="a text", fix=fix)]
+    if isinstance(value, int) and not -LARGEST <= value <= LARGEST:
+        return [UserError(f"{name} is a number of {len(bin(value)) - 2} bits", fix=fix)]
+    if isinstance(value, float) and not math.isfinite(value):
+        allowed = about.range or "a finite number"
+        return [UserError(f"{name}={value} is out of range", allowed=allowed, fix=fix)]
     if about.range and value is not None and not about.holds(value):
-        fix = f"correct {name}, or leave it out for its default"
         return [UserError(f"{name}={value} is out of range", allowed=about.range, fix=fix)]
     return []
 

@@ -22,6 +22,7 @@ from prompt_tuning.config import (
     TrainConfig,
     VariantConfig,
     hidden_sizes,
+    run_name,
     typed,
 )
 from prompt_tuning.errors import UserError, raise_all
@@ -31,6 +32,8 @@ from prompt_tuning.prompt_files import PromptFile, load_prompt
 Problems = Iterator[UserError]
 
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")  # owner/name
+_NAME = re.compile(r"\w[\w.+-]*")
+LONGEST_NAME = 255  # bytes of a file's or folder's name, on the usual file systems
 
 
 def train_config(cfg: DictConfig) -> TrainConfig:
@@ -126,6 +129,14 @@ def _train_problems(config: TrainConfig) -> Problems:
     yield from _variant_problems(model, config.variant)
     yield from _method_problems(config)
     yield from _init_problems(config)
+    yield from _name_problems(config)
+    optimizer = config.optimizer
+    if optimizer.step_offset > optimizer.initial_step:
+        yield UserError(
+            f"optimizer.step_offset={optimizer.step_offset} is behind the clock's first step",
+            allowed=f"at most optimizer.initial_step={optimizer.initial_step}",
+            fix="lower it, or start the clock later",
+        )
     if evaluation.report_split == evaluation.split:
         yield UserError(
             f"evaluation.report_split={evaluation.split} is the split that chooses the best "
@@ -139,6 +150,20 @@ def _train_problems(config: TrainConfig) -> Problems:
         kept = f"data.num_held_out={num_held_out} keeps rows apart"
         fix = "add evaluation.split=held_out, or data.num_held_out=null"
         yield UserError(f"{kept}, and evaluation.split={evaluation.split}", fix=fix)
+
+
+def _name_problems(config: TrainConfig) -> Problems:
+    """What would make the run's folder another one than a folder of that name in output_dir."""
+    for key, name in (("model.name", config.model.name), ("variant.name", config.variant.name)):
+        if not _NAME.fullmatch(name):
+            fix = f"leave it out: {key} is part of the run's name, not a place"
+            yield UserError(f"{key}={name} is no name", allowed="letters, digits, _ . + -", fix=fix)
+    if len(run_name(config).encode()) > LONGEST_NAME:
+        yield UserError(
+            f"the run's name would have {len(run_name(config).encode())} bytes",
+            allowed=f"at most {LONGEST_NAME}",
+            fix="give the folder of model.path a shorter name",
+        )
 
 
 def _model_problems(model: ModelConfig) -> Problems:

@@ -3,6 +3,7 @@
 Raised anywhere, printed by `cli.py` without a traceback, exit status 2.
 """
 
+import errno
 from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 
@@ -56,6 +57,41 @@ class UserErrors(UserError):
     @property
     def parts(self) -> Sequence[UserError]:
         return self._parts
+
+
+_FIXES = {
+    errno.ENOSPC: "make room there, or choose another place",
+    errno.EDQUOT: "make room there, or choose another place",
+    errno.ENAMETOOLONG: "choose a shorter name",
+    errno.ENOTDIR: "a file stands where a folder should be: move it away, or choose another place",
+    errno.EEXIST: "a file stands where a folder should be: move it away, or choose another place",
+    errno.EISDIR: "a folder stands where a file should be: move it away, or choose another place",
+}
+_NO_MEMORY = ("can't allocate memory", "out of memory", "Unable to allocate")
+
+
+def as_users(error: BaseException) -> UserError | None:
+    """The error as one of the user's: what the machine refuses; None: a fault of the program's.
+
+    Files that cannot be read or written, and memory that is not there.
+    """
+    if isinstance(error, UserError):
+        return error
+    if isinstance(error, OSError) and error.errno is not None:
+        place = error.filename2 or error.filename
+        problem = f"{error.strerror}: {place}" if place else str(error.strerror or error)
+        return UserError(problem, fix=_FIXES.get(error.errno, "choose another place"))
+    if isinstance(error, MemoryError) or any(words in str(error) for words in _NO_MEMORY):
+        return UserError(
+            f"the machine has not enough memory: {str(error).partition(chr(10))[0] or 'none left'}",
+            fix="lower machine.max_tokens_per_micro_batch, training.batch_size or prompt.length",
+        )
+    return None
+
+
+def printable(text: str) -> str:
+    """The text without characters that a terminal obeys instead of showing; lines stay."""
+    return "".join(char if char.isprintable() or char == "\n" else "?" for char in text)
 
 
 def raise_all(problems: Iterable[UserError]) -> None:

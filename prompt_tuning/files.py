@@ -1,12 +1,18 @@
 """Files and folders that appear whole or not at all, and what is in them."""
 
 import hashlib
+import json
+import logging
 import os
+import re
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
+from typing import Any
+
+logger = logging.getLogger(__name__)
 
 
 def made_once(folder: Path, write: Callable[[Path], None]) -> Path:
@@ -35,10 +41,24 @@ def written_whole(path: Path) -> Iterator[Path]:
         yield unfinished
         _to_disk(unfinished)
         unfinished.replace(path)
-    except BaseException:
-        unfinished.unlink(missing_ok=True)
+    except BaseException as error:
+        with suppress(OSError):  # the place is one that cannot be written: nothing is left there
+            unfinished.unlink(missing_ok=True)
+        # safetensors and torch say in exceptions of their own what the system refused them.
+        if (number := _refused(error)) is not None:
+            raise OSError(number, os.strerror(number), str(path)) from error
         raise
     _to_disk(path.parent)
+
+
+def _refused(error: BaseException) -> int | None:
+    """The number of the system's error that a library reports in words; None if there is none."""
+    if isinstance(error, OSError):
+        return None
+    if isinstance(error.__context__, OSError):
+        return error.__context__.errno
+    found = re.search(r"\(os error (\d+)\)", str(error))
+    return found and int(found[1])
 
 
 def _to_disk(path: Path) -> None:
@@ -47,6 +67,43 @@ def _to_disk(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def read_json(path: Path, **fields: type) -> dict[str, Any] | None:
+    """The object in a file; None if there is no file or, with a warning, a damaged one.
+
+    Args:
+        path: of the file.
+        fields: what must be in it, and of which type.
+    """
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(value, dict):
+            raise ValueError(f"a {type(value).__name__} where an object belongs")
+        for name, kind in fields.items():
+            if not isinstance(value.get(name), kind):
+                raise ValueError(f"it has no {name}")
+    except FileNotFoundError:
+        return None
+    except (ValueError, RecursionError) as error:
+        logger.warning("%s is damaged (%s): it counts as missing", path, error)
+        return None
+    return value
+
+
+def json_lines(path: Path) -> tuple[list[dict[str, Any]], int]:
+    """The objects of a .jsonl file that this program wrote, and the number of its damaged lines.
+
+    A process that died has left its last line unfinished; a file that is not there has no line.
+    """
+    objects: list[dict[str, Any]] = []
+    lines = path.read_bytes().splitlines() if path.exists() else []
+    for line in lines:
+        with suppress(ValueError, RecursionError):
+            value = json.loads(line.decode("utf-8"))
+            if isinstance(value, dict):
+                objects.append(value)
+    return objects, len(lines) - len(objects)
 
 
 def file_facts(path: Path) -> dict[str, str]:

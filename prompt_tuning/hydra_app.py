@@ -9,9 +9,10 @@ import shutil
 import sys
 import traceback
 from argparse import Namespace
+from collections import Counter
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from types import ModuleType
@@ -29,7 +30,8 @@ from rich.table import Table
 from prompt_tuning.commands import COMMANDS
 from prompt_tuning.composition import Axes, axes_of, hydra_problem, points_of, spelled
 from prompt_tuning.config import choices, config_dir, described
-from prompt_tuning.errors import InProgress, UserError, raise_all
+from prompt_tuning.devices import has_cuda
+from prompt_tuning.errors import InProgress, UserError, as_users, raise_all
 from prompt_tuning.interrupts import Pruned
 from prompt_tuning.sweeps import Sweep, SweepRun
 from prompt_tuning.terminal import say
@@ -62,12 +64,13 @@ class Unfinished:
     overrides: str
     reason: str
     status: int  # the exit status that it asks for
+    config: Any = None  # where this process knows it
 
     @classmethod
     def because_of(cls, overrides: str, error: Exception) -> "Unfinished":
         """The run that raised `error`."""
-        if isinstance(error, UserError):
-            return cls(overrides, str(error), error.exit_status)
+        if mistake := as_users(error):
+            return cls(overrides, str(mistake), mistake.exit_status)
         return cls(overrides, f"{type(error).__name__}: {error}", 1)
 
     def __str__(self) -> str:
@@ -102,6 +105,7 @@ class Job:
         config = None
         try:
             config = self.module.check(cfg)
+            _check_device(config)  # here: the machine that starts a Slurm job need not have it
             with self._shown(config, is_alone=not is_elsewhere):
                 self.module.run(config)
             return _score(self.module, config)
@@ -113,6 +117,7 @@ class Job:
                 raise  # to Hydra, which shows the first of them once all runs have been tried
             self.error = error
             run = Unfinished.because_of(" ".join(context.overrides.task), error)
+            run = replace(run, config=config)
             self.unfinished.append(run)
             if self.in_sweep:
                 _report(run, error)
@@ -123,6 +128,16 @@ class Job:
             return nullcontext()
         return self.sweep.doing(self.module.folder_of(config), is_alone=is_alone)
 
+    def _is_done_now(self, run: Unfinished) -> bool:
+        """Whether what another process was at is done; if that process has died, does it."""
+        if run.status != InProgress.exit_status or run.config is None:
+            return False
+        try:
+            self.module.run(run.config)
+        except InProgress:
+            return False
+        return True
+
     def exit_status(self) -> int:
         """Raises a single run's failure; names those of a sweep and returns the worst status.
 
@@ -131,8 +146,19 @@ class Job:
         """
         if self.error is not None and not self.in_sweep:
             raise self.error
+        self.unfinished = [run for run in self.unfinished if not self._is_done_now(run)]
         _print_unfinished(self.unfinished, self.num_runs)
         return min((run.status for run in self.unfinished), default=0)
+
+
+def _check_device(config: Any) -> None:
+    machine = getattr(config, "machine", None)
+    if machine is not None and machine.device == "cuda" and not has_cuda():
+        raise UserError(
+            "machine.device=cuda, and torch finds no GPU here",
+            allowed="machine.device=cpu, auto",
+            fix="leave it out, or install a CUDA build of torch and its driver: ptune doctor",
+        )
 
 
 def _score(module: ModuleType, config: Any) -> float | None:
@@ -149,7 +175,7 @@ def _report(run: Unfinished, error: Exception) -> None:
     if isinstance(error, InProgress):
         say(f"ptune: {error.problem}; going on with the next run")
         return
-    if not isinstance(error, UserError):
+    if as_users(error) is None:
         traceback.print_exception(error)
     print(f"ptune: error: {run}", file=sys.stderr)
 
@@ -195,6 +221,7 @@ def launch(command: str, arguments: Sequence[str]) -> int:
         print_help(command, module, given.overrides)
         return 0
     check_plugins(given.overrides)
+    refuse_repeated(given.overrides)
     checked = _check_all(module, command, given) if _is_checkable(given) else []
     sweep = None
     if checked and hasattr(module, "folder_of"):
@@ -207,7 +234,7 @@ def launch(command: str, arguments: Sequence[str]) -> int:
     except HydraException as error:
         raise hydra_problem(error) from error
     except Exception:  # a launcher broke; what its jobs have done is done
-        if sweep:
+        if sweep and given.multirun:
             _print_unfinished(_unfinished_on_disk(sweep), len(sweep.runs))
         raise
     if sweep and not job.num_runs:
@@ -238,6 +265,20 @@ def _parsed(arguments: Sequence[str]) -> Namespace:
             fix="leave out -m and give each key one value",
         )
     return given
+
+
+def refuse_repeated(overrides: Sequence[str]) -> None:
+    """Raises a UserError if a key is given twice: Hydra would take the last value without a word.
+
+    A key that is deleted (~) and added again (+) is another matter.
+    """
+    keys = [text.partition("=")[0].lstrip("+") for text in overrides if text[:1] != "~"]
+    twice = {key: [text for text in overrides if text.partition("=")[0].lstrip("+") == key]
+             for key, count in Counter(keys).items() if count > 1}  # fmt: skip
+    raise_all(
+        UserError(f"{key} is given {len(texts)} times: {' '.join(texts)}", fix="give it once")
+        for key, texts in twice.items()
+    )
 
 
 def _refuse_flag(message: str) -> NoReturn:

@@ -1,6 +1,11 @@
-"""Stopping a run from outside: by Ctrl-C and SIGTERM, between two steps, and by a search."""
+"""Stopping a run from outside: by Ctrl-C and SIGTERM, between two steps, and by a search.
 
+A reader of its output that goes away stops nothing.
+"""
+
+import os
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -79,3 +84,11 @@ def stop_if_hopeless(step: int, score: float) -> None:
     judge = _judge.get()
     if judge is not None and judge(step, score):
         raise Pruned(f"stopped at step {step}: others had done better by then")
+
+
+def silence_stdout() -> None:
+    """What is printed from now on goes nowhere: nobody reads it (`| head -1`), or its disk is full.
+
+    The interpreter's own flush at the end then has nothing to complain about.
+    """
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
-from prompt_tuning.errors import InProgress
+from prompt_tuning.errors import InProgress, printable
 
 # `holder_of` takes the lock for microseconds: whoever wants to hold it tries again for this long.
 SECONDS_TO_TRY = 0.5
@@ -33,7 +33,7 @@ def locked(path: Path, what: str) -> Iterator[None]:
         OSError: the file system has no locks.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a+", encoding="utf-8") as file:
+    with path.open("a+", encoding="utf-8", errors="replace") as file:
         give_up = time.monotonic() + SECONDS_TO_TRY
         while not _take(file, fcntl.LOCK_EX):
             if time.monotonic() > give_up:
@@ -48,7 +48,7 @@ def locked(path: Path, what: str) -> Iterator[None]:
 def holder_of(path: Path) -> str | None:
     """Who holds the lock on `path`, such as "process 71 on gpu3"; None if nobody does."""
     try:
-        file = path.open(encoding="utf-8")
+        file = path.open(encoding="utf-8", errors="replace")
     except FileNotFoundError:
         return None
     with file:
@@ -66,4 +66,4 @@ def _take(file: IO[str], kind: int) -> bool:
 
 def _words_in(file: IO[str]) -> str:
     file.seek(0)
-    return file.read() or "another process"
+    return printable(file.read()) or "another process"

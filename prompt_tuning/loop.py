@@ -159,6 +159,12 @@ class TrainingRun:
         state = load_state(self.resume_path)
         if state is None:
             return False
+        shapes = {name: value.shape for name, value in self.method.trained.items()}
+        if {name: value.shape for name, value in state["trained"].items()} != shapes:
+            raise UserError(
+                f"{self.resume_path} is of a run that trains something else",
+                fix="remove it: the run then starts again",
+            )
         self.progress = Progress(**state["progress"])
         self._set_trained(state["trained"])
         self.best, self.kept = state["best"], state["kept"]

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from prompt_tuning.errors import UserError
 from prompt_tuning.files import stamp
 from prompt_tuning.ladder.shipped_models import EMBEDDED_MODELS, embedded_source
 
@@ -52,12 +53,23 @@ def changed_since(
 
 
 def fingerprint_of(folder: Path) -> str | None:
-    """`weights_fingerprint` of a checkpoint; None if its weights are not in safetensors."""
-    files = [_file_with(folder, name) for name in FINGERPRINTED]
-    if any(path is None for path in files):
-        return None
-    paths = [path for path in files if path is not None]
-    return _fingerprint(*paths, *map(stamp, paths))
+    """`weights_fingerprint` of a checkpoint; None if its weights are not in safetensors.
+
+    Raises:
+        UserError: its files are damaged.
+    """
+    try:
+        files = [_file_with(folder, name) for name in FINGERPRINTED]
+        if any(path is None for path in files):
+            return None
+        paths = [path for path in files if path is not None]
+        return _fingerprint(*paths, *map(stamp, paths))
+    except (ValueError, KeyError, TypeError, AttributeError, MemoryError, RecursionError) as error:
+        raise UserError(
+            f"the weights in {folder} are damaged ({type(error).__name__}: {error}), "
+            "and a finished run was made from them",
+            fix="copy or download them again; the run's record is untouched",
+        ) from error
 
 
 @cache  # for the runs of a sweep; the stamps see a change
@@ -94,6 +106,8 @@ def _stored(path: Path, name: str) -> NDArray[Any] | None:
     """
     with path.open("rb") as file:
         length = int.from_bytes(file.read(8), "little")
+        if length > path.stat().st_size:
+            raise ValueError("its header is longer than the file")
         header = json.loads(file.read(length))
     dtype = {"F32": "<f4", "F16": "<f2", "BF16": "<u2"}.get(header.get(name, {}).get("dtype"))
     if dtype is None:

@@ -4,15 +4,17 @@ Reads and writes with NumPy alone, so that a wrong file is refused before torch 
 """
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import NoneType
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from prompt_tuning.errors import UserError, raise_all
+from prompt_tuning.errors import UserError, printable, raise_all
 from prompt_tuning.files import written_whole
 
 TENSOR = "prompt"
@@ -80,7 +82,8 @@ def load_prompt(path: Path) -> PromptFile:
         raise UserError(f"prompt file {path} does not exist", fix="check the path")
     try:
         read = _read_npy if path.suffix == ".npy" else _read_safetensors
-        weight, metadata, init = read(path)
+        weight, described, init = read(path)
+        metadata = _checked(described)
     except Exception as error:
         raise UserError(
             f"prompt file {path} cannot be read: {error}",
@@ -91,9 +94,13 @@ def load_prompt(path: Path) -> PromptFile:
             f"prompt file {path} holds a {weight.dtype} array of shape {weight.shape}",
             allowed="floating-point numbers of shape [prompt length, hidden size]",
         )
-    if not np.isfinite(weight).all():
-        raise UserError(f"prompt file {path} holds values that are not finite")
-    return PromptFile(weight.astype(np.float32), metadata, init)
+    if init is not None and (init.shape != weight.shape or init.dtype != np.float32):
+        raise UserError(f"prompt file {path} has an init of {init.dtype} {init.shape}")
+    with np.errstate(over="ignore"):  # a float64 may be beyond float32
+        weight = weight.astype(np.float32)
+    if not all(np.isfinite(array).all() for array in (weight, init) if array is not None):
+        raise UserError(f"prompt file {path} holds values that are not finite in float32")
+    return PromptFile(weight, metadata, init)
 
 
 def load_prompts(paths: Mapping[str, Path]) -> dict[str, PromptFile]:
@@ -161,6 +168,49 @@ def check_fits(
             f"and these are other weights ({fingerprint})",
             fix="choose the model, variant and revision that the prompt was trained on",
         )
+
+
+# What metadata may hold; that of another version of ptune may have more.
+_TEXT = ("model", "name", "source", "fingerprint", "variant", "task", "init", "recipe")
+_KINDS: dict[str, tuple[type, ...]] = {
+    **dict.fromkeys((*_TEXT, "config_hash"), (str,)),
+    **dict.fromkeys(("format", "lm_adapt_steps", "seed", "step"), (int,)),
+    **dict.fromkeys(("target_sentinel", "random_weights"), (bool,)),
+    "revision": (str, NoneType),
+    "score": (int, float, NoneType),
+}
+_NEEDED = ("revision", "variant", "lm_adapt_steps", "target_sentinel")  # to load the model again
+_NAME = r"(?!\.+(?:/|$))[\w.-]+"  # of a part of a path, neither . nor ..
+_INSIDE = re.compile(rf"(?:embedded:|packaged:)?{_NAME}(?:/{_NAME})*")
+
+
+def _checked(metadata: Any) -> dict[str, Any]:
+    """The metadata of a prompt file, which may be a stranger's, with its texts printable.
+
+    Raises:
+        ValueError: a value is of a wrong type, or leads out of the place that it names.
+    """
+    if not isinstance(metadata, dict):
+        raise ValueError(f"its metadata are a {type(metadata).__name__}, not an object")
+    for name, value in metadata.items():
+        kinds = _KINDS.get(name)
+        if kinds and (
+            not isinstance(value, kinds) or isinstance(value, bool) != (kinds == (bool,))
+        ):
+            raise ValueError(f"its metadata have {name} {value!r:.40}")
+    if metadata.get("format", FORMAT) != FORMAT:
+        raise ValueError(f"it has format {metadata['format']}, and this version reads {FORMAT}")
+    checked = {name: printable(v) if isinstance(v, str) else v for name, v in metadata.items()}
+    if (source := checked.get("source")) is not None:
+        if missing := [name for name in _NEEDED if name not in checked]:
+            raise ValueError(f"its metadata lack {', '.join(missing)}")
+        places = [source, checked["revision"]]
+        if Path(source).is_absolute():  # a folder, trained on with model.path=
+            places.remove(source)
+        for place in filter(None, places):
+            if not _INSIDE.fullmatch(place):
+                raise ValueError(f"its metadata name the place {place!r:.80}")
+    return checked
 
 
 def _read_npy(path: Path) -> tuple[NDArray[Any], dict[str, Any], None]:

@@ -49,10 +49,14 @@ def do_once(
         record = None if rerun else folder.record()
         if record is None:
             return False
-        if reason := changed(record):
+        try:
+            reason, said = changed(record), describe(record)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            reason, said = f"its record is damaged ({type(error).__name__}: {error})", ""
+        if reason:
             say(f"{folder.name}: done before, but {reason}: it is done again")
             return False
-        say(f"{folder.name}: done before, {describe(record)}")
+        say(f"{folder.name}: done before, {said}")
         return True
 
     if stands():

@@ -24,12 +24,12 @@ def save_state(path: Path, state: Mapping[str, Any]) -> None:
     """Writes tensors and plain values, the step of `progress` among them, by atomic rename."""
     import torch
 
-    with written_whole(path) as unfinished:
-        torch.save(dict(state), unfinished)
-        with unfinished.open("r+b") as file:
-            digest = file_digest(file, "sha256").hexdigest()
-            last = {"sha256": digest, "step": state["progress"]["step"]}
-            file.write(b"\n" + json.dumps(last).encode())
+    with written_whole(path) as unfinished, unfinished.open("w+b") as file:
+        torch.save(dict(state), file)
+        file.seek(0)
+        digest = file_digest(file, "sha256").hexdigest()
+        last = {"sha256": digest, "step": state["progress"]["step"]}
+        file.write(b"\n" + json.dumps(last).encode())
 
 
 def load_state(path: Path) -> dict[str, Any] | None:
@@ -60,7 +60,7 @@ def _last_line(path: Path) -> dict[str, Any] | None:
             file.seek(-min(_LAST_BYTES, path.stat().st_size), 2)
             last = json.loads(file.read().rpartition(b"\n")[2])
         return {"sha256": str(last["sha256"]), "step": int(last["step"])}
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, OverflowError):
         return None
 
 

@@ -13,8 +13,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from prompt_tuning.errors import UserError
-from prompt_tuning.files import written_whole
+from prompt_tuning.errors import as_users, printable
+from prompt_tuning.files import read_json, written_whole
 from prompt_tuning.interrupts import Pruned
 from prompt_tuning.locking import holder_of, locked
 from prompt_tuning.resume_points import step_of
@@ -75,21 +75,27 @@ class RunFolder:
         return self.path / "predictions" / task / f"{file}.jsonl"
 
     def record(self) -> dict[str, Any] | None:
-        """The record of a finished run; None of any other."""
-        return _read_json(self.record_path)
+        """The record of a finished run; None of any other, and, with a warning, a damaged one."""
+        return read_json(self.record_path, result=dict)
 
     def failure(self) -> dict[str, Any] | None:
-        """What the last attempt failed of; None if it did not fail."""
-        return _read_json(self.failure_path)
+        """What the last attempt failed of; None if it did not fail, or its file is damaged."""
+        return read_json(self.failure_path, error=str, is_users=bool)
+
+    def config(self) -> dict[str, Any] | None:
+        """What the run was started with; None as of `record`."""
+        return read_json(self.config_path)
 
     def state(self) -> RunState:
         """Running while a process holds the lock; else what that process left behind."""
         if holder := holder_of(self.lock_path):
             return RunState("running", holder)
         if self.record_path.exists():
-            return RunState("done")
+            if self.record() is not None:
+                return RunState("done")
+            return RunState("failed", f"{self.record_path} is damaged: start the run again")
         if failure := self.failure():
-            return RunState("failed", failure["error"])
+            return RunState("failed", printable(failure["error"]))
         if not self.config_path.exists():
             return RunState("missing")
         step = step_of(self.resume_path)
@@ -129,10 +135,10 @@ class RunFolder:
 
     def _fail(self, error: Exception) -> None:
         """Writes the reason down; where that fails too, the error says so."""
-        is_users = isinstance(error, UserError)
+        mistake = as_users(error)
         failure = {
-            "error": str(error) if is_users else f"{type(error).__name__}: {error}",
-            "is_users": is_users,
+            "error": str(mistake) if mistake else f"{type(error).__name__}: {error}",
+            "is_users": mistake is not None,
             "time": datetime.now(UTC).isoformat(timespec="seconds"),
             "command": sys.argv,
             "traceback": "".join(traceback.format_exception(error)),
@@ -148,11 +154,3 @@ def write_json(path: Path, value: Mapping[str, Any]) -> None:
     text = json.dumps(value, indent=2, ensure_ascii=False) + "\n"
     with written_whole(path) as unfinished:
         unfinished.write_text(text, encoding="utf-8")
-
-
-def _read_json(path: Path) -> dict[str, Any] | None:
-    try:
-        value: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return None
-    return value

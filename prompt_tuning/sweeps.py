@@ -36,7 +36,7 @@ class SweepRun:
         """Of a finished run, by split; the one that chose its step comes first."""
         result = (self.folder.record() or {}).get("result", {})
         scored = [part for part in (result, result.get("report")) if part and "split" in part]
-        return {part["split"]: part["score"] for part in scored if part["score"] is not None}
+        return {part["split"]: part["score"] for part in scored if part.get("score") is not None}
 
     def is_done(self, since: float = 0.0) -> bool:
         """Whether it has a record, written after a time in seconds since 1970."""

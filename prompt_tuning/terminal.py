@@ -23,6 +23,8 @@ from rich.progress import (
 )
 from rich.table import Table
 
+from prompt_tuning.interrupts import silence_stdout
+
 PACKAGE_LOGGER = "prompt_tuning"
 _prefix: ContextVar[str] = ContextVar("prefix", default="")  # of every line on the terminal
 _has_bars: ContextVar[bool] = ContextVar("has_bars", default=True)
@@ -47,15 +49,26 @@ def is_prefixed() -> bool:
     return bool(_prefix.get())
 
 
+class _Console(Console):
+    """Rich's, but a reader that goes away (`ptune train | head -1`) does not end the run."""
+
+    def on_broken_pipe(self) -> None:
+        self.quiet = True
+        silence_stdout()
+
+
 def say(text: str) -> None:
     """One line on the terminal, at once."""
-    print(f"{_prefix.get()}{text}", flush=True)
+    try:
+        print(f"{_prefix.get()}{text}", flush=True)
+    except BrokenPipeError:
+        silence_stdout()
 
 
 def print_table(table: Table) -> None:
     """A table as wide as the terminal; where output is no terminal, no line is broken."""
     width = None if sys.stdout.isatty() else 1000
-    Console(width=width, highlight=False, markup=False).print(table)
+    _Console(width=width, highlight=False, markup=False).print(table)
 
 
 class Reporter(logging.Handler):
@@ -64,7 +77,7 @@ class Reporter(logging.Handler):
     def __init__(self, log_path: Path) -> None:
         """Opens `log_path` for appending; use as a context manager."""
         super().__init__(level=logging.INFO)
-        self._console = Console(highlight=False, soft_wrap=True)
+        self._console = _Console(highlight=False, soft_wrap=True)
         self._log = log_path.open("a", encoding="utf-8")
         self._bars = Progress(
             TextColumn("{task.description}"),

@@ -2,22 +2,20 @@
 
 import json
 import logging
-import math
 import os
-import threading
-import urllib.error
-import urllib.request
-from collections.abc import Mapping, Sequence
-from functools import cache
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
 from prompt_tuning.config import TrackingConfig
+from prompt_tuning.files import json_lines, written_whole
+from prompt_tuning.network import SECONDS_TO_ANSWER, bounded, problem_with
 
 logger = logging.getLogger(__name__)
 
 MAX_TAG = 64  # characters; W&B refuses longer ones
-SECONDS_TO_ANSWER = 4  # that W&B's server has, once in a process; else its runs are offline
 SECONDS_TO_START = 20
 SECONDS_TO_FINISH = 15  # to upload the rest; what is left then is on disk for `wandb sync`
 
@@ -41,7 +39,7 @@ def wandb_run(
         "entity": tracking.entity,
         "group": tracking.group or group,
         "job_type": job_type,
-        "tags": [tag[:MAX_TAG] for tag in (*axes, *tracking.tags)],
+        "tags": [*dict.fromkeys(tag[:MAX_TAG] for tag in (*axes, *tracking.tags) if tag)],
         "id": f"{job_type}-{name.rsplit('-', 1)[-1]}",
         "name": name,
     }
@@ -66,11 +64,12 @@ class Tracker:
             step: where the run starts or resumes.
         """
         path = folder / "metrics.jsonl"
-        lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
-        kept = [line for line in lines if _step_of(line) <= step]
-        unfinished = path.with_suffix(".tmp")
-        unfinished.write_text("".join(line + "\n" for line in kept), encoding="utf-8")
-        unfinished.replace(path)  # a process that dies here loses nothing
+        found, num_damaged = json_lines(path)
+        if num_damaged:
+            logger.warning("%s: %d damaged lines are left out", path, num_damaged)
+        kept = [line for line in found if isinstance(at := line.get("step"), int) and at <= step]
+        with written_whole(path) as unfinished:  # a process that dies here loses nothing
+            unfinished.write_text("".join(json.dumps(line) + "\n" for line in kept), "utf-8")
         self._file = path.open("a", encoding="utf-8")
         self._run: Any = None
         if wandb is not None:
@@ -82,7 +81,8 @@ class Tracker:
     def __exit__(self, kind: type[BaseException] | None, *rest: object) -> None:
         self._file.close()
         if self._run is not None:
-            self._guarded("finish", lambda: self._run.finish(exit_code=0 if kind is None else 1))
+            finish = partial(self._run.finish, exit_code=0 if kind is None else 1)
+            self._guarded("finish", lambda: self._in_time(finish))
 
     def log(self, step: int, values: Mapping[str, float]) -> None:
         """Records measurements of a step; names like "train/loss" make W&B's sections."""
@@ -94,7 +94,8 @@ class Tracker:
     def summarise(self, values: Mapping[str, Any], prompt_path: Path | None = None) -> None:
         """Puts the run's best values, flat, into its summary, and a trained prompt beside it."""
         if self._run is not None:
-            self._guarded("summarise", lambda: self._summarise(values, prompt_path))
+            summarise = partial(self._summarise, values, prompt_path)
+            self._guarded("summarise", lambda: self._in_time(summarise))
 
     def _start(self, folder: Path, settings: dict[str, Any], config: Mapping[str, Any]) -> None:
         import wandb
@@ -102,7 +103,9 @@ class Tracker:
         wandb.setup(wandb.Settings(silent=True))
         has_key = wandb.login(prompt=False, verify=False)
         mode = os.environ.get("WANDB_MODE") or ("online" if has_key else "offline")
-        if mode == "online" and not _answers(str(wandb.setup().settings.base_url)):
+        url = str(wandb.setup().settings.base_url)
+        if mode == "online" and (problem := problem_with(url)):
+            logger.warning("W&B at %s cannot be reached: %s", url, problem)
             mode = "offline"
         self._run = wandb.init(
             **settings,
@@ -140,33 +143,15 @@ class Tracker:
             logger.warning("W&B could not %s (%s); metrics.jsonl goes on without it", what, reason)
             self._run = None
 
+    def _in_time(self, action: Callable[[], None]) -> None:
+        """Does what waits for wandb-core, which may hang itself; then that process is ended.
 
-@cache
-def _answers(url: str) -> bool:
-    """Whether a W&B server answers at all; asked once, since every run of a sweep would wait."""
-    problem = ["no answer in time"]
-
-    def ask() -> None:
-        try:
-            urllib.request.urlopen(url, timeout=SECONDS_TO_ANSWER).close()
-        except urllib.error.HTTPError:  # an answer all the same
-            pass
-        except (OSError, ValueError) as error:
-            problem[0] = str(getattr(error, "reason", error))
+        Raises:
+            TimeoutError: it took longer than W&B's own time limits allow.
+        """
+        run, late = self._run, object()
+        if bounded(action, SECONDS_TO_FINISH + SECONDS_TO_ANSWER, otherwise=late) is not late:
             return
-        problem.clear()
-
-    asking = threading.Thread(target=ask, daemon=True)  # looking a name up has no time limit
-    asking.start()
-    asking.join(SECONDS_TO_ANSWER)
-    if problem:
-        logger.warning("W&B at %s cannot be reached: %s", url, problem[0])
-    return not problem
-
-
-def _step_of(line: str) -> float:
-    """The step of a measurement; infinity if the process died while it wrote the line."""
-    try:
-        return int(json.loads(line)["step"])
-    except json.JSONDecodeError:
-        return math.inf
+        with suppress(Exception):  # private: else Python waits for it when it exits
+            run._wl.assert_service()._proc._process.kill()
+        raise TimeoutError("wandb-core does not answer")

@@ -6,7 +6,15 @@ from dataclasses import asdict, dataclass
 from importlib.util import find_spec
 from typing import Any
 
-from prompt_tuning.config import FolderConfig, FrozenMachineConfig, NamedConfig, key
+from prompt_tuning.config import (
+    LARGEST_BATCH,
+    LARGEST_PROMPT,
+    LARGEST_SEED,
+    FolderConfig,
+    FrozenMachineConfig,
+    NamedConfig,
+    key,
+)
 from prompt_tuning.errors import UserError, did_you_mean
 
 PEFT_ARMS = ("peft_512", "peft_tight", "peft_longest")
@@ -32,10 +40,10 @@ class BenchConfig:
     part: str = key("what is measured", one_of=PARTS)
     size: str = key("of a model with random weights", one_of=("nano", "tiny", "small"))
     profile: str = key("whose lengths the rows have", one_of=PROFILES)
-    batch_size: int = key("rows a batch", at_least=1)
+    batch_size: int = key("rows a batch", at_least=1, at_most=LARGEST_BATCH)
     num_batches: int = key("measured ones", at_least=1)
     num_rounds: int = key("measurements of each arm on each batch", at_least=1)
-    prompt_length: int = key("P", at_least=1)
+    prompt_length: int = key("P", at_least=1, at_most=LARGEST_PROMPT)
     dropout: float = key("rate, in every arm; off in the equality gate", at_least=0, below=1)
     arms: list[str] | None = key("training: which of its arms; null: all")
     memory: bool = key("true: peak memory of each arm too, each in a process of its own")
@@ -48,7 +56,7 @@ class BenchConfig:
     train: list[str] = key("end_to_end: the run, as overrides of ptune train")
     target_score: float = key("end_to_end: dev score that stops it", at_least=0, at_most=100)
     machine: FrozenMachineConfig = key("what the measurement may use")
-    seed: int = key("of lengths, token ids and dropout", at_least=0)
+    seed: int = key("of lengths, token ids and dropout", at_least=0, at_most=LARGEST_SEED)
     output_dir: str = key("one folder per measurement inside")
     rerun: bool = key("true: measure again what has a record")
 

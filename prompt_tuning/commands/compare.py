@@ -1,6 +1,5 @@
 """`ptune compare`: any runs side by side: what differs in their configs, scores, curves."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +11,7 @@ from rich.table import Table
 
 from prompt_tuning.config import CompareConfig, typed
 from prompt_tuning.errors import UserError
-from prompt_tuning.files import written_whole
+from prompt_tuning.files import json_lines, written_whole
 from prompt_tuning.made_from import flat
 from prompt_tuning.run_folder import RunFolder
 from prompt_tuning.terminal import print_table, say
@@ -38,10 +37,10 @@ class Compared:
 
     def curve(self) -> list[tuple[int, float]]:
         """Step and score of every evaluation."""
-        path = self.folder.path / "metrics.jsonl"
-        lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
-        found = [json.loads(line) for line in lines]
-        return [(line["step"], line["eval/score"]) for line in found if "eval/score" in line]
+        found, _ = json_lines(self.folder.path / "metrics.jsonl")
+        wanted = ("step", "eval/score")
+        points = [tuple(line.get(name) for name in wanted) for line in found]
+        return [(x, y) for x, y in points if isinstance(x, int) and isinstance(y, float)]
 
 
 def check(cfg: DictConfig) -> CompareConfig:
@@ -87,7 +86,11 @@ def _read(letter: str, name: str) -> Compared:
     record = folder.record() or {}
     if record and "score" not in record["result"]:
         raise UserError(f"{name} is a run of ptune {record['kind']}, which has no score to compare")
-    config = json.loads(folder.config_path.read_text(encoding="utf-8"))
+    config = folder.config()
+    if config is None:
+        raise UserError(
+            f"{folder.config_path} is damaged", fix="start the run again, or leave it out"
+        )
     kept = {key: part for key, part in config.items() if key not in UNTOLD}
     return Compared(letter, folder, dict(flat(kept)), record.get("result", {}))
 

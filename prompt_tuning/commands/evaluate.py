@@ -7,6 +7,7 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
+from prompt_tuning.commands.hub_access import check_hub, hub_model
 from prompt_tuning.config import EvaluateConfig, config_hash
 from prompt_tuning.config_checks import evaluate_config
 from prompt_tuning.files import file_facts
@@ -37,6 +38,8 @@ def run(config: EvaluateConfig) -> None:
     folder = RunFolder(Path(config.output_dir) / name)
 
     def load() -> Callable[[], None]:
+        data = content_now(task_of(config.task), config.data, [config.split])
+        check_hub(hub_model(config.model, config.variant), data)
         from prompt_tuning.use import evaluate  # imports torch
 
         return partial(evaluate, config, folder, prompt, sha256)

@@ -1,6 +1,5 @@
 """`ptune list`: what can be chosen in conf/, how far runs are, which prompts a folder has."""
 
-import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -10,7 +9,7 @@ from rich.table import Table
 
 from prompt_tuning.composition import planned_points
 from prompt_tuning.config import ListConfig, choices, config_dir, run_name, typed
-from prompt_tuning.errors import UserError, did_you_mean
+from prompt_tuning.errors import UserError, did_you_mean, printable
 from prompt_tuning.prompt_files import library_paths, load_prompt
 from prompt_tuning.run_folder import STATES, RunFolder, RunState
 from prompt_tuning.sweeps import Sweep, SweepRun
@@ -108,7 +107,7 @@ def _started(output_dir: Path) -> dict[str, str | None]:
     """The experiment under which each run of `output_dir` was started, by the run's name."""
     started: dict[str, str | None] = {}
     for path in sorted(output_dir.glob("*/config.json")):
-        config = json.loads(path.read_text(encoding="utf-8"))
+        config = RunFolder(path.parent).config() or {}
         started[path.parent.name] = config.get("experiment")
     for path in sorted(output_dir.glob("*/failure.json")):
         started.setdefault(path.parent.name, None)  # it failed before it had a config
@@ -120,7 +119,7 @@ def _print_runs(states: Mapping[str, RunState], own: Mapping[str, str] | None = 
     for run, state in states.items():
         if own is None or state.name != "done":
             below = [*state.detail.splitlines(), *([own[run]] if own else [])]
-            print("\n          ".join([f"  {state.name:<7} {run}", *below]))
+            print("\n          ".join([f"  {state.name:<7} {printable(run)}", *below]))
 
 
 def list_prompts(folder: Path) -> None:
@@ -134,13 +133,13 @@ def list_prompts(folder: Path) -> None:
         try:
             prompt = load_prompt(path)
         except UserError as error:
-            unreadable.append(f"{name}  {error.problem}")
+            unreadable.append(printable(f"{name}  {error.problem}"))
             continue
         known = prompt.metadata
         names = [str(known.get(key, "-")) for key in ("task", "model", "variant", "init")]
-        score = f"{known['score']:.2f}" if "score" in known else "-"
+        score = "-" if known.get("score") is None else f"{known['score']:.2f}"
         size = f"{prompt.length}x{prompt.hidden_size}"
-        table.add_row(name, *names, size, score, str(known.get("step", "-")))
+        table.add_row(printable(name), *names, size, score, str(known.get("step", "-")))
     print_table(table)
     print(*unreadable, sep="\n", end="\n" if unreadable else "")
     print(f"{len(paths)} prompts in {folder}: ptune predict library={folder} ...")

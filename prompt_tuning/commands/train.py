@@ -7,6 +7,7 @@ from typing import Any
 
 from omegaconf import DictConfig
 
+from prompt_tuning.commands.hub_access import check_hub, hub_model
 from prompt_tuning.composition import planned_runs
 from prompt_tuning.config import TrainConfig, run_name
 from prompt_tuning.config_checks import train_config
@@ -50,6 +51,7 @@ def run(config: TrainConfig) -> None:
     folder = folder_of(config)
 
     def load() -> Callable[[], None]:
+        check_hub(hub_model(config.model, config.variant), _data_now(config))
         return partial(_walk_of(config.method), config, folder)
 
     def changed(record: Record) -> str | None:

@@ -6,6 +6,7 @@ would be EOS here; no official file has it.
 """
 
 import json
+import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
@@ -20,6 +21,8 @@ from prompt_tuning.tasks import Example
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
+
+logger = logging.getLogger(__name__)
 
 _CACHE_FORMAT = 1  # of the files, and of the rules that made them
 TEXTS_PER_CALL = 1000  # bounds the memory that the tokenizer's by-products take
@@ -58,8 +61,8 @@ def encode_split(
     if cache_dir is not None:
         limits = [max_input_tokens, max_target_tokens, target_sentinel_id]
         path = cache_dir / f"{_cache_key(examples, tokenizer, limits)}.npz"
-        if path.exists():
-            return _load(path)
+        if path.exists() and (found := _load(path, len(examples))):
+            return found
     first = [] if target_sentinel_id is None else [target_sentinel_id]
     inputs, truncated_inputs = _finish(
         _encode([e.inputs for e in examples], tokenizer), tokenizer.eos_token_id, max_input_tokens
@@ -128,22 +131,34 @@ def _cache_key(
 def _save(split: EncodedSplit, path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with NamedTemporaryFile(dir=path.parent, suffix=".tmp", delete=False) as unfinished:
-        np.savez(
-            unfinished,
-            inputs=_joined(split.inputs),
-            inputs_lengths=_lengths(split.inputs),
-            targets=_joined(split.targets),
-            targets_lengths=_lengths(split.targets),
-            truncated=[split.truncated_inputs, split.truncated_targets],
-        )
-    Path(unfinished.name).replace(path)  # whole or not at all
+        try:
+            np.savez(
+                unfinished,
+                inputs=_joined(split.inputs),
+                inputs_lengths=_lengths(split.inputs),
+                targets=_joined(split.targets),
+                targets_lengths=_lengths(split.targets),
+                truncated=[split.truncated_inputs, split.truncated_targets],
+            )
+            unfinished.flush()
+            Path(unfinished.name).replace(path)  # whole or not at all
+        except BaseException:
+            Path(unfinished.name).unlink(missing_ok=True)
+            raise
 
 
-def _load(path: Path) -> EncodedSplit:
-    with np.load(path) as arrays:
-        inputs = _split(arrays["inputs"], arrays["inputs_lengths"])
-        targets = _split(arrays["targets"], arrays["targets_lengths"])
-        return EncodedSplit(inputs, targets, *arrays["truncated"].tolist())
+def _load(path: Path, num_examples: int) -> EncodedSplit | None:
+    """What `_save` wrote; None, with a warning, if the file is damaged (zip has checksums)."""
+    try:
+        with np.load(path) as arrays:
+            inputs = _split(arrays["inputs"], arrays["inputs_lengths"])
+            targets = _split(arrays["targets"], arrays["targets_lengths"])
+            split = EncodedSplit(inputs, targets, *arrays["truncated"].tolist())
+        assert len(inputs) == len(targets) == num_examples, (len(inputs), len(targets))
+        return split
+    except Exception as error:  # NumPy, zipfile and zlib have no class in common
+        logger.warning("%s is damaged (%s): the texts are tokenised again", path, error)
+        return None
 
 
 def _joined(sequences: Sequence[list[int]]) -> np.ndarray:

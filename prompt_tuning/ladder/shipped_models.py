@@ -25,7 +25,7 @@ def embedded_folder(source: str) -> Path:
         UserError: this version of ptune has no such model.
     """
     folder = EMBEDDED_MODELS / source.removeprefix(_PREFIX)
-    if not folder.is_dir():
+    if not (folder.is_dir() and folder.resolve().is_relative_to(EMBEDDED_MODELS.resolve())):
         configs = EMBEDDED_MODELS.glob("*/*/config.json")
         known = sorted(str(path.parent.relative_to(EMBEDDED_MODELS)) for path in configs)
         raise UserError(

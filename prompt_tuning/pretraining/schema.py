@@ -2,7 +2,15 @@
 
 from dataclasses import dataclass
 
-from prompt_tuning.config import NEVER, MachineConfig, RecordConfig, config_hash, key
+from prompt_tuning.config import (
+    LARGEST_BATCH,
+    LARGEST_SEED,
+    NEVER,
+    MachineConfig,
+    RecordConfig,
+    config_hash,
+    key,
+)
 from prompt_tuning.errors import UserError
 
 OBJECTIVES = ("span_corruption", "prefix_lm", "sentence_lm")
@@ -63,7 +71,7 @@ class PretrainingConfig:
     """The loop and its optimiser."""
 
     num_steps: int = key("updates of the weights", at_least=1)
-    batch_size: int = key("segments an update", at_least=1)
+    batch_size: int = key("segments an update", at_least=1, at_most=LARGEST_BATCH)
     optimizer: str = key("adafactor: T5's", one_of=("adafactor", "adamw"))
     schedule: str = key("after the warm-up; linear: to 0", one_of=SCHEDULES)
     learning_rate: float = key("peak; Adafactor's is relative to each parameter's scale", above=0)
@@ -97,7 +105,7 @@ class PretrainConfig(RecordConfig):
     pretraining: PretrainingConfig = key("the loop and its optimiser")
     evaluation: HeldOutConfig = key("held-out loss")
     machine: MachineConfig = key("what the run may use")
-    seed: int = key("of weights, order of segments and noise", at_least=0)
+    seed: int = key("of weights, order of segments and noise", at_least=0, at_most=LARGEST_SEED)
 
 
 def pretrain_problems(config: PretrainConfig) -> list[UserError]:

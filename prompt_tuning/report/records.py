@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from prompt_tuning.errors import UserError
+from prompt_tuning.files import json_lines, read_json
 from prompt_tuning.made_from import flat
 
 # Where data lies is no part of a run's identity: its record has the hash of every file.
@@ -74,7 +75,7 @@ class Record:
             kept = self.content.get("history", ())
             return [(step, score, seconds) for step, score, seconds in kept]
         curves = self.folder / "metrics.jsonl"
-        logged = map(json.loads, _lines(curves)) if curves.exists() else ()
+        logged, _ = json_lines(curves)
         return [
             (values["step"], values["eval/score"], values.get("time/duration_s"))
             for values in logged
@@ -139,8 +140,9 @@ class Library:
 def read_runs(folder: Path) -> list[Record]:
     """The records of the user's own runs."""
     return [
-        Record(path.parent.name, json.loads(path.read_text(encoding="utf-8")), path.parent)
+        Record(path.parent.name, content, path.parent)
         for path in sorted(folder.glob("*/record.json"))
+        if (content := read_json(path, kind=str, result=dict, config=dict))
     ]
 
 

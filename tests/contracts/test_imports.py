@@ -22,13 +22,14 @@ MAY_IMPORT: dict[str, set[str]] = {
     "data": {"errors", "files", "tasks"},
     "ladder": {"data", "errors", "tasks"},
     "task_registry": {"ladder", "tasks"},
-    "made_from": {"files", "ladder"},
+    "made_from": {"errors", "files", "ladder"},
     "locking": {"errors"},
+    "network": set(),
     "resume_points": {"files"},
     "run_folder": {"errors", "files", "interrupts", "locking", "resume_points"},
     "environment": set(),
     "report": {"errors", "files", "ladder", "made_from"},
-    "terminal": set(),
+    "terminal": {"interrupts"},
     "sweeps": {"run_folder", "terminal"},
     "search": {"errors", "interrupts", "terminal"},
     "optim": set(),
@@ -38,7 +39,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "config": {"errors", "devices", "task_registry"},
     "config_checks": {"errors", "models", "prompt_files", "config"},
     "composition": {"errors", "config", "config_checks", "task_registry"},
-    "tracking": {"config"},
+    "tracking": {"config", "files", "network"},
     "protocol": {
         *("errors", "interrupts", "made_from", "environment", "run_folder", "terminal"),
         *("config", "tracking"),
@@ -59,7 +60,8 @@ MAY_IMPORT["inspection"] = {*MAY_IMPORT} - {"__init__", "use", "ensembling"}
 MAY_IMPORT["bench"] = {*MAY_IMPORT} - {"__init__", "tracking"}
 MAY_IMPORT["commands"] = {*MAY_IMPORT}
 MAY_IMPORT["hydra_app"] = {
-    *("errors", "interrupts", "terminal", "config", "composition", "sweeps", "search", "commands"),
+    *("devices", "errors", "interrupts", "terminal", "config", "composition"),
+    *("sweeps", "search", "commands"),
 }
 MAY_IMPORT["cli"] = {"__init__", "errors", "interrupts", "commands", "hydra_app"}
 

@@ -22,7 +22,7 @@ def test_list_shows_each_of_the_five_states(
     folders = [RunFolder(tmp_path / "runs" / run_name(config)) for _, config in points]
     done, running, failed, stopped, *missing = folders
     done.start({"experiment": EXPERIMENT})
-    done.finish({})
+    done.finish({"result": {}})
     stopped.start({"experiment": EXPERIMENT})
     save_state(stopped.resume_path, {"progress": {"step": 40}})
     with pytest.raises(UserError), failed.claimed():

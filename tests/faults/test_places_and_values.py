@@ -1,0 +1,119 @@
+"""Places that cannot be written, values that no machine takes: one line, exit 2, nothing left."""
+
+import resource
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from quick_runs import ptune
+
+from prompt_tuning.errors import as_users
+from prompt_tuning.files import written_whole
+from prompt_tuning.prompt_files import save_prompt
+from prompt_tuning.resume_points import save_state
+from prompt_tuning.run_folder import write_json
+
+RUN = ["train", "model=ladder_100k", "tracking=none"]
+LARGE = np.ones((100, 100), np.float32)
+
+
+@pytest.fixture
+def full_disk() -> Iterator[None]:
+    """No file can grow beyond 4,000 bytes: what a full disk does, without one."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4000, before[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        lambda path: save_prompt(path, LARGE, {}),
+        lambda path: save_state(path, {"progress": {"step": 1}, "x": torch.ones(100, 100)}),
+        lambda path: write_json(path, {"x": "y" * 9000}),
+    ],
+    ids=["prompt", "resume point", "record"],
+)
+def test_a_full_disk_leaves_the_old_file_and_no_other(
+    write: Callable[[Path], None], tmp_path: Path, full_disk: None
+) -> None:
+    path = tmp_path / "file"
+    path.write_text("old")
+    with pytest.raises(OSError, match="File too large") as raised:
+        write(path)
+    mistake = as_users(raised.value)
+    assert mistake is not None and mistake.exit_status == 2
+    assert [each.name for each in tmp_path.iterdir()] == ["file"]
+    assert path.read_text() == "old"
+
+
+def test_a_file_where_a_folder_should_be_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").touch()
+    assert ptune(monkeypatch, tmp_path, *RUN, "output_dir=file/runs") == 2
+    shown = capsys.readouterr().err
+    assert "file/runs" in shown and "Traceback" not in shown
+
+
+def test_a_folder_where_a_file_should_be_is_an_error_of_the_users(tmp_path: Path) -> None:
+    (tmp_path / "record.json").mkdir()
+    with (
+        pytest.raises(OSError, match=r"record\.json") as raised,
+        written_whole(tmp_path / "record.json") as unfinished,
+    ):
+        unfinished.touch()
+    assert as_users(raised.value) is not None
+    assert [each.name for each in tmp_path.iterdir()] == ["record.json"]
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        ["seed=4294967296"],
+        ["seed=" + "9" * 400],
+        ["seed=1", "seed=2"],
+        ["output_dir="],
+        ["output_dir=' '"],
+        ["model.name=../../elsewhere"],
+        ["variant.name=a/b"],
+        ["prompt.length=100000"],
+        ["prompt.length=" + "9" * 30],
+        ["optimizer.step_offset=100000"],
+        ["optimizer.learning_rate=.inf"],
+        ["optimizer.learning_rate=.nan"],
+        ["training.z_loss=" + "9" * 400],
+        ["training.batch_size=1000000000"],
+        ["training.num_steps=" + "9" * 20],
+        ["machine.num_threads=100000"],
+        ["machine.device=cuda:1"],
+        ["output_dir=" + "x" * 300],
+        ["-m", "seed=range(0,3,0)"],
+        ["-m", "seed=range(0,1e9)"],
+        ["-m", "seed=range(0,1,1e-9)"],
+        ["-m", "seed=range(3,0)"],
+        ["-m", "seed=range(0,200)", "prompt.length=range(1,200)"],
+    ],
+    ids=lambda overrides: " ".join(overrides)[:40],
+)
+def test_a_value_that_cannot_be_is_refused_before_anything_is_loaded(
+    overrides: list[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert ptune(monkeypatch, tmp_path, *RUN, *overrides) == 2
+    shown = capsys.readouterr().err
+    assert shown.startswith("ptune: error: ") and "Traceback" not in shown
+    assert not [*tmp_path.glob("**/record.json")]
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")
+def test_cuda_without_a_gpu_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert ptune(monkeypatch, tmp_path, *RUN, "machine.device=cuda") == 2
+    assert "torch finds no GPU" in capsys.readouterr().err
