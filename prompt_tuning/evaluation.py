@@ -18,6 +18,7 @@ from prompt_tuning.models.loading import Checkpoint
 from prompt_tuning.tasks import Example, Task, as_answer_of
 
 SENTINEL = "<extra_id_0>"
+PRETRAINED_TOKENS = 512  # the longest input that T5 v1.1 was pre-trained on
 T = TypeVar("T")
 
 
@@ -94,6 +95,16 @@ def evaluation_set(
         labels=[torch.tensor(ids, device=device) for ids in labels],
         source=source,
     )
+
+
+def long_inputs_line(data: EvaluationSet) -> dict[str, str]:
+    """The line of a header on inputs that are longer than any of pre-training, if there are such.
+
+    Source: Raffel et al. (2020), section 3.1.2: 512 tokens.
+    """
+    num_long = sum(len(ids) > PRETRAINED_TOKENS for ids in data.inputs)
+    counted = f"{num_long} inputs have more than the {PRETRAINED_TOKENS} tokens of pre-training"
+    return {"long": f"{counted}; none is cut"} if num_long else {}
 
 
 @torch.no_grad()

@@ -98,7 +98,8 @@ class F1a(BinaryF1):
 class ExactMatchByQuestion(OfflineMetric):
     """Share of MultiRC's questions with every answer judged right.
 
-    Source: T5's `metrics.mean_group_metric(metrics.all_match)`, grouped by `idx/question`.
+    Source: T5's `metrics.mean_group_metric(metrics.all_match)`. Deviation: grouped by paragraph and
+    question; T5 takes the question alone, which is another one in each paragraph of official files.
     """
 
     reference: ClassVar = {"label": CLASS_ID, "group": TEXT}
@@ -111,7 +112,7 @@ class ExactMatchByQuestion(OfflineMetric):
 
     @staticmethod
     def reference_of(example: Example) -> Any:
-        return {"label": example.label, "group": _group(example, "question")}
+        return {"label": example.label, "group": _group(example, "paragraph", "question")}
 
 
 class ExactText(OfflineMetric):

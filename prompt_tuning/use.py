@@ -19,6 +19,7 @@ from prompt_tuning.data.tokenization import decode_ids
 from prompt_tuning.evaluation import (
     decode_tokens,
     evaluate_prompt,
+    long_inputs_line,
     strip_sentinel,
     write_predictions,
 )
@@ -61,18 +62,18 @@ def evaluate(config: EvaluateConfig, folder: RunFolder, prompt: PromptFile, sha2
         checkpoint = load_model_of(
             prompts, config.model, config.variant, config.machine, folder.cache
         )
+        data = scored_examples(task, split.examples, checkpoint, config, variant)
         run.header(
             {
                 "prompt": f"{path}: {prompt.length} x {prompt.hidden_size}, "
                 f"trained on {prompt.metadata.get('task', 'an unknown task')}",
                 "model": f"{checkpoint.source}: {checkpoint.num_parameters:,} parameters",
-                "task": f"{task.name}: {len(split.examples)} examples of {config.split}"
-                + rank_text(config.evaluation),
+                "task": f"{task.name}: {split.size}" + rank_text(config.evaluation),
+                **long_inputs_line(data),
             }
         )
         axes = [task.name, config.split, f"P{prompt.length}"]
         tracker = run.track(group=task.name, axes=axes)
-        data = scored_examples(task, split.examples, checkpoint, config, variant)
         weight = torch.from_numpy(prompt.weight).to(checkpoint.model.device)
         with run.counted("evaluating", len(split.examples)) as on_batch:
             evaluation = evaluate_prompt(

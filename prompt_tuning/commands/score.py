@@ -21,14 +21,20 @@ def check(cfg: DictConfig) -> ScoreConfig:
 
 
 def run(config: ScoreConfig) -> None:
-    """Prints one JSON object: the metrics (0 to 100), score, num_examples, num_unparseable."""
+    """Prints one JSON object: the metrics (0 to 100), score, num_examples, num_unparseable.
+
+    Rows without a label have no score: they are counted apart, as num_unlabelled.
+    """
     task = task_of(config.task)
     pairs = [_read(task, place, line) for place, line in read_rows(config.rows)]
     from prompt_tuning.metrics import score  # slow: after what may be wrong with the rows
 
     scores = score(task, [example for example, _ in pairs], [text for _, text in pairs])
     names = ("score", "num_examples", "num_unparseable")
-    print(json.dumps(scores.metrics | {name: getattr(scores, name) for name in names}))
+    counted = {name: getattr(scores, name) for name in names}
+    if num_unlabelled := len(pairs) - scores.num_examples:
+        counted["num_unlabelled"] = num_unlabelled
+    print(json.dumps(scores.metrics | counted))
 
 
 def _read(task: Task, place: str, line: dict[str, Any]) -> tuple[Example, str]:
@@ -44,4 +50,6 @@ def _read(task: Task, place: str, line: dict[str, Any]) -> tuple[Example, str]:
             f"{place}: one prediction for a record that holds {len(examples)} rows",
             fix="give one line for each row, as the hub serves them",
         )
+    if not examples[0]:
+        raise UserError(f"{place}: a row that {task.name} does not use: {task.dropped_because}")
     return examples[0][0], prediction

@@ -5,12 +5,19 @@ JSON lines, JSON, GLUE's tables, DPR's blocks. What a record means the task know
 
 import gzip
 import json
+import logging
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any, TextIO
 
 from prompt_tuning.errors import UserError
+from prompt_tuning.tasks.base import CUT_OFF
+
+logger = logging.getLogger(__name__)
+
+_ARRAY = "a JSON array where an object belongs: write each of its objects into a line of its own"
 
 Record = Mapping[str, Any]
 
@@ -56,7 +63,7 @@ def read_records(path: Path) -> Iterator[tuple[int, Record]]:
             yield from read(file)
     except _BrokenLineError as error:
         raise UserError(f"{path}:{error.line}: {error}") from None
-    except (OSError, EOFError, UnicodeDecodeError) as error:
+    except (OSError, EOFError, UnicodeDecodeError, zlib.error) as error:
         raise UserError(f"{path}: cannot be read: {error}") from error
 
 
@@ -70,7 +77,7 @@ def _json_lines(file: TextIO) -> Iterator[tuple[int, Record]]:
     for number, line in enumerate(file, start=1):
         if line.strip():
             record = _json_object(line.strip(), number)
-            if "header" not in record:  # the first line of MRQA's files
+            if number > 1 or "header" not in record:  # the first line of MRQA's files
                 yield number, record
 
 
@@ -79,24 +86,41 @@ def _json(file: TextIO) -> Iterator[tuple[int, Record]]:
 
 
 def _json_object(text: str, line: int) -> Record:
+    if text.startswith("["):
+        raise _BrokenLineError(line, _ARRAY)
     try:
         value = json.loads(text)
     except json.JSONDecodeError as error:
         raise _BrokenLineError(line + error.lineno - 1, f"not JSON: {error.msg}") from None
+    except (ValueError, RecursionError) as error:  # of a number, or of nesting, beyond all measure
+        raise _BrokenLineError(line, f"not JSON that can be read: {error}") from None
     if not isinstance(value, dict):
         raise _BrokenLineError(line, f"a {type(value).__name__} where an object belongs")
     return value
 
 
 def _table(file: TextIO) -> Iterator[tuple[int, Record]]:
-    """Tab-separated, quotes are plain characters, and missing cells become None."""
+    """Tab-separated; quotes are plain characters, as in GLUE's; a short line ends in `CUT_OFF`."""
     columns = _cells(file.readline())
+    num_quoted = dict.fromkeys(columns, 0)
+    num_lines = 0
     for number, line in enumerate(file, start=2):
+        if not line.strip("\r\n"):
+            continue
         cells = _cells(line)
+        num_lines += 1
+        for column, cell in zip(columns, cells, strict=False):
+            num_quoted[column] += len(cell) > 1 and cell[0] == cell[-1] == '"'
         if len(cells) > len(columns):
             reason = f"{len(cells)} columns, but the first line names {len(columns)}"
             raise _BrokenLineError(number, reason)
-        yield number, dict(zip_longest(columns, cells))
+        yield number, dict(zip_longest(columns, cells, fillvalue=CUT_OFF))
+    if quoted := [column for column in columns if num_lines == num_quoted[column] > 1]:
+        logger.warning(
+            "every text of column %s stands in quotes; they are kept, as in GLUE's files: if they "
+            "are not part of it, write the table without them",
+            ", ".join(quoted),
+        )
 
 
 def _cells(line: str) -> list[str]:

@@ -45,6 +45,13 @@ class Split:
         """Whether any prediction for it can be scored."""
         return any(example.is_labelled for example in self.examples)
 
+    @property
+    def size(self) -> str:
+        """How many examples there are, and how many of them a score leaves out, in words."""
+        count = f"{len(self.examples)} examples of {self.provenance['split']}"
+        unscored = self.provenance.get("num_unlabelled")
+        return count + (f" ({unscored} have no label: not scored)" if unscored else "")
+
 
 def load_split(
     task: Task,
@@ -84,14 +91,17 @@ def load_split(
             f"{unlabelled} of {len(examples)} training examples have no label in {name}",
             fix="train on a split with labels; test files have none",
         )
+    kept = examples[:limit]
     provenance |= {
         "source": source,
         "split": part,
         "num_rows": len(flat),
-        "num_examples": len(examples[:limit]),
+        "num_examples": len(kept),
         "dropped": {task.dropped_because: num_dropped} if num_dropped else {},
     }
-    return Split(examples[:limit], provenance)
+    if num_unlabelled := sum(not example.is_labelled for example in kept):
+        provenance["num_unlabelled"] = num_unlabelled
+    return Split(kept, provenance)
 
 
 def content_of(task: Task, split: str, spec: DataSpec) -> dict[str, Any]:

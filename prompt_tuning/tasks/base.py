@@ -14,6 +14,7 @@ TextFormat = Literal["taskless", "t5"]
 
 SPLITS = ("train", "validation", "test")
 NO_LABEL = -1  # the data sets' own mark of a test row
+CUT_OFF = ...  # in place of a cell: its line ends before the table's last column
 UNKNOWN = "<unk>"  # T5's target where there is no label
 
 _T = TypeVar("_T")
@@ -141,7 +142,7 @@ def as_json(example: Example) -> dict[str, Any]:
 
 
 def require(row: Row, name: str, kind: type[_T]) -> _T:
-    """`row[name]`, which must be there and be a `kind`."""
+    """`row[name]`, which must be there and be a `kind`; a text has whole characters only."""
     if not isinstance(row, Mapping):
         raise RowError(f"{row!r:.40} where an object with field {name!r} belongs")
     value = row.get(name)
@@ -149,7 +150,18 @@ def require(row: Row, name: str, kind: type[_T]) -> _T:
         raise RowError(f"missing field {name!r}")
     if not isinstance(value, kind):
         raise RowError(f"field {name!r} is {type(value).__name__}, not {kind.__name__}")
+    if isinstance(value, str):
+        _check_text(value, name)
     return value
+
+
+def _check_text(text: str, name: str) -> None:
+    """Refuses what JSON can escape and UTF-8 cannot hold: an emoji that was cut in two."""
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        half = ascii(text[error.start])
+        raise RowError(f"field {name!r} has half a character, {half}: no UTF-8") from None
 
 
 def require_texts(row: Row, name: str) -> list[str]:
@@ -157,21 +169,23 @@ def require_texts(row: Row, name: str) -> list[str]:
     texts = require(row, name, list)
     if not all(isinstance(text, str) for text in texts):
         raise RowError(f"field {name!r} has an element that is not a text")
+    for text in texts:
+        _check_text(text, name)
     return texts
 
 
 def class_id(row: Row, classes: Sequence[str]) -> int | None:
-    """The class that `row["label"]` means; None for a test row (-1, or no such field).
+    """The class that `row["label"]` means; None for a test row (-1, null, or no such field).
 
     The hub gives an id; official files an id, its digits, the class' name, or a boolean.
     """
-    label = row.get("label", NO_LABEL)
+    label = row.get("label")
     if isinstance(label, bool):
         label = str(label)
     for i, name in enumerate(classes):
         if label in (name, i, str(i)):
             return i
-    if label == NO_LABEL:
+    if label in (None, NO_LABEL):
         return None
     raise RowError(f"label {label!r} is not in 0..{len(classes) - 1} or {', '.join(classes)}")
 

@@ -6,11 +6,13 @@ Source: T5's `preprocessors.glue` and `postprocessors.string_label_to_class_id`.
 from collections.abc import Callable, Mapping
 
 from prompt_tuning.tasks.base import (
+    CUT_OFF,
     UNKNOWN,
     Example,
     Origin,
     Prediction,
     Row,
+    RowError,
     Task,
     class_id,
     keep_flat,
@@ -57,7 +59,10 @@ def classification_task(
         return verbalizers.index(prediction) if prediction in verbalizers else None
 
     def flatten(record: Row) -> list[Row]:
-        return [with_class_id(row, verbalizers) for row in unnest(record)]
+        rows = unnest(record)
+        if any(CUT_OFF in row.values() for row in rows):
+            raise RowError("its line has fewer columns than the first line names")
+        return [with_class_id(row, verbalizers) for row in rows]
 
     return Task(
         name=name,

@@ -1,6 +1,6 @@
 """QQP: do two questions on Quora ask the same? (GLUE, Wang et al., 2019)"""
 
-from prompt_tuning.tasks.base import Row
+from prompt_tuning.tasks.base import CUT_OFF, Row
 from prompt_tuning.tasks.benchmarks import glue
 from prompt_tuning.tasks.classification import classification_task, rename
 
@@ -10,7 +10,7 @@ def unnest(record: Row) -> list[Row]:
 
     Source: TFDS `glue/qqp` leaves such records out.
     """
-    if None in record.values() or record.get("is_duplicate") == "":
+    if CUT_OFF in record.values() or record.get("is_duplicate") == "":
         return []
     return [rename(record, {"is_duplicate": "label"})]
 

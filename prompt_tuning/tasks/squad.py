@@ -6,6 +6,7 @@ accented letters apart and leaves underscores alone; since 0.9.4 it pads `[[:pun
 """
 
 import re
+from collections.abc import Mapping
 
 from prompt_tuning.tasks.base import (
     UNKNOWN,
@@ -48,6 +49,8 @@ def to_examples(row: Row, training: bool) -> list[Example]:
 
 def answer_texts(row: Row) -> list[str]:
     """The accepted answers of SQuAD's or MRQA's row, in the hub's form or the official one."""
+    if row.get("is_impossible"):
+        raise RowError("it has no answer (is_impossible): SQuAD 2.0, and this task is SQuAD 1.1")
     match row.get("answers", []):
         case {"text": list()}:  # SQuAD on the hub
             return require_texts(row["answers"], "text")
@@ -59,6 +62,8 @@ def answer_texts(row: Row) -> list[str]:
 
 def flatten(record: Row) -> list[Row]:
     """One row per question of an official record: a whole SQuAD file or a line of an MRQA file."""
+    if not isinstance(record, Mapping):
+        raise RowError(f"{record!r:.40} where an object with questions belongs")
     if "data" in record:  # of the whole file
         return [row for article in require(record, "data", list) for row in flatten(article)]
     if "paragraphs" in record:  # of an article
@@ -78,10 +83,11 @@ def flatten(record: Row) -> list[Row]:
 
 def question_row(paragraph: Row, question: Row) -> Row:
     """The flat row of one question of a paragraph."""
+    text = require(question, "question", str)
     return {
         "id": require(question, "id" if "id" in question else "qid", str),
         "context": require(paragraph, "context", str),
-        "question": require(question, "question", str),
+        "question": text,
         "answers": {"text": answer_texts(question)},
     }
 

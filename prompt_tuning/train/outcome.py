@@ -50,8 +50,7 @@ def task_line(config: TrainConfig, task: Task, splits: Splits) -> str:
     """A task and the sizes of its splits."""
     return (
         f"{task.name}: {len(splits.train.examples)} training examples, "
-        f"{len(splits.evaluation.examples)} of {config.evaluation.split}"
-        + rank_text(config.evaluation)
+        f"{splits.evaluation.size}" + rank_text(config.evaluation)
     )
 
 

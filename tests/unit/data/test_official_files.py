@@ -6,6 +6,7 @@ import pytest
 
 from prompt_tuning.data.official_files import read_records
 from prompt_tuning.errors import UserError
+from prompt_tuning.tasks.base import CUT_OFF
 
 
 def write(folder, name, text, encoding="utf-8"):
@@ -46,9 +47,19 @@ def test_a_byte_order_mark_is_no_part_of_the_first_column(tmp_path):
     assert read(path) == [(2, {"Quality": "1", "#1 ID": "2"})]
 
 
-def test_missing_cells_are_none(tmp_path):
-    path = write(tmp_path, "x.tsv", "a\tb\tc\n1\t2\n")
-    assert read(path) == [(2, {"a": "1", "b": "2", "c": None})]
+def test_missing_cells_are_no_null_and_an_empty_line_is_none(tmp_path):
+    path = write(tmp_path, "x.tsv", "a\tb\tc\n1\t2\n\n1\t\t3\n\r\n")
+    assert read(path) == [
+        (2, {"a": "1", "b": "2", "c": CUT_OFF}),
+        (4, {"a": "1", "b": "", "c": "3"}),
+    ]
+
+
+def test_a_column_in_quotes_is_kept_and_said(tmp_path, caplog):
+    """As a spreadsheet writes it: read as GLUE's files are, whose quotes are the text's own."""
+    path = write(tmp_path, "x.tsv", 'sentence\tlabel\n"a"\t1\n"b"\t0\n')
+    assert [record["sentence"] for _, record in read(path)] == ['"a"', '"b"']
+    assert "every text of column sentence stands in quotes" in caplog.text
 
 
 def test_the_header_line_of_an_mrqa_file_is_no_record(tmp_path):
@@ -82,7 +93,10 @@ def test_definite_pronoun_resolution_is_read_in_blocks_of_five_lines(tmp_path):
     ("name", "text", "message"),
     [
         ("x.jsonl", '{"a": 1}\n{"a": \n', r"x\.jsonl:2: not JSON: Expecting value"),
-        ("x.jsonl", '{"a": 1}\n[1]\n', r"x\.jsonl:2: a list where an object belongs"),
+        ("x.jsonl", '{"a": 1}\n[1]\n', r"x\.jsonl:2: a JSON array where an object belongs"),
+        ("x.jsonl", f'{{"a": {"9" * 5000}}}', r"x\.jsonl:1: not JSON that can be read"),
+        ("x.jsonl", '{"a":' * 10**5, r"x\.jsonl:1: not JSON that can be read"),
+        ("x.json", '[{"a": 1}]', r"x\.json:1: a JSON array where an object belongs"),
         ("x.json", '{"a":\n 1,\n}', r"x\.json:3: not JSON"),
         ("x.tsv", "a\tb\n1\t2\n1\t2\t3\n", r"x\.tsv:3: 3 columns, but the first line names 2"),
         ("x.c.txt", "s\np\na,b\na\n\ns\np\n", r"x\.c\.txt:6: not a sentence"),
