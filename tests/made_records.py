@@ -58,6 +58,7 @@ def write_run(
     name: str | None = None,
     fingerprint: str = "f0",
     data: str = "d0",
+    finished_at: str = "2026-11-26T00:00:00+00:00",
 ) -> Path:
     record = {
         "kind": "train",
@@ -66,6 +67,7 @@ def write_run(
         "model": {"fingerprint": fingerprint, "num_parameters": 464_192, "dtype": "float32"},
         "data": {"train": {"sha256": data}, "truncated_inputs": 0},
         "duration_s": 60.0,
+        "finished_at": finished_at,
         "commit": "c0ffee",
         "dirty": False,
     }

@@ -191,11 +191,12 @@ class Papers:
     figure: str
     sizes: Sequence[str] = SIZES
 
-    def gap(self, first: str, second: str) -> str:
-        """One curve minus another, the mean over sizes."""
+    def gap(self, first: str, second: str, *, margin: float | None = None) -> str:
+        """One curve minus another, the mean over sizes; and whether that is outside a margin."""
         gaps = [gap for _, gap in self._gaps(first, second)]
         where = f"mean of {len(gaps)} sizes" if len(gaps) > 1 else f"T5 {human(self.sizes[0])}"
-        return f"{fmean(gaps):+.1f} ({where})"
+        outside = margin is not None and abs(fmean(gaps)) > margin
+        return f"{fmean(gaps):+.1f} ({where})" + (", outside the margin too" if outside else "")
 
     def trend(self, first: str, second: str) -> str:
         """How that changes with size, and what is left at the largest."""

@@ -64,7 +64,7 @@ ADAPTED = (
 SERIES = ("method", "variant.name", "evaluation.rank")
 FIG1_LADDER = LadderScores(
     "fig1_ladder",
-    f"{TITLE}, on the ladder: three formats of six, seeds 0 to 2",
+    "Figure 1 on the ladder, three formats of six, seeds 0 to 2: prompts against model tuning",
     LADDER,
     (
         ("fig1_ladder",),
@@ -80,7 +80,7 @@ FIG1_LADDER = LadderScores(
 )
 FIG1_LADDER_FRESH = LadderScores(
     "fig1_ladder_fresh",
-    f"{TITLE}, on the ladder: all six formats, fresh seeds 3 to 12",
+    "Figure 1 on the ladder, six formats, fresh seeds 3 to 12: prompts against model tuning",
     LADDER,
     (
         ("fig1_ladder_fresh",),
@@ -90,8 +90,9 @@ FIG1_LADDER_FRESH = LadderScores(
         ("fig1_ladder_prompt_design_ranked", CLASSES, FRESH_SEEDS),
     ),
     SERIES,
-    "Prompts of these seeds on three formats and three sizes were run for table 3, before the rule; "
-    f"all else was not. {ADAPTED} Multi-task tuning and ranked labels leave out mini_squad, which has no classes.",
+    "Prompts of these seeds on three formats and three sizes were run for table 3, before the "
+    f"rule; all else was not. {ADAPTED} Multi-task tuning and ranked labels leave out mini_squad, "
+    "which has no classes.",
     asked=methods,
     orientation="fig1",
 )

@@ -31,7 +31,7 @@ def length(grid: Grid, papers: Papers) -> list[Claim]:
             "Do prompts of 150 positions score like those of 20?",
             "150 minus 20",
             minus(grid, "150", "20"),
-            papers.gap("150", "20"),
+            papers.gap("150", "20", margin=MARGIN),
             margin=MARGIN,
         ),
     ]
@@ -107,7 +107,7 @@ def objective(grid: Grid, papers: Papers) -> list[Claim]:
             "Is a sentinel before the targets of little use to prompts on an unadapted model?",
             "With sentinel minus without",
             minus(grid, f"{plain}_sentinel", plain),
-            papers.gap("span_corruption_sentinel", "span_corruption"),
+            papers.gap("span_corruption_sentinel", "span_corruption", margin=MARGIN),
             margin=MARGIN,
         ),
     ]

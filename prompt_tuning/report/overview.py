@@ -14,10 +14,22 @@ from prompt_tuning.report.paper import SIZES, published_scores
 
 METHODS = ("prompt_tuning", "model_tuning")
 REAL_FIGURE, LADDER_FIGURES = "fig1_flan", ("fig1_ladder_fresh", "fig1_ladder")
+CAPTION = (
+    "Score of prompts (green) and of tuning all weights (orange). Left: published. Middle and "
+    "right: measured here, on other models and other tasks, so that only shapes compare, no "
+    "numbers. Dotted: what needs no learning."
+)
+FLATTERED = (
+    " On the right, the formats and seeds that the recipe was tuned on: they flatter prompts and "
+    "judge nothing; the other formats and seeds 3 to 12 are not all run."
+)
 
 
-def overview(artefacts: Sequence[Artefact]) -> Figure | None:
-    """Side by side but apart: no axis is shared but the percent. None where a part is not shown."""
+def overview(artefacts: Sequence[Artefact]) -> tuple[Figure, str] | None:
+    """With its caption. Side by side but apart: no axis is shared but the percent.
+
+    None where a part is not shown.
+    """
     known = {artefact.name: artefact for artefact in artefacts}
     ladders = [known[name] for name in LADDER_FIGURES if name in known]
     if REAL_FIGURE not in known or not ladders:
@@ -31,7 +43,7 @@ def overview(artefacts: Sequence[Artefact]) -> Figure | None:
         _draw_ladder(toy, ladder)
         paper.set_ylabel("score, %")
         figure.legend(*paper.get_legend_handles_labels(), loc="outside lower center", ncols=2)
-        return figure
+        return figure, CAPTION + ("" if ladder.name == LADDER_FIGURES[0] else FLATTERED)
 
 
 def _draw_paper(axes: Any) -> None:

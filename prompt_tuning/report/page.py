@@ -1,6 +1,7 @@
 """The report as one HTML page: one file, figures inside, nothing fetched, no script."""
 
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -16,6 +17,7 @@ from prompt_tuning.report.paper import MATCH, NOTHING, OFF, VERDICTS, Tolerances
 from prompt_tuning.report.statistics import Answer
 from prompt_tuning.report.tables import count_verdicts
 
+RULE_SINCE = datetime(2026, 11, 25, 18, 39, 4, tzinfo=UTC)  # first commit of paper/rule.md
 MAX_OPEN_ROWS = 40  # of a table that is shown without being asked for
 ABOUT = {
     REAL: "FLAN-T5 Small, 76,961,152 parameters: the paper's T5 v1.1 Small, tuned further on "
@@ -52,6 +54,8 @@ def page(artefacts: Sequence[Artefact], limits: Tolerances) -> str:
         keep_trailing_newline=True,
         undefined=StrictUndefined,
     )
+    claims = _by_answer(artefacts)
+    tested = [one for found in claims.values() for one, each in found if each.claim.tests]
     at = {place: [one for one in artefacts if one.place == place] for place in GROUPS}
     return environment.get_template("page.html.jinja").render(
         artefacts=artefacts,
@@ -59,7 +63,9 @@ def page(artefacts: Sequence[Artefact], limits: Tolerances) -> str:
         counts=at[COUNTS],
         models_run={whose: _models(artefacts, whose) for whose in WHOSE},
         whose=WHOSE,
-        claims=_by_answer(artefacts),
+        claims=claims,
+        num_tested=len(tested),
+        num_before_rule=sum(map(_before_rule, tested)),
         picture=_picture(artefacts),
         limits=limits,
         colours=COLOURS,
@@ -67,6 +73,7 @@ def page(artefacts: Sequence[Artefact], limits: Tolerances) -> str:
         verdicts=_verdicts,
         runs=_runs,
         seeds=_seeds,
+        rule_since=RULE_SINCE,
         svg=_svg,
         zip=zip,
     )
@@ -99,21 +106,23 @@ def _runs(artefact: Artefact) -> str:
 
 
 def _seeds(artefact: Artefact) -> str:
-    """The seeds that were run."""
+    """The seeds that were run, and whether the rule is younger."""
     seeds = artefact.grid.found["seed"]
     if seeds.empty:
         return NOTHING
-    return str(seeds.min()) if seeds.nunique() == 1 else f"{seeds.min()} to {seeds.max()}"
+    which = str(seeds.min()) if seeds.nunique() == 1 else f"{seeds.min()} to {seeds.max()}"
+    return which + (", before the rule" if _before_rule(artefact) else "")
+
+
+def _before_rule(artefact: Artefact) -> bool:
+    """Whether any of its runs had ended, and could have been seen, when the rule was written."""
+    ends = [datetime.fromisoformat(record.content["finished_at"]) for record in artefact.records]
+    return any(end < RULE_SINCE for end in ends)
 
 
 def _picture(artefacts: Sequence[Artefact]) -> Markup:
     drawn = overview(artefacts)
-    caption = (
-        "Score of prompts (green) and of tuning all weights (orange). Left: published. Middle and "
-        "right: measured here, on other models and other tasks, so that only shapes compare, no "
-        "numbers. Dotted: what needs no learning."
-    )
-    return _figure(drawn, "overview", caption) if drawn else Markup()
+    return _figure(drawn[0], "overview", drawn[1]) if drawn else Markup()
 
 
 def _svg(artefact: Artefact) -> Markup:

@@ -95,7 +95,7 @@ TABLE5 = Times(
 )
 TABLE5_LADDER = Times(
     "table5_ladder",
-    "Table 5: time to a score, on the ladder",
+    "Table 5 on the ladder: time to a score",
     LADDER,
     (("table5_ladder",),),
     ("prompt.length",),

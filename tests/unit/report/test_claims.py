@@ -8,6 +8,8 @@ from made_records import config, filled, result, seeds, write_run, write_seeds
 
 from prompt_tuning.report.artefact import Artefact
 from prompt_tuning.report.claims import Claim, Evidence, Judged, Papers, judged
+from prompt_tuning.report.page import page
+from prompt_tuning.report.paper import tolerances
 from prompt_tuning.report.statistics import Answer, Effect
 
 TUNED = {"method": "model_tuning", "prompt__length": None, "init__strategy": None}
@@ -173,3 +175,31 @@ def test_the_papers_effects_are_those_of_its_points() -> None:
     """Figure 1's gap is 62.84 - 58.54 at Small and 89.94 - 89.98 at XXL."""
     assert Papers("fig1", ("small",)).gap("model_tuning", "prompt_tuning") == "+4.3 (T5 Small)"
     assert Papers("fig1").trend("model_tuning", "prompt_tuning").endswith("; -0.0 at XXL")
+
+
+@pytest.mark.parametrize(
+    ("finished_at", "number"),
+    [("2026-11-25T18:39:03+00:00", 1), ("2026-11-25T18:39:04+00:00", 0)],
+)
+def test_the_page_says_which_answers_rest_on_runs_older_than_the_rule(
+    tmp_path: Path, finished_at: str, number: int
+) -> None:
+    """One such run is enough: whoever wrote the rule could have seen it."""
+    for length, mean in ((1, 51), (20, 81)):
+        for seed in range(3):
+            of, score = config(seed, prompt__length=length), mean + seed
+            is_first = (length, seed) == (1, 0)
+            ended = {"finished_at": finished_at} if is_first else {}
+            write_run(tmp_path, of, result(score, score), **ended)
+    plan = [*seeds(prompt__length=1), *seeds(prompt__length=20)]
+    text = " ".join(page([filled("fig3a_ladder", tmp_path, *plan)], tolerances()).split())
+    assert f"{number} of the 1 claims with a test" in text
+    assert ("0 to 2, before the rule" in text) == bool(number)
+
+
+def test_an_effect_of_the_papers_own_outside_the_margin_is_said_to_be() -> None:
+    """A sentence of the paper may be contradicted by its own figure: the sentinel's is."""
+    papers = Papers("fig3c")
+    given = ("span_corruption_sentinel", "span_corruption")
+    assert papers.gap(*given, margin=2.0) == "+5.6 (mean of 5 sizes), outside the margin too"
+    assert papers.gap(*given, margin=6.0) == papers.gap(*given) == "+5.6 (mean of 5 sizes)"

@@ -49,6 +49,7 @@ def inspected(
     run.mkdir(parents=True)
     record = {
         "kind": "inspect",
+        "finished_at": "2026-11-26T00:00:00+00:00",
         "members": [{"config": of, "seed": of["seed"], "score": 75.0}]
         if changed.get("is_member", True)
         else [],

@@ -41,6 +41,7 @@ def write_ensemble(
     columns = {"average": sum(scores) / len(scores), "best": max(scores), "ensemble": vote}
     record = {
         "kind": "ensemble",
+        "finished_at": "2026-11-26T00:00:00+00:00",
         "config": {"tie": tie, "output_dir": str(folder)},
         "members": [
             {
