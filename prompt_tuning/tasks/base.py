@@ -14,7 +14,7 @@ TextFormat = Literal["taskless", "t5"]
 
 SPLITS = ("train", "validation", "test")
 NO_LABEL = -1  # the data sets' own mark of a test row
-CUT_OFF = ...  # in place of a cell: its line ends before the table's last column
+CUT_OFF: Any = ...  # in place of a cell: its line ends before the table's last column
 UNKNOWN = "<unk>"  # T5's target where there is no label
 
 _T = TypeVar("_T")
