@@ -1,6 +1,7 @@
 """`ptune report`: did the runs reproduce the paper? Records in, tables, figures and a page out."""
 
 import json
+from collections.abc import Iterable
 from dataclasses import asdict
 from hashlib import sha256
 from pathlib import Path
@@ -10,13 +11,15 @@ from omegaconf import DictConfig
 
 from prompt_tuning.composition import planned_runs
 from prompt_tuning.config import NOT_IN_HASH, ReportConfig, choices, config_dir, typed
-from prompt_tuning.files import made_once
+from prompt_tuning.files import made_once, stamp
 from prompt_tuning.report.artefact import PAPER, Artefact, write
 from prompt_tuning.report.catalogue import chosen
 from prompt_tuning.report.page import page
-from prompt_tuning.report.paper import SIZES, tolerances
+from prompt_tuning.report.paper import SIZES, paper_dir, tolerances
 from prompt_tuning.report.records import Library, commit, read_committed, read_runs
 from prompt_tuning.report.tables import count_verdicts
+
+PACKAGE = Path(__file__).parents[1]
 
 
 def check(cfg: DictConfig) -> ReportConfig:
@@ -34,8 +37,17 @@ def run(config: ReportConfig) -> None:
     """
     name = config.experiment.name if config.experiment else None
     output, runs = Path(config.output_dir), Path(config.runs)
-    committed = output / "runs"
-    library = Library([*read_runs(runs), *read_committed(committed)], NOT_IN_HASH)
+    committed, path = output / "runs", output / f"{name or 'report'}.html"
+    # Those of a checkout count wherever the report is written to.
+    folders = {folder.resolve(): None for folder in (paper_dir().parent / "runs", committed)}
+    names = [artefact.name for artefact in chosen(name)]
+    last = runs / "cache" / f"report-{sha256(_json(asdict(config)).encode()).hexdigest()[:8]}"
+    is_asked = config.commit_records or config.wandb
+    if not is_asked and last.exists() and last.read_text() == _state(config, folders, names):
+        print(f"nothing has changed since this was written: {path}")
+        return
+    records = [record for folder in folders for record in read_committed(folder)]
+    library = Library([*read_runs(runs), *records], NOT_IN_HASH)
     artefacts = [
         # Composing the paper's 1,800 runs takes minutes: not where none of them can be there.
         artefact.filled(plan(artefact, config.train, runs / "cache"), library)
@@ -47,7 +59,6 @@ def run(config: ReportConfig) -> None:
         num_new = commit({artefact.name: artefact.records for artefact in artefacts}, committed)
         print(f"{num_new} new records in {committed}")
     write(artefacts, output)
-    path = output / f"{artefacts[0].name if name else 'report'}.html"
     path.write_text(page(artefacts, tolerances()), encoding="utf-8")
     for artefact in artefacts:
         print(closing_line(artefact))
@@ -56,6 +67,26 @@ def run(config: ReportConfig) -> None:
         from prompt_tuning.report.dashboard import publish
 
         print(f"W&B report: {publish(artefacts, config.wandb_project, config.wandb_entity)}")
+    last.parent.mkdir(parents=True, exist_ok=True)
+    last.write_text(_state(config, folders, names))
+
+
+def _state(config: ReportConfig, committed: Iterable[Path], names: Iterable[str]) -> str:
+    """A hash that changes with the code, the records, the published numbers and what was written.
+
+    Of sizes and times of change, not of contents: thousands of records take no time.
+    """
+    output, runs = Path(config.output_dir), Path(config.runs)
+    paths = [*config_dir().rglob("*.yaml"), *PACKAGE.rglob("*.py"), *PACKAGE.rglob("*.jinja")]
+    paths += [*paper_dir().glob("*"), *runs.glob("*/record.json"), *runs.glob("*/metrics.jsonl")]
+    paths += [path for folder in committed for path in folder.glob("*.jsonl")]
+    paths += [*output.glob("*.html"), *(p for name in names for p in output.glob(f"*/{name}.*"))]
+    facts = [[str(path), *stamp(path)] for path in sorted({*paths})]
+    return sha256(_json([asdict(config), facts]).encode()).hexdigest()
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, sort_keys=True)
 
 
 def plan(artefact: Artefact, overrides: list[str], cache: Path) -> list[dict[str, Any]]:
@@ -70,7 +101,7 @@ def plan(artefact: Artefact, overrides: list[str], cache: Path) -> list[dict[str
     ]
     if not sweeps:
         return []
-    made_by = [*config_dir().rglob("*.yaml"), *Path(__file__).parents[1].rglob("*.py")]
+    made_by = [*config_dir().rglob("*.yaml"), *PACKAGE.rglob("*.py")]
     digest = sha256(json.dumps(sweeps).encode())
     for path in sorted(made_by):
         digest.update(path.read_bytes())

@@ -243,8 +243,29 @@ def test_report_needs_no_run_for_counts_and_writes_table_figure_and_page(ptune: 
     assert written == {"fig4.html", "tables/fig4.md", "tables/fig4.csv", *figures}
 
 
+def test_report_writes_nothing_where_nothing_has_changed(ptune: Run) -> None:
+    """Neither records, code nor published numbers, nor what it wrote: a file that is gone is."""
+    asked = ("report", "experiment=table4", "output_dir=out")
+    assert ptune(*asked).out.startswith("table4")
+    table = Path("out/tables/table4.md")
+    written = table.stat().st_mtime_ns
+    assert ptune(*asked).out == "nothing has changed since this was written: out/table4.html\n"
+    assert table.stat().st_mtime_ns == written
+    table.unlink()
+    assert ptune(*asked).out.startswith("table4")
+    assert table.exists()
+    assert ptune(*asked, 'train=["seed=0"]').out.startswith("table4")
+
+
+def test_report_finds_the_committed_records_wherever_it_writes(ptune: Run) -> None:
+    said = ptune("report", "experiment=table5_ladder", "output_dir=out")
+    assert "48 of 48 runs" in said.out
+
+
 def test_report_of_an_experiment_without_runs_says_what_is_missing(ptune: Run) -> None:
-    said = ptune("report", "experiment=control_ladder_model_tuning", "output_dir=out")
+    """No run of a single step is committed."""
+    asked = ("experiment=control_ladder_model_tuning", 'train=["training.num_steps=1"]')
+    said = ptune("report", *asked, "output_dir=out")
     assert "0 of 48 runs" in said.out
     assert "Missing: 48 of 48 runs." in Path("out/tables/control_ladder.md").read_text()
 
