@@ -19,6 +19,7 @@ from prompt_tuning.files import written_whole
 
 TENSOR = "prompt"
 INIT_TENSOR = "init"
+PEFT_TENSOR, PEFT_CONFIG = "prompt_embeddings", "adapter_config.json"
 METADATA_KEY = "ptune"
 FORMAT = 1
 
@@ -73,7 +74,7 @@ def save_prompt(
 
 
 def load_prompt(path: Path) -> PromptFile:
-    """Reads a prompt of ours or an .npy of the authors'.
+    """Reads a prompt of ours, an .npy of the authors', or PEFT's adapter_model.safetensors.
 
     Raises:
         UserError: the file is missing, unreadable, or holds no float32 matrix.
@@ -87,7 +88,7 @@ def load_prompt(path: Path) -> PromptFile:
     except Exception as error:
         raise UserError(
             f"prompt file {path} cannot be read: {error}",
-            allowed="a .safetensors prompt of ptune, or an .npy array [P, H]",
+            allowed="a .safetensors prompt of ptune or PEFT, or an .npy array [P, H]",
         ) from error
     if weight.ndim != 2 or 0 in weight.shape or not np.issubdtype(weight.dtype, np.floating):
         raise UserError(
@@ -247,9 +248,29 @@ def _read_npy(path: Path) -> tuple[NDArray[Any], dict[str, Any], None]:
 
 
 def _read_safetensors(path: Path) -> tuple[NDArray[Any], dict[str, Any], NDArray[Any] | None]:
-    from safetensors import safe_open
+    from safetensors import deserialize, safe_open
 
     with safe_open(path, framework="np") as file:
         metadata = json.loads((file.metadata() or {}).get(METADATA_KEY, "{}"))
-        init = file.get_tensor(INIT_TENSOR) if INIT_TENSOR in file.keys() else None  # noqa: SIM118
-        return file.get_tensor(TENSOR), metadata, init
+    tensors = {name: _array(**stored) for name, stored in deserialize(path.read_bytes())}
+    if TENSOR in tensors:
+        return tensors[TENSOR], metadata, tensors.get(INIT_TENSOR)
+    if PEFT_TENSOR not in tensors:
+        names = ", ".join(tensors)
+        raise ValueError(f"no tensor {TENSOR} or {PEFT_TENSOR} in it, but {names or 'none'}")
+    # PEFT's default for T5 stores a second prompt, for the decoder, and never uses it.
+    config = json.loads((path.parent / PEFT_CONFIG).read_text(encoding="utf-8"))
+    if config["peft_type"] != "PROMPT_TUNING":
+        raise ValueError(f"{PEFT_CONFIG} says peft_type={config['peft_type']}, not PROMPT_TUNING")
+    return tensors[PEFT_TENSOR][: config["num_virtual_tokens"]], {}, None
+
+
+def _array(dtype: str, shape: list[int], data: bytes) -> NDArray[Any]:
+    """A stored tensor; bfloat16, which NumPy lacks, as float32 of the same values."""
+    if dtype == "BF16":
+        bits = np.frombuffer(data, "<u2").astype("<u4") << 16
+        return bits.view("<f4").reshape(shape)
+    return np.frombuffer(data, _NUMPY_OF.get(dtype, "u1")).reshape(shape)
+
+
+_NUMPY_OF = {"F16": "<f2", "F32": "<f4", "F64": "<f8"}
