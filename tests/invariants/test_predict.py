@@ -38,10 +38,11 @@ def library(tmp_path: Path, tiny_checkpoint: Checkpoint) -> Path:
 def ptune(
     monkeypatch: pytest.MonkeyPatch, tiny_folder: Path, library: Path, *arguments: str
 ) -> int:
-    """In this process, in the folder above the library."""
+    """In this process, in the folder above the library; a later value of a key replaces ours."""
     monkeypatch.chdir(library.parent)
-    given = [f"library={library}", f"model.path={tiny_folder}", "output=out.jsonl", *arguments]
-    monkeypatch.setattr("sys.argv", ["ptune", "predict", *given])
+    ours = [f"library={library}", f"model.path={tiny_folder}", "output=out.jsonl"]
+    by_key = {each.partition("=")[0]: each for each in (*ours, *arguments)}
+    monkeypatch.setattr("sys.argv", ["ptune", "predict", *by_key.values()])
     return cli.main()
 
 
@@ -135,7 +136,11 @@ def test_an_output_that_holds_anything_else_is_refused_and_kept(
 
 @pytest.mark.parametrize("spelling", ["./in.jsonl", "library/../in.jsonl", "link", "hard"])
 def test_the_input_by_another_name_is_no_output(
-    monkeypatch: pytest.MonkeyPatch, tiny_folder: Path, library: Path, spelling: str
+    monkeypatch: pytest.MonkeyPatch,
+    tiny_folder: Path,
+    library: Path,
+    capsys: pytest.CaptureFixture[str],
+    spelling: str,
 ) -> None:
     rows = write(library.parent, [{"prompt": "free", "inputs": text} for text in TEXTS])
     path = library.parent / "in.jsonl"
@@ -143,6 +148,7 @@ def test_the_input_by_another_name_is_no_output(
     (library.parent / "hard").hardlink_to(path)
     before = path.read_bytes()
     assert ptune(monkeypatch, tiny_folder, library, rows, f"output={spelling}") == 2
+    assert "input and output are the same file" in capsys.readouterr().err
     assert path.read_bytes() == before
 
 
@@ -211,7 +217,9 @@ def test_prompts_of_several_models_are_refused(
     library: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    save_prompt(library / "other.safetensors", np.ones((2, 8), np.float32), {"source": "elsewhere"})
+    variant = {"variant": "lm_adapted", "lm_adapt_steps": 1, "target_sentinel": False}
+    elsewhere = variant | {"source": "elsewhere", "revision": None}
+    save_prompt(library / "other.safetensors", np.ones((2, 8), np.float32), elsewhere)
     only_free = [{"prompt": "free", "inputs": "a"}]
     assert ptune(monkeypatch, tiny_folder, library, write(library.parent, only_free)) == 0
     both = [*only_free, {"prompt": "other", "inputs": "a"}]
