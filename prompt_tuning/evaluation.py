@@ -84,15 +84,13 @@ def evaluation_set(
     device = checkpoint.model.device
     inputs = [torch.tensor(ids, device=device) for ids in encoded.inputs]
     words = (source or task).verbalizers if rank_labels else ()
-    first = [checkpoint.sentinel_id] if target_sentinel else []
-    labels = [[*first, *checkpoint.encode_text(word), EOS_ID] for word in words]
     return EvaluationSet(
         task,
         examples,
         inputs,
         max_target_tokens,
         target_sentinel,
-        labels=[torch.tensor(ids, device=device) for ids in labels],
+        labels=_label_ids(checkpoint, words, target_sentinel=target_sentinel),
         source=source,
     )
 
@@ -105,6 +103,15 @@ def long_inputs_line(data: EvaluationSet) -> dict[str, str]:
     num_long = sum(len(ids) > PRETRAINED_TOKENS for ids in data.inputs)
     counted = f"{num_long} inputs have more than the {PRETRAINED_TOKENS} tokens of pre-training"
     return {"long": f"{counted}; none is cut"} if num_long else {}
+
+
+def _label_ids(
+    checkpoint: Checkpoint, words: Sequence[str], *, target_sentinel: bool
+) -> list[Tensor]:
+    """Each label as the decoder would say it: token ids that end in EOS."""
+    first = [checkpoint.sentinel_id] if target_sentinel else []
+    labels = [[*first, *checkpoint.encode_text(word), EOS_ID] for word in words]
+    return [torch.tensor(ids, device=checkpoint.model.device) for ids in labels]
 
 
 @torch.no_grad()
@@ -165,6 +172,36 @@ def answers_to(
         on_batch=on_batch,
     )
     return [answer_of(decode_ids(checkpoint.tokenizer, ids), data) for ids in said]
+
+
+@torch.no_grad()
+def label_scores(
+    checkpoint: Checkpoint,
+    rows: Rows,
+    words: Sequence[str],
+    *,
+    target_sentinel: bool,
+    max_tokens: int,
+    on_batch: Callable[[int], None] = lambda num_rows: None,
+) -> list[Tensor]:
+    """Of each row the log-probability of every label, [K], summed over its tokens.
+
+    Args:
+        checkpoint: the T5 and its tokenizer.
+        rows: any number, whatever their prompts.
+        words: the K labels.
+        target_sentinel: the model says `<extra_id_0>` before its answer.
+        max_tokens: encoder positions per forward pass; changes memory, not results.
+        on_batch: called with the number of rows after each forward pass.
+    """
+    labels = _label_ids(checkpoint, words, target_sentinel=target_sentinel)
+    return _in_batches(
+        checkpoint.model,
+        rows,
+        lambda encoded: [*score_labels(checkpoint.model, encoded, labels)],
+        max_tokens=max_tokens,
+        on_batch=on_batch,
+    )
 
 
 @torch.no_grad()

@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from prompt_tuning.errors import InProgress, printable
 
@@ -45,6 +45,16 @@ def locked(path: Path, what: str) -> Iterator[None]:
         yield
 
 
+def hold(file: IO[Any], what: str) -> None:
+    """Locks a file that is open, until it is closed, and writes nothing into it.
+
+    Raises:
+        InProgress: another process holds it.
+    """
+    if not _take(file, fcntl.LOCK_EX):
+        raise InProgress(what, "another process writes it")
+
+
 def holder_of(path: Path) -> str | None:
     """Who holds the lock on `path`, such as "process 71 on gpu3"; None if nobody does."""
     try:
@@ -55,7 +65,7 @@ def holder_of(path: Path) -> str | None:
         return None if _take(file, fcntl.LOCK_SH) else _words_in(file)
 
 
-def _take(file: IO[str], kind: int) -> bool:
+def _take(file: IO[Any], kind: int) -> bool:
     """Whether the lock could be had at once; closing the file gives it back."""
     try:
         fcntl.flock(file, kind | fcntl.LOCK_NB)

@@ -19,6 +19,7 @@ from prompt_tuning.files import written_whole
 
 TENSOR = "prompt"
 INIT_TENSOR = "init"
+PEFT_TENSOR, PEFT_CONFIG = "prompt_embeddings", "adapter_config.json"
 METADATA_KEY = "ptune"
 FORMAT = 1
 
@@ -73,7 +74,7 @@ def save_prompt(
 
 
 def load_prompt(path: Path) -> PromptFile:
-    """Reads a prompt of ours or an .npy of the authors'.
+    """Reads a prompt of ours, an .npy of the authors', or PEFT's adapter_model.safetensors.
 
     Raises:
         UserError: the file is missing, unreadable, or holds no float32 matrix.
@@ -87,7 +88,7 @@ def load_prompt(path: Path) -> PromptFile:
     except Exception as error:
         raise UserError(
             f"prompt file {path} cannot be read: {error}",
-            allowed="a .safetensors prompt of ptune, or an .npy array [P, H]",
+            allowed="a .safetensors prompt of ptune or PEFT, or an .npy array [P, H]",
         ) from error
     if weight.ndim != 2 or 0 in weight.shape or not np.issubdtype(weight.dtype, np.floating):
         raise UserError(
@@ -116,7 +117,7 @@ def load_prompts(paths: Mapping[str, Path]) -> dict[str, PromptFile]:
             prompts[name] = load_prompt(path)
         except UserError as error:
             problems += error.parts
-    raise_all([*problems, *_mixed_models(prompts)])
+    raise_all([*problems, *mixed_models(prompts)])
     return prompts
 
 
@@ -126,7 +127,36 @@ def library_paths(folder: Path) -> dict[str, Path]:
     return {path.parent.name: path for path in sorted(folder.glob("*/prompt.safetensors"))} | files
 
 
-def _mixed_models(prompts: Mapping[str, PromptFile]) -> list[UserError]:
+def prompt_of(row: Mapping[str, Any], tasks: Mapping[str, str | None]) -> str:
+    """The prompt that a row is to be answered under: it names it, or its task, or there is one.
+
+    Args:
+        row: with "prompt", or with "task": a prompt so called, or the one trained on it.
+        tasks: of every prompt by its name the task that it was trained on, None: unknown.
+
+    Raises:
+        ValueError: there is no such prompt; the message is the reason.
+    """
+    for key in ("prompt", "task"):
+        if not isinstance(row.get(key, ""), str):
+            raise ValueError(f'"{key}" is {type(row[key]).__name__}, not str')
+    if "prompt" in row:
+        if row["prompt"] not in tasks:
+            raise ValueError(f"no prompt {row['prompt']}; there are {', '.join(tasks)}")
+        return str(row["prompt"])
+    if "task" not in row:
+        if len(tasks) == 1:
+            return next(iter(tasks))
+        raise ValueError('a row needs "prompt" or "task"')
+    task = row["task"]
+    trained = [task] if task in tasks else [name for name, own in tasks.items() if own == task]
+    if len(trained) != 1:
+        raise ValueError(f'{len(trained)} prompts for task {task}: name one with "prompt"')
+    return str(trained[0])
+
+
+def mixed_models(prompts: Mapping[str, PromptFile]) -> list[UserError]:
+    """What is wrong with prompts that one frozen model is to serve: nothing, or one problem."""
     names: dict[tuple[str | None, int], list[str]] = {}
     for name, prompt in prompts.items():
         key = (prompt.metadata.get("fingerprint"), prompt.hidden_size)
@@ -218,9 +248,29 @@ def _read_npy(path: Path) -> tuple[NDArray[Any], dict[str, Any], None]:
 
 
 def _read_safetensors(path: Path) -> tuple[NDArray[Any], dict[str, Any], NDArray[Any] | None]:
-    from safetensors import safe_open
+    from safetensors import deserialize, safe_open
 
     with safe_open(path, framework="np") as file:
         metadata = json.loads((file.metadata() or {}).get(METADATA_KEY, "{}"))
-        init = file.get_tensor(INIT_TENSOR) if INIT_TENSOR in file.keys() else None  # noqa: SIM118
-        return file.get_tensor(TENSOR), metadata, init
+    tensors = {name: _array(**stored) for name, stored in deserialize(path.read_bytes())}
+    if TENSOR in tensors:
+        return tensors[TENSOR], metadata, tensors.get(INIT_TENSOR)
+    if PEFT_TENSOR not in tensors:
+        names = ", ".join(tensors)
+        raise ValueError(f"no tensor {TENSOR} or {PEFT_TENSOR} in it, but {names or 'none'}")
+    # PEFT's default for T5 stores a second prompt, for the decoder, and never uses it.
+    config = json.loads((path.parent / PEFT_CONFIG).read_text(encoding="utf-8"))
+    if config["peft_type"] != "PROMPT_TUNING":
+        raise ValueError(f"{PEFT_CONFIG} says peft_type={config['peft_type']}, not PROMPT_TUNING")
+    return tensors[PEFT_TENSOR][: config["num_virtual_tokens"]], {}, None
+
+
+def _array(dtype: str, shape: list[int], data: bytes) -> NDArray[Any]:
+    """A stored tensor; bfloat16, which NumPy lacks, as float32 of the same values."""
+    if dtype == "BF16":
+        bits = np.frombuffer(data, "<u2").astype("<u4") << 16
+        return bits.view("<f4").reshape(shape)
+    return np.frombuffer(data, _NUMPY_OF.get(dtype, "u1")).reshape(shape)
+
+
+_NUMPY_OF = {"F16": "<f2", "F32": "<f4", "F64": "<f8"}

@@ -3,8 +3,7 @@
 Source: Lester et al. (2021), section 2: many tasks in one batch, each row under its own prompt.
 """
 
-import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
@@ -19,6 +18,7 @@ from prompt_tuning.data.tokenization import decode_ids
 from prompt_tuning.evaluation import (
     decode_tokens,
     evaluate_prompt,
+    label_scores,
     long_inputs_line,
     strip_sentinel,
     write_predictions,
@@ -27,16 +27,17 @@ from prompt_tuning.examples import scored_examples
 from prompt_tuning.model_choice import load_model_of, variant_of
 from prompt_tuning.models.frozen_t5 import EOS_ID, Rows
 from prompt_tuning.models.loading import Checkpoint
-from prompt_tuning.prompt_files import PromptFile
+from prompt_tuning.prompt_files import PromptFile, prompt_of
 from prompt_tuning.protocol import started
+from prompt_tuning.rows import row_in
 from prompt_tuning.run_folder import RunFolder
 from prompt_tuning.task_data import data_spec, task_of
 from prompt_tuning.task_registry import TASKS
-from prompt_tuning.tasks import RowError
+from prompt_tuning.tasks import RowError, Task
 from prompt_tuning.terminal import scored_line
 from prompt_tuning.train.outcome import model_facts, rank_text
 
-Answer = dict[str, Any]  # {"prompt", "prediction"}, or {"error"}
+Answer = dict[str, Any]  # the row and {"prompt", "prediction"}, or {"error"}
 
 
 def evaluate(config: EvaluateConfig, folder: RunFolder, prompt: PromptFile, sha256: str) -> None:
@@ -99,8 +100,30 @@ class Prompt:
     """A prompt among others."""
 
     weight: Tensor  # [P, H], on the model's device
-    task: str | None  # that it was trained on, if it says so
     target_sentinel: bool  # its answers start with a sentinel
+
+
+@dataclass(frozen=True)
+class Answering:
+    """How rows are answered."""
+
+    rank: str | None  # labels: the likeliest class label; None: what is decoded
+    probabilities: bool  # of every label beside the answer
+    max_input_tokens: int  # a longer row is an error
+    max_target_tokens: int
+    max_tokens: int  # encoder positions per forward pass; changes memory, not results
+    rows_in_memory: int
+
+
+@dataclass(frozen=True)
+class _Query:
+    """A row that can be answered."""
+
+    place: int  # among the lines of the window
+    prompt: str
+    ids: Tensor  # [T], with EOS
+    labels: tuple[str, ...]  # one of which is to answer; (): what is decoded
+    target_sentinel: bool  # the answer starts with a sentinel
 
 
 @dataclass(frozen=True)
@@ -109,95 +132,119 @@ class Predictor:
 
     checkpoint: Checkpoint
     prompts: Mapping[str, Prompt]
-    max_target_tokens: int
-    max_tokens: int  # encoder positions per forward pass; changes memory, not results
-    rows_in_memory: int
+    tasks: Mapping[str, str | None]  # of every prompt that a row may name, also of those not here
+    how: Answering
 
-    def answers(self, lines: Iterable[bytes]) -> Iterator[Answer]:
+    def answers(
+        self, lines: Iterable[bytes], on_batch: Callable[[int], None] = lambda num_rows: None
+    ) -> Iterator[Answer]:
         """One answer a line, in the order of the lines, of which so many are in memory at once.
 
+        It has every field of its row. A line that is broken gets an error, and the rest goes on.
+
         Args:
-            lines: JSON objects in UTF-8; one that is broken gets an error, and the rest goes on.
+            lines: JSON objects in UTF-8.
+            on_batch: called with the number of rows after each forward pass.
         """
         remaining = iter(lines)
-        while window := list(islice(remaining, self.rows_in_memory)):
-            yield from self._answers(window)
+        while window := list(islice(remaining, self.how.rows_in_memory)):
+            yield from self._answers(window, on_batch)
 
-    def _answers(self, lines: Sequence[bytes]) -> list[Answer]:
+    def _answers(self, lines: Sequence[bytes], on_batch: Callable[[int], None]) -> list[Answer]:
         """Those of one window."""
         answers: list[Answer] = []
-        queries: list[tuple[int, str, Tensor]] = []  # place among the lines, prompt's name, ids
+        queries: dict[tuple[tuple[str, ...], bool], list[_Query]] = {}  # answered alike
         for place, line in enumerate(lines):
+            row: Answer = {}
             try:
-                name, inputs = self._query(line)
-                answers.append({"prompt": name})
-                queries.append((place, name, self._encoded(inputs)))
+                row = row_in(line)
+                query = self._query(place, row)
+                answers.append(row | {"prompt": query.prompt})
+                alike = (query.labels, query.target_sentinel)
+                queries.setdefault(alike, []).append(query)
             except (RowError, ValueError) as error:
-                answers.append({"error": str(error)})
-        names = [*self.prompts]
-        said = decode_tokens(
-            self.checkpoint.model,
-            Rows(
-                [prompt.weight for prompt in self.prompts.values()],
-                [ids for _, _, ids in queries],
-                [names.index(name) for _, name, _ in queries],
-            ),
-            max_target_tokens=self.max_target_tokens,
-            max_tokens=self.max_tokens,
-        )
-        for (place, name, _), ids in zip(queries, said, strict=True):
-            text = decode_ids(self.checkpoint.tokenizer, ids)
-            sentinel = self.prompts[name].target_sentinel
-            answers[place]["prediction"] = strip_sentinel(text) if sentinel else text
+                reason = str(error).encode("utf-8", "backslashreplace").decode()
+                answers.append(row | {"error": reason})
+                on_batch(1)
+        for (labels, _), asked in queries.items():
+            answer = self._ranked if labels else self._decoded
+            found = answer(asked, on_batch)
+            for query, said in zip(asked, found, strict=True):
+                answers[query.place] |= said
         return answers
 
-    def _encoded(self, inputs: str) -> Tensor:
-        ids = [*self.checkpoint.encode_text(inputs), EOS_ID]
-        return torch.tensor(ids, device=self.checkpoint.model.device)
+    def _decoded(
+        self, queries: Sequence[_Query], on_batch: Callable[[int], None]
+    ) -> Iterator[Answer]:
+        said = decode_tokens(
+            self.checkpoint.model,
+            self._rows(queries),
+            max_target_tokens=self.how.max_target_tokens,
+            max_tokens=self.how.max_tokens,
+            on_batch=on_batch,
+        )
+        for query, ids in zip(queries, said, strict=True):
+            text = decode_ids(self.checkpoint.tokenizer, ids)
+            yield {"prediction": strip_sentinel(text) if query.target_sentinel else text}
 
-    def _query(self, line: bytes) -> tuple[str, str]:
-        """A line's prompt and inputs.
+    def _ranked(
+        self, queries: Sequence[_Query], on_batch: Callable[[int], None]
+    ) -> Iterator[Answer]:
+        """Of queries with the same labels."""
+        labels = queries[0].labels
+        scored = label_scores(
+            self.checkpoint,
+            self._rows(queries),
+            labels,
+            target_sentinel=queries[0].target_sentinel,
+            max_tokens=self.how.max_tokens,
+            on_batch=on_batch,
+        )
+        for scores in scored:
+            answer: Answer = {"prediction": labels[int(scores.argmax())]}
+            if self.how.probabilities:
+                shares = scores.double().softmax(0).tolist()
+                answer["probabilities"] = dict(zip(labels, shares, strict=True))
+            yield answer
+
+    def _rows(self, queries: Sequence[_Query]) -> Rows:
+        names = [*self.prompts]
+        return Rows(
+            [prompt.weight for prompt in self.prompts.values()],
+            [query.ids for query in queries],
+            [names.index(query.prompt) for query in queries],
+        )
+
+    def _query(self, place: int, row: Mapping[str, Any]) -> _Query:
+        """What a row asks.
 
         Raises:
-            ValueError: it is no query; the message is the reason.
+            ValueError: it is no query, or too long; the message is the reason.
         """
-        row = json.loads(line)
-        if not isinstance(row, dict):
-            raise ValueError(f"a {type(row).__name__} where an object belongs")
-        name = self._prompt_of(row)
+        name = prompt_of(row, self.tasks)
+        task = TASKS.get(str(row.get("task", self.tasks[name])))
         match row:
-            case {"inputs": str(inputs), **rest} if "row" not in rest:
-                return name, inputs
-            case {"row": dict(raw), **rest} if "inputs" not in rest:
-                task = row.get("task", self.prompts[name].task)
-                if task not in TASKS:
-                    raise ValueError(f"task {task} of this row is not known")
-                return name, _inputs_of(task, raw)
-        raise ValueError('a row needs "inputs" (a text) or "row" (a raw row of its task)')
-
-    def _prompt_of(self, row: Mapping[str, Any]) -> str:
-        """By its own name, else by the task's: the prompt so called, or the one trained on it."""
-        if "prompt" in row:
-            if row["prompt"] not in self.prompts:
-                raise ValueError(f"no prompt {row['prompt']}; there are {', '.join(self.prompts)}")
-            return str(row["prompt"])
-        task = row.get("task")
-        if task in self.prompts:
-            return str(task)
-        trained = [name for name, prompt in self.prompts.items() if prompt.task == task]
-        if task is None or len(trained) != 1:
-            raise ValueError(
-                f'{len(trained)} prompts for task {task}: name one with "prompt"'
-                if task is not None
-                else 'a row needs "prompt" or "task"'
-            )
-        return trained[0]
+            case {"inputs": str(inputs)} if "row" not in row:
+                pass
+            case {"row": dict(raw)} if "inputs" not in row:
+                if task is None:
+                    raise ValueError("the task of this row is not known")
+                inputs = _inputs_of(task, raw)
+            case _:
+                raise ValueError('a row needs "inputs" (a text) or "row" (a raw row of its task)')
+        labels = task.verbalizers if task and self.how.rank else ()
+        if self.how.rank and not labels:
+            raise ValueError(f"rank={self.how.rank}, and no class labels are known for this row")
+        ids = [*self.checkpoint.encode_text(inputs), EOS_ID]
+        if len(ids) > self.how.max_input_tokens:
+            raise ValueError(f"{len(ids):,} tokens; max_input_tokens={self.how.max_input_tokens}")
+        tensor = torch.tensor(ids, device=self.checkpoint.model.device)
+        return _Query(place, name, tensor, labels, self.prompts[name].target_sentinel)
 
 
-def _inputs_of(task: str, raw: Mapping[str, Any]) -> str:
+def _inputs_of(task: Task, raw: Mapping[str, Any]) -> str:
     """The text of a raw row, which must be a single question of its task."""
-    flat = TASKS[task].flatten(raw)
-    texts = {example.inputs for row in flat for example in TASKS[task].examples(row)}
+    texts = {example.inputs for row in task.flatten(raw) for example in task.examples(row)}
     if len(texts) != 1:
         raise ValueError(f"the row holds {len(texts)} questions: write a line for each")
     return texts.pop()

@@ -5,9 +5,9 @@ from typing import Any
 
 from omegaconf import DictConfig
 
-from prompt_tuning.commands.rows import check_readable, read_rows
 from prompt_tuning.config import ScoreConfig, typed
 from prompt_tuning.errors import UserError
+from prompt_tuning.rows import check_readable, read_rows
 from prompt_tuning.task_data import task_of
 from prompt_tuning.tasks import Example, RowError, Task
 

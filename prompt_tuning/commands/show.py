@@ -4,9 +4,9 @@ import json
 
 from omegaconf import DictConfig
 
-from prompt_tuning.commands.rows import check_readable, read_rows
 from prompt_tuning.config import ShowConfig, typed
 from prompt_tuning.errors import UserError
+from prompt_tuning.rows import check_readable, read_rows
 from prompt_tuning.task_data import task_of
 from prompt_tuning.tasks import RowError, TextFormat, as_json
 

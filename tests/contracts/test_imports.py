@@ -25,6 +25,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "made_from": {"errors", "files", "ladder"},
     "locking": {"errors"},
     "network": set(),
+    "rows": {"errors"},
     "resume_points": {"files"},
     "run_folder": {"errors", "files", "interrupts", "locking", "resume_points"},
     "environment": set(),

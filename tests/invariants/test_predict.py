@@ -1,5 +1,6 @@
 """`ptune predict`: a mixed stream is answered as its rows are alone; a broken row is an error."""
 
+import fcntl
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,12 +11,11 @@ import pytest
 import torch
 
 from prompt_tuning import cli
-from prompt_tuning.commands.predict import whole_lines
 from prompt_tuning.data.tokenization import decode_ids
-from prompt_tuning.models.decoding import greedy_decode
+from prompt_tuning.models.decoding import greedy_decode, score_labels
 from prompt_tuning.models.frozen_t5 import EOS_ID, Rows
 from prompt_tuning.models.loading import Checkpoint
-from prompt_tuning.prompt_files import save_prompt
+from prompt_tuning.prompt_files import load_prompt, save_prompt
 
 TEXTS = ["a joy to watch", "it makes no sense", "positive", "a", "no joy " * 20]
 LENGTHS = {"rte": 3, "boolq": 7, "free": 1}
@@ -38,10 +38,11 @@ def library(tmp_path: Path, tiny_checkpoint: Checkpoint) -> Path:
 def ptune(
     monkeypatch: pytest.MonkeyPatch, tiny_folder: Path, library: Path, *arguments: str
 ) -> int:
-    """In this process, in the folder above the library."""
+    """In this process, in the folder above the library; a later value of a key replaces ours."""
     monkeypatch.chdir(library.parent)
-    given = [f"library={library}", f"model.path={tiny_folder}", "output=out.jsonl", *arguments]
-    monkeypatch.setattr("sys.argv", ["ptune", "predict", *given])
+    ours = [f"library={library}", f"model.path={tiny_folder}", "output=out.jsonl"]
+    by_key = {each.partition("=")[0]: each for each in (*ours, *arguments)}
+    monkeypatch.setattr("sys.argv", ["ptune", "predict", *by_key.values()])
     return cli.main()
 
 
@@ -57,8 +58,6 @@ def answers(folder: Path) -> list[dict[str, Any]]:
 
 def alone(checkpoint: Checkpoint, library: Path, row: Mapping[str, str]) -> str:
     """The answer to one row, decoded by itself."""
-    from prompt_tuning.prompt_files import load_prompt
-
     prompt = torch.from_numpy(load_prompt(library / f"{row['prompt']}.safetensors").weight)
     ids = torch.tensor([*checkpoint.encode_text(row["inputs"]), EOS_ID])
     encoded = checkpoint.model.encode(Rows.under(prompt, [ids]))
@@ -105,11 +104,8 @@ def test_a_broken_row_gets_an_error_and_the_rest_goes_on(
     (library.parent / "in.jsonl").write_bytes(text.encode("utf-8", "surrogateescape"))
     assert ptune(monkeypatch, tiny_folder, library, "input=in.jsonl") == 0
     found = answers(library.parent)
-    assert [sorted(line) for line in found] == [
-        ["prediction", "prompt"],
-        *[["error"]] * 8,
-        ["prediction", "prompt"],
-    ]
+    assert ["error" in line for line in found] == [False, *[True] * 8, False]
+    assert ["prediction" in line for line in found] == [True, *[False] * 8, True]
     assert "no prompt cb; there are" in found[4]["error"]
     assert "hypothesis" in found[6]["error"]
 
@@ -126,12 +122,93 @@ def test_a_stopped_output_is_gone_on_with(
     assert output.read_bytes() == whole
 
 
-def test_a_torn_last_line_is_cut_off(tmp_path: Path) -> None:
-    path = tmp_path / "out.jsonl"
-    assert whole_lines(path) == 0
-    path.write_bytes(b'{"a": 1}\n{"b": ')
-    assert whole_lines(path) == 1
-    assert path.read_bytes() == b'{"a": 1}\n'
+@pytest.mark.parametrize("there", [b'{"a": 1}\n', b"my notes\n", b"my notes", b'{"prompt": "x"}'])
+def test_an_output_that_holds_anything_else_is_refused_and_kept(
+    monkeypatch: pytest.MonkeyPatch, tiny_folder: Path, library: Path, there: bytes
+) -> None:
+    """Whatever the file is, not a byte of it is lost, in a torn last line either."""
+    rows = write(library.parent, [{"prompt": "free", "inputs": text} for text in TEXTS])
+    output = library.parent / "out.jsonl"
+    output.write_bytes(there)
+    assert ptune(monkeypatch, tiny_folder, library, rows) == 2
+    assert output.read_bytes() == there
+
+
+@pytest.mark.parametrize("spelling", ["./in.jsonl", "library/../in.jsonl", "link", "hard"])
+def test_the_input_by_another_name_is_no_output(
+    monkeypatch: pytest.MonkeyPatch,
+    tiny_folder: Path,
+    library: Path,
+    capsys: pytest.CaptureFixture[str],
+    spelling: str,
+) -> None:
+    rows = write(library.parent, [{"prompt": "free", "inputs": text} for text in TEXTS])
+    path = library.parent / "in.jsonl"
+    (library.parent / "link").symlink_to(path)
+    (library.parent / "hard").hardlink_to(path)
+    before = path.read_bytes()
+    assert ptune(monkeypatch, tiny_folder, library, rows, f"output={spelling}") == 2
+    assert "input and output are the same file" in capsys.readouterr().err
+    assert path.read_bytes() == before
+
+
+def test_two_processes_do_not_write_one_output(
+    monkeypatch: pytest.MonkeyPatch, tiny_folder: Path, library: Path
+) -> None:
+    rows = write(library.parent, [{"prompt": "free", "inputs": "a"}])
+    with (library.parent / "out.jsonl").open("w") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        assert ptune(monkeypatch, tiny_folder, library, rows) == 75
+    assert (library.parent / "out.jsonl").read_bytes() == b""
+
+
+@pytest.mark.parametrize(
+    ("bad", "reason"),
+    [
+        ("[" * 100_000, "nested too deep"),
+        ('{"a":' + "[" * 900 + "]" * 900 + ', "inputs": "a"}', 'needs "prompt" or "task"'),
+        ('{"prompt": ["free"], "inputs": "x"}', '"prompt" is list'),
+        ('{"task": {"k": 1}, "inputs": "x"}', '"task" is dict'),
+        ('{"prompt": "free", "inputs": "cut \\ud83d"}', "surrogate"),
+        ('{"prompt": "\\ud800", "inputs": "x"}', "surrogate"),
+        ('{"prompt": "free", "inputs": "x", "id": NaN}', "not JSON compliant"),
+        ('{"prompt": "free", "inputs": "x", "id": 1e999}', "not JSON compliant"),
+        ('{"prompt": "free", "inputs": "' + "a " * 5000 + '"}', "max_input_tokens=4096"),
+    ],
+)
+def test_a_row_may_hold_anything(
+    monkeypatch: pytest.MonkeyPatch, tiny_folder: Path, library: Path, bad: str, reason: str
+) -> None:
+    good = {"prompt": "free", "inputs": "hello", "id": 7}
+    rows = write(library.parent, [good, bad, good])
+    assert ptune(monkeypatch, tiny_folder, library, rows) == 0
+    first, second, third = answers(library.parent)
+    assert first == third == good | {"prediction": first["prediction"]}
+    assert reason in second["error"]
+
+
+def test_a_label_answers_with_the_softmax_of_its_score(
+    monkeypatch: pytest.MonkeyPatch,
+    tiny_folder: Path,
+    tiny_checkpoint: Checkpoint,
+    library: Path,
+) -> None:
+    """Log-probabilities of whole labels, EOS included, as a label alone is scored."""
+    ranked = ["rank=labels", "probabilities=true", f"prompts={{mine: {library}/rte.safetensors}}"]
+    rows = write(library.parent, [{"inputs": text, "id": text} for text in TEXTS])
+    assert ptune(monkeypatch, tiny_folder, library, rows, "library=null", *ranked) == 0
+    prompt = torch.from_numpy(load_prompt(library / "rte.safetensors").weight)
+    words = ["entailment", "not_entailment"]
+    labels = [torch.tensor([*tiny_checkpoint.encode_text(word), EOS_ID]) for word in words]
+    for text, answer in zip(TEXTS, answers(library.parent), strict=True):
+        ids = torch.tensor([*tiny_checkpoint.encode_text(text), EOS_ID])
+        encoded = tiny_checkpoint.model.encode(Rows.under(prompt, [ids]))
+        with torch.no_grad():
+            scores = [score_labels(tiny_checkpoint.model, encoded, [label]) for label in labels]
+        shares = torch.cat(scores, 1)[0].double().softmax(0).tolist()
+        assert answer["id"] == text and answer["prompt"] == "mine"
+        assert answer["probabilities"] == pytest.approx(dict(zip(words, shares, strict=True)))
+        assert answer["prediction"] == words[int(shares[1] > shares[0])]
 
 
 def test_prompts_of_several_models_are_refused(
@@ -140,10 +217,14 @@ def test_prompts_of_several_models_are_refused(
     library: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    save_prompt(library / "other.safetensors", np.ones((2, 8), np.float32), {"source": "elsewhere"})
-    rows = write(library.parent, [{"prompt": "free", "inputs": "a"}])
-    assert ptune(monkeypatch, tiny_folder, library, rows) == 2
-    assert "other: elsewhere, width 8" in capsys.readouterr().err
+    variant = {"variant": "lm_adapted", "lm_adapt_steps": 1, "target_sentinel": False}
+    elsewhere = variant | {"source": "elsewhere", "revision": None}
+    save_prompt(library / "other.safetensors", np.ones((2, 8), np.float32), elsewhere)
+    only_free = [{"prompt": "free", "inputs": "a"}]
+    assert ptune(monkeypatch, tiny_folder, library, write(library.parent, only_free)) == 0
+    both = [*only_free, {"prompt": "other", "inputs": "a"}]
+    assert ptune(monkeypatch, tiny_folder, library, write(library.parent, both)) == 2
+    assert "other (row 2): elsewhere, width 8" in capsys.readouterr().err
 
 
 def test_a_folder_of_runs_is_a_library_too(

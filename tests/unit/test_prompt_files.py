@@ -1,9 +1,13 @@
 """Prompt files: what is saved comes back, and what does not fit is refused by name."""
 
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
+import safetensors.torch
+import torch
+from safetensors.numpy import save_file
 
 from prompt_tuning.errors import UserError
 from prompt_tuning.prompt_files import PromptFile, check_fits, load_prompt, save_prompt
@@ -80,3 +84,23 @@ def test_a_prompt_of_another_width_or_of_other_weights_is_refused() -> None:
     assert "google/t5-base-lm-adapt" in str(error.value)
     with pytest.raises(UserError, match="other weights"):
         check_fits(prompt, path, hidden_size=4, fingerprint="bb")
+
+
+@pytest.mark.parametrize("num_submodules", [1, 2])
+def test_a_prompt_of_peft_is_read_as_the_rows_before_the_encoders_input(
+    tmp_path: Path, num_submodules: int
+) -> None:
+    """PEFT's default for T5 stores 2P rows, of which it uses the first P."""
+    stored = np.arange(5 * num_submodules * 4, dtype=np.float32).reshape(-1, 4)
+    save_file({"prompt_embeddings": stored}, tmp_path / "adapter_model.safetensors")
+    config = {"peft_type": "PROMPT_TUNING", "num_virtual_tokens": 5}
+    (tmp_path / "adapter_config.json").write_text(json.dumps(config))
+    prompt = load_prompt(tmp_path / "adapter_model.safetensors")
+    np.testing.assert_array_equal(prompt.weight, stored[:5])
+
+
+def test_bfloat16_is_read_as_the_same_numbers(tmp_path: Path) -> None:
+    weight = torch.randn(3, 4, generator=torch.Generator().manual_seed(0)).bfloat16()
+    safetensors.torch.save_file({"prompt": weight}, tmp_path / "prompt.safetensors")
+    prompt = load_prompt(tmp_path / "prompt.safetensors")
+    np.testing.assert_array_equal(prompt.weight, weight.float().numpy())

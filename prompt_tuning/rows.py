@@ -19,6 +19,24 @@ def check_readable(rows: str, key: str = "rows") -> None:
         raise UserError(f"{key}={rows} is not a file", fix=fix)
 
 
+def row_in(line: bytes) -> dict[str, Any]:
+    """The row in a line of JSON lines.
+
+    Raises:
+        ValueError: it is no JSON object, or one that could not be written again.
+    """
+    try:
+        row = json.loads(line.decode("utf-8-sig"))
+        if not isinstance(row, dict):
+            raise ValueError(f"a {type(row).__name__} where an object belongs")
+        json.dumps(row, ensure_ascii=False, allow_nan=False).encode()
+    except RecursionError:
+        raise ValueError("lists and objects are nested too deep") from None
+    except UnicodeEncodeError:
+        raise ValueError("half of a surrogate pair, such as a cut emoji: no text") from None
+    return row
+
+
 def opened(rows: str) -> AbstractContextManager[Iterable[bytes]]:
     """The lines of a file, or of standard input."""
     return nullcontext(sys.stdin.buffer) if rows == STDIN else Path(rows).open("rb")
@@ -36,11 +54,11 @@ def read_rows(rows: str) -> Iterator[tuple[str, dict[str, Any]]]:
                 continue
             place = f"{'<stdin>' if rows == STDIN else rows}:{number}"
             try:
-                row = json.loads(line.decode("utf-8"))
+                row = row_in(line)
             except UnicodeDecodeError as error:
                 raise UserError(f"{place}: not UTF-8: {error}") from error
-            except ValueError as error:
+            except json.JSONDecodeError as error:
                 raise UserError(f"{place}: not JSON: {error}") from error
-            if not isinstance(row, dict):
-                raise UserError(f"{place}: a {type(row).__name__} where an object belongs")
+            except ValueError as error:
+                raise UserError(f"{place}: {error}") from error
             yield place, row
