@@ -110,8 +110,8 @@ def test_all_mistakes_are_reported_at_once() -> None:
 @pytest.mark.parametrize(
     ("override", "allowed"),
     [
-        ("prompt.length=0", "1 or more"),
-        ("training.batch_size=-1", "1 or more"),
+        ("prompt.length=0", "1 or more, at most 16384"),
+        ("training.batch_size=-1", "1 or more, at most 1048576"),
         ("training.max_input_tokens=0", "1 or more"),
         ("training.dropout=1.0", "0 or more, less than 1"),
         ("training.dropout=-0.1", "0 or more, less than 1"),
@@ -119,7 +119,7 @@ def test_all_mistakes_are_reported_at_once() -> None:
         ("training.z_loss=-1", "0 or more"),
         ("optimizer.learning_rate=0", "more than 0"),
         ("optimizer.learning_rate=inf", "more than 0"),
-        ("seed=-1", "0 or more"),
+        ("seed=-1", "0 or more, at most 4294967295"),
         ("data.source=internet", "auto, hub, local, embedded"),
         ("evaluation.split=dev", "train, held_out, validation, test"),
         ("evaluation.report_split=dev", "train, validation, test"),
