@@ -90,8 +90,9 @@ FIG1_LADDER_FRESH = LadderScores(
         ("fig1_ladder_prompt_design_ranked", CLASSES, FRESH_SEEDS),
     ),
     SERIES,
-    "Prompts of these seeds on three formats and three sizes were run for table 3, before the rule; "
-    f"all else was not. {ADAPTED} Multi-task tuning and ranked labels leave out mini_squad, which has no classes.",
+    "Prompts of these seeds on three formats and three sizes were run for table 3, before the "
+    f"rule; all else was not. {ADAPTED} Multi-task tuning and ranked labels leave out mini_squad, "
+    "which has no classes.",
     asked=methods,
     orientation="fig1",
 )
