@@ -16,6 +16,7 @@ from prompt_tuning.commands.list import GROUPS
 from prompt_tuning.composition import configs_of
 from prompt_tuning.config import INITS, METHODS, Key, choices, config_dir
 from prompt_tuning.config_checks import train_config
+from prompt_tuning.hydra_app import with_keys
 from prompt_tuning.models.random_checkpoint import SHAPES
 from prompt_tuning.task_registry import CHOICES as TASK_CHOICES
 
@@ -105,7 +106,9 @@ def test_a_files_head_says_what_it_is_and_its_commands_can_be_typed(path: Path) 
     assert commands, head
     for command in commands:
         name, *arguments = shlex.split(re.sub("<[^>]*>", "x", command))
-        overrides = [argument for argument in arguments if not argument.startswith("-")]
+        module = import_module(f"prompt_tuning.commands.{name}")
+        given = with_keys(arguments, getattr(module, "POSITIONAL", None))
+        overrides = [argument for argument in given if not argument.startswith("-")]
         _, problems = configs_of(name, overrides, multirun="-m" in arguments, only_first=True)
         assert not problems, (command, problems)
 
