@@ -89,12 +89,13 @@ def test_data_are_the_same_wherever_they_lie(
     given = [*COMMANDS["train"], "model.path=model", *SETTINGS]
     assert ptune(monkeypatch, place, "train", *given) == 0
     shutil.copytree(place / "data", place / "moved")
+    moved = [text.replace("data.dir=data", "data.dir=moved") for text in given]
     capsys.readouterr()
-    assert ptune(monkeypatch, place, "train", *given, "data.dir=moved") == 0
+    assert ptune(monkeypatch, place, "train", *moved) == 0
     said = capsys.readouterr().out
     assert "done before" in said and "again" not in said
     write_rows(place / "moved", "val", first_label=1)
-    assert ptune(monkeypatch, place, "train", *given, "data.dir=moved") == 0
+    assert ptune(monkeypatch, place, "train", *moved) == 0
     assert "its data have changed since (validation)" in capsys.readouterr().out
 
 
