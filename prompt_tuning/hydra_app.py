@@ -215,8 +215,10 @@ def launch(command: str, arguments: Sequence[str]) -> int:
         Exception: whatever a single run raises. Failures within a sweep are printed instead.
     """
     module = import_module(f"prompt_tuning.commands.{command}")
-    arguments = with_keys(arguments, getattr(module, "POSITIONAL", None))
     given = _parsed(arguments)
+    flags = [argument for argument in arguments if argument not in given.overrides]
+    given.overrides = with_keys(given.overrides, getattr(module, "POSITIONAL", None))
+    arguments = [*flags, *given.overrides]
     if given.help:
         print_help(command, module, given.overrides)
         return 0

@@ -47,6 +47,8 @@ NUM_RUNS = {
     "fig3d_ladder": 144,
     "control_flan": 6,
     "fig1_flan": 15,
+    "fig1_ladder_fresh": 200,
+    "fig1_ladder_fresh_model_tuning": 240,
     "fig1_flan_instruction": 5,
     "fig1_flan_model_tuning": 15,
     "fig1_flan_prompt_design": 36,

@@ -86,7 +86,7 @@ def test_a_sweep_killed_midway_and_started_again_does_only_what_is_missing(
 
     assert ptune(monkeypatch, tmp_path, *SWEEP) == 0
     out = capsys.readouterr().out
-    assert out.count("done before") == 1
+    assert out.count(": done before") == 1
     assert (done / "record.json").stat().st_mtime_ns == before
     assert "resumed at step" in out
     runs, expected = runs_in(tmp_path), runs_in(undisturbed)
@@ -101,7 +101,9 @@ def test_two_processes_share_a_sweep_and_train_each_run_once(
     processes = [start(SWEEP, tmp_path), start(SWEEP, tmp_path)]
     ends = [finish(process) for process in processes]
     assert {status for status, _, _ in ends} <= {0, 75}, ends
-    left = sum(out.count("in progress elsewhere") + out.count("done before") for _, out, _ in ends)
+    left = sum(
+        out.count("in progress elsewhere") + out.count(": done before") for _, out, _ in ends
+    )
     assert left == 3
     runs, expected = runs_in(tmp_path), runs_in(undisturbed)
     assert [times_trained(run) for run in runs] == [1, 1, 1]

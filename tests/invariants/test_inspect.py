@@ -50,7 +50,8 @@ def record_in(folder: Path) -> dict[str, Any]:
 def prompt_of(checkpoint: Checkpoint, **metadata: Any) -> dict[str, Any]:
     """What a prompt of the tiny model says about itself."""
     known = {"source": checkpoint.source, "revision": None, "fingerprint": checkpoint.fingerprint}
-    return {**known, "task": "mini_sst2", "init": "sampled_vocab", **metadata}
+    trained = {"variant": "lm_adapted", "lm_adapt_steps": 6000, "target_sentinel": False}
+    return {**known, **trained, "task": "mini_sst2", "init": "sampled_vocab", **metadata}
 
 
 def ladder_table(model: str) -> EmbeddingTable:

@@ -91,7 +91,8 @@ def test_a_run_ends_when_its_patience_does_and_keeps_its_best_step(
     ]
     assert steps == [8, 16, 24]
 
-    assert ptune(monkeypatch, tmp_path, *run, "training.num_steps=64") == 0
+    longer_run = [text.replace("num_steps=24", "num_steps=64") for text in run]
+    assert ptune(monkeypatch, tmp_path, *longer_run) == 0
     longer = [r for r in map(RunFolder, tmp_path.glob("runs/mini*")) if r.path != folder.path]
     record = longer[0].record() or {}
     assert (record["result"]["best_step"], record["result"]["last_step"]) == (8, 24)

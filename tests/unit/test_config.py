@@ -183,7 +183,7 @@ def test_a_missing_value_names_the_choices() -> None:
         (["data.num_held_out=9"], ["data.num_held_out=9 keeps rows apart", "split=validation"]),
         (["init=from_file"], ["init=from_file needs a file"]),
         (["init=from_text"], ["init=from_text needs a text"]),
-        (["init=from_text", "init.text=' '"], ["init=from_text needs a text"]),
+        (["init=from_text", "init.text=' '"], ["init.text= is empty"]),
         (["init=from_file", "init.path=none.npy"], ["prompt file none.npy does not exist"]),
         (["data.dir=/no/such/folder"], ["data.dir=/no/such/folder is not a folder"]),
         (["data.source=local"], ["data.source=local needs a folder"]),
@@ -260,9 +260,18 @@ def test_a_prompt_without_metadata_needs_model_and_variant(tmp_path: Path) -> No
     assert evaluate(*given, "model=base", "variant=lm_adapted").variant is not None
 
 
+TOLD = {
+    "source": "google/t5-small-lm-adapt",
+    "revision": None,
+    "variant": "lm_adapted",
+    "lm_adapt_steps": 100000,
+    "target_sentinel": False,
+}
+
+
 def test_a_prompt_of_ours_needs_nothing_else(tmp_path: Path) -> None:
     path = tmp_path / "prompt.safetensors"
-    save_prompt(path, np.zeros((5, 8), np.float32), {"source": "google/t5-small-lm-adapt"})
+    save_prompt(path, np.zeros((5, 8), np.float32), TOLD)
     config = evaluate(f"prompt={path}", "task=rte")
     assert (config.model.source, config.variant) == ("prompt", None)
     assert config_hash(config) != config_hash(evaluate(f"prompt={path}", "task=cb"))
