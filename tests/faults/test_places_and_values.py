@@ -2,6 +2,7 @@
 
 import resource
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -19,13 +20,18 @@ RUN = ["train", "model=ladder_100k", "tracking=none"]
 LARGE = np.ones((100, 100), np.float32)
 
 
-@pytest.fixture
+@contextmanager
 def full_disk() -> Iterator[None]:
-    """No file can grow beyond 4,000 bytes: what a full disk does, without one."""
+    """No file can grow beyond 4,000 bytes: what a full disk does, without one.
+
+    As short as can be: the limit holds for the file that pytest itself may be writing to.
+    """
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (4000, before[1]))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 @pytest.mark.parametrize(
@@ -38,11 +44,11 @@ def full_disk() -> Iterator[None]:
     ids=["prompt", "resume point", "record"],
 )
 def test_a_full_disk_leaves_the_old_file_and_no_other(
-    write: Callable[[Path], None], tmp_path: Path, full_disk: None
+    write: Callable[[Path], None], tmp_path: Path
 ) -> None:
     path = tmp_path / "file"
     path.write_text("old")
-    with pytest.raises(OSError, match="File too large") as raised:
+    with full_disk(), pytest.raises(OSError, match="File too large") as raised:
         write(path)
     mistake = as_users(raised.value)
     assert mistake is not None and mistake.exit_status == 2
