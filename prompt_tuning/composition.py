@@ -4,6 +4,7 @@ Hydra stops at the first mistake and composes a point of a sweep in 0.1 s; this 
 and composes each choice of groups only once.
 """
 
+import json
 import re
 import shlex
 import sys
@@ -12,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice, product
 from math import prod
+from pathlib import Path
 from typing import Any
 
 from hydra import compose, initialize_config_dir
@@ -22,8 +24,15 @@ from hydra.core.override_parser.types import Override, OverrideType, RangeSweep
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
 
-from prompt_tuning.config import TrainConfig, choices, config_dir, file_of, unknown_key
+from prompt_tuning.config import (
+    TrainConfig,
+    choices,
+    config_dir,
+    file_of,
+    unknown_key,
+)
 from prompt_tuning.config_checks import train_config
 from prompt_tuning.errors import UserError, did_you_mean, raise_all
 from prompt_tuning.task_registry import CHOICES
@@ -36,7 +45,7 @@ ONLY_NAMED = {
     "list": ("experiment",),
     "report": ("experiment",),
 }
-# The group `task` has no files in conf/: Hydra gets it from the tasks themselves.
+# The group `task` has one file in conf/, for a user's own data: Hydra gets ours from the tasks.
 TASK_NODES = {
     name: {"name": name, "report_split": task.report_split} for name, task in CHOICES.items()
 }
@@ -75,7 +84,12 @@ def configs_of(
 
 
 def points_of(
-    command: str, arguments: Sequence[str], *, multirun: bool = False, only_first: bool = False
+    command: str,
+    arguments: Sequence[str],
+    *,
+    multirun: bool = False,
+    only_first: bool = False,
+    own_files: Path | None = None,
 ) -> tuple[list[Point], list[UserError]]:
     """The runs of `ptune <command> <arguments>`: one, or all points of a sweep.
 
@@ -86,12 +100,13 @@ def points_of(
         arguments: overrides, without flags.
         multirun: whether -m was given.
         only_first: leave out all points of a sweep but one.
+        own_files: a folder like conf/ with files of the user's (--config-dir); None: there is none.
     """
     problems: list[UserError] = []
     with _no_running_hydra(), initialize_config_dir(str(config_dir()), version_base="1.3"):
-        composer = _Composer(command)
+        composer = _Composer(command, own_files)
         try:
-            given = [*_readable(command, arguments, problems)]
+            given = [*_readable(command, arguments, problems, own_files)]
             overrides = _existing_keys(composer, given, problems)
             first = [_points_of_axis(override)[0] for override in overrides]
             swept = composer.swept(first)
@@ -109,7 +124,7 @@ def points_of(
             if len(points) > MANY_RUNS:
                 print(f"ptune: checking {len(points)} runs", file=sys.stderr)
             return [composer.point(point) for point in points], problems
-        except (HydraException, OmegaConfBaseException) as error:
+        except (HydraException, OmegaConfBaseException, YAMLError) as error:
             return [], [*problems, hydra_problem(error)]
 
 
@@ -155,9 +170,11 @@ def spelled(command: str, argument: str) -> str:
 class _Composer:
     """Composes configs of one command; what differs in tasks or plain values is composed once."""
 
-    def __init__(self, command: str) -> None:
+    def __init__(self, command: str, own_files: Path | None) -> None:
         """Use inside `initialize_config_dir`."""
         self._command = command
+        path = json.dumps(f"file://{own_files.resolve()}") if own_files else ""
+        self._places = [f"hydra.searchpath=[{path}]"] if own_files else []
         self._composed: dict[tuple[str, ...], DictConfig] = {}
 
     def point(self, overrides: Sequence[Override]) -> Point:
@@ -183,7 +200,8 @@ class _Composer:
         """With Hydra's own part, and without the plain values."""
         kept = tuple(str(each.input_line) for each in overrides if not _is_plain_value(each))
         if kept not in self._composed:
-            self._composed[kept] = compose(self._command, list(kept), return_hydra_config=True)
+            texts = [*kept, *self._places]
+            self._composed[kept] = compose(self._command, texts, return_hydra_config=True)
         return self._composed[kept]
 
 
@@ -229,7 +247,7 @@ def _parser() -> OverridesParser:
 
 
 def _readable(
-    command: str, arguments: Sequence[str], problems: list[UserError]
+    command: str, arguments: Sequence[str], problems: list[UserError], own_files: Path | None
 ) -> Iterator[Override]:
     """The arguments that have values, and name files that there are where they choose a file."""
     parser = _parser()
@@ -243,7 +261,7 @@ def _readable(
             allowed = f"at most {MOST_RUNS:,}, in steps other than 0"
             problems.append(UserError(f"{argument} names too many values", allowed=allowed))
             continue
-        wrong = [*_missing_choices(command, override)]
+        wrong = [*_missing_choices(command, override, own_files)]
         if override.is_sweep_override() and not _elements(override):
             allowed = f"{override.key_or_group}=a,b,c or range(1,10), or a glob(...) that matches"
             wrong.append(UserError(f"{argument} names no values to try", allowed=allowed))
@@ -271,12 +289,16 @@ def _unreadable(argument: str) -> UserError:
     return UserError(f"{argument} cannot be read", allowed="key=value", fix=fix)
 
 
-def _missing_choices(command: str, override: Override) -> Iterator[UserError]:
-    """The files that an override chooses and a group of ours does not have."""
+def _missing_choices(
+    command: str, override: Override, own_files: Path | None
+) -> Iterator[UserError]:
+    """The files that an override chooses and neither a group of ours nor the user's folder has."""
     group = override.key_or_group
     known = [] if override.is_hydra_override() or override.is_delete() else choices(group)
     if not known or (command == "report" and group == "experiment"):  # some reports need no run
         return
+    if own_files is not None:
+        known = [*known, *(path.stem for path in sorted((own_files / group).glob("*.yaml")))]
     for name in (text.strip("'\"") for text in _elements(override)):
         if name not in known:
             yield UserError(

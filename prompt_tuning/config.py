@@ -34,6 +34,7 @@ DATA_SOURCES = ("auto", "hub", "local", "embedded")
 DTYPES = ("auto", "float32", "bfloat16")
 COMPILE_MODES = ("default", "reduce-overhead")
 RANKS = ("labels",)
+OWN_TASK = "own"  # task=own: everything about it is on the command line
 
 # No machine takes more: beyond them a typing error would be a crash, or a run without end.
 LARGEST = 2**53  # of any integer; what JSON of other programs holds exactly
@@ -83,18 +84,26 @@ def key(
     one_of: Sequence[str] = (),
     hashed: str = ALWAYS,
     hash_name: str | None = None,
+    may_be_absent: bool = False,
     **limits: float,
 ) -> Any:
-    """A field without a default, for a key of the configuration.
+    """A field for a key of the configuration; its value is in conf/, so that it has no default.
 
     Args:
         meaning: with its unit; what null means.
         one_of: the texts that are allowed; null is too where the type says so.
         hashed: one of ALWAYS, NEVER, IF_SET, AS_NULL.
         hash_name: the name that the key had when runs were first recorded.
+        may_be_absent: a file of conf/ need not have it; null then.
         limits: of a number, by the names of `LIMITS`.
     """
-    return field(metadata={"key": Key(meaning, one_of, limits, hashed, hash_name)})
+    default: dict[str, Any] = {"default": None} if may_be_absent else {}
+    return field(metadata={"key": Key(meaning, one_of, limits, hashed, hash_name)}, **default)
+
+
+def of_own_task(meaning: str, *, hashed: str = IF_SET) -> Any:
+    """A field for a key of a task that a user defines; those of ptune do not have it."""
+    return key(meaning, hashed=hashed, may_be_absent=True)
 
 
 # Sections: the groups of keys that commands share.
@@ -126,10 +135,27 @@ class VariantConfig:
 
 @dataclass(frozen=True)
 class TaskConfig:
-    """Which task or mixture; what it is made of is in prompt_tuning/tasks/."""
+    """Which task or mixture: one of prompt_tuning/tasks/, or one that a user defines here."""
 
-    name: str = key("its file in conf/task")
-    report_split: str | None = key("labelled; recipe=mini reports it", one_of=SPLITS, hashed=NEVER)
+    name: str = key("its file in conf/task; of a task of your own, any name")
+    report_split: str | None = key(
+        "labelled; recipe=mini reports it", one_of=SPLITS, hashed=NEVER, may_be_absent=True
+    )
+    inputs: str | None = of_own_task("what the model reads: a text with {column}s in it")
+    label: str | None = of_own_task("the column of class labels")
+    labels: dict[str, str] | None = of_own_task("label -> word; null: as the training data has it")
+    target: str | None = of_own_task("the column of free text, instead of label")
+    metrics: list[str] | None = of_own_task("null: accuracy; of free text squad")
+    files: dict[str, str] | None = of_own_task("split -> file, below data.dir or this folder")
+    hub: str | None = of_own_task("id of a data set, instead of files")
+    hub_config: str | None = of_own_task("its configuration; null: the only one")
+    hub_splits: dict[str, str] | None = of_own_task("split -> its name there; null: the same")
+
+    @property
+    def is_own(self) -> bool:
+        """Whether a user defines it."""
+        own = (each for each in fields(self) if each.name not in ("name", "report_split"))
+        return self.name == OWN_TASK or any(getattr(self, each.name) is not None for each in own)
 
 
 @dataclass(frozen=True)
@@ -306,11 +332,11 @@ class TrainConfig(RecordConfig):
 class EvaluateConfig(RecordConfig):
     """`ptune evaluate`: a saved prompt on a task and split."""
 
-    prompt: str = key(".safetensors, or .npy with model= and variant=")
+    prompt: str = key("a run's folder, .safetensors, or .npy with model= and variant=")
     split: str = key("what is answered", one_of=SPLITS)
     model: ModelConfig = key("as_trained: the one that the prompt names")
     variant: VariantConfig | None = key("null: as the prompt was trained")
-    task: TaskConfig = key("any task")
+    task: TaskConfig | None = key("any task; null: the one that the prompt was trained on")
     evaluation: DecodingConfig = key("how much of the split")
     data: DataConfig = key("where examples come from")
     machine: FrozenMachineConfig = key("what the command may use")
@@ -356,10 +382,11 @@ class EnsembleConfig(RecordConfig):
 class PredictConfig:
     """`ptune predict`: rows of mixed tasks, each under its own prompt."""
 
-    prompts: dict[str, str] | None = key("name -> .safetensors")
+    prompt: str | None = key("a file or a run's folder, for every row")
+    prompts: dict[str, str] | None = key("name -> file or run's folder, for rows that name them")
     library: str | None = key("a folder of <name>.safetensors and <run>/prompt.safetensors")
-    input: str = key("a .jsonl file; -: standard input")
-    output: str = key("a .jsonl file; one that exists is continued")
+    input: str = key(".jsonl, .csv, .tsv, .json or .parquet; -: JSON lines on standard input")
+    output: str = key("a .jsonl file, continued if it exists; or a new .csv file")
     model: ModelConfig = key("as_trained: the one that the prompts name")
     variant: VariantConfig | None = key("null: as the prompts were trained")
     rank: str | None = key("the likeliest class label; null: greedy", one_of=RANKS)
@@ -376,9 +403,13 @@ class ShowConfig:
     """`ptune show`: what the model sees."""
 
     task: TaskConfig = key("whose text format")
-    rows: str = key("a .jsonl file of raw rows; -: standard input")
+    rows: str | None = key("raw rows: .jsonl or a table, - standard input; null: the task's data")
     format: str = key("t5: with T5's task name in front", one_of=("taskless", "t5"))
-    split: str = key("train: as training sees the row", one_of=SPLITS)
+    split: str = key("rows=: train: as training sees the row", one_of=SPLITS)
+    data: DataConfig = key("where examples come from")
+    model: ModelConfig = key("whose tokens are counted")
+    variant: VariantConfig = key("of the model")
+    max_input_tokens: int | None = key("a longer input of training is cut; null: none", at_least=1)
 
 
 @dataclass(frozen=True)
@@ -506,10 +537,9 @@ def config_dir() -> Path:
 
 
 def choices(group: str) -> list[str]:
-    """The names in a group: its files in conf/, or all tasks; none if there is no such group."""
-    if group == "task":
-        return sorted(CHOICES)
-    return sorted(path.stem for path in (config_dir() / group).glob("*.yaml"))
+    """The names in a group: its files in conf/, and all tasks; none if there is no such group."""
+    files = (path.stem for path in (config_dir() / group).glob("*.yaml"))
+    return sorted((*files, *(CHOICES if group == "task" else ())))
 
 
 def file_of(group: str, name: str) -> DictConfig:
@@ -585,7 +615,9 @@ def _read(schema: type[T], values: Mapping[str, Any], prefix: str, problems: lis
         name, hint = f"{prefix}{each.name}", hints[each.name]
         value, section = values.get(each.name, MISSING), _section(hint)
         read: Any = None
-        if value == MISSING:
+        if value == MISSING and each.default is None:
+            pass
+        elif value == MISSING:
             problems.append(_missing_key(name))
         elif section is not None and isinstance(value, Mapping):
             read = _read(section, value, f"{name}.", problems)
@@ -656,6 +688,8 @@ def _wrong_type(name: str, value: Any, hint: Any) -> UserError:
         return UserError(f"{name}={value}: {name} is a section", allowed=allowed, fix=fix)
     allowed = _WORDS[_without_null(hint)] + (", or null" if NoneType in get_args(hint) else "")
     fix = f"correct {name}, or leave it out for its default"
+    if isinstance(value, dict) and any(isinstance(v, bool) for v in (*value, *value.values())):
+        fix = 'quote a word that YAML takes for true or false: "yes", "no", "on", "off"'
     return UserError(f"{name}={value} has the wrong type", allowed=allowed, fix=fix)
 
 

@@ -7,6 +7,7 @@ files and headers are read.
 import json
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from prompt_tuning.config import (
     EvaluateConfig,
     InspectConfig,
     ModelConfig,
+    TaskConfig,
     TrainConfig,
     VariantConfig,
     hidden_sizes,
@@ -27,7 +29,7 @@ from prompt_tuning.config import (
 )
 from prompt_tuning.errors import UserError, raise_all
 from prompt_tuning.models.packaged import check_installed
-from prompt_tuning.prompt_files import PromptFile, load_prompt
+from prompt_tuning.prompt_files import PromptFile, load_prompt, prompt_file
 
 Problems = Iterator[UserError]
 
@@ -43,6 +45,8 @@ def train_config(cfg: DictConfig) -> TrainConfig:
         UserError: everything that is wrong with it, found without loading a model or data.
     """
     config = typed(TrainConfig, cfg)
+    if config.init.path is not None:
+        config = replace(config, init=replace(config.init, path=in_file(config.init.path)))
     raise_all(_train_problems(config))
     return config
 
@@ -50,6 +54,7 @@ def train_config(cfg: DictConfig) -> TrainConfig:
 def evaluate_config(cfg: DictConfig) -> EvaluateConfig:
     """The evaluation that `cfg` describes; raises as `train_config`."""
     config = typed(EvaluateConfig, cfg)
+    config = replace(config, prompt=in_file(config.prompt))
     raise_all(prompt_problems(config.prompt, config))
     return config
 
@@ -65,10 +70,16 @@ def inspect_config(cfg: DictConfig) -> InspectConfig:
     if config.prompt is None:
         raise_all(experiment_problems(config))
     else:
+        config = replace(config, prompt=in_file(config.prompt))
         unused = UserError("train= belongs to experiment=", fix="leave it out")
-        problems = [*prompt_problems(config.prompt, config)]
+        problems = [*prompt_problems(str(config.prompt), config)]
         raise_all([*problems, unused] if config.train else problems)
     return config
+
+
+def in_file(prompt: str) -> str:
+    """The prompt file that is meant by itself or by its folder; raises as `prompt_file`."""
+    return str(prompt_file(Path(prompt)))
 
 
 def experiment_problems(config: InspectConfig | EnsembleConfig) -> Problems:
@@ -93,7 +104,7 @@ def prompt_problems(path: str, config: EvaluateConfig | InspectConfig | Ensemble
     """What is wrong with a prompt file, or with model, variant and data that it is put to."""
     model, variant = config.model, config.variant
     yield from _model_problems(model)
-    yield from _data_problems(config.data)
+    yield from _data_problems(config.data, config.task)
     if variant is not None:
         yield from _variant_problems(model, variant)
     try:
@@ -122,7 +133,7 @@ def prompt_problems(path: str, config: EvaluateConfig | InspectConfig | Ensemble
 def _train_problems(config: TrainConfig) -> Problems:
     model, evaluation, num_held_out = config.model, config.evaluation, config.data.num_held_out
     yield from _model_problems(model)
-    yield from _data_problems(config.data)
+    yield from _data_problems(config.data, config.task)
     if model.source == "prompt" and model.path is None:
         problem = f"model={model.name} is for evaluating a prompt"
         yield UserError(problem, fix="choose a model to train on: ptune list what=model")
@@ -154,7 +165,12 @@ def _train_problems(config: TrainConfig) -> Problems:
 
 def _name_problems(config: TrainConfig) -> Problems:
     """What would make the run's folder another one than a folder of that name in output_dir."""
-    for key, name in (("model.name", config.model.name), ("variant.name", config.variant.name)):
+    names = {
+        "model.name": config.model.name,
+        "variant.name": config.variant.name,
+        "task.name": config.task.name,
+    }
+    for key, name in names.items():
         if not _NAME.fullmatch(name):
             fix = f"leave it out: {key} is part of the run's name, not a place"
             yield UserError(f"{key}={name} is no name", allowed="letters, digits, _ . + -", fix=fix)
@@ -290,8 +306,10 @@ def _width_problems(key: str, path: str, prompt: PromptFile, model: ModelConfig)
         )
 
 
-def _data_problems(data: DataConfig) -> Problems:
+def _data_problems(data: DataConfig, task: TaskConfig | None = None) -> Problems:
     if data.dir is None:
+        if task is not None and task.is_own:
+            return  # its files may be anywhere
         needs = ["source=local"] if data.source == "local" else []
         files = ("train_file", "validation_file", "test_file")
         needs += [f"{key}={getattr(data, key)}" for key in files if getattr(data, key)]

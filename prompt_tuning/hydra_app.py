@@ -15,6 +15,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from types import ModuleType
 from typing import Any, NoReturn, cast, get_type_hints
 
@@ -294,15 +295,23 @@ def _refuse_flag(message: str) -> NoReturn:
 def _is_checkable(given: Namespace) -> bool:
     """Whether this asks for configs, and for ones that conf/ alone defines."""
     asks_hydra = given.hydra_help or given.shell_completion or given.info
-    elsewhere = given.config_dir or given.config_path or given.config_name
+    elsewhere = given.config_path or given.config_name
     foreign = any(text.lstrip("+").startswith(NOT_OURS) for text in given.overrides)
     return not (asks_hydra or elsewhere or foreign)
 
 
 def _check_all(module: ModuleType, command: str, given: Namespace) -> list[tuple[Axes, Any]]:
     """Every run: its place on the axes and its typed config; raises all problems, each once."""
+    own_files = Path(given.config_dir) if given.config_dir else None
+    if own_files is not None and not own_files.is_dir():
+        fix = "give the folder that holds task/<name>.yaml"
+        raise UserError(f"--config-dir {own_files} is not a folder", fix=fix)
     points, problems = points_of(
-        command, given.overrides, multirun=given.multirun, only_first=bool(given.cfg)
+        command,
+        given.overrides,
+        multirun=given.multirun,
+        only_first=bool(given.cfg),
+        own_files=own_files,
     )
     configs = []
     for point in [] if given.cfg else points:

@@ -15,7 +15,7 @@ import datasets
 import evaluate
 
 from prompt_tuning.errors import UserError
-from prompt_tuning.tasks import Example, Task
+from prompt_tuning.tasks import Example, Prediction, Task
 
 CLASS_ID = datasets.Value("int32")  # -1: a prediction that named no class; always wrong
 TEXT = datasets.Value("string")  # "": a prediction that is no answer
@@ -70,6 +70,19 @@ class Mean3ClassF1(OfflineMetric):
 
     def _compute(self, predictions: Sequence[int], references: Sequence[int]) -> dict[str, float]:
         return {"mean_3class_f1": mean_percent([f1(predictions, references, c) for c in range(3)])}
+
+
+class MacroF1(OfflineMetric):
+    """Unweighted mean of the F1 of every class that occurs in predictions or references.
+
+    Source: scikit-learn's `f1_score(average="macro")`; an answer that names no class is no class.
+    """
+
+    citation = "Pedregosa et al. (2011), https://jmlr.org/papers/v12/pedregosa11a.html"
+
+    def _compute(self, predictions: Sequence[int], references: Sequence[int]) -> dict[str, float]:
+        classes = {*predictions, *references} - {-1}
+        return {"macro_f1": mean_percent([f1(predictions, references, c) for c in classes])}
 
 
 class BinaryF1(OfflineMetric):
@@ -134,6 +147,15 @@ class ExactText(OfflineMetric):
         return list(example.answers or ())
 
 
+class ExactMatch(ExactText):
+    """`ExactText` under the name that it has where the answers are free text of any kind."""
+
+    def _compute(
+        self, predictions: Sequence[str], references: Sequence[Sequence[str]]
+    ) -> dict[str, float]:
+        return {"exact_match": super()._compute(predictions, references)["accuracy"]}
+
+
 class Squad(ExactText):
     """Word F1 and exact match of normalised texts, each the best over the accepted answers.
 
@@ -180,10 +202,12 @@ class SquadByQuery(Squad):
 METRICS: dict[str, type[OfflineMetric]] = {
     "accuracy": Accuracy,
     "mean_3class_f1": Mean3ClassF1,
+    "macro_f1": MacroF1,
     "f1": BinaryF1,
     "f1a": F1a,
     "exact_match_by_question": ExactMatchByQuestion,
     "exact_text": ExactText,
+    "exact_match": ExactMatch,
     "squad": Squad,
     "squad_by_query": SquadByQuery,
 }
@@ -235,6 +259,9 @@ def score(task: Task, examples: Sequence[Example], predictions: Sequence[str]) -
     parsed = [task.parse(prediction, example) for example, prediction in scored]
     metrics: dict[str, float] = {}
     for name in task.metrics:
+        if name not in METRICS:
+            metrics |= _by_evaluate(name, task, [example for example, _ in scored], parsed)
+            continue
         metric = METRICS[name]()
         no_answer = "" if metric.prediction is TEXT else -1
         metrics |= metric.compute(
@@ -275,3 +302,29 @@ def _group(example: Example, *keys: str) -> str:
             f"idx={example.idx!r} does not say which {keys[-1]} the example belongs to",
             allowed=f"idx as an object with {' and '.join(keys)}",
         ) from None
+
+
+def _by_evaluate(
+    folder: str, task: Task, examples: Sequence[Example], parsed: Sequence[Prediction]
+) -> dict[str, float]:
+    """The numbers of a metric in `evaluate`'s form, as they are: nothing makes them percent.
+
+    Class labels are ids, no answer is -1 or an empty text; of several accepted answers it gets all
+    where it takes a list of references, else the first.
+    """
+    try:
+        metric = evaluate.load(folder)
+        features = metric.features[0] if isinstance(metric.features, list) else metric.features
+        takes_one = isinstance(features["references"], datasets.Value)
+        if task.verbalizers:
+            references: list[Any] = [example.label for example in examples]
+        else:
+            answers = [list(example.answers or ()) for example in examples]
+            references = [each[0] for each in answers] if takes_one else answers
+        no_answer = -1 if task.verbalizers else ""
+        predictions = [no_answer if each is None else each for each in parsed]
+        found = metric.compute(predictions=predictions, references=references)
+        return {key: float(value) for key, value in found.items() if isinstance(value, int | float)}
+    except Exception as error:  # the code is a stranger's
+        reason = f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"
+        raise UserError(f"the metric {folder} failed: {reason}") from error

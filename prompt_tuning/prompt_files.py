@@ -20,6 +20,7 @@ from prompt_tuning.files import written_whole
 TENSOR = "prompt"
 INIT_TENSOR = "init"
 PEFT_TENSOR, PEFT_CONFIG = "prompt_embeddings", "adapter_config.json"
+RUN_FILE, PEFT_FILE = "prompt.safetensors", "adapter_model.safetensors"
 METADATA_KEY = "ptune"
 FORMAT = 1
 
@@ -29,7 +30,7 @@ class PromptFile:
     """A saved prompt, float32 [P, H], and what is known about it ({} for an .npy file).
 
     Metadata keys: model, source, revision, fingerprint, variant, lm_adapt_steps, target_sentinel,
-    task, init, recipe, seed, config_hash, step, score.
+    task, own_task (the definition of a user's own), init, recipe, seed, config_hash, step, score.
     """
 
     weight: NDArray[np.float32]
@@ -71,6 +72,24 @@ def save_prompt(
     stored = {name: np.ascontiguousarray(tensor) for name, tensor in tensors.items()}
     with written_whole(path) as unfinished:
         save_file(stored, unfinished, metadata=described)
+
+
+def prompt_file(path: Path) -> Path:
+    """The prompt in a folder, of a run or of PEFT; a file is itself.
+
+    Raises:
+        UserError: the folder has none.
+    """
+    if not path.is_dir():
+        return path
+    for name in (RUN_FILE, PEFT_FILE):
+        if (path / name).is_file():
+            return path / name
+    there = ", ".join(sorted(each.name for each in path.iterdir())[:8]) or "nothing"
+    raise UserError(
+        f"{path} has no prompt: neither {RUN_FILE} of a run nor {PEFT_FILE} of PEFT",
+        fix=f"give the folder of a finished run of prompt tuning (there is {there})",
+    )
 
 
 def load_prompt(path: Path) -> PromptFile:
@@ -124,7 +143,7 @@ def load_prompts(paths: Mapping[str, Path]) -> dict[str, PromptFile]:
 def library_paths(folder: Path) -> dict[str, Path]:
     """The prompts of a folder by name: `<name>.safetensors`, and `<run>/prompt.safetensors`."""
     files = {path.stem: path for path in sorted(folder.glob("*.safetensors"))}
-    return {path.parent.name: path for path in sorted(folder.glob("*/prompt.safetensors"))} | files
+    return {path.parent.name: path for path in sorted(folder.glob(f"*/{RUN_FILE}"))} | files
 
 
 def prompt_of(row: Mapping[str, Any], tasks: Mapping[str, str | None]) -> str:
@@ -208,6 +227,7 @@ _KINDS: dict[str, tuple[type, ...]] = {
     **dict.fromkeys(("target_sentinel", "random_weights"), (bool,)),
     "revision": (str, NoneType),
     "score": (int, float, NoneType),
+    "own_task": (dict,),  # what is in it `own_data.from_metadata` checks
 }
 _NEEDED = ("revision", "variant", "lm_adapt_steps", "target_sentinel")  # to load the model again
 _NAME = r"(?!\.+(?:/|$))[\w.-]+"  # of a part of a path, neither . nor ..

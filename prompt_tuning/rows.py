@@ -1,4 +1,4 @@
-"""Reading raw rows, one JSON object a line, for the commands that take them from anywhere."""
+"""Reading raw rows, JSON lines or a table, for the commands that take them from anywhere."""
 
 import json
 import sys
@@ -7,9 +7,12 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
+from prompt_tuning.data.tables import FORMATS, format_of, read_table
 from prompt_tuning.errors import UserError
+from prompt_tuning.tasks.base import CUT_OFF
 
 STDIN = "-"
+TABLES = tuple(suffix for suffix in FORMATS if suffix != ".jsonl")
 
 
 def check_readable(rows: str, key: str = "rows") -> None:
@@ -38,8 +41,18 @@ def row_in(line: bytes) -> dict[str, Any]:
 
 
 def opened(rows: str) -> AbstractContextManager[Iterable[bytes]]:
-    """The lines of a file, or of standard input."""
-    return nullcontext(sys.stdin.buffer) if rows == STDIN else Path(rows).open("rb")
+    """The rows of a file, or of standard input, as JSON lines; a table's as if it were such."""
+    if rows == STDIN:
+        return nullcontext(sys.stdin.buffer)
+    path = Path(rows)
+    return nullcontext(_table_lines(path)) if format_of(path) in TABLES else path.open("rb")
+
+
+def _table_lines(path: Path) -> Iterator[bytes]:
+    for number, row in read_table(path):
+        if CUT_OFF in row.values():
+            raise UserError(f"{path}:{number}: fewer columns than the first line names")
+        yield json.dumps(row, ensure_ascii=False, default=str).encode() + b"\n"
 
 
 def read_rows(rows: str) -> Iterator[tuple[str, dict[str, Any]]]:

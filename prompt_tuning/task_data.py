@@ -1,14 +1,15 @@
 """From the config's task and data to a `Task` or `Mixture` and a check that its files are there."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from prompt_tuning.config import DataConfig, DecodingConfig, TaskConfig, TrainConfig
 from prompt_tuning.data.sources import DataSpec, check_available, content_of
 from prompt_tuning.errors import UserError, did_you_mean
+from prompt_tuning.own_data import from_metadata, own_task_of, with_labels
 from prompt_tuning.task_registry import MIXTURES, TASKS
 from prompt_tuning.tasks import Mixture, Task, can_transfer
 from prompt_tuning.tasks.flan import INSTRUCTIONS, as_instruction
@@ -17,7 +18,9 @@ MULTITASK = "multitask_model_tuning"
 
 
 def task_of(config: TaskConfig) -> Task:
-    """The task that the config names."""
+    """The task that the config names, or defines: then with its labels (`with_labels`)."""
+    if config.is_own:
+        return own_task_of(config)
     if config.name in MIXTURES:
         parts = ", ".join(task.name for task in MIXTURES[config.name].scored)
         raise UserError(
@@ -29,6 +32,37 @@ def task_of(config: TaskConfig) -> Task:
         problem = f"task.name={config.name}: there is no such task"
         raise UserError(problem, allowed=", ".join(TASKS), fix=fix)
     return TASKS[config.name]
+
+
+def task_of_prompt(metadata: Mapping[str, Any]) -> TaskConfig | None:
+    """The task that a prompt was trained on, as far as its metadata tell.
+
+    Raises:
+        UserError: they define a task of a user's own, and wrongly.
+    """
+    if "own_task" in metadata:
+        return from_metadata(metadata["own_task"])
+    name = str(metadata.get("task"))
+    return TaskConfig(name, TASKS[name].report_split) if name in TASKS else None
+
+
+def task_for_prompt(
+    config: TaskConfig | None, metadata: Mapping[str, Any], data: DataConfig
+) -> TaskConfig:
+    """The task that a prompt is put to: as given, as trained; with the labels of its training.
+
+    Raises:
+        UserError: none is given, and the prompt does not say which it was trained on.
+    """
+    trained = task_of_prompt(metadata)
+    if config is None and trained is None:
+        problem = "the prompt does not say which task it was trained on"
+        raise UserError(problem, fix="add task=<name>: ptune list what=task")
+    if config is None:
+        return cast(TaskConfig, trained)
+    if trained and trained.labels and (trained.name, trained.label) == (config.name, config.label):
+        return config if config.labels else replace(config, labels=trained.labels)
+    return with_labels(config, data_spec(data))
 
 
 def transfer_targets(config: TrainConfig) -> list[Task]:

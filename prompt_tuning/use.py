@@ -53,6 +53,7 @@ def evaluate(config: EvaluateConfig, folder: RunFolder, prompt: PromptFile, sha2
         UserError: the data or the model cannot be used, or do not belong to the prompt.
         Interrupted: Ctrl-C or SIGTERM.
     """
+    assert config.task is not None, config
     path, task = Path(config.prompt), task_of(config.task)
     limit = config.evaluation.num_examples
     split = load_split(task, config.split, data_spec(config.data), limit=limit)
@@ -133,7 +134,9 @@ class Predictor:
     checkpoint: Checkpoint
     prompts: Mapping[str, Prompt]
     tasks: Mapping[str, str | None]  # of every prompt that a row may name, also of those not here
+    trained_on: Mapping[str, Task | None]  # of the prompts that are here
     how: Answering
+    only: str | None = None  # the prompt of all rows, whatever they name
 
     def answers(
         self, lines: Iterable[bytes], on_batch: Callable[[int], None] = lambda num_rows: None
@@ -221,17 +224,19 @@ class Predictor:
         Raises:
             ValueError: it is no query, or too long; the message is the reason.
         """
-        name = prompt_of(row, self.tasks)
-        task = TASKS.get(str(row.get("task", self.tasks[name])))
+        name = self.only or prompt_of(row, self.tasks)
+        task = self.trained_on[name]
+        if self.only is None:
+            task = TASKS.get(str(row.get("task"))) or task
         match row:
             case {"inputs": str(inputs)} if "row" not in row:
                 pass
             case {"row": dict(raw)} if "inputs" not in row:
-                if task is None:
-                    raise ValueError("the task of this row is not known")
                 inputs = _inputs_of(task, raw)
+            case {"inputs": _} | {"row": _}:
+                raise ValueError('a row has "inputs" (a text) or "row" (a raw row), one of them')
             case _:
-                raise ValueError('a row needs "inputs" (a text) or "row" (a raw row of its task)')
+                inputs = _inputs_of(task, row)
         labels = task.verbalizers if task and self.how.rank else ()
         if self.how.rank and not labels:
             raise ValueError(f"rank={self.how.rank}, and no class labels are known for this row")
@@ -242,8 +247,10 @@ class Predictor:
         return _Query(place, name, tensor, labels, self.prompts[name].target_sentinel)
 
 
-def _inputs_of(task: Task, raw: Mapping[str, Any]) -> str:
+def _inputs_of(task: Task | None, raw: Mapping[str, Any]) -> str:
     """The text of a raw row, which must be a single question of its task."""
+    if task is None:
+        raise ValueError('the task of this row is not known: give it "inputs", a text')
     texts = {example.inputs for row in task.flatten(raw) for example in task.examples(row)}
     if len(texts) != 1:
         raise ValueError(f"the row holds {len(texts)} questions: write a line for each")

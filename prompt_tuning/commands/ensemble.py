@@ -17,7 +17,7 @@ from prompt_tuning.config import (
     config_hash,
     typed,
 )
-from prompt_tuning.config_checks import experiment_problems, prompt_problems
+from prompt_tuning.config_checks import experiment_problems, in_file, prompt_problems
 from prompt_tuning.ensembling.members import Member, read_members
 from prompt_tuning.ensembling.text import table
 from prompt_tuning.errors import UserError, raise_all
@@ -39,6 +39,7 @@ def check(cfg: DictConfig) -> EnsembleConfig:
             f"{given} given", fix="'prompts=[a.safetensors,b.safetensors]' or experiment=table3"
         )
     if config.prompts is not None:
+        config = replace(config, prompts=[in_file(path) for path in config.prompts])
         _check_prompts(config)
     else:
         raise_all(experiment_problems(config))

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -15,14 +16,22 @@ from prompt_tuning.made_from import changed_since
 from prompt_tuning.prompt_files import load_prompt
 from prompt_tuning.protocol import Record, do_once
 from prompt_tuning.run_folder import RunFolder
-from prompt_tuning.task_data import check_data, check_rank, content_now, task_of
+from prompt_tuning.task_data import (
+    check_data,
+    check_rank,
+    content_now,
+    task_for_prompt,
+    task_of,
+)
 from prompt_tuning.terminal import scored_line
 
 
 def check(cfg: DictConfig) -> EvaluateConfig:
     """The evaluation, or everything that is wrong with it."""
     config = evaluate_config(cfg)
-    task = task_of(config.task)
+    metadata = load_prompt(Path(config.prompt)).metadata
+    task_config = task_for_prompt(config.task, metadata, config.data)
+    config, task = replace(config, task=task_config), task_of(task_config)
     check_rank(task, config.evaluation)
     check_data(task, config.data, (config.split,))
     return config
@@ -30,22 +39,23 @@ def check(cfg: DictConfig) -> EvaluateConfig:
 
 def run(config: EvaluateConfig) -> None:
     """Evaluates, unless the same was done: then its record stands."""
-    path = Path(config.prompt)
+    assert config.task is not None, "check gives it one"
+    path, task = Path(config.prompt), task_of(config.task)
     prompt, sha256 = load_prompt(path), file_facts(path)["sha256"]
     # Named after the prompt's content too: another prompt at the same path is another evaluation.
     digest = hashlib.sha256(f"{config_hash(config)} {sha256}".encode()).hexdigest()[:8]
-    name = f"evaluate-{config.task.name}-{config.split}-{digest}"
+    name = f"evaluate-{task.name}-{config.split}-{digest}"
     folder = RunFolder(Path(config.output_dir) / name)
 
     def load() -> Callable[[], None]:
-        data = content_now(task_of(config.task), config.data, [config.split])
+        data = content_now(task, config.data, [config.split])
         check_hub(hub_model(config.model, config.variant), data)
         from prompt_tuning.use import evaluate  # imports torch
 
         return partial(evaluate, config, folder, prompt, sha256)
 
     def changed(record: Record) -> str | None:
-        data = content_now(task_of(config.task), config.data, [config.split])
+        data = content_now(task, config.data, [config.split])
         return changed_since(record, data, config.model.path)
 
     def describe(record: Record) -> str:

@@ -21,8 +21,7 @@ from prompt_tuning.made_from import changed_since
 from prompt_tuning.prompt_files import PromptFile, load_prompt
 from prompt_tuning.protocol import Record, do_once
 from prompt_tuning.run_folder import RunFolder
-from prompt_tuning.task_data import content_now, is_at_hand, task_of
-from prompt_tuning.task_registry import TASKS
+from prompt_tuning.task_data import content_now, is_at_hand, task_of, task_of_prompt
 from prompt_tuning.tasks import Task
 
 _ASKED = ("top_k", "control_tokens", "num_random_draws", "seed")  # in an inspection's name
@@ -61,8 +60,8 @@ def _look_at_one(config: InspectConfig) -> None:
     assert config.prompt is not None, config
     path = Path(config.prompt)
     prompt, sha256 = load_prompt(path), file_facts(path)["sha256"]
-    name = config.task.name if config.task else prompt.metadata.get("task")
-    task = TASKS.get(name) if name else None
+    task_config = config.task or task_of_prompt(prompt.metadata)
+    task = task_of(task_config) if task_config else None
     folder = RunFolder(Path(config.output_dir) / _name(config, path, prompt, sha256, task))
 
     def load() -> Callable[[], None]:

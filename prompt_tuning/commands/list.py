@@ -57,7 +57,7 @@ def list_groups(groups: Sequence[str]) -> None:
 
 def summary(group: str, name: str) -> str:
     """A line about a choice: a task's own, or the first comment line of a file of conf/."""
-    if group == "task":
+    if group == "task" and name in CHOICES:
         return CHOICES[name].about.splitlines()[0]
     lines = (config_dir() / group / f"{name}.yaml").read_text(encoding="utf-8").splitlines()
     return next(line[2:] for line in lines if not line.startswith("# @package"))

@@ -2,44 +2,41 @@
 
 from __future__ import annotations
 
-import json
-import os
-import stat
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from itertools import chain, takewhile
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import TYPE_CHECKING
 
 from omegaconf import DictConfig
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from prompt_tuning.commands.answers import check_output, continued, opened_output, writer_of
 from prompt_tuning.config import PredictConfig, typed
 from prompt_tuning.errors import UserError, raise_all
-from prompt_tuning.locking import hold
 from prompt_tuning.prompt_files import (
+    RUN_FILE,
     PromptFile,
     library_paths,
     load_prompt,
     mixed_models,
+    prompt_file,
     prompt_of,
 )
 from prompt_tuning.rows import STDIN, check_readable, opened, row_in
+from prompt_tuning.task_data import task_of, task_of_prompt
 
 if TYPE_CHECKING:
     from prompt_tuning.use import Predictor
-
-OF_ANSWERS = ("prediction", "probabilities", "error")  # fields that are the answer's, not the row's
 
 
 def check(cfg: DictConfig) -> PredictConfig:
     """What to predict, or why not; loads no model and writes nothing."""
     config = typed(PredictConfig, cfg)
     check_readable(config.input, key="input")
-    _check_output(config)
+    check_output(Path(config.output), config.input)
     if config.probabilities and not config.rank:
         raise UserError("probabilities=true are those of class labels", fix="add rank=labels")
     read_prompts(config)
@@ -52,16 +49,17 @@ def run(config: PredictConfig) -> None:
     prompts = prompts_of_rows(config, found)
     output = Path(config.output)
     try:
-        with opened(config.input) as lines, _opened_output(output) as answers:
-            num_done, remaining = continued(answers, iter(lines), output)
+        with opened(config.input) as lines, opened_output(output) as file:
+            num_done, remaining = continued(file, iter(lines), output)
             predictor = _predictor(config, prompts, tasks_of(found))
             model = predictor.checkpoint
             print(f"model    {model.source}: {model.num_parameters:,} parameters", file=sys.stderr)
             print(f"prompts  {', '.join(prompts)}", file=sys.stderr)
             num_lines, num_errors, started = 0, 0, time.monotonic()
+            write = writer_of(output, file)
             with _bar(config.input, num_done) as bar:
                 for answer in predictor.answers(remaining, bar):
-                    answers.write(json.dumps(answer, ensure_ascii=False).encode() + b"\n")
+                    write(answer)
                     num_lines, num_errors = num_lines + 1, num_errors + ("error" in answer)
             speed = num_lines / (time.monotonic() - started)
     except OSError as error:
@@ -69,85 +67,8 @@ def run(config: PredictConfig) -> None:
     resumed = f", after {num_done:,} that were there" if num_done else ""
     counts = f"{num_lines:,} lines{resumed}, {num_errors:,} of them errors, {speed:,.1f} rows/s"
     print(f"{output}: {counts}")
-
-
-def continued(output: IO[bytes], lines: Iterator[bytes], path: Path) -> tuple[int, Iterable[bytes]]:
-    """Counts the answers that an output has already, and returns the lines without one.
-
-    An unfinished last answer is cut off, and nothing else is touched.
-
-    Raises:
-        UserError: the output holds anything but answers to the first of these lines.
-    """
-    if not stat.S_ISREG(os.fstat(output.fileno()).st_mode):
-        return 0, lines
-    num_done = end = 0
-    output.seek(0)
-    for number, answer in enumerate(output):
-        line = next(lines, None)
-        begins = b"" if line is None else _beginning_of_answer(line)
-        is_whole = answer.endswith(b"\n")
-        if line is None or not (
-            _is_answer(answer, begins)
-            if is_whole
-            else answer.startswith(begins) or begins.startswith(answer)
-        ):
-            raise UserError(
-                f"output={path}: line {number + 1} is not the answer to line {number + 1} of input",
-                fix="name another output; one that exists must hold answers to this input",
-            )
-        if not is_whole:
-            output.truncate(end)
-            return number, chain([line], lines)
-        num_done, end = number + 1, end + len(answer)
-    return num_done, lines
-
-
-def _beginning_of_answer(line: bytes) -> bytes:
-    """What the answer to a line starts with: the row's own fields."""
-    row = {}
-    with suppress(ValueError):
-        row = row_in(line)
-    own = dict(takewhile(lambda field: field[0] not in OF_ANSWERS, row.items()))
-    return json.dumps(own, ensure_ascii=False).encode()[:-1]
-
-
-def _is_answer(line: bytes, begins: bytes) -> bool:
-    try:
-        return line.startswith(begins) and not {"prediction", "error"}.isdisjoint(row_in(line))
-    except ValueError:
-        return False
-
-
-def _check_output(config: PredictConfig) -> None:
-    """Raises a UserError if the output is the input, by whatever name, or can be no file."""
-    output = Path(config.output)
-    if not output.parent.is_dir() or output.is_dir():
-        raise UserError(
-            f"output={output} is no file in a folder that exists", fix="make the folder"
-        )
-    if not output.exists():
-        return
-    if config.input == STDIN:
-        with suppress(OSError, ValueError):  # no descriptor: nothing that could be a file
-            taken = os.fstat(sys.stdin.fileno())
-            if stat.S_ISREG(taken.st_mode) and os.path.samestat(taken, output.stat()):
-                raise UserError("output is the file on standard input", fix="name another output")
-    elif output.samefile(config.input):
-        raise UserError("input and output are the same file", fix="name another output")
-
-
-def _opened_output(path: Path) -> IO[bytes]:
-    """The file for reading and appending, locked; a device or a pipe for writing alone."""
-    if path.exists() and not path.is_file():
-        return path.open("wb")
-    file = path.open("a+b")
-    try:
-        hold(file, f"output={path}")
-    except BaseException:
-        file.close()
-        raise
-    return file
+    if num_errors:
+        raise UserError(f"{num_errors:,} of {num_lines:,} rows have no answer", fix=f"see {output}")
 
 
 @contextmanager
@@ -199,7 +120,10 @@ def _predictor(
         max_tokens=config.machine.max_tokens_per_micro_batch,
         rows_in_memory=config.rows_in_memory,
     )
-    return Predictor(checkpoint, loaded, tasks, how)
+    only = next(iter(prompts)) if config.prompt is not None else None
+    configs = {name: task_of_prompt(each.metadata) for name, each in prompts.items()}
+    trained_on = {name: task_of(task) if task else None for name, task in configs.items()}
+    return Predictor(checkpoint, loaded, tasks, trained_on, how, only)
 
 
 def read_prompts(config: PredictConfig) -> dict[str, PromptFile | UserError]:
@@ -209,6 +133,10 @@ def read_prompts(config: PredictConfig) -> dict[str, PromptFile | UserError]:
         UserError: there is none, or one that `prompts` names cannot be read; all of them at once.
     """
     named = {name: Path(path) for name, path in (config.prompts or {}).items()}
+    if config.prompt is not None:
+        if config.prompts or config.library:
+            raise UserError("prompt= is for every row", fix="leave prompts= and library= out")
+        named = {_name_of(Path(config.prompt)): Path(config.prompt)}
     library = {} if config.library is None else library_paths(Path(config.library))
     found = {name: _read(path) for name, path in (library | named).items()}
     raise_all(each for name, each in found.items() if name in named and isinstance(each, UserError))
@@ -216,14 +144,19 @@ def read_prompts(config: PredictConfig) -> dict[str, PromptFile | UserError]:
         where = f" in library={config.library}" if config.library else ""
         raise UserError(
             f"there is no prompt{where}",
-            fix="give 'prompts={name: file.safetensors}', or library=<folder of files or runs>",
+            fix="give prompt=<file or run>, 'prompts={name: file}' or library=<folder>",
         )
     return found
 
 
+def _name_of(path: Path) -> str:
+    """A prompt's name in the answers: that of its file, or of the folder of its run."""
+    return path.resolve().parent.name if path.name == RUN_FILE else path.resolve().stem
+
+
 def _read(path: Path) -> PromptFile | UserError:
     try:
-        return load_prompt(path)
+        return load_prompt(prompt_file(path))
     except UserError as error:
         return error
 
@@ -246,7 +179,7 @@ def prompts_of_rows(
     """
     tasks = tasks_of(found)
     first_row: dict[str, str] = {}  # of each prompt
-    if config.input == STDIN:
+    if config.input == STDIN or config.prompt is not None:
         first_row = dict.fromkeys(found, "")
     else:
         with opened(config.input) as lines:

@@ -1,37 +1,102 @@
-"""`ptune show`: what the model sees for raw rows, as JSON lines."""
+"""`ptune show`: what the model sees of raw rows, or what a task's data have in them."""
 
 import json
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from statistics import median
 
 from omegaconf import DictConfig
 
 from prompt_tuning.config import ShowConfig, typed
+from prompt_tuning.data.sources import HELD_OUT, Split, has_split, load_split
 from prompt_tuning.errors import UserError
+from prompt_tuning.own_data import class_counts, has_training_rows, with_labels
 from prompt_tuning.rows import check_readable, read_rows
-from prompt_tuning.task_data import task_of
-from prompt_tuning.tasks import RowError, TextFormat, as_json
+from prompt_tuning.task_data import check_data, data_spec, task_of
+from prompt_tuning.tasks import SPLITS, Example, RowError, Task, TextFormat, as_json
 
 
 def check(cfg: DictConfig) -> ShowConfig:
     """What to show, or why not."""
     config = typed(ShowConfig, cfg)
-    task_of(config.task)
-    check_readable(config.rows)
+    spec = data_spec(config.data)
+    if config.rows is None or has_training_rows(config.task, spec):
+        config = replace(config, task=with_labels(config.task, spec))
+    task = task_of(config.task)
+    if config.rows is None:
+        check_data(task, config.data, ())
+    else:
+        check_readable(config.rows)
     return config
 
 
 def run(config: ShowConfig) -> None:
-    """Prints inputs, targets, idx, label and answers of every example, and nothing else."""
+    """Prints inputs, targets, idx, label and answers of every example; or the task's data."""
     task = task_of(config.task)
-    training = config.split == "train"
-    text_format: TextFormat = "t5" if config.format == "t5" else "taskless"
-    for place, record in read_rows(config.rows):
+    if config.rows is not None:
+        for example in _examples(task, config.rows, config):
+            print(json.dumps(as_json(example), ensure_ascii=False))
+        return
+    for line in _overview(task, config):
+        print(line)
+
+
+def _text_format(config: ShowConfig) -> TextFormat:
+    return "t5" if config.format == "t5" else "taskless"
+
+
+def _examples(task: Task, rows: str, config: ShowConfig) -> Iterator[Example]:
+    training, text_format = config.split == "train", _text_format(config)
+    for place, record in read_rows(rows):
         try:
-            examples = [
-                example
-                for row in task.flatten(record)
-                for example in task.examples(row, training=training, text_format=text_format)
-            ]
+            for row in task.flatten(record):
+                yield from task.examples(row, training=training, text_format=text_format)
         except RowError as error:
             raise UserError(f"{place}: {error}") from error
-        for example in examples:
-            print(json.dumps(as_json(example), ensure_ascii=False))
+
+
+def _overview(task: Task, config: ShowConfig) -> Iterator[str]:
+    """A block for each split that is there."""
+    spec = data_spec(config.data)
+    splits: dict[str, Split] = {}
+    parts = (*SPLITS, HELD_OUT) if spec.num_held_out else SPLITS
+    for name in (name for name in parts if name == HELD_OUT or has_split(task, name, spec)):
+        try:
+            check_data(task, config.data, [name])
+        except UserError:  # one of ours, whose file is not in the folder
+            continue
+        splits[name] = load_split(task, name, spec, text_format=_text_format(config))
+    yield f"{task.name}: {task.about.splitlines()[0]}"
+    for name, split in splits.items():
+        yield f"\n{name:<12}{split.size.removesuffix(f' of {name}')}"
+        if task.verbalizers and split.is_labelled:
+            counts = class_counts(task, split.examples)
+            yield "  labels    " + ", ".join(f"{word} {n:,}" for word, n in counts.items())
+        yield f"  tokens    {_lengths(config, split.examples, cut=name == 'train')}"
+        first = split.examples[0]
+        yield f"  inputs    {first.inputs}"
+        yield f"  targets   {first.targets}"
+
+
+def _lengths(config: ShowConfig, examples: Sequence[Example], *, cut: bool) -> str:
+    """How long inputs and targets are in the model's tokens, EOS included."""
+    from prompt_tuning.data.tokenization import encode_split  # imports torch
+    from prompt_tuning.model_choice import source_of
+    from prompt_tuning.models.loading import load_tokenizer
+
+    source, revision = source_of(config.model, config.variant, Path())
+    encoded = encode_split(
+        examples,
+        load_tokenizer(source, revision=revision),
+        max_input_tokens=None,
+        max_target_tokens=None,
+        target_sentinel_id=None,
+        cache_dir=None,
+    )
+    inputs, targets = ([len(ids) for ids in texts] for texts in (encoded.inputs, encoded.targets))
+    line = f"inputs {median(inputs):,.0f}, at most {max(inputs):,}; targets at most {max(targets)}"
+    limit = config.max_input_tokens
+    if limit is not None and (longer := sum(length > limit for length in inputs)):
+        line += f"; {longer:,} inputs have more than {limit}" + (" and are cut" if cut else "")
+    return line

@@ -14,6 +14,7 @@ from prompt_tuning.config_checks import train_config
 from prompt_tuning.errors import UserError
 from prompt_tuning.files import file_facts
 from prompt_tuning.made_from import changed_since
+from prompt_tuning.own_data import with_own_data
 from prompt_tuning.protocol import Record, do_once
 from prompt_tuning.run_folder import RunFolder
 from prompt_tuning.task_data import (
@@ -21,6 +22,7 @@ from prompt_tuning.task_data import (
     check_data,
     check_rank,
     content_now,
+    data_spec,
     designed_task,
     mixture_of,
     official_names,
@@ -30,8 +32,9 @@ from prompt_tuning.tasks import Task
 
 
 def check(cfg: DictConfig) -> TrainConfig:
-    """The run, or everything that is wrong with it; loads no model and no data."""
+    """The run, or everything that is wrong with it; of data it reads a user's own task's only."""
     config = train_config(cfg)
+    config = with_own_data(config, data_spec(config.data))
     scored = ("train", config.evaluation.split, config.evaluation.report_split)
     splits = [split for split in scored if split]
     if config.method == MULTITASK:

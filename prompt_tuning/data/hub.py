@@ -2,12 +2,18 @@
 
 from collections.abc import Iterator
 
+from prompt_tuning.data.tables import with_class_names
 from prompt_tuning.errors import UserError
 from prompt_tuning.tasks import HubDataset, Row
 
 
-def read_hub(dataset: HubDataset, split: str) -> Iterator[tuple[int, Row]]:
+def read_hub(dataset: HubDataset, split: str, *, named: bool = False) -> Iterator[tuple[int, Row]]:
     """The rows of a split, each with its number on the hub.
+
+    Args:
+        dataset: where it is.
+        split: one of ours.
+        named: columns of class ids have the names of their classes instead.
 
     Raises:
         UserError: neither the hub nor its cache on this machine has them.
@@ -21,10 +27,10 @@ def read_hub(dataset: HubDataset, split: str) -> Iterator[tuple[int, Row]]:
     except Exception as error:  # whatever the network, the hub or its cache raises
         reason = str(error).partition("\n")[0]
         raise UserError(
-            f"{dataset.repo} ({dataset.config}): {type(error).__name__}: {reason}",
+            f"{dataset.repo} ({dataset.config or 'default'}): {type(error).__name__}: {reason}",
             fix="give data.dir=<folder of the official files>, or connect to the hub"
             " (HF_HUB_OFFLINE=1 uses its cache without trying)",
         ) from error
-    for number, row in enumerate(rows):
+    for number, row in enumerate(with_class_names(rows) if named else rows):
         if dataset.subset in (None, row.get("subset")):
             yield number, row

@@ -13,6 +13,7 @@ from typing import Any
 
 from prompt_tuning.data.hub import read_hub
 from prompt_tuning.data.official_files import find_file, read_records
+from prompt_tuning.data.tables import read_table
 from prompt_tuning.errors import UserError
 from prompt_tuning.files import file_facts
 from prompt_tuning.tasks import SPLITS, Example, Row, RowError, Task, TextFormat
@@ -104,6 +105,25 @@ def load_split(
     return Split(kept, provenance)
 
 
+def rows_of(task: Task, split: str, spec: DataSpec) -> Iterator[tuple[str, Row]]:
+    """The records of a split as they stand there, each with its place.
+
+    Raises:
+        UserError: there is no such split, or it cannot be read.
+    """
+    records, _ = _read(task, split, _source(task, split, spec), spec)
+    return records
+
+
+def has_split(task: Task, split: str, spec: DataSpec) -> bool:
+    """Whether there is such a split; what the hub has is taken on trust."""
+    try:
+        _source(task, split, spec)
+    except UserError:
+        return False
+    return True
+
+
 def content_of(task: Task, split: str, spec: DataSpec) -> dict[str, Any]:
     """Where a split is read from, with the hash or the revision of what is there now.
 
@@ -140,18 +160,24 @@ def _source(task: Task, split: str, spec: DataSpec) -> str:
         raise UserError(f"{split!r} is not a split", allowed=", ".join(SPLITS))
     source = spec.source
     if source == "auto":
-        source = "embedded" if task.is_embedded else "local" if spec.dir else "hub"
+        is_local = spec.dir or (task.origin.is_own and task.origin.hub is None)
+        source = "embedded" if task.is_embedded else "local" if is_local else "hub"
     if source not in SOURCES:
         allowed = ", ".join(("auto", *SOURCES))
         raise UserError(f"data.source={source} is not a source", allowed=allowed)
     known = task.origin.splits(source)
+    if source == "local" and getattr(spec, f"{split}_file") is not None:
+        return source
+    if not known and task.origin.is_own:
+        problem = f"task {task.name} does not say where its {split} rows are"
+        fix = f"add data.{split}_file=<table>, or files: or hub: to its file"
+        raise UserError(problem, fix=fix)
     if not known:
         raise UserError(
             f"data.source={source} does not have task {task.name}",
             allowed=", ".join(name for name in SOURCES if task.origin.splits(name)),
         )
-    is_named = source == "local" and getattr(spec, f"{split}_file") is not None
-    if split not in known and not is_named:
+    if split not in known:
         raise UserError(f"task {task.name} has no {split} split", allowed=", ".join(known))
     return source
 
@@ -159,12 +185,13 @@ def _source(task: Task, split: str, spec: DataSpec) -> str:
 def _file(task: Task, split: str, spec: DataSpec) -> Path:
     """The official file of a split, or the one that the spec names instead."""
     split = "train" if split == HELD_OUT else split
-    if spec.dir is None:
+    folder = Path() if spec.dir is None and task.origin.is_own else spec.dir
+    if folder is None:
         what_dir_is = "data.dir=<folder of the official files>"
         raise UserError(f"no data.dir to find task {task.name} in", fix=what_dir_is)
     given = getattr(spec, f"{split}_file")
     names = task.origin.files[split] if given is None else (given,)
-    return find_file(spec.dir, names, split, task.name)
+    return find_file(folder, names, split, task.name)
 
 
 Records = Iterator[tuple[str, Row]]  # each with the place that an error names
@@ -176,10 +203,11 @@ def _read(task: Task, split: str, source: str, spec: DataSpec) -> tuple[Records,
     provenance: dict[str, Any]
     if source == "local":
         path = _file(task, split, spec)
-        numbered, place = read_records(path), f"{path}:"
+        read = read_table if task.origin.is_own else read_records
+        numbered, place = read(path), f"{path}:"
         provenance = {**file_facts(path)}
     elif source == "hub" and hub is not None:
-        numbered, place = read_hub(hub, split), f"{hub.repo}, row "
+        numbered, place = read_hub(hub, split, named=task.origin.is_own), f"{hub.repo}, row "
         provenance = {"hub": hub.repo, "config": hub.config, "revision": hub.revision}
     else:
         assert generate is not None, (task.name, source)

@@ -45,7 +45,7 @@ class HubDataset:
     """Where on the Hugging Face hub the rows of a task are."""
 
     repo: str  # an id, or a local folder in the hub's layout
-    config: str
+    config: str | None  # None: it has one
     revision: str | None  # a commit; None: the newest
     splits: Mapping[str, str]  # this project's names to the hub's
     subset: str | None = None  # MRQA has all its sets in one: the one to take
@@ -59,6 +59,7 @@ class Origin:
     files: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     hub: HubDataset | None = None
     generate: Callable[[str], tuple[list[Row], dict[str, Any]]] | None = None  # also provenance
+    is_own: bool = False  # a user's: files are tables, below data.dir or where ptune is run
 
     def splits(self, source: str) -> tuple[str, ...]:
         """The splits that a source (hub, local or embedded) has; () if it lacks the task."""

@@ -19,6 +19,7 @@ from prompt_tuning.metrics import Scores
 from prompt_tuning.model_choice import load_model
 from prompt_tuning.models.loading import Checkpoint
 from prompt_tuning.models.methods import Method
+from prompt_tuning.own_data import as_metadata, check_sayable, label_lines
 from prompt_tuning.prompt_files import save_prompt
 from prompt_tuning.protocol import started
 from prompt_tuning.run_folder import RunFolder
@@ -54,6 +55,7 @@ def train(config: TrainConfig, folder: RunFolder) -> None:
     with started(folder, "train", config) as run:
         stop = run.stop  # from here on: the next look at it is between two steps
         checkpoint = load_model(config.model, config.variant, config.machine, folder.cache)
+        check_sayable(task, checkpoint.read_back)
         encoded = encode_training_examples(splits.train.examples, checkpoint, config)
         scored = ScoredTask.of(config, task, splits, checkpoint)
         method = make_method(config, task, checkpoint)
@@ -63,6 +65,7 @@ def train(config: TrainConfig, folder: RunFolder) -> None:
         about = {
             "trained": _trained_line(config, training, checkpoint),
             "task": outcome.task_line(config, task, splits),
+            **label_lines(task, splits.train.examples),
         }
         tracker = walk.begin(about, splits.train.provenance["dropped"])
 
@@ -197,6 +200,7 @@ def _save_prompt(walk: Walk, init: NDArray[np.float32]) -> Path:
         **asdict(config.variant),
         "variant": config.variant.name,
         "task": config.task.name,
+        **({"own_task": as_metadata(config.task)} if config.task.is_own else {}),
         "init": config.init.strategy,
         "recipe": config.recipe,
         "seed": config.seed,

@@ -102,7 +102,9 @@ def test_a_broken_row_gets_an_error_and_the_rest_goes_on(
     lines = [row if isinstance(row, str) else json.dumps(row) for row in rows]
     text = "".join(f"{line}\n" for line in lines)
     (library.parent / "in.jsonl").write_bytes(text.encode("utf-8", "surrogateescape"))
-    assert ptune(monkeypatch, tiny_folder, library, "input=in.jsonl") == 0
+    assert ptune(monkeypatch, tiny_folder, library, "input=in.jsonl") == 2, (
+        "eight of ten rows have no answer"
+    )
     found = answers(library.parent)
     assert ["error" in line for line in found] == [False, *[True] * 8, False]
     assert ["prediction" in line for line in found] == [True, *[False] * 8, True]
@@ -181,7 +183,7 @@ def test_a_row_may_hold_anything(
 ) -> None:
     good = {"prompt": "free", "inputs": "hello", "id": 7}
     rows = write(library.parent, [good, bad, good])
-    assert ptune(monkeypatch, tiny_folder, library, rows) == 0
+    assert ptune(monkeypatch, tiny_folder, library, rows) == 2, "a row has no answer"
     first, second, third = answers(library.parent)
     assert first == third == good | {"prediction": first["prediction"]}
     assert reason in second["error"]

@@ -8,7 +8,14 @@ import numpy as np
 import pytest
 
 from prompt_tuning.composition import configs_of
-from prompt_tuning.config import EvaluateConfig, TrainConfig, config_hash, run_name
+from prompt_tuning.config import (
+    EvaluateConfig,
+    ScoreConfig,
+    TrainConfig,
+    config_hash,
+    run_name,
+    typed,
+)
 from prompt_tuning.config_checks import evaluate_config, train_config
 from prompt_tuning.errors import UserError
 from prompt_tuning.prompt_files import save_prompt
@@ -152,9 +159,10 @@ def test_an_integer_serves_as_a_number_and_as_a_text() -> None:
 
 def test_a_missing_value_names_the_choices() -> None:
     with pytest.raises(UserError) as caught:
-        evaluate()
-    prompt, task = sorted(str(error) for error in caught.value.parts)
-    assert prompt.startswith("prompt is missing")
+        (cfg,), _ = configs_of("score", [])
+        typed(ScoreConfig, cfg)
+    rows, task = sorted(str(error) for error in caught.value.parts)
+    assert rows.startswith("rows is missing")
     assert task.startswith("task is missing\n  allowed: boolq, cb, copa,")
 
 

@@ -1,0 +1,152 @@
+"""Where `ptune predict` writes its answers: JSON lines that can be continued, or a CSV table."""
+
+import csv
+import io
+import json
+import os
+import stat
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
+from itertools import chain, takewhile
+from pathlib import Path
+from typing import IO, Any
+
+from prompt_tuning.errors import UserError
+from prompt_tuning.locking import hold
+from prompt_tuning.rows import STDIN, row_in
+
+OF_ANSWERS = ("prediction", "probabilities", "error")  # fields that are the answer's, not the row's
+
+Answer = Mapping[str, Any]
+
+
+def is_csv(path: Path) -> bool:
+    """Whether answers are written as a table."""
+    return path.suffix == ".csv"
+
+
+def writer_of(path: Path, file: IO[bytes]) -> Callable[[Answer], None]:
+    """What writes an answer to an opened output, by the output's name."""
+    return _CsvWriter(path, file) if is_csv(path) else lambda answer: _write_line(file, answer)
+
+
+def _write_line(file: IO[bytes], answer: Answer) -> None:
+    file.write(json.dumps(answer, ensure_ascii=False).encode() + b"\n")
+
+
+class _CsvWriter:
+    """A table with the columns of the first row, the answer, and the error where there is none."""
+
+    def __init__(self, path: Path, file: IO[bytes]) -> None:
+        self._path, self._file = path, file
+        self._columns: list[str] = []
+
+    def __call__(self, answer: Answer) -> None:
+        cells = {key: value for key, value in answer.items() if key != "probabilities"}
+        for label, share in answer.get("probabilities", {}).items():
+            cells[f"probability_{label}"] = share
+        if not self._columns:
+            own = [key for key in cells if key not in ("prompt", *OF_ANSWERS)]
+            shares = [key for key in cells if key not in own and key.startswith("probability_")]
+            own = [key for key in own if not key.startswith("probability_")]
+            self._columns = [*own, "prompt", "prediction", *shares, "error"]
+            self._write(self._columns)
+        if others := [key for key in cells if key not in self._columns]:
+            raise UserError(
+                f"output={self._path}: a row has {', '.join(others)}, which the first row has not",
+                fix="write JSON lines: output=<name>.jsonl",
+            )
+        self._write([_cell(cells.get(column, "")) for column in self._columns])
+
+    def _write(self, cells: list[Any]) -> None:
+        line = io.StringIO()
+        csv.writer(line, lineterminator="\n").writerow(cells)
+        self._file.write(line.getvalue().encode())
+
+
+def _cell(value: Any) -> Any:
+    return json.dumps(value, ensure_ascii=False) if isinstance(value, dict | list) else value
+
+
+def continued(output: IO[bytes], lines: Iterator[bytes], path: Path) -> tuple[int, Iterable[bytes]]:
+    """Counts the answers that an output has already, and returns the lines without one.
+
+    An unfinished last answer is cut off, and nothing else is touched.
+
+    Raises:
+        UserError: the output holds anything but answers to the first of these lines.
+    """
+    if not stat.S_ISREG(os.fstat(output.fileno()).st_mode):
+        return 0, lines
+    num_done = end = 0
+    output.seek(0)
+    for number, answer in enumerate(output):
+        line = next(lines, None)
+        begins = b"" if line is None else _beginning_of_answer(line)
+        is_whole = answer.endswith(b"\n")
+        if line is None or not (
+            _is_answer(answer, begins)
+            if is_whole
+            else answer.startswith(begins) or begins.startswith(answer)
+        ):
+            raise UserError(
+                f"output={path}: line {number + 1} is not the answer to line {number + 1} of input",
+                fix="name another output; one that exists must hold answers to this input",
+            )
+        if not is_whole:
+            output.truncate(end)
+            return number, chain([line], lines)
+        num_done, end = number + 1, end + len(answer)
+    return num_done, lines
+
+
+def _beginning_of_answer(line: bytes) -> bytes:
+    """What the answer to a line starts with: the row's own fields."""
+    row = {}
+    with suppress(ValueError):
+        row = row_in(line)
+    own = dict(takewhile(lambda field: field[0] not in OF_ANSWERS, row.items()))
+    return json.dumps(own, ensure_ascii=False).encode()[:-1]
+
+
+def _is_answer(line: bytes, begins: bytes) -> bool:
+    try:
+        return line.startswith(begins) and not {"prediction", "error"}.isdisjoint(row_in(line))
+    except ValueError:
+        return False
+
+
+def check_output(output: Path, rows: str) -> None:
+    """Raises a UserError if the output is the input, by whatever name, or can be no file."""
+    if not output.parent.is_dir() or output.is_dir():
+        raise UserError(
+            f"output={output} is no file in a folder that exists", fix="make the folder"
+        )
+    if not output.exists():
+        return
+    if is_csv(output) and output.is_file() and output.stat().st_size:
+        raise UserError(
+            f"output={output} exists, and a table is not continued",
+            fix="name another output; JSON lines (.jsonl) are continued",
+        )
+    if rows == STDIN:
+        with suppress(OSError, ValueError):  # no descriptor: nothing that could be a file
+            taken = os.fstat(sys.stdin.fileno())
+            if stat.S_ISREG(taken.st_mode) and os.path.samestat(taken, output.stat()):
+                raise UserError("output is the file on standard input", fix="name another output")
+    elif output.samefile(rows):
+        raise UserError("input and output are the same file", fix="name another output")
+
+
+def opened_output(path: Path) -> IO[bytes]:
+    """The file for reading and appending, locked; a device or a pipe for writing alone."""
+    if path.exists() and not path.is_file():
+        return path.open("wb")
+    file = path.open("a+b")
+    try:
+        hold(file, f"output={path}")
+    except BaseException:
+        file.close()
+        raise
+    return file

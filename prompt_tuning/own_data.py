@@ -1,0 +1,252 @@
+"""A user's own task: from what its file says to a `Task`, and what the data alone can tell."""
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import Any
+
+from omegaconf import OmegaConf
+
+from prompt_tuning.config import SPLITS, TaskConfig, TrainConfig, typed
+from prompt_tuning.data.sources import DataSpec, has_split, rows_of
+from prompt_tuning.errors import UserError, did_you_mean, raise_all
+from prompt_tuning.task_registry import CHOICES
+from prompt_tuning.tasks import Example, HubDataset, Origin, RowError, Task
+from prompt_tuning.tasks.own import CLASS_METRICS, TEXT_METRICS, Template, label_in, own_task
+
+MOST_CLASSES = 100  # found in data: more of them, and it is no column of labels
+MOST_HELD_OUT = 1000  # rows, of a training set without a validation file
+
+
+def own_task_of(config: TaskConfig) -> Task:
+    """The task that a user defines.
+
+    Raises:
+        UserError: everything that is wrong with the definition; or its labels are not known.
+    """
+    raise_all(_problems(config))
+    if config.label is not None and config.labels is None:
+        raise UserError(
+            f"the labels of task {config.name} are not known without its training rows",
+            fix="add data.train_file=<table>, or labels: {<label>: <word>} to its file",
+        )
+    metrics = config.metrics or ["accuracy" if config.label else "squad"]
+    return own_task(
+        config.name,
+        inputs=str(config.inputs),
+        label=config.label,
+        labels=config.labels or {},
+        target=config.target,
+        metrics=metrics,
+        origin=_origin(config),
+        report_split=config.report_split,
+    )
+
+
+def _problems(config: TaskConfig) -> Iterator[UserError]:
+    """What is wrong with a definition, without its data."""
+    name = config.name
+    if name in CHOICES:
+        own = [each.name for each in fields(config) if each.name not in ("name", "report_split")]
+        given = ", ".join(f"task.{each}" for each in own if getattr(config, each) is not None)
+        fix = "give yours another name: task.name=<name>"
+        yield UserError(f"{name} is a task of ptune's, which has no {given}", fix=fix)
+        return
+    if config.inputs is None:
+        fix = 'add inputs: "{<column>} ...", the text that the model reads'
+        yield UserError(f"task {name} has no inputs", fix=fix)
+    else:
+        try:
+            if not Template(config.inputs).columns:
+                raise ValueError("it names no column")
+        except ValueError as error:
+            problem = f"task {name}: inputs {config.inputs!r}: {error}"
+            allowed = "a text with {column}s; {{ and }} for braces themselves"
+            yield UserError(problem, allowed=allowed)
+    if (config.label is None) == (config.target is None):
+        both = "both" if config.label else "neither"
+        problem = f"task {name} has {both} of label and target"
+        fix = "label: is a column of class labels, target: one of free text; give one of them"
+        yield UserError(problem, fix=fix)
+    if config.labels is not None:
+        yield from _label_problems(config)
+    yield from _metric_problems(config)
+    for key in ("files", "hub_splits"):
+        for split in getattr(config, key) or {}:
+            if split not in SPLITS:
+                problem = f"task {name}: {key} has {split}"
+                near = did_you_mean(split, SPLITS) or None
+                yield UserError(problem, allowed=", ".join(SPLITS), fix=near)
+    if config.files and config.hub:
+        yield UserError(f"task {name} has both files and hub", fix="give one of them")
+    for key in ("hub_config", "hub_splits"):
+        if getattr(config, key) and not config.hub:
+            yield UserError(f"task {name} has {key} and no hub", fix="add hub: <owner/name>")
+
+
+def _label_problems(config: TaskConfig) -> Iterator[UserError]:
+    assert config.labels is not None, config
+    if config.label is None:
+        problem = f"task {config.name} has labels and no label"
+        yield UserError(problem, fix="add label: <column>")
+    if empty := [label for label, word in config.labels.items() if not word.strip()]:
+        problem = f"task {config.name}: label {', '.join(map(repr, empty))} has no word"
+        yield UserError(problem, fix="give it the word that the model is to say")
+    if len({*config.labels.values()}) < 2:
+        problem = f"task {config.name}: {len(config.labels)} labels, with one word for all"
+        yield UserError(problem, allowed="two words or more")
+
+
+def _metric_problems(config: TaskConfig) -> Iterator[UserError]:
+    known = CLASS_METRICS if config.label else TEXT_METRICS
+    if config.metrics == []:
+        yield UserError(f"task {config.name} has no metrics", allowed=", ".join(known))
+    for metric in config.metrics or ():
+        if metric not in known and not Path(metric).exists():
+            kind = "class labels" if config.label else "free text"
+            yield UserError(
+                f"task {config.name}: {metric} is no metric of {kind}",
+                allowed=f"{', '.join(known)}, or the folder of one for `evaluate`",
+                fix=did_you_mean(metric, known) or None,
+            )
+    if config.labels and "f1" in (config.metrics or ()) and len({*config.labels.values()}) != 2:
+        problem = f"task {config.name}: f1 is that of the second of two labels"
+        yield UserError(problem, fix="take macro_f1 for more of them")
+
+
+def _origin(config: TaskConfig) -> Origin:
+    hub = None
+    if config.hub is not None:
+        splits = config.hub_splits or {split: split for split in SPLITS}
+        hub = HubDataset(config.hub, config.hub_config, None, splits)
+    files = {split: (name,) for split, name in (config.files or {}).items()}
+    return Origin(files=files, hub=hub, is_own=True)
+
+
+def _with_any_labels(config: TaskConfig) -> Task:
+    """The task before its labels are known, to read its rows; raises as `own_task_of`."""
+    unknown = config.label is not None and config.labels is None
+    return own_task_of(replace(config, labels={"-": "-", "+": "+"}) if unknown else config)
+
+
+def with_labels(config: TaskConfig, spec: DataSpec) -> TaskConfig:
+    """The task with the labels that its training rows have, where it does not give them.
+
+    Raises:
+        UserError: the definition or a row is wrong, or the column holds no labels.
+    """
+    if not config.is_own or config.label is None or config.labels is not None:
+        return config
+    bare = _with_any_labels(config)
+    counts: Counter[str] = Counter()
+    for place, row in rows_of(bare, "train", spec):
+        if config.label not in row:
+            there = ", ".join(map(str, row))
+            problem = f"{place}: no column {config.label!r}, the label of task {config.name}"
+            fix = did_you_mean(config.label, row) or None
+            raise UserError(problem, allowed=there, fix=fix)
+        try:
+            if (label := label_in(row, config.label)) is not None:
+                counts[label] += 1
+        except RowError as error:
+            raise UserError(f"{place}: {error}") from None
+    if not 2 <= len(counts) <= MOST_CLASSES:
+        found = f"{len(counts):,} different labels in {counts.total():,} rows"
+        raise UserError(
+            f"task {config.name}: column {config.label!r} has {found}",
+            allowed=f"2 to {MOST_CLASSES}; any number with labels: in the task's file",
+            fix="name another column, or target: for free text",
+        )
+    return replace(config, labels={label: label for label in sorted(counts, key=_by_number)})
+
+
+def has_training_rows(config: TaskConfig, spec: DataSpec) -> bool:
+    """Whether labels could be found in the data of a user's own task."""
+    return config.is_own and has_split(_with_any_labels(config), "train", spec)
+
+
+def _by_number(label: str) -> tuple[bool, int, str]:
+    """Sorts 2 before 10, and numbers before words."""
+    return (not label.isdecimal(), int(label) if label.isdecimal() else 0, label)
+
+
+def with_own_data(config: TrainConfig, spec: DataSpec) -> TrainConfig:
+    """A run with what its own task leaves to the data.
+
+    Labels are those of the training rows. Without validation rows the step is chosen on a part of
+    the training rows that is not trained on: a tenth, `MOST_HELD_OUT` at most.
+
+    Raises:
+        UserError: as `with_labels`.
+    """
+    if not config.task.is_own:
+        return config
+    task_config = with_labels(config.task, spec)
+    task, evaluation, data = own_task_of(task_config), config.evaluation, config.data
+    if not has_split(task, "validation", spec):
+        if evaluation.report_split == "validation":
+            evaluation = replace(evaluation, report_split=None)
+        if evaluation.split == "validation":
+            num_rows = sum(1 for _ in rows_of(task, "train", spec))
+            data = replace(data, num_held_out=max(1, min(MOST_HELD_OUT, num_rows // 10)))
+            evaluation = replace(evaluation, split="held_out")
+    return replace(config, task=task_config, evaluation=evaluation, data=data)
+
+
+def as_metadata(config: TaskConfig) -> dict[str, Any]:
+    """A definition as a prompt file keeps it: what is set, without where its rows were."""
+    places = ("files", "hub", "hub_config", "hub_splits")
+    values = {each.name: getattr(config, each.name) for each in fields(config)}
+    return {k: v for k, v in values.items() if v is not None and k not in places}
+
+
+def from_metadata(values: Any) -> TaskConfig:
+    """The definition in a prompt file, which may be a stranger's.
+
+    Raises:
+        UserError: it is none.
+    """
+    if not isinstance(values, dict):
+        raise UserError(f"the prompt's own_task is a {type(values).__name__}, not a task")
+    config = typed(TaskConfig, OmegaConf.create(values))
+    raise_all(_problems(config))
+    return config
+
+
+def class_counts(task: Task, examples: Sequence[Example]) -> dict[str, int]:
+    """How many examples each word of a classification task has; {} of free text."""
+    counts = Counter(example.label for example in examples)
+    return {word: counts[number] for number, word in enumerate(task.verbalizers)}
+
+
+def label_lines(task: Task, train: Sequence[Example]) -> dict[str, str]:
+    """The lines of a header on the labels of a user's own task; {} of ours."""
+    if not task.origin.is_own or not task.verbalizers:
+        return {}
+    counts = class_counts(task, train)
+    lines = {"labels": ", ".join(f"{word} {count:,}" for word, count in counts.items())}
+    if few := [f"{word} ({count})" for word, count in counts.items() if count < 2]:
+        lines["few"] = f"nothing can be learned from so few training examples: {', '.join(few)}"
+    return lines
+
+
+def check_sayable(task: Task, read_back: Callable[[str], str]) -> None:
+    """Refuses words of a user's own task that the model's vocabulary has no tokens for.
+
+    Args:
+        task: any.
+        read_back: what a text is after the tokenizer has encoded and decoded it.
+
+    Raises:
+        UserError: the model could never say such a word, and would be wrong with it always.
+    """
+    if not task.origin.is_own:
+        return
+    lost = {word: read_back(word) for word in task.verbalizers if read_back(word) != word}
+    if lost:
+        shown = ", ".join(f"{word!r} (it reads {read!r})" for word, read in lost.items())
+        raise UserError(
+            f"task {task.name}: the model's vocabulary cannot say {shown}",
+            fix="give such a label another word: labels: {<label>: <word>}",
+        )
