@@ -399,6 +399,17 @@ class PredictConfig:
 
 
 @dataclass(frozen=True)
+class ExportConfig:
+    """`ptune export`: a trained prompt for other programs."""
+
+    prompt: str = key("a run's folder or a prompt file")
+    format: str = key("of which program", one_of=("peft", "npy", "safetensors"))
+    output: str = key("a new folder")
+    num_transformer_submodules: int = key("peft: prompts in the file", at_least=1, at_most=2)
+    push: str | None = key("upload the folder to the hub: <owner>/<name>; null: do not")
+
+
+@dataclass(frozen=True)
 class ShowConfig:
     """`ptune show`: what the model sees."""
 

@@ -35,7 +35,7 @@ from prompt_tuning.task_data import data_spec, task_of
 from prompt_tuning.task_registry import TASKS
 from prompt_tuning.tasks import RowError, Task
 from prompt_tuning.terminal import scored_line
-from prompt_tuning.train.outcome import model_facts, rank_text
+from prompt_tuning.training.outcome import model_facts, rank_text
 
 Answer = dict[str, Any]  # the row and {"prompt", "prediction"}, or {"error"}
 

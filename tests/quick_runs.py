@@ -11,7 +11,7 @@ from prompt_tuning.composition import configs_of
 from prompt_tuning.config import TrainConfig
 from prompt_tuning.config_checks import train_config
 from prompt_tuning.run_folder import RunFolder
-from prompt_tuning.train import multitask, prompt_design, tuning
+from prompt_tuning.training import multitask, prompt_design, tuning
 
 QUICK = ["training.num_steps=2", "evaluation.every_steps=1", "evaluation.num_examples=8"]
 WALKS = {"multitask_model_tuning": multitask.train, "prompt_design": prompt_design.train}

@@ -41,8 +41,8 @@ from prompt_tuning.models.places import located
 from prompt_tuning.optim import Adafactor
 from prompt_tuning.run_folder import RunFolder
 from prompt_tuning.task_data import task_of
-from prompt_tuning.train.first_prompt import first_prompt
-from prompt_tuning.train.walk import training_run
+from prompt_tuning.training.first_prompt import first_prompt
+from prompt_tuning.training.walk import training_run
 
 
 @dataclass

@@ -4,6 +4,7 @@ COMMANDS = {
     "train": "train a prompt: one run, or a sweep with -m",
     "evaluate": "evaluate a saved prompt on any task and split",
     "predict": "answer rows of mixed tasks, each under its own prompt",
+    "export": "write a prompt for PEFT, for JAX or for the hub",
     "inspect": "look at a prompt among the vocabulary: neighbours, clusters, labels",
     "ensemble": "let several prompts of a task vote, in one pass",
     "pretrain": "pre-train a T5 v1.1 from text: span corruption",

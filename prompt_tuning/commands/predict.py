@@ -34,9 +34,15 @@ if TYPE_CHECKING:
 
 def check(cfg: DictConfig) -> PredictConfig:
     """What to predict, or why not; loads no model and writes nothing."""
-    config = typed(PredictConfig, cfg)
+    config = config_of(cfg)
     check_readable(config.input, key="input")
     check_output(Path(config.output), config.input)
+    return config
+
+
+def config_of(cfg: DictConfig) -> PredictConfig:
+    """The prompts and how they answer, whatever is asked; raises as `check`."""
+    config = typed(PredictConfig, cfg)
     if config.probabilities and not config.rank:
         raise UserError("probabilities=true are those of class labels", fix="add rank=labels")
     read_prompts(config)
@@ -91,6 +97,13 @@ def _bar(rows: str, num_done: int) -> Iterator[Callable[[int], None]]:
     ) as bar:
         task = bar.add_task("", total=total)
         yield lambda num_rows: bar.advance(task, num_rows)
+
+
+def predictor_of(config: PredictConfig) -> Predictor:
+    """Every prompt that the config names, in front of their model."""
+    found = read_prompts(config)
+    prompts = {name: each for name, each in found.items() if isinstance(each, PromptFile)}
+    return _predictor(config, prompts, tasks_of(found))
 
 
 def _predictor(

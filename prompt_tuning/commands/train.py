@@ -96,14 +96,14 @@ def _describe(folder: RunFolder) -> Callable[[Record], str]:
 def _walk_of(method: str) -> Callable[[TrainConfig, RunFolder], None]:
     """What makes a run of this method; imports torch."""
     if method == MULTITASK:
-        from prompt_tuning.train import multitask
+        from prompt_tuning.training import multitask
 
         return multitask.train
     if method == "prompt_design":
-        from prompt_tuning.train import prompt_design
+        from prompt_tuning.training import prompt_design
 
         return prompt_design.train
-    from prompt_tuning.train import tuning
+    from prompt_tuning.training import tuning
 
     return tuning.train
 

@@ -32,7 +32,7 @@ from prompt_tuning.models.loading import Checkpoint
 from prompt_tuning.protocol import Run, started
 from prompt_tuning.run_folder import RunFolder
 from prompt_tuning.task_data import data_spec, task_of
-from prompt_tuning.train.outcome import model_facts, rank_text
+from prompt_tuning.training.outcome import model_facts, rank_text
 
 
 def ensemble(

@@ -19,7 +19,7 @@ from prompt_tuning.model_choice import load_source
 from prompt_tuning.models.frozen_t5 import FrozenT5
 from prompt_tuning.prompt_files import load_prompt, save_prompt
 from prompt_tuning.report.records import Library, read_runs
-from prompt_tuning.train import tuning
+from prompt_tuning.training import tuning
 
 NARROW = 'train=["model=ladder_100k","task=mini_rte"]'
 SETTINGS = ["tracking=none", "machine.num_threads=1", "output_dir=runs"]

@@ -19,8 +19,8 @@ from prompt_tuning.interrupts import Interrupted
 from prompt_tuning.metrics import Scores
 from prompt_tuning.models.loading import load_checkpoint
 from prompt_tuning.task_registry import MIXTURES
-from prompt_tuning.train import multitask
-from prompt_tuning.train.walk import Watch
+from prompt_tuning.training import multitask
+from prompt_tuning.training.walk import Watch
 
 TASKS = MIXTURES["mini_superglue"].scored
 NAMES = [task.name for task in TASKS]

@@ -15,7 +15,7 @@ from prompt_tuning.evaluation import EvaluationSet, answer_of, evaluate_prompt, 
 from prompt_tuning.models.loading import Checkpoint
 from prompt_tuning.task_registry import TASKS
 from prompt_tuning.tasks import Task
-from prompt_tuning.train import walk
+from prompt_tuning.training import walk
 
 TASK = TASKS["mini_boolq_b"]
 

@@ -18,8 +18,8 @@ from prompt_tuning.models.loading import Checkpoint
 from prompt_tuning.run_folder import RunFolder
 from prompt_tuning.task_registry import TASKS
 from prompt_tuning.tracking import Tracker
-from prompt_tuning.train import tuning
-from prompt_tuning.train.walk import Watch
+from prompt_tuning.training import tuning
+from prompt_tuning.training.walk import Watch
 
 LADDER = ["model.path=null", "model=ladder_100k"]
 WATCHED = [  # all that a run may say beside its result

@@ -22,7 +22,7 @@ from prompt_tuning.metrics import score
 from prompt_tuning.models.loading import Checkpoint
 from prompt_tuning.task_registry import TASKS
 from prompt_tuning.tasks import Example, as_answer_of
-from prompt_tuning.train.outcome import summary
+from prompt_tuning.training.outcome import summary
 
 TO_B = "evaluation.transfer_tasks=[mini_boolq,mini_boolq_b]"
 

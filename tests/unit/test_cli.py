@@ -15,7 +15,7 @@ from prompt_tuning.commands import COMMANDS
 from prompt_tuning.config import TrainConfig
 from prompt_tuning.errors import UserError
 from prompt_tuning.interrupts import Interrupted
-from prompt_tuning.train import tuning
+from prompt_tuning.training import tuning
 
 
 class Said(NamedTuple):

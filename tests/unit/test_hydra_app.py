@@ -17,7 +17,7 @@ from prompt_tuning.config import TrainConfig, config_dir
 from prompt_tuning.errors import UserError
 from prompt_tuning.hydra_app import PLUGINS, check_plugins, threads_of_a_job
 from prompt_tuning.run_folder import RunFolder
-from prompt_tuning.train import tuning
+from prompt_tuning.training import tuning
 
 SEEN: list[Any] = []  # what Hydra has got back from each run
 

@@ -10,7 +10,7 @@ from prompt_tuning.config import run_name
 from prompt_tuning.errors import UserError
 from prompt_tuning.resume_points import save_state
 from prompt_tuning.run_folder import RunFolder
-from prompt_tuning.train import tuning
+from prompt_tuning.training import tuning
 
 EXPERIMENT = "control_ladder_model_tuning"
 

@@ -11,7 +11,7 @@ from prompt_tuning.errors import UserError
 from prompt_tuning.loop import Progress
 from prompt_tuning.task_data import task_of
 from prompt_tuning.task_registry import MIXTURES
-from prompt_tuning.train.multitask import joint_result
+from prompt_tuning.training.multitask import joint_result
 
 MULTITASK = "method=multitask_model_tuning"
 

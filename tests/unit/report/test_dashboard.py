@@ -12,7 +12,7 @@ from prompt_tuning.errors import UserError
 from prompt_tuning.inspection import run as inspections
 from prompt_tuning.report import dashboard
 from prompt_tuning.report.artefact import Artefact, Panels
-from prompt_tuning.train import outcome, walk
+from prompt_tuning.training import outcome, walk
 
 
 @pytest.fixture

@@ -21,9 +21,9 @@ from prompt_tuning.protocol import started
 from prompt_tuning.run_folder import RunFolder
 from prompt_tuning.task_data import mixture_of
 from prompt_tuning.terminal import scores_line
-from prompt_tuning.train import outcome
-from prompt_tuning.train.first_prompt import make_model_tuning
-from prompt_tuning.train.walk import ScoredTask, Walk, Watch, training_run
+from prompt_tuning.training import outcome
+from prompt_tuning.training.first_prompt import make_model_tuning
+from prompt_tuning.training.walk import ScoredTask, Walk, Watch, training_run
 
 BEST_OF_TASKS = "tasks"  # in the resume point: every task's result at its own best step so far
 

@@ -1,5 +1,6 @@
 """A run of prompt tuning or model tuning on one task: read `train` and know what a run is."""
 
+import shlex
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -27,9 +28,9 @@ from prompt_tuning.task_data import task_of
 from prompt_tuning.task_registry import TASKS
 from prompt_tuning.tasks import Task
 from prompt_tuning.terminal import scored_line
-from prompt_tuning.train import outcome
-from prompt_tuning.train.first_prompt import make_method
-from prompt_tuning.train.walk import ScoredTask, Walk, Watch, training_run
+from prompt_tuning.training import outcome
+from prompt_tuning.training.first_prompt import make_method
+from prompt_tuning.training.walk import ScoredTask, Walk, Watch, training_run
 
 # What is kept in a run's resume point: scores before training, by split; those of the best step so
 # far on the reported split; those of the step that this split would choose, the paper's way.
@@ -86,8 +87,20 @@ def train(config: TrainConfig, folder: RunFolder) -> None:
             result["transfer"] = _transfer(watch, splits.transfer)
         walk.end(tracker, result, prompt_path)
         run.say(*_closing_lines(walk, task, result))
+        if prompt_path is not None:
+            run.suggest(*_uses(folder, task))
         if task.is_embedded and config.model.path is None:
             run.suggest(*next_commands(task, config.model.name))
+
+
+def _uses(folder: RunFolder, task: Task) -> list[str]:
+    """Commands that do something with a trained prompt."""
+    prompt = f"prompt={shlex.quote(str(folder.path))}"
+    ranked = " rank=labels probabilities=true" if task.verbalizers else ""
+    return [
+        f"ptune predict {prompt} input=rows.jsonl output=answers.jsonl{ranked}",
+        f"ptune export {prompt} output=exported",
+    ]
 
 
 @dataclass

@@ -28,8 +28,8 @@ from prompt_tuning.protocol import started
 from prompt_tuning.run_folder import RunFolder
 from prompt_tuning.task_data import designed_task
 from prompt_tuning.tasks import Example, Task
-from prompt_tuning.train import outcome
-from prompt_tuning.train.walk import ScoredTask, answered
+from prompt_tuning.training import outcome
+from prompt_tuning.training.walk import ScoredTask, answered
 
 STEP = 0  # the best one, and the only one
 

@@ -29,7 +29,7 @@ from prompt_tuning.protocol import Run
 from prompt_tuning.run_folder import RunFolder
 from prompt_tuning.tasks import Task
 from prompt_tuning.tracking import Tracker
-from prompt_tuning.train import outcome
+from prompt_tuning.training import outcome
 
 
 def training_run(

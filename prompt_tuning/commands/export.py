@@ -1,0 +1,202 @@
+"""`ptune export`: a trained prompt for other programs, with a card that says what it is."""
+
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from omegaconf import DictConfig
+
+from prompt_tuning.config import ExportConfig, typed
+from prompt_tuning.errors import UserError
+from prompt_tuning.files import written_whole
+from prompt_tuning.prompt_files import (
+    PEFT_CONFIG,
+    PEFT_FILE,
+    PEFT_TENSOR,
+    RUN_FILE,
+    PromptFile,
+    load_prompt,
+    prompt_file,
+    save_prompt,
+)
+from prompt_tuning.run_folder import RunFolder, write_json
+
+_REPOSITORY = re.compile(r"[\w.-]+/[\w.-]+")  # owner/name
+# Greedy, as ptune answers; ids of T5's vocabulary.
+GENERATION = {
+    "do_sample": False,
+    "num_beams": 1,
+    "max_new_tokens": 62,
+    "decoder_start_token_id": 0,
+    "pad_token_id": 0,
+    "eos_token_id": 1,
+}
+
+
+def check(cfg: DictConfig) -> ExportConfig:
+    """What to export, or why not."""
+    config = typed(ExportConfig, cfg)
+    prompt = load_prompt(prompt_file(Path(config.prompt)))
+    output = Path(config.output)
+    if output.exists() and (not output.is_dir() or any(output.iterdir())):
+        problem = f"output={output} is there and not an empty folder"
+        raise UserError(problem, fix="name another one")
+    if config.format == "peft" and "source" not in prompt.metadata:
+        problem = f"prompt={config.prompt} does not say which model it belongs to"
+        raise UserError(problem, fix="export it as npy or safetensors")
+    if config.format != "peft" and config.num_transformer_submodules != 1:
+        problem = f"num_transformer_submodules={config.num_transformer_submodules} is PEFT's"
+        raise UserError(problem, fix="add format=peft, or leave it out")
+    if config.push is not None and not _REPOSITORY.fullmatch(config.push):
+        raise UserError(f"push={config.push} is no repository", allowed="<owner>/<name>")
+    return config
+
+
+def run(config: ExportConfig) -> None:
+    """Writes the folder, and uploads it if that is asked for."""
+    path = prompt_file(Path(config.prompt))
+    prompt, output = load_prompt(path), Path(config.output)
+    output.mkdir(parents=True, exist_ok=True)
+    if config.format == "peft":
+        write_peft(output, prompt, config.num_transformer_submodules)
+    elif config.format == "npy":
+        with written_whole(output / "prompt.npy") as unfinished, unfinished.open("wb") as file:
+            np.save(file, prompt.weight)
+    else:
+        save_prompt(output / RUN_FILE, prompt.weight, prompt.metadata, prompt.init)
+    record = RunFolder(path.parent).record() if path.name == RUN_FILE else None
+    with written_whole(output / "README.md") as unfinished:
+        unfinished.write_text(_card(config, prompt, record), encoding="utf-8")
+    print(f"{output}: {', '.join(sorted(each.name for each in output.iterdir()))}")
+    if config.push is not None:
+        print(_pushed(output, config.push))
+
+
+def write_peft(folder: Path, prompt: PromptFile, num_submodules: int) -> None:
+    """A folder that `PeftModel.from_pretrained` takes, with the settings of ptune's own answers.
+
+    Args:
+        folder: that is there.
+        prompt: of a model that its metadata name.
+        num_submodules: 1 or 2. With 2, PEFT's default for T5, there is a second prompt, for the
+            decoder, which PEFT never uses: the same one again.
+    """
+    from prompt_tuning.models.places import located  # knows the embedded models' folders
+
+    settings = {
+        "peft_type": "PROMPT_TUNING",
+        "task_type": "SEQ_2_SEQ_LM",
+        "base_model_name_or_path": located(prompt.metadata["source"]),
+        "revision": prompt.metadata["revision"],
+        "inference_mode": True,
+        "num_virtual_tokens": prompt.length,
+        "token_dim": prompt.hidden_size,
+        "num_transformer_submodules": num_submodules,
+        "num_attention_heads": None,  # of prefix tuning; PEFT fills them in from the model
+        "num_layers": None,
+        "prompt_tuning_init": "RANDOM",
+    }
+    write_json(folder / PEFT_CONFIG, settings)
+    write_json(folder / "generation_config.json", GENERATION)
+    weight: NDArray[np.float32] = np.concatenate([prompt.weight] * num_submodules)
+    _save_tensor(folder / PEFT_FILE, weight)
+
+
+def _save_tensor(path: Path, weight: NDArray[np.float32]) -> None:
+    from safetensors.numpy import save_file
+
+    with written_whole(path) as unfinished:
+        save_file({PEFT_TENSOR: weight}, unfinished, metadata={"format": "pt"})
+
+
+_USE = {
+    "peft": """\
+```python
+from peft import PeftModel
+from transformers import AutoTokenizer, GenerationConfig, T5ForConditionalGeneration
+
+base = T5ForConditionalGeneration.from_pretrained("{base}")
+model = PeftModel.from_pretrained(base, "<this folder>").eval()
+tokenizer = AutoTokenizer.from_pretrained("{base}")
+batch = tokenizer(["{inputs}"], return_tensors="pt")
+settings = GenerationConfig.from_pretrained("<this folder>")
+answers = model.generate(**batch, generation_config=settings)
+print(tokenizer.batch_decode(answers, skip_special_tokens=True))
+```""",
+    "npy": """\
+A float32 array [{length}, {width}], the form of google-research/prompt-tuning:
+
+    ptune predict prompt=prompt.npy model=<name> variant=<name> input=... output=...""",
+    "safetensors": """\
+    ptune predict prompt=<this folder> input=rows.csv output=answers.csv""",
+}
+
+
+def _card(config: ExportConfig, prompt: PromptFile, record: Mapping[str, Any] | None) -> str:
+    """The model card: what the prompt is, how it was trained, what it scored, how it is used."""
+    from prompt_tuning.models.places import located  # knows the embedded models' folders
+
+    metadata = prompt.metadata
+    base = metadata.get("source", "unknown")
+    own = metadata.get("own_task", {})
+    head = {
+        "library_name": "peft" if config.format == "peft" else "ptune",
+        "tags": ["prompt-tuning", "t5"],
+    }
+    if _REPOSITORY.fullmatch(base):
+        head["base_model"] = base
+    facts = {
+        "base model": base,
+        "its weights": metadata.get("fingerprint"),
+        "task": metadata.get("task"),
+        "inputs": own.get("inputs"),
+        "labels": ", ".join(dict.fromkeys(own.get("labels", {}).values())),
+        "size": f"{prompt.length} positions of {prompt.hidden_size} numbers",
+        "answers begin with": "<extra_id_0>" if metadata.get("target_sentinel") else None,
+        "initialisation": metadata.get("init"),
+        "recipe": metadata.get("recipe"),
+        "seed": metadata.get("seed"),
+        "best step": metadata.get("step"),
+    }
+    lines = ["---", *(f"{key}: {json.dumps(value)}" for key, value in head.items()), "---"]
+    lines += ["", f"# A soft prompt for {base}: {metadata.get('task', 'an unknown task')}", ""]
+    lines += [
+        "Trained with ptune: the model is frozen, and these rows stand in front of its input."
+    ]
+    lines += ["", *(f"- {key}: {value}" for key, value in facts.items() if value not in (None, ""))]
+    if record is not None:
+        result = record["result"]
+        for part in filter(None, (result, result.get("report"))):
+            scores = ", ".join(f"{key} {value:.2f}" for key, value in part["metrics"].items())
+            lines.append(f"- on {part['split']} ({part['num_examples']} examples): {scores}")
+    about = {"base": located(base), "length": prompt.length, "width": prompt.hidden_size}
+    inputs = own.get("inputs", "an input of the task")
+    lines += ["", "## Use", "", _USE[config.format].format(**about, inputs=inputs), ""]
+    return "\n".join(lines)
+
+
+def _pushed(folder: Path, repository: str) -> str:
+    """Uploads a folder to the hub; where it is then.
+
+    Unverified against the hub itself: this has only been run against a stand-in for it.
+
+    Raises:
+        UserError: whatever the network or the hub says.
+    """
+    from huggingface_hub import HfApi
+
+    try:
+        hub = HfApi()
+        hub.create_repo(repository, exist_ok=True)
+        hub.upload_folder(repo_id=repository, folder_path=folder)
+    except Exception as error:  # of the network, the hub's client, a login that is missing
+        reason = str(error).partition("\n")[0]
+        raise UserError(
+            f"push={repository}: {type(error).__name__}: {reason}",
+            fix=f"log in with hf auth login; the folder is whole: {folder}",
+        ) from error
+    return f"https://huggingface.co/{repository}"
