@@ -32,7 +32,7 @@ from typing import TYPE_CHECKING, Any
 
 from prompt_tuning.errors import UserError, raise_all
 from prompt_tuning.files import json_lines
-from prompt_tuning.prompt_files import PromptFile, load_prompt, prompt_file
+from prompt_tuning.prompt_files import PromptFile, load_prompt, prompt_file, save_peft
 from prompt_tuning.run_folder import RunFolder
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ class Run:
         import pandas
 
         lines, _ = json_lines(self.folder / "metrics.jsonl")
-        return pandas.DataFrame(lines)
+        return pandas.DataFrame(lines).groupby("step", as_index=False).first()
 
     @property
     def prompt(self) -> PromptFile:
@@ -201,17 +201,15 @@ class Prompt:
         from peft import PeftModel
         from transformers import AutoModelForSeq2SeqLM
 
-        from prompt_tuning.commands.export import write_peft
+        from prompt_tuning.models.places import located
 
         if "source" not in self.file.metadata:
             raise UserError("the prompt does not say which model it belongs to")
+        base, revision = located(self.file.metadata["source"]), self.file.metadata["revision"]
+        frozen = AutoModelForSeq2SeqLM.from_pretrained(base, revision=revision or "main")
         with TemporaryDirectory() as folder:
-            write_peft(Path(folder), self.file, num_submodules=1)
-            settings = json.loads((Path(folder) / "adapter_config.json").read_text())
-            base = AutoModelForSeq2SeqLM.from_pretrained(
-                settings["base_model_name_or_path"], revision=settings["revision"] or "main"
-            )
-            model: PeftModel = PeftModel.from_pretrained(base, folder)
+            save_peft(Path(folder), self.file, base, num_submodules=1)
+            model: PeftModel = PeftModel.from_pretrained(frozen, folder)
         return model.eval()
 
 

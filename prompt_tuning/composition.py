@@ -22,7 +22,7 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override, OverrideType, RangeSweep
 from hydra.errors import HydraException
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
@@ -181,6 +181,9 @@ class _Composer:
         """These overrides, one value each, and the config as a command sees it."""
         tasks = [each for each in overrides if _is_task(each)]
         composed = self._compose([each for each in overrides if each not in tasks])
+        if isinstance(composed.get("task"), ListConfig):
+            text = " ".join(str(each.input_line) for each in overrides)
+            raise UserError(f"{text}: the task's file is a list", allowed="keys and values")
         # A task is a node of its own: nothing else depends on it but by interpolation.
         if composed.get("task") not in TASK_NODES.values():
             composed, tasks = self._compose(overrides), []

@@ -16,7 +16,7 @@ from prompt_tuning.tasks import Example, HubDataset, Origin, RowError, Task
 from prompt_tuning.tasks.own import CLASS_METRICS, TEXT_METRICS, Template, label_in, own_task
 
 MOST_CLASSES = 100  # found in data: more of them, and it is no column of labels
-MOST_HELD_OUT = 1000  # rows, of a training set without a validation file
+HELD_OUT_ROWS = (20, 1000)  # at least and at most, of a training set without a validation file
 
 
 def own_task_of(config: TaskConfig) -> Task:
@@ -175,7 +175,8 @@ def with_own_data(config: TrainConfig, spec: DataSpec) -> TrainConfig:
     """A run with what its own task leaves to the data.
 
     Labels are those of the training rows. Without validation rows the step is chosen on a part of
-    the training rows that is not trained on: a tenth, `MOST_HELD_OUT` at most.
+    the training rows that is not trained on: a tenth within `HELD_OUT_ROWS`, a fifth at most; by a
+    hash of their text, the same ones for every seed.
 
     Raises:
         UserError: as `with_labels`.
@@ -189,7 +190,8 @@ def with_own_data(config: TrainConfig, spec: DataSpec) -> TrainConfig:
             evaluation = replace(evaluation, report_split=None)
         if evaluation.split == "validation":
             num_rows = sum(1 for _ in rows_of(task, "train", spec))
-            data = replace(data, num_held_out=max(1, min(MOST_HELD_OUT, num_rows // 10)))
+            least, most = HELD_OUT_ROWS
+            data = replace(data, num_held_out=max(least, min(most, num_rows // 10)))
             evaluation = replace(evaluation, split="held_out")
     return replace(config, task=task_config, evaluation=evaluation, data=data)
 

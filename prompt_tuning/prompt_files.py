@@ -21,6 +21,15 @@ TENSOR = "prompt"
 INIT_TENSOR = "init"
 PEFT_TENSOR, PEFT_CONFIG = "prompt_embeddings", "adapter_config.json"
 RUN_FILE, PEFT_FILE = "prompt.safetensors", "adapter_model.safetensors"
+# Greedy, as ptune answers; ids of T5's vocabulary.
+GENERATION = {
+    "do_sample": False,
+    "num_beams": 1,
+    "max_new_tokens": 62,
+    "decoder_start_token_id": 0,
+    "pad_token_id": 0,
+    "eos_token_id": 1,
+}
 METADATA_KEY = "ptune"
 FORMAT = 1
 
@@ -72,6 +81,45 @@ def save_prompt(
     stored = {name: np.ascontiguousarray(tensor) for name, tensor in tensors.items()}
     with written_whole(path) as unfinished:
         save_file(stored, unfinished, metadata=described)
+
+
+def save_array(path: Path, prompt: PromptFile) -> None:
+    """Writes the bare float32 array [P, H] of google-research/prompt-tuning, by atomic rename."""
+    with written_whole(path) as unfinished, unfinished.open("wb") as file:
+        np.save(file, prompt.weight)
+
+
+def save_peft(folder: Path, prompt: PromptFile, base: str, num_submodules: int) -> None:
+    """Writes what `PeftModel.from_pretrained` takes, with the settings of ptune's own answers.
+
+    Args:
+        folder: that is there.
+        prompt: with metadata.
+        base: hub id or folder of its model.
+        num_submodules: 1 or 2. With 2, PEFT's default for T5, there is a second prompt, for the
+            decoder, which PEFT never uses: the same one again.
+    """
+    from safetensors.numpy import save_file
+
+    settings = {
+        "peft_type": "PROMPT_TUNING",
+        "task_type": "SEQ_2_SEQ_LM",
+        "base_model_name_or_path": base,
+        "revision": prompt.metadata["revision"],
+        "inference_mode": True,
+        "num_virtual_tokens": prompt.length,
+        "token_dim": prompt.hidden_size,
+        "num_transformer_submodules": num_submodules,
+        "num_attention_heads": None,  # of prefix tuning; PEFT fills them in from the model
+        "num_layers": None,
+        "prompt_tuning_init": "RANDOM",
+    }
+    for name, values in ((PEFT_CONFIG, settings), ("generation_config.json", GENERATION)):
+        with written_whole(folder / name) as unfinished:
+            unfinished.write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
+    tensors = {PEFT_TENSOR: np.concatenate([prompt.weight] * num_submodules)}
+    with written_whole(folder / PEFT_FILE) as unfinished:
+        save_file(tensors, unfinished, metadata={"format": "pt"})
 
 
 def prompt_file(path: Path) -> Path:

@@ -138,6 +138,12 @@ class Predictor:
     how: Answering
     only: str | None = None  # the prompt of all rows, whatever they name
 
+    @property
+    def labels(self) -> list[str]:
+        """Those whose probabilities answers may have: of all tasks of the prompts."""
+        tasks = self.trained_on.values() if self.how.probabilities else ()
+        return list(dict.fromkeys(word for task in tasks if task for word in task.verbalizers))
+
     def answers(
         self, lines: Iterable[bytes], on_batch: Callable[[int], None] = lambda num_rows: None
     ) -> Iterator[Answer]:

@@ -6,8 +6,9 @@ import json
 import os
 import stat
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from itertools import chain, takewhile
 from pathlib import Path
 from typing import IO, Any
@@ -26,9 +27,15 @@ def is_csv(path: Path) -> bool:
     return path.suffix == ".csv"
 
 
-def writer_of(path: Path, file: IO[bytes]) -> Callable[[Answer], None]:
-    """What writes an answer to an opened output, by the output's name."""
-    return _CsvWriter(path, file) if is_csv(path) else lambda answer: _write_line(file, answer)
+def writer_of(path: Path, file: IO[bytes], labels: Sequence[str]) -> Callable[[Answer], None]:
+    """What writes an answer to an opened output, by the output's name.
+
+    Args:
+        path: of the output.
+        file: the output.
+        labels: whose probabilities the answers have; (): they have none.
+    """
+    return _CsvWriter(path, file, labels) if is_csv(path) else partial(_write_line, file)
 
 
 def _write_line(file: IO[bytes], answer: Answer) -> None:
@@ -38,8 +45,10 @@ def _write_line(file: IO[bytes], answer: Answer) -> None:
 class _CsvWriter:
     """A table with the columns of the first row, the answer, and the error where there is none."""
 
-    def __init__(self, path: Path, file: IO[bytes]) -> None:
+    def __init__(self, path: Path, file: IO[bytes], labels: Sequence[str]) -> None:
         self._path, self._file = path, file
+        shares = [f"probability_{label}" for label in labels]
+        self._answers = ["prompt", "prediction", *shares, "error"]
         self._columns: list[str] = []
 
     def __call__(self, answer: Answer) -> None:
@@ -47,10 +56,8 @@ class _CsvWriter:
         for label, share in answer.get("probabilities", {}).items():
             cells[f"probability_{label}"] = share
         if not self._columns:
-            own = [key for key in cells if key not in ("prompt", *OF_ANSWERS)]
-            shares = [key for key in cells if key not in own and key.startswith("probability_")]
-            own = [key for key in own if not key.startswith("probability_")]
-            self._columns = [*own, "prompt", "prediction", *shares, "error"]
+            own = [key for key in cells if key not in self._answers]
+            self._columns = [*own, *self._answers]
             self._write(self._columns)
         if others := [key for key in cells if key not in self._columns]:
             raise UserError(

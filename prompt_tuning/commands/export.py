@@ -6,35 +6,24 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
 from omegaconf import DictConfig
 
 from prompt_tuning.config import ExportConfig, typed
 from prompt_tuning.errors import UserError
 from prompt_tuning.files import written_whole
+from prompt_tuning.models.places import located
 from prompt_tuning.prompt_files import (
-    PEFT_CONFIG,
-    PEFT_FILE,
-    PEFT_TENSOR,
     RUN_FILE,
     PromptFile,
     load_prompt,
     prompt_file,
+    save_array,
+    save_peft,
     save_prompt,
 )
-from prompt_tuning.run_folder import RunFolder, write_json
+from prompt_tuning.run_folder import RunFolder
 
 _REPOSITORY = re.compile(r"[\w.-]+/[\w.-]+")  # owner/name
-# Greedy, as ptune answers; ids of T5's vocabulary.
-GENERATION = {
-    "do_sample": False,
-    "num_beams": 1,
-    "max_new_tokens": 62,
-    "decoder_start_token_id": 0,
-    "pad_token_id": 0,
-    "eos_token_id": 1,
-}
 
 
 def check(cfg: DictConfig) -> ExportConfig:
@@ -62,10 +51,9 @@ def run(config: ExportConfig) -> None:
     prompt, output = load_prompt(path), Path(config.output)
     output.mkdir(parents=True, exist_ok=True)
     if config.format == "peft":
-        write_peft(output, prompt, config.num_transformer_submodules)
+        save_peft(output, prompt, located_base(prompt), config.num_transformer_submodules)
     elif config.format == "npy":
-        with written_whole(output / "prompt.npy") as unfinished, unfinished.open("wb") as file:
-            np.save(file, prompt.weight)
+        save_array(output / "prompt.npy", prompt)
     else:
         save_prompt(output / RUN_FILE, prompt.weight, prompt.metadata, prompt.init)
     record = RunFolder(path.parent).record() if path.name == RUN_FILE else None
@@ -76,41 +64,9 @@ def run(config: ExportConfig) -> None:
         print(_pushed(output, config.push))
 
 
-def write_peft(folder: Path, prompt: PromptFile, num_submodules: int) -> None:
-    """A folder that `PeftModel.from_pretrained` takes, with the settings of ptune's own answers.
-
-    Args:
-        folder: that is there.
-        prompt: of a model that its metadata name.
-        num_submodules: 1 or 2. With 2, PEFT's default for T5, there is a second prompt, for the
-            decoder, which PEFT never uses: the same one again.
-    """
-    from prompt_tuning.models.places import located  # knows the embedded models' folders
-
-    settings = {
-        "peft_type": "PROMPT_TUNING",
-        "task_type": "SEQ_2_SEQ_LM",
-        "base_model_name_or_path": located(prompt.metadata["source"]),
-        "revision": prompt.metadata["revision"],
-        "inference_mode": True,
-        "num_virtual_tokens": prompt.length,
-        "token_dim": prompt.hidden_size,
-        "num_transformer_submodules": num_submodules,
-        "num_attention_heads": None,  # of prefix tuning; PEFT fills them in from the model
-        "num_layers": None,
-        "prompt_tuning_init": "RANDOM",
-    }
-    write_json(folder / PEFT_CONFIG, settings)
-    write_json(folder / "generation_config.json", GENERATION)
-    weight: NDArray[np.float32] = np.concatenate([prompt.weight] * num_submodules)
-    _save_tensor(folder / PEFT_FILE, weight)
-
-
-def _save_tensor(path: Path, weight: NDArray[np.float32]) -> None:
-    from safetensors.numpy import save_file
-
-    with written_whole(path) as unfinished:
-        save_file({PEFT_TENSOR: weight}, unfinished, metadata={"format": "pt"})
+def located_base(prompt: PromptFile) -> str:
+    """Hub id or folder of the model that a prompt belongs to."""
+    return located(prompt.metadata.get("source", "unknown"))
 
 
 _USE = {
@@ -138,8 +94,6 @@ A float32 array [{length}, {width}], the form of google-research/prompt-tuning:
 
 def _card(config: ExportConfig, prompt: PromptFile, record: Mapping[str, Any] | None) -> str:
     """The model card: what the prompt is, how it was trained, what it scored, how it is used."""
-    from prompt_tuning.models.places import located  # knows the embedded models' folders
-
     metadata = prompt.metadata
     base = metadata.get("source", "unknown")
     own = metadata.get("own_task", {})
@@ -173,7 +127,7 @@ def _card(config: ExportConfig, prompt: PromptFile, record: Mapping[str, Any] | 
         for part in filter(None, (result, result.get("report"))):
             scores = ", ".join(f"{key} {value:.2f}" for key, value in part["metrics"].items())
             lines.append(f"- on {part['split']} ({part['num_examples']} examples): {scores}")
-    about = {"base": located(base), "length": prompt.length, "width": prompt.hidden_size}
+    about = {"base": located_base(prompt), "length": prompt.length, "width": prompt.hidden_size}
     inputs = own.get("inputs", "an input of the task")
     lines += ["", "## Use", "", _USE[config.format].format(**about, inputs=inputs), ""]
     return "\n".join(lines)

@@ -62,7 +62,7 @@ def run(config: PredictConfig) -> None:
             print(f"model    {model.source}: {model.num_parameters:,} parameters", file=sys.stderr)
             print(f"prompts  {', '.join(prompts)}", file=sys.stderr)
             num_lines, num_errors, started = 0, 0, time.monotonic()
-            write = writer_of(output, file)
+            write = writer_of(output, file, predictor.labels)
             with _bar(config.input, num_done) as bar:
                 for answer in predictor.answers(remaining, bar):
                     write(answer)

@@ -103,7 +103,7 @@ def _read_by_datasets(path: Path, builder: str) -> Iterator[Row]:
 
 
 def with_class_names(rows: Any) -> Iterator[Row]:
-    """The rows of a `datasets.Dataset`, columns of class ids with the names of their classes."""
+    """The rows of a `datasets.Dataset` with the names of classes for their ids, null for none."""
     import datasets
 
     classes = {
@@ -113,8 +113,7 @@ def with_class_names(rows: Any) -> Iterator[Row]:
     }
     for row in rows:
         named = {
-            column: kind.int2str(row[column])
+            column: None if row[column] in (None, -1) else kind.int2str(row[column])
             for column, kind in classes.items()
-            if row[column] not in (None, -1)
         }
         yield {**row, **named}

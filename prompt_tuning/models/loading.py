@@ -21,7 +21,6 @@ from transformers import (
 )
 from transformers.utils.hub import cached_file
 
-from prompt_tuning.data.tokenization import decode_ids
 from prompt_tuning.errors import UserError
 from prompt_tuning.files import written_whole
 from prompt_tuning.models.checkpoint_files import check_folder, reading
@@ -61,10 +60,6 @@ class Checkpoint:
     def encode_text(self, text: str) -> list[int]:
         """Token ids of a text, without EOS."""
         return list(self.tokenizer(text, add_special_tokens=False).input_ids)
-
-    def read_back(self, text: str) -> str:
-        """The text as it is once it has been encoded and decoded."""
-        return decode_ids(self.tokenizer, self.encode_text(text))
 
     @property
     def sentinel_id(self) -> int:

@@ -3,6 +3,7 @@
 import shlex
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 
 from prompt_tuning.config import TrainConfig
 from prompt_tuning.data.sources import Split
+from prompt_tuning.data.tokenization import decode_ids
 from prompt_tuning.evaluation import Evaluation, EvaluationSet, score_of, write_predictions
 from prompt_tuning.examples import encode_training_examples, load_splits, scored_examples
 from prompt_tuning.files import file_facts
@@ -56,7 +58,7 @@ def train(config: TrainConfig, folder: RunFolder) -> None:
     with started(folder, "train", config) as run:
         stop = run.stop  # from here on: the next look at it is between two steps
         checkpoint = load_model(config.model, config.variant, config.machine, folder.cache)
-        check_sayable(task, checkpoint.read_back)
+        check_sayable(task, partial(_read_back, checkpoint))
         encoded = encode_training_examples(splits.train.examples, checkpoint, config)
         scored = ScoredTask.of(config, task, splits, checkpoint)
         method = make_method(config, task, checkpoint)
@@ -91,6 +93,11 @@ def train(config: TrainConfig, folder: RunFolder) -> None:
             run.suggest(*_uses(folder, task))
         if task.is_embedded and config.model.path is None:
             run.suggest(*next_commands(task, config.model.name))
+
+
+def _read_back(checkpoint: Checkpoint, text: str) -> str:
+    """The text as it is once it has been encoded and decoded."""
+    return decode_ids(checkpoint.tokenizer, checkpoint.encode_text(text))
 
 
 def _uses(folder: RunFolder, task: Task) -> list[str]:

@@ -25,7 +25,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "made_from": {"errors", "files", "ladder"},
     "locking": {"errors"},
     "network": set(),
-    "rows": {"errors"},
+    "rows": {"errors", "data", "tasks"},
     "resume_points": {"files"},
     "run_folder": {"errors", "files", "interrupts", "locking", "resume_points"},
     "environment": set(),
@@ -45,7 +45,8 @@ MAY_IMPORT: dict[str, set[str]] = {
         *("errors", "interrupts", "made_from", "environment", "run_folder", "terminal"),
         *("config", "tracking"),
     },
-    "task_data": {"errors", "tasks", "task_registry", "data", "config"},
+    "own_data": {"errors", "tasks", "task_registry", "data", "config"},
+    "task_data": {"errors", "tasks", "task_registry", "data", "config", "own_data"},
     "loop": {
         *("errors", "interrupts", "terminal", "tracking", "resume_points", "data", "models"),
     },
@@ -54,12 +55,13 @@ MAY_IMPORT: dict[str, set[str]] = {
     "examples": {"errors", "tasks", "data", "models", "config", "task_data", "evaluation"},
 }
 MAY_IMPORT["pretraining"] = {*MAY_IMPORT} - {"__init__", "evaluation", "metrics"}
-MAY_IMPORT["train"] = {*MAY_IMPORT} - {"__init__"}
+MAY_IMPORT["training"] = {*MAY_IMPORT} - {"__init__"}
 MAY_IMPORT["use"] = {*MAY_IMPORT} - {"__init__"}
 MAY_IMPORT["ensembling"] = {*MAY_IMPORT} - {"__init__", "use"}
 MAY_IMPORT["inspection"] = {*MAY_IMPORT} - {"__init__", "use", "ensembling"}
 MAY_IMPORT["bench"] = {*MAY_IMPORT} - {"__init__", "tracking"}
 MAY_IMPORT["commands"] = {*MAY_IMPORT}
+MAY_IMPORT["api"] = {*MAY_IMPORT}
 MAY_IMPORT["hydra_app"] = {
     *("devices", "errors", "interrupts", "terminal", "config", "composition"),
     *("sweeps", "search", "commands"),
@@ -69,11 +71,14 @@ MAY_IMPORT["cli"] = {"__init__", "errors", "interrupts", "commands", "hydra_app"
 # Where an outside library may appear; one that is not here may not appear at all.
 KNOWN_IN: dict[str, set[str]] = {
     "hydra": {"composition", "hydra_app", "search"},
-    "omegaconf": {"commands", "config", "config_checks", "composition", "hydra_app", "search"},
+    "omegaconf": {
+        *("commands", "config", "config_checks", "own_data", "composition", "hydra_app", "search"),
+    },
+    "yaml": {"composition"},
     "wandb": {"tracking"},
     "wandb_workspaces": {"report"},
     "matplotlib": {"report", "commands"},
-    "pandas": {"report", "bench", "inspection"},
+    "pandas": {"report", "bench", "inspection", "api"},
     "jinja2": {"report"},
     "markupsafe": {"report"},
     "scipy": {"report"},
@@ -85,10 +90,10 @@ KNOWN_IN: dict[str, set[str]] = {
     "google": {"models"},
     "huggingface_hub": {"commands", "models"},
     "onnx": {"models"},
-    "peft": {"bench"},
+    "peft": {"bench", "api"},
     "sentencepiece": {"models", "pretraining"},
     "safetensors": {"models", "prompt_files", "pretraining"},
-    "transformers": {"models", "data", "pretraining", "bench"},
+    "transformers": {"models", "data", "pretraining", "bench", "api"},
     "numpy": {
         "bench",
         "data",
@@ -98,7 +103,7 @@ KNOWN_IN: dict[str, set[str]] = {
         "optim",
         "prompt_files",
         "made_from",
-        "train",
+        "training",
         "pretraining",
         "report",
     },
@@ -112,7 +117,7 @@ KNOWN_IN: dict[str, set[str]] = {
         "ensembling",
         "model_choice",
         "bench",
-        "train",
+        "training",
         "use",
         "devices",  # where there may be a GPU
         "commands",  # doctor asks it for the device

@@ -8,12 +8,16 @@ from pathlib import Path
 import pytest
 
 from prompt_tuning.commands import COMMANDS
-from prompt_tuning.composition import configs_of
+from prompt_tuning.composition import points_of
 from prompt_tuning.hydra_app import with_keys
 
 README = Path(__file__).parents[2] / "README.md"
 TEXT = README.read_text(encoding="utf-8")
-LINES = sorted({found[0].strip() for found in re.finditer(r"\bptune [a-z][^`#|\n]*", TEXT)})
+# In code alone: of a block, or between back quotes.
+PIECES = re.findall(r"```bash\n(.*?)```|`([^`\n]+)`", TEXT, re.DOTALL)
+CODE = "\n".join("".join(each) for each in PIECES)
+LINES = sorted({found[0].strip() for found in re.finditer(r"\bptune [a-z][^`#|\n]*", CODE)})
+EXAMPLE = README.parent / "scripts" / "example_task"
 
 
 def test_the_readme_shows_every_command() -> None:
@@ -26,10 +30,14 @@ def test_a_command_of_the_readme_composes(line: str) -> None:
     words = shlex.split(re.sub("<[^>]*>", "x", line).replace("...", ""))
     flags = [word for word in words if word.startswith("-")]
     module = import_module(f"prompt_tuning.commands.{words[1]}")
+    own_files = EXAMPLE if "--config-dir" in flags else None
+    words = [word for word in words if word != "."]  # of --config-dir
     given = with_keys(words[2:], getattr(module, "POSITIONAL", None))
     overrides = [word for word in given if "=" in word]
     if "hydra/sweeper=optuna" in overrides:  # Hydra's own, and intervals have no points
         return
     assert set(given) <= {*overrides, *flags, "job"}
-    _, problems = configs_of(words[1], overrides, multirun="-m" in flags, only_first=True)
+    _, problems = points_of(
+        words[1], overrides, multirun="-m" in flags, only_first=True, own_files=own_files
+    )
     assert not problems

@@ -158,8 +158,8 @@ def test_an_integer_serves_as_a_number_and_as_a_text() -> None:
 
 
 def test_a_missing_value_names_the_choices() -> None:
+    (cfg,), _ = configs_of("score", [])
     with pytest.raises(UserError) as caught:
-        (cfg,), _ = configs_of("score", [])
         typed(ScoreConfig, cfg)
     rows, task = sorted(str(error) for error in caught.value.parts)
     assert rows.startswith("rows is missing")

@@ -1,0 +1,135 @@
+"""A user's CSV: trained on, answered with probabilities, exported, the same answers from PEFT."""
+
+import csv
+import importlib.util
+import json
+import random
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+import torch
+from peft import PeftModel
+from quick_runs import ptune
+from transformers import AutoTokenizer, GenerationConfig, T5ForConditionalGeneration
+
+from prompt_tuning.ladder.lexicon import TOPICS
+from prompt_tuning.models.places import located
+
+EXAMPLE = Path(__file__).parents[2] / "scripts" / "example_task"
+LABELS = ("sea", "money", "music")
+LADDER = ["model=ladder_400k", "training.num_steps=60", "evaluation.every_steps=20"]
+FLAN = ["model=flan_small_int8", "training.num_steps=10", "evaluation.every_steps=10"]
+
+
+def write_table(path: Path, num_rows: int, seed: int) -> None:
+    """Rows of three topics: words that go with each, in a sentence."""
+    rng = random.Random(seed)
+    with path.open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["id", "text", "topic"])
+        for number in range(num_rows):
+            topic = LABELS[number % 3]
+            first, second = rng.sample(TOPICS[topic], 2)
+            writer.writerow([number, f"we saw a {first}, and then a {second}.", topic])
+
+
+@pytest.mark.parametrize(
+    ("settings", "least"),
+    [
+        pytest.param(LADDER, 90.0, id="ladder"),
+        pytest.param(
+            FLAN,
+            0.0,  # ten steps teach nothing for certain
+            id="flan",
+            marks=pytest.mark.skipif(
+                importlib.util.find_spec("traceforge_title_model") is None,
+                reason="pip install 'ptune[flan]'",
+            ),
+        ),
+    ],
+)
+def test_a_table_is_trained_on_answered_exported_and_read_by_peft(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, settings: Sequence[str], least: float
+) -> None:
+    for name, num_rows, seed in (("train", 240, 0), ("test", 60, 1)):
+        write_table(tmp_path / f"{name}.csv", num_rows, seed)
+    task = ["task=own", "task.name=topics", "task.inputs='text: {text}'", "task.label=topic"]
+    files = ["data.train_file=train.csv", "data.test_file=test.csv"]
+    quiet = ["tracking=none", "prompt.length=20", "training.batch_size=16"]
+    scored = ["evaluation.split=held_out", "data.num_held_out=20", "evaluation.report_split=test"]
+    run = ["train", *task, *files, *quiet, *scored, *settings]
+    assert ptune(monkeypatch, tmp_path, *run) == 0
+    (record,) = tmp_path.glob("runs/topics-*/record.json")
+    assert json.loads(record.read_text())["result"]["report"]["score"] >= least
+
+    prompt = f"prompt={record.parent}"
+    ranked = ["rank=labels", "probabilities=true"]
+    answer = ["predict", prompt, "input=test.csv"]
+    assert ptune(monkeypatch, tmp_path, *answer, "output=ranked.csv", *ranked) == 0
+    with (tmp_path / "ranked.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["id"] for row in rows] == [str(number) for number in range(60)]
+    for row in rows:
+        shares = {label: float(row[f"probability_{label}"]) for label in LABELS}
+        assert sum(shares.values()) == pytest.approx(1)
+        assert row["prediction"] == max(shares, key=shares.__getitem__)
+
+    assert ptune(monkeypatch, tmp_path, *answer, "output=said.jsonl") == 0
+    said = [json.loads(line)["prediction"] for line in (tmp_path / "said.jsonl").open()]
+    source = json.loads(record.read_text())["model"]["source"]
+    base = T5ForConditionalGeneration.from_pretrained(located(source))
+    tokenizer = AutoTokenizer.from_pretrained(located(source))
+    texts = [f"text: {row['text']}" for row in rows]
+    batch = tokenizer(texts, return_tensors="pt", padding=True)
+    for submodules in (1, 2):
+        form = [f"output=peft{submodules}", f"num_transformer_submodules={submodules}"]
+        assert ptune(monkeypatch, tmp_path, "export", prompt, *form) == 0
+        folder = tmp_path / f"peft{submodules}"
+        model = PeftModel.from_pretrained(base, folder).eval()
+        with torch.no_grad():
+            answers = model.generate(
+                **batch, generation_config=GenerationConfig.from_pretrained(folder)
+            )
+        assert tokenizer.batch_decode(answers, skip_special_tokens=True) == said
+        base = model.get_base_model()
+
+
+def test_the_worked_example_is_shown_and_trained(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    own = ["--config-dir", ".", "task=topics"]
+    assert ptune(monkeypatch, EXAMPLE, "show", *own) == 0
+    shown = capsys.readouterr().out
+    assert "train       150 examples" in shown and "labels    sea 56, money 48, music 46" in shown
+    quick = ["training.num_steps=40", "evaluation.every_steps=20", "tracking=none"]
+    assert ptune(monkeypatch, EXAMPLE, "train", *own, *quick, f"output_dir={tmp_path}") == 0
+    (record,) = tmp_path.glob("*/record.json")
+    assert json.loads(record.read_text())["result"]["report"]["metrics"]["accuracy"] >= 90
+
+
+def test_a_prompt_is_evaluated_on_the_task_that_it_was_trained_on(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    own = ["--config-dir", str(EXAMPLE), "task=topics", f"data.dir={EXAMPLE}", "tracking=none"]
+    quick = ["training.num_steps=20", "evaluation.every_steps=20", "model=ladder_100k"]
+    assert ptune(monkeypatch, tmp_path, "train", *own, *quick) == 0
+    (record,) = tmp_path.glob("runs/topics-*/record.json")
+    reported = json.loads(record.read_text())["result"]["report"]
+    places = [f"data.dir={EXAMPLE}", "data.test_file=test.csv", "split=test", "tracking=none"]
+    assert ptune(monkeypatch, tmp_path, "evaluate", f"prompt={record.parent}", *places) == 0
+    (again,) = tmp_path.glob("runs/evaluate-topics-test-*/record.json")
+    result = json.loads(again.read_text())["result"]
+    assert {key: result[key] for key in reported} == reported
+
+
+def test_a_sweep_in_processes_knows_the_users_task(tmp_path: Path) -> None:
+    """Each job composes the task again, in a process of its own."""
+    settings = ["tracking=none", "training.num_steps=2", "evaluation.every_steps=2"]
+    command = [sys.executable, "-m", "prompt_tuning.cli", "train", "-m", "--config-dir", "."]
+    sweep = ["task=topics", "seed=0,1", "model=ladder_100k", f"output_dir={tmp_path}"]
+    launcher = ["hydra/launcher=processes", "hydra.launcher.n_jobs=2"]
+    subprocess.run([*command, *sweep, *settings, *launcher], cwd=EXAMPLE, check=True)
+    assert len([*tmp_path.glob("topics-*/record.json")]) == 2

@@ -1,0 +1,169 @@
+"""Malformed task files and tables of a user's: one clear line each, exit 2, nothing left behind."""
+
+import json
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from quick_runs import ptune
+
+GOOD = 'name: topics\ninputs: "{text}"\nlabel: topic\nfiles: {train: train.csv}\n'
+TABLE = "text,topic\n" + "".join(f"row {i},{'ab'[i % 2]}\n" for i in range(20))
+
+# Of a task file: what it says instead of GOOD, and what is said about it.
+TASK_FILES = {
+    "no inputs": ("name: topics\nlabel: topic\n", "task topics has no inputs"),
+    "no column": (GOOD.replace("{text}", "text"), "it names no column"),
+    "open brace": (GOOD.replace("{text}", "{text"), "expected '}' before end of string"),
+    "lone brace": (GOOD.replace("{text}", "text}"), "Single '}' encountered"),
+    "empty braces": (GOOD.replace("{text}", "{}"), "braces hold the name of a column"),
+    "format": (GOOD.replace("{text}", "{text:>8}"), "braces hold the name of a column"),
+    "unknown column": (GOOD.replace("{text}", "{body}"), "no column 'body'; there are text, topic"),
+    "unknown label": (GOOD.replace("label: topic", "label: topics"), "no column 'topics'"),
+    "neither": (GOOD.replace("label: topic\n", ""), "has neither of label and target"),
+    "both": (GOOD + "target: text\n", "has both of label and target"),
+    "labels of text": (
+        GOOD.replace("label: topic", "target: topic\nlabels: {a: x, b: y}"),
+        "has labels and no label",
+    ),
+    "one label": (GOOD + "labels: {a: x}\n", "1 labels, with one word for all"),
+    "one word": (GOOD + "labels: {a: x, b: x}\n", "2 labels, with one word for all"),
+    "empty word": (GOOD + "labels: {a: x, b: ''}\n", "label 'b' has no word"),
+    "yes and no": (GOOD + "labels: {a: yes, b: no}\n", "quote a word that YAML takes for true"),
+    "a label too few": (GOOD + "labels: {a: x, c: y}\n", "label 'b' is not among a, c"),
+    "unsayable": (GOOD + "labels: {a: 猫, b: 犬}\n", "vocabulary cannot say '猫'"),
+    "metric": (GOOD + "metrics: [acuracy]\n", "did you mean accuracy"),
+    "metric of text": (GOOD + "metrics: [squad]\n", "squad is no metric of class labels"),
+    "no metric": (GOOD + "metrics: []\n", "has no metrics"),
+    "f1 of three": (
+        GOOD + "metrics: [f1]\nlabels: {a: x, b: y, c: z}\n",
+        "f1 is that of the second of two labels",
+    ),
+    "split": (GOOD.replace("{train:", "{training:"), "files has training"),
+    "no file": (GOOD.replace("train.csv", "tain.csv"), "tain.csv: no such file"),
+    "no files": (GOOD.replace("files: {train: train.csv}\n", ""), "does not say where its train"),
+    "files and hub": (GOOD + "hub: a/b\n", "has both files and hub"),
+    "hub splits alone": (GOOD + "hub_splits: {train: t}\n", "has hub_splits and no hub"),
+    "unknown key": (GOOD + "lables: {a: x}\n", "did you mean task.labels"),
+    "wrong type": (GOOD + "metrics: accuracy\n", "task.metrics=accuracy has the wrong type"),
+    "a name of ours": (GOOD.replace("topics", "rte"), "rte is a task of ptune's"),
+    "a path for a name": (GOOD.replace("topics", "../topics"), "task.name=../topics is no name"),
+    "no YAML": (GOOD + "labels: {a: x\n", "expected ',' or '}'"),
+    "a list": ("- a\n- b\n", "the task's file is a list"),
+}
+TABLES = {
+    "empty": ("", "0 different labels in 0 rows"),
+    "names alone": ("text,topic\n", "0 different labels in 0 rows"),
+    "one class": (TABLE.replace(",b", ",a"), "1 different labels in 20 rows"),
+    "free text": (
+        "text,topic\n" + "".join(f"row {i},title {i}\n" for i in range(200)),
+        "200 different labels in 200 rows",
+    ),
+    "no label": (TABLE + "more,\n" * 2 + "and more,\n" * 9, "training examples have no label"),
+    "empty inputs": (TABLE + " ,a\n", "train.csv:22: its inputs are empty: text"),
+    "a long line": (TABLE + "x,a,b\n", "train.csv:22: 3 cells, and the first line names 2"),
+    "a short line": (TABLE + "x\n", "train.csv:22: 1 cells, and the first line names 2"),
+    "a name twice": ("text,topic,text\n", "the first line names 'text' twice"),
+    "semicolons": (TABLE.replace(",", ";"), "no column 'topic'"),
+    "an open quote": (TABLE + '"x,a\n', "unexpected end of data"),
+}
+
+
+def train(
+    monkeypatch: pytest.MonkeyPatch, folder: Path, *arguments: str, files: dict[str, str] | None
+) -> int:
+    (folder / "task").mkdir(exist_ok=True)
+    for name, text in ({"task/topics.yaml": GOOD, "train.csv": TABLE} | (files or {})).items():
+        (folder / name).write_text(text, encoding="utf-8")
+    quick = ["model=ladder_100k", "tracking=none", "training.num_steps=1"]
+    own = ["--config-dir", ".", "task=topics"]
+    return ptune(monkeypatch, folder, "train", *own, *quick, *arguments)
+
+
+@pytest.mark.parametrize(("text", "said"), TASK_FILES.values(), ids=TASK_FILES)
+def test_a_malformed_task_file_is_named_in_one_line(
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    text: str,
+    said: str,
+) -> None:
+    assert train(monkeypatch, tmp_path, files={"task/topics.yaml": text}) == 2
+    shown = capsys.readouterr().err
+    assert said in shown and "Traceback" not in shown
+    assert not list(tmp_path.glob("runs/*/record.json"))
+
+
+@pytest.mark.parametrize(("text", "said"), TABLES.values(), ids=TABLES)
+def test_a_malformed_table_is_named_with_its_line(
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    text: str,
+    said: str,
+) -> None:
+    assert train(monkeypatch, tmp_path, files={"train.csv": text}) == 2
+    shown = capsys.readouterr().err
+    assert said in shown and "Traceback" not in shown
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("t.json", b'{"text": ', "cannot be read as json"),
+        ("t.parquet", b"PAR1", "cannot be read as parquet"),
+        ("t.jsonl", b'{"text": "a", "topic": "b"}\n[]\n', "t.jsonl:2"),
+        ("t.tsv", b"text\ttopic\na\n", "fewer columns than the first line names"),
+        ("t.csv", "text,topic\né,a\n".encode("latin-1"), "save it as UTF-8"),
+        ("t.xlsx", b"PK", "t.xlsx is not a table"),
+        ("t.jsonl", b'{"text": ["a"], "topic": "b"}\n{"text": "x", "topic": "c"}\n', "a list"),
+    ],
+)
+def test_a_table_of_another_kind_is_named(
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    name: str,
+    content: bytes,
+    said: str,
+) -> None:
+    (tmp_path / name).write_bytes(content)
+    assert train(monkeypatch, tmp_path, f"data.train_file={name}", files=None) == 2
+    shown = capsys.readouterr().err
+    assert said in shown and "Traceback" not in shown
+
+
+def test_a_label_that_only_validation_has_is_named(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    files = {"dev.csv": "text,topic\nx,c\n"}
+    assert train(monkeypatch, tmp_path, "data.validation_file=dev.csv", files=files) == 2
+    assert "dev.csv:2: label 'c' is not among a, b" in capsys.readouterr().err
+
+
+def test_a_class_with_one_example_is_told(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    files = {
+        "train.csv": TABLE + "rare,c\n",
+        "task/topics.yaml": GOOD + "labels: {a: sea, b: war, c: music, d: coin}\n",
+        "dev.csv": TABLE,
+    }
+    assert train(monkeypatch, tmp_path, "data.validation_file=dev.csv", files=files) == 0
+    assert "so few training examples: music (1), coin (0)" in capsys.readouterr().out
+
+
+def test_every_format_gives_the_same_rows(tmp_path: Path) -> None:
+    from prompt_tuning.data.tables import read_table
+
+    rows = [{"text": f"row {i}", "topic": "ab"[i % 2]} for i in range(4)]
+    frame = pd.DataFrame(rows)
+    frame.to_csv(tmp_path / "t.csv", index=False)
+    frame.to_csv(tmp_path / "z.csv.gz", index=False)
+    frame.to_csv(tmp_path / "t.tsv", index=False, sep="\t")
+    frame.to_json(tmp_path / "t.json", orient="records")
+    frame.to_json(tmp_path / "t.jsonl", orient="records", lines=True)
+    frame.to_parquet(tmp_path / "t.parquet")
+    for path in sorted(tmp_path.iterdir()):
+        assert [row for _, row in read_table(path)] == rows, path
+    assert json.loads((tmp_path / "t.json").read_text()) == rows

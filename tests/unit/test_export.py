@@ -1,0 +1,89 @@
+"""`ptune export`: the JAX release's array, ptune's own file, the card, the hub's client."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from huggingface_hub import HfApi
+from quick_runs import ptune
+
+from prompt_tuning.prompt_files import load_prompt, prompt_file, save_prompt
+
+WEIGHT = np.linspace(-1, 1, 6, dtype=np.float32).reshape(2, 3)
+METADATA = {
+    "source": "google/t5-small-lm-adapt",
+    "revision": None,
+    "variant": "lm_adapted",
+    "lm_adapt_steps": 100000,
+    "target_sentinel": False,
+    "task": "rte",
+}
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Path:
+    """A run's folder: a prompt and its record."""
+    folder = tmp_path / "run"
+    folder.mkdir()
+    save_prompt(folder / "prompt.safetensors", WEIGHT, METADATA)
+    result = {"split": "validation", "num_examples": 277, "metrics": {"accuracy": 61.25}}
+    (folder / "record.json").write_text(json.dumps({"result": {**result, "report": None}}))
+    return folder
+
+
+@pytest.mark.parametrize("form", ["npy", "safetensors", "peft"])
+def test_what_is_written_is_read_again(
+    monkeypatch: pytest.MonkeyPatch, run: Path, form: str
+) -> None:
+    output = run.parent / "out"
+    assert (
+        ptune(monkeypatch, run.parent, "export", "prompt=run", "output=out", f"format={form}") == 0
+    )
+    path = output / "prompt.npy" if form == "npy" else prompt_file(output)
+    assert np.array_equal(load_prompt(path).weight, WEIGHT)
+    card = (output / "README.md").read_text()
+    assert "- on validation (277 examples): accuracy 61.25" in card
+    assert 'base_model: "google/t5-small-lm-adapt"' in card
+
+
+def test_a_push_makes_the_repository_and_uploads_the_folder(
+    monkeypatch: pytest.MonkeyPatch, run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The client is a stand-in: the hub cannot be reached."""
+    calls: list[tuple[str, Any]] = []
+    monkeypatch.setattr(HfApi, "create_repo", lambda self, *a, **k: calls.append(("make", a)))
+    monkeypatch.setattr(HfApi, "upload_folder", lambda self, **k: calls.append(("upload", k)))
+    export = ["export", "prompt=run", "output=out", "push=me/rte"]
+    assert ptune(monkeypatch, run.parent, *export) == 0
+    (make, repository), (upload, sent) = calls
+    assert (make, upload, repository) == ("make", "upload", ("me/rte",))
+    assert sent["repo_id"] == "me/rte" and Path(sent["folder_path"]) == Path("out")
+    assert "https://huggingface.co/me/rte" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["output=run"], "is there and not an empty folder"),
+        (["output=out", "push=me"], "push=me is no repository"),
+        (["output=out", "format=npy", "num_transformer_submodules=2"], "is PEFT's"),
+        (["output=out", "prompt=bare.npy"], "does not say which model it belongs to"),
+        (["output=out", "prompt=nowhere"], "does not exist"),
+    ],
+)
+def test_what_cannot_be_exported_is_named(
+    monkeypatch: pytest.MonkeyPatch,
+    run: Path,
+    capsys: pytest.CaptureFixture[str],
+    arguments: list[str],
+    said: str,
+) -> None:
+    np.save(run.parent / "bare.npy", WEIGHT)
+    given = (
+        arguments if any("prompt=" in text for text in arguments) else ["prompt=run", *arguments]
+    )
+    assert ptune(monkeypatch, run.parent, "export", *given) == 2
+    assert said in capsys.readouterr().err
+    assert not (run.parent / "out").exists()
