@@ -97,6 +97,7 @@ def inspect(
         tracker.summarise(measured)
         run.finish(_facts(inspected, len(vocabulary.pieces), result))
         run.say(f"{closing_line(result)}  {folder.record_path}")
+        run.say(f"picture: {folder.path / 'map.png'}; rows: {folder.path / 'neighbours.json'}")
 
 
 def member_of(path: Path, sha256: str) -> dict[str, Any] | None:

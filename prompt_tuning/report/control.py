@@ -1,9 +1,31 @@
 """The ladder's control, which the paper has not: frozen models with random weights."""
 
+from functools import cached_property
+
+from matplotlib.figure import Figure
+
 from prompt_tuning.report.artefact import LADDER, SQUAD
+from prompt_tuning.report.figures import Bars, bar_figure
+from prompt_tuning.report.names import human
 from prompt_tuning.report.scores import LadderScores
 
-CONTROL_LADDER = LadderScores(
+
+class _Control(LadderScores):
+    """All of it on one model: bars by task, where a curve would be a point."""
+
+    @cached_property
+    def figure(self) -> Figure:
+        grid = self.grid
+        series = []
+        for place in grid.places:
+            spreads = [grid.spread(place, [task]) for task in grid.tasks]
+            bars = [(each.mean, each.half_width) if each else None for each in spreads]
+            series.append(Bars(human(place[0]), bars))
+        floors = [grid.floors(task)["shortcut"].max() for task in grid.tasks]
+        return bar_figure(self.title, self.legend, grid.tasks, series, floors)
+
+
+CONTROL_LADDER = _Control(
     "control_ladder",
     "Control: does a prompt draw on what the ladder's pre-training put into the weights?",
     LADDER,

@@ -2,9 +2,11 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from math import sqrt
 from statistics import fmean, stdev
 
 import pandas as pd
+from scipy.stats import t
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,13 @@ class Spread:
         num_parts = known[part].nunique() if parts is None else len(parts)
         by_seed = (seed for _, seed in known.groupby("seed")["score"])
         return cls.of(fmean(seed) for seed in by_seed if len(seed) == num_parts)
+
+    @property
+    def half_width(self) -> float:
+        """Of the 95 % interval of the mean, by Student's t; 0 for a single seed."""
+        if not self.deviation:
+            return 0.0
+        return float(t.ppf(0.975, self.count - 1) * self.deviation / sqrt(self.count))
 
     def __str__(self) -> str:
         deviation = "-" if self.deviation is None else f"{self.deviation:.1f}"

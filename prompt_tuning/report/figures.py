@@ -170,6 +170,42 @@ def _draw_column(axes: Any, x: int, column: Column, colour: str) -> None:
         axes.hlines(mean, x - 0.3, x + 0.3, color=colour, label="their mean")
 
 
+class Bars(NamedTuple):
+    """The mean of one series in each group; None: not measured. Whiskers may be of length 0."""
+
+    label: str
+    bars: Sequence[tuple[float, float] | None]  # mean, half width of its interval
+
+
+def bar_figure(
+    title: str, legend: str, groups: Sequence[str], series: Sequence[Bars], floors: Sequence[float]
+) -> Figure:
+    """Bars with their intervals side by side in each group, and the group's floor over them."""
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=SIZE, layout="constrained")
+        axes = figure.subplots()
+        width = 0.8 / max(len(series), 1)
+        for turn, each in enumerate(series):
+            colour, label = COLOURS[turn % len(COLOURS)], each.label
+            for group, bar in enumerate(each.bars):
+                if bar is None:
+                    continue
+                place = group - 0.4 + (turn + 0.5) * width
+                (drawn,) = axes.bar(place, bar[0], 0.9 * width, color=colour, label=label)
+                axes.errorbar(place, bar[0], bar[1], color=INK, linewidth=1, capsize=2)
+                say(drawn, f"{each.label}, {groups[group]}: {bar[0]:.1f} ± {bar[1]:.1f}")
+                label = "_again"  # a legend leaves out what begins so
+        for group, floor in enumerate(floors):
+            label = "floor: best shortcut" if group == 0 else "_again"
+            axes.hlines(floor, group - 0.45, group + 0.45, linestyle=":", color=INK, label=label)
+        axes.set_xticks(range(len(groups)), groups)
+        axes.set_ylim(0, 100)
+        axes.set_ylabel("test score, %; whiskers: 95 % interval of the mean")
+        figure.suptitle(fill(title, 90), fontsize=10)
+        figure.legend(title=legend, loc="outside lower center", ncols=2)
+        return figure
+
+
 def say(artist: Any, text: str) -> None:
     """Text that a browser shows over a point."""
     artist.set_gid(f"{SAID}{text}")
