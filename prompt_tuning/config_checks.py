@@ -28,6 +28,7 @@ from prompt_tuning.config import (
     typed,
 )
 from prompt_tuning.errors import UserError, raise_all
+from prompt_tuning.models.checkpoint_files import architecture_problem
 from prompt_tuning.models.packaged import check_installed
 from prompt_tuning.prompt_files import PromptFile, load_prompt, prompt_file
 
@@ -199,12 +200,11 @@ def _model_problems(model: ModelConfig) -> Problems:
         yield UserError(f"model.path={folder} has no config.json (found: {found})", fix=fix)
         return
     try:
-        model_type = _hub_config(folder).get("model_type")
+        problem = architecture_problem(f"model.path={folder}", _hub_config(folder))
     except (OSError, ValueError) as error:
-        yield UserError(f"{folder / 'config.json'} is unreadable: {error}", fix=fix)
-        return
-    if model_type != "t5":
-        yield UserError(f"model.path={folder} holds a {model_type}", allowed="t5", fix=fix)
+        problem = UserError(f"{folder / 'config.json'} is unreadable: {error}", fix=fix)
+    if problem is not None:
+        yield problem
 
 
 def _missing_packages(model: ModelConfig) -> Problems:

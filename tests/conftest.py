@@ -1,5 +1,6 @@
 """What every test gets: no network, and the real data where a machine has them."""
 
+import json
 import os
 import socket
 from collections.abc import Callable, Sequence
@@ -8,14 +9,17 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import save_file
+from transformers import AutoTokenizer
 
 from prompt_tuning.models.loading import Checkpoint, load_checkpoint
-from prompt_tuning.models.random_checkpoint import Shape, write_random_checkpoint
+from prompt_tuning.models.random_checkpoint import Shape, random_weights, write_random_checkpoint
 
 torch.set_num_threads(1)  # tiny tensors: two threads wait for each other on a busy machine
 
 REPOSITORY = Path(__file__).parents[1]
 TINY = Shape(d_model=64, num_layers=4, num_heads=4, d_kv=16, d_ff=128)
+TEXTS = ["a joy to watch", "it makes no sense", "positive"]
 WriteTiny = Callable[[Path, Sequence[str]], None]
 
 
@@ -66,8 +70,18 @@ def write_tiny() -> WriteTiny:
 def tiny_folder(tmp_path_factory: pytest.TempPathFactory, write_tiny: WriteTiny) -> Path:
     """Such a model, in the hub's layout."""
     folder = tmp_path_factory.mktemp("tiny") / "model"
-    write_tiny(folder, ["a joy to watch", "it makes no sense", "positive"])
+    write_tiny(folder, TEXTS)
     return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_family(tiny_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """The folders of a tiny T5 v1.1, mT5 and umT5 by their model_type, as the hub has them."""
+    folders = {"t5": tiny_folder}
+    for model_type, write in (("mt5", _write_mt5), ("umt5", _write_umt5)):
+        folders[model_type] = tmp_path_factory.mktemp(model_type)
+        write(folders[model_type])
+    return folders
 
 
 @pytest.fixture(scope="session")
@@ -77,7 +91,44 @@ def tiny_checkpoint(tiny_folder: Path) -> Checkpoint:
     return load_checkpoint(str(tiny_folder), revision=None, dtype=torch.float32, device=cpu)
 
 
-def _train_vocabulary(texts: Sequence[str], path: Path) -> None:
+def _write_mt5(folder: Path) -> None:
+    """As a T5 v1.1, but the sentinels are pieces of its vocabulary and no special tokens."""
+    from sentencepiece import sentencepiece_model_pb2 as protocol
+
+    path = folder / "spiece.model"
+    _train_vocabulary(TEXTS, path)
+    vocabulary = protocol.ModelProto.FromString(path.read_bytes())
+    for k in reversed(range(100)):
+        vocabulary.pieces.add(piece=f"\u2581<extra_id_{k}>", score=0.0)
+    path.write_bytes(vocabulary.SerializeToString())
+    write_random_checkpoint(folder, TINY, path)
+    _edit_json(folder / "tokenizer_config.json", extra_ids=0, additional_special_tokens=None)
+    _edit_json(folder / "config.json", model_type="mt5")
+
+
+def _write_umt5(folder: Path) -> None:
+    """With a position bias in each layer; <s> is 2 and <unk> 3, as its tokenizer.json says."""
+    path = folder / "spiece.model"
+    _train_vocabulary(TEXTS, path, bos_id=2, unk_id=3)
+    write_random_checkpoint(folder, TINY, path)
+    rules = json.loads(AutoTokenizer.from_pretrained(folder).backend_tokenizer.to_str())
+    rules["model"]["unk_id"] = 3
+    (folder / "tokenizer.json").write_text(json.dumps(rules), encoding="utf-8")
+    config = _edit_json(folder / "config.json", model_type="umt5")
+    weights = random_weights(TINY, config["vocab_size"], seed=0, model_type="umt5")
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+
+
+def _edit_json(path: Path, **values: Any) -> dict[str, Any]:
+    """Sets values of a JSON object in a file; returns all of it."""
+    content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) | values
+    path.write_text(json.dumps(content), encoding="utf-8")
+    return content
+
+
+def _train_vocabulary(
+    texts: Sequence[str], path: Path, *, bos_id: int = -1, unk_id: int = 2
+) -> None:
     """A SentencePiece unigram model with T5's special ids and all printable ASCII."""
     import sentencepiece
 
@@ -90,8 +141,8 @@ def _train_vocabulary(texts: Sequence[str], path: Path) -> None:
             required_chars="".join(map(chr, range(33, 127))),
             pad_id=0,
             eos_id=1,
-            unk_id=2,
-            bos_id=-1,
+            unk_id=unk_id,
+            bos_id=bos_id,
             num_threads=1,
             minloglevel=2,
         )

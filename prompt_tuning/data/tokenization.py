@@ -2,7 +2,8 @@
 
 Deviation: T5 runs SentencePiece, this project its re-implementation in `tokenizers`. Of 45,699 real
 texts 3 differ: two ties between segmentations, and one U+0085, here white space. "</s>" in a text
-would be EOS here; no official file has it.
+would be EOS here; no official file has it. What mT5's vocabulary lacks is <unk>, as transformers
+reads it; SentencePiece spells it in bytes.
 """
 
 import json

@@ -1,15 +1,18 @@
-"""The files of a checkpoint folder: which must be there, and what to do about a damaged one."""
+"""The files of a checkpoint: which must be there, which architecture, what to do about damage."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from safetensors import SafetensorError, safe_open
 
 from prompt_tuning.errors import UserError
 
 VOCABULARY_FILES = ("spiece.model", "tokenizer.json")
+# model_type: the feed_forward_proj of a config.json that does not say it, as transformers has it.
+FAMILY = {"t5": "relu", "mt5": "gated-gelu", "umt5": "gated-gelu"}
 _LFS_POINTER = b"version https://git-lfs"
 _COPY_AGAIN = "copy or download it again"
 
@@ -34,12 +37,12 @@ def reading(source: str) -> Iterator[None]:
 
 
 def check_folder(source: str) -> None:
-    """Refuses a folder that lacks a file or has a damaged one; reads no weight.
+    """Refuses a folder without a config.json or with a damaged file; reads no weight.
 
     A hub id passes: what it has is read as it is loaded.
 
     Raises:
-        UserError: a file is absent, empty, cut short or only points to its content.
+        UserError: config.json is absent; a file is empty, cut short or only points to its content.
     """
     folder = Path(source)
     if not folder.is_dir():
@@ -52,12 +55,52 @@ def check_folder(source: str) -> None:
     for path in sorted(folder.iterdir()):
         if path.suffix in {".json", ".safetensors", ".bin"} or path.name in VOCABULARY_FILES:
             _check_file(path)
-    if not any((folder / name).exists() for name in VOCABULARY_FILES):
+
+
+def check_vocabulary(source: str) -> None:
+    """Refuses a folder without a vocabulary, of which transformers would make an empty one."""
+    folder = Path(source)
+    if folder.is_dir() and not any((folder / name).exists() for name in VOCABULARY_FILES):
         raise UserError(
             f"no {' or '.join(VOCABULARY_FILES)} in {folder}{_named_tokenizer(folder)}",
             fix="copy it from the checkpoint that the model began as: without its vocabulary "
             "every word is unknown",
         )
+
+
+def architecture_problem(name: str, config: Mapping[str, Any]) -> UserError | None:
+    """Why a config.json describes no model that ptune has; None if it does.
+
+    What `tie_word_embeddings` says counts for nothing, since transformers 5 writes true for every
+    T5. Whether the lm_head is a matrix of its own is seen in the weights.
+
+    Args:
+        name: of the checkpoint, for the message.
+        config: the content of its config.json.
+    """
+    model_type = str(config.get("model_type"))
+    feed_forward = config.get("feed_forward_proj", FAMILY.get(model_type))
+    first_token = config.get("decoder_start_token_id")
+    if model_type not in FAMILY:
+        problem = f"holds a {model_type} (model_type in its config.json)"
+    elif config.get("tokenizer_class") == "ByT5Tokenizer":
+        problem = "holds a ByT5, which reads bytes; prompts are made of pieces of text"
+    elif feed_forward != "gated-gelu":
+        problem = (
+            f"holds a {model_type} of feed_forward_proj={feed_forward}; T5 1.0 has relu, "
+            "T5 v1.1 gated-gelu"
+        )
+    elif config.get("scale_decoder_outputs", False):
+        problem = "holds a T5 1.0: scale_decoder_outputs is true in its config.json"
+    elif first_token not in (None, 0):
+        problem = f"starts decoding with token {first_token} (decoder_start_token_id), T5 with 0"
+    else:
+        return None
+    return UserError(
+        f"{name} {problem}",
+        allowed="T5 v1.1, also LM-adapted or FLAN-T5 (t5), mT5 (mt5), umT5 (umt5)",
+        fix="choose a checkpoint of one of these, such as google/t5-v1_1-base or google/mt5-base",
+    )
 
 
 def _check_file(path: Path) -> None:

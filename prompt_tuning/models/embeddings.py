@@ -18,8 +18,7 @@ from prompt_tuning.models.loading import (
     ENDS,
     ends_problems,
     load_checkpoint,
-    load_config,
-    load_tokenizer,
+    load_description,
     refuse_unclean,
     weights_fingerprint,
 )
@@ -44,7 +43,9 @@ class EmbeddingTable:
         they are left out unless `with_control_tokens`, which leaves out the spare rows alone.
         """
         every = range(min(len(self.tokenizer), len(self.weight)))
-        control = {*self.tokenizer.all_special_ids}
+        vocabulary = self.tokenizer.get_vocab()
+        sentinels = {i for piece, i in vocabulary.items() if "<extra_id_" in piece}  # mT5: pieces
+        control = sentinels.union(self.tokenizer.all_special_ids)
         return [i for i in every if with_control_tokens or i not in control]
 
     def pieces(self, token_ids: list[int]) -> list[str]:
@@ -65,11 +66,10 @@ def load_embedding_table(source: str, revision: str | None) -> EmbeddingTable:
         revision: of the hub repository; None for a folder or for the hub's main branch.
 
     Raises:
-        UserError: the checkpoint cannot be read, or is not a T5 v1.1.
+        UserError: the checkpoint cannot be read, or is no T5 v1.1, mT5 or umT5.
     """
-    tokenizer = load_tokenizer(source, revision=revision)
+    config, tokenizer = load_description(source, revision=revision)
     place = located(source)
-    config = load_config(source, revision=revision)
     with reading(source):
         embedding, head = (_stored(place, revision, name) for name in ENDS)
     if embedding is None or head is None:

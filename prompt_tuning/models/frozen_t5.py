@@ -1,4 +1,4 @@
-"""A T5 v1.1 whose forward pass touches real positions only, frozen or with gradients.
+"""A T5 v1.1, mT5 or umT5 whose forward pass touches real positions only, frozen or with gradients.
 
 Hugging Face's model is the loader and the oracle: these classes take its weights, fuse them, and
 give the same loss, gradients and tokens from packed rows, several prompts to a batch.
@@ -6,12 +6,12 @@ give the same loss, gradients and tokens from packed rows, several prompts to a 
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Self
+from itertools import cycle
+from typing import TYPE_CHECKING, Self, TypeAlias
 
 import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
-from transformers import T5Config, T5ForConditionalGeneration
 
 from prompt_tuning.models.fused_weights import (
     CrossAttention,
@@ -30,8 +30,23 @@ from prompt_tuning.models.layers import (
 )
 from prompt_tuning.models.products import linear
 
+if TYPE_CHECKING:
+    from transformers import (
+        MT5Config,
+        MT5ForConditionalGeneration,
+        T5Config,
+        T5ForConditionalGeneration,
+        UMT5Config,
+        UMT5ForConditionalGeneration,
+    )
+
 DECODER_START_ID = 0  # T5 starts decoding with the pad token
 EOS_ID = 1
+
+FamilyConfig: TypeAlias = "T5Config | MT5Config | UMT5Config"
+FamilyModel: TypeAlias = (
+    "T5ForConditionalGeneration | MT5ForConditionalGeneration | UMT5ForConditionalGeneration"
+)
 
 
 @dataclass(frozen=True)
@@ -72,13 +87,13 @@ class EncodedRows:
 
 
 class PackedT5:
-    """T5 v1.1 on packed rows: encode them, score their targets, step the decoder.
+    """A T5 on packed rows: encode them, score their targets, step the decoder.
 
     Gradients reach the prompts of `Rows`, and `weights` where they require one: then make one of
     these for every backward pass, since the fused weights are part of its graph.
     """
 
-    def __init__(self, weights: Weights, config: T5Config) -> None:
+    def __init__(self, weights: Weights, config: FamilyConfig) -> None:
         """Fuses `weights`, which have their names in a checkpoint."""
         self.hidden_size = config.d_model
         self.num_heads = config.num_heads
@@ -103,13 +118,9 @@ class PackedT5:
             )
             for block in range(config.num_decoder_layers or config.num_layers)
         ]
-        self._encoder_bias, self._decoder_bias = (
-            RelativePositionBias(
-                weights[f"{stack}.block.0.layer.0.SelfAttention.relative_attention_bias.weight"],
-                max_distance=config.relative_attention_max_distance,
-                causal=stack == "decoder",
-            )
-            for stack in ("encoder", "decoder")
+        self._encoder_biases, self._decoder_biases = (
+            _position_biases(weights, stack, len(layers), config.relative_attention_max_distance)
+            for stack, layers in (("encoder", self._encoder), ("decoder", self._decoder))
         )
 
     def compile(self, mode: str) -> None:
@@ -145,9 +156,9 @@ class PackedT5:
         def drop(x: Tensor) -> Tensor:
             return dropout.rows(x, lengths) if dropout else x
 
-        bias = self._encoder_bias(max(lengths))
+        biases = [bias(max(lengths)) for bias in self._encoder_biases]
         x = drop(x)
-        for attention, feed_forward in self._encoder:
+        for (attention, feed_forward), bias in zip(self._encoder, cycle(biases), strict=False):
             qkv = self._project(x, attention.qkv, self._epsilon)
             q, k, v = qkv.view(len(x), 3, self.num_heads, -1).unbind(1)
             v = dropout.values(v, lengths) if dropout else v
@@ -211,10 +222,14 @@ class PackedT5:
         def drop(x: Tensor) -> Tensor:
             return x * dropout.channels(x).unsqueeze(1) if dropout else x
 
-        bias = self._decoder_bias(past + length)[:, past : past + length, : past + length]
+        biases = [
+            bias(past + length)[:, past : past + length, : past + length]
+            for bias in self._decoder_biases
+        ]
         keys_and_values = []
         x = drop(self.embedding[ids])
-        for layer, (attention, cross, feed_forward) in enumerate(self._decoder):
+        layers = zip(self._decoder, cycle(biases), strict=False)
+        for layer, ((attention, cross, feed_forward), bias) in enumerate(layers):
             qkv = self._project(x, attention.qkv, self._epsilon)
             q, kv = _heads(qkv, 3, self.num_heads).split([1, 2])  # [., B, heads, U, d_kv]
             if cache:
@@ -256,16 +271,31 @@ class PackedT5:
 
 
 class FrozenT5(PackedT5):
-    """T5 v1.1 without a trainable tensor: nothing here ever requires a gradient.
+    """A T5 without a trainable tensor: nothing here ever requires a gradient.
 
     Source: Lester et al. (2021), section 2.
     """
 
     @torch.no_grad()
-    def __init__(self, model: T5ForConditionalGeneration) -> None:
+    def __init__(self, model: FamilyModel) -> None:
         """Takes the weights of `model` (see `loading.py` for what was checked about them)."""
         weights = {name: weight.detach() for name, weight in model.state_dict().items()}
         super().__init__(weights, model.config)
+
+
+def _position_biases(
+    weights: Weights, stack: str, num_layers: int, max_distance: int
+) -> list[RelativePositionBias]:
+    """Those of a stack: one for all layers, in the first of T5 and mT5, or umT5's one a layer."""
+    name = "{}.block.{}.layer.0.SelfAttention.relative_attention_bias.weight"
+    tables = [weights.get(name.format(stack, block)) for block in range(num_layers)]
+    biases = [
+        RelativePositionBias(table, max_distance=max_distance, causal=stack == "decoder")
+        for table in tables
+        if table is not None
+    ]
+    assert len(biases) in (1, num_layers), (stack, len(biases), num_layers)
+    return biases
 
 
 def _project(x: Tensor, weight: Tensor, epsilon: float) -> Tensor:

@@ -217,7 +217,7 @@ def padding_bias(real: Tensor, dtype: torch.dtype) -> Tensor:
 
 
 class RelativePositionBias:
-    """T5's relative position bias, computed once and shared by every layer of a stack.
+    """T5's relative position bias, computed once for as many layers of a stack as share it.
 
     It depends on the distance alone, so that one [heads, L, L] tensor serves every row: a shorter
     row takes its upper left corner.

@@ -1,4 +1,4 @@
-"""T5 v1.1 checkpoints: loading from the hub or a folder in the hub's layout, checking, saving.
+"""T5 v1.1, mT5 and umT5: loading from the hub or a folder in its layout, checking, saving.
 
 What transformers can silently get wrong is asserted here, once, before a prompt is trained on it.
 """
@@ -14,17 +14,23 @@ import transformers
 from safetensors.torch import save_file
 from torch import Tensor
 from transformers import (
+    AutoConfig,
+    AutoModelForSeq2SeqLM,
     AutoTokenizer,
+    PreTrainedConfig,
     PreTrainedTokenizerFast,
-    T5Config,
-    T5ForConditionalGeneration,
 )
 from transformers.utils.hub import cached_file
 
 from prompt_tuning.errors import UserError
 from prompt_tuning.files import written_whole
-from prompt_tuning.models.checkpoint_files import check_folder, reading
-from prompt_tuning.models.frozen_t5 import FrozenT5, PackedT5
+from prompt_tuning.models.checkpoint_files import (
+    architecture_problem,
+    check_folder,
+    check_vocabulary,
+    reading,
+)
+from prompt_tuning.models.frozen_t5 import FamilyConfig, FamilyModel, FrozenT5, PackedT5
 from prompt_tuning.models.packaged import provenance
 from prompt_tuning.models.places import located
 from prompt_tuning.models.random_checkpoint import Shape, random_weights
@@ -36,7 +42,8 @@ DESCRIPTION_FILES = (
     "tokenizer.json",
     "tokenizer_config.json",
 )
-EXPECTED_SPECIAL_IDS = {"<pad>": 0, "</s>": 1, "<unk>": 2}
+EXPECTED_SPECIAL_IDS = {"<pad>": (0,), "</s>": (1,), "<unk>": (2, 3)}  # 2 is umT5's <s>
+SENTINELS = ("<extra_id_0>", "\u2581<extra_id_0>")  # the second is a piece of mT5's vocabulary
 ENDS = ("shared.weight", "lm_head.weight")
 MIN_PIECES = 26  # an alphabet; the tokenizer that transformers makes of nothing has one
 
@@ -63,8 +70,8 @@ class Checkpoint:
 
     @property
     def sentinel_id(self) -> int:
-        """The id of `<extra_id_0>`: 32099 in T5's vocabulary."""
-        return _token_id(self.tokenizer, "<extra_id_0>")
+        """The id of `<extra_id_0>`: 32099 in T5's vocabulary, 250099 in mT5's."""
+        return sentinel_id(self.tokenizer)
 
 
 def load_checkpoint(
@@ -80,7 +87,7 @@ def load_checkpoint(
         device: where the model will run.
 
     Raises:
-        UserError: the checkpoint cannot be read, or is not a T5 v1.1.
+        UserError: the checkpoint cannot be read, or is no T5 v1.1, mT5 or umT5.
     """
     model, tokenizer = _load(source, revision=revision, dtype=dtype)
     torch.nn.Module.to(model.requires_grad_(False), device)
@@ -95,56 +102,38 @@ def load_checkpoint(
     )
 
 
-def load_tokenizer(source: str, *, revision: str | None = None) -> PreTrainedTokenizerFast:
-    """The tokenizer of a checkpoint, checked; raises as `load_checkpoint`."""
+def load_description(
+    source: str, *, revision: str | None = None
+) -> tuple[FamilyConfig, PreTrainedTokenizerFast]:
+    """Config and tokenizer of a checkpoint, checked; raises as `load_checkpoint`."""
     transformers.utils.logging.set_verbosity_error()
     transformers.utils.logging.disable_progress_bar()
-    place = located(source)
+    place, revision = located(source), revision or "main"
     check_folder(place)
     with reading(source):
-        tokenizer = AutoTokenizer.from_pretrained(place, revision=revision or "main")
+        found, _ = PreTrainedConfig.get_config_dict(place, revision=revision)
+        if problem := architecture_problem(f"the checkpoint {source}", found):
+            raise problem
+        config = AutoConfig.from_pretrained(place, revision=revision)
+        check_vocabulary(place)
+        tokenizer = AutoTokenizer.from_pretrained(place, revision=revision)
     if not isinstance(tokenizer, PreTrainedTokenizerFast):
         raise UserError(
             f"the tokenizer of {source} is a {type(tokenizer).__name__}; a T5 v1.1 has T5Tokenizer",
             fix="give the folder the tokenizer of the checkpoint that the model began as",
         )
     refuse_unclean(source, _tokenizer_problems(tokenizer))
-    return tokenizer
-
-
-def load_config(source: str, *, revision: str | None = None) -> T5Config:
-    """The config of a checkpoint, that of a T5 v1.1; raises as `load_checkpoint`.
-
-    What `tie_word_embeddings` says counts for nothing, since transformers 5 writes true for every
-    T5. Whether the lm_head is a matrix of its own is seen in the weights.
-    """
-    with reading(source):
-        place = located(source)
-        found, _ = T5Config.get_config_dict(place, revision=revision or "main")
-        config = T5Config.from_pretrained(place, revision=revision or "main")
-    expected: dict[str, object] = {"model_type": "t5", "feed_forward_proj": "gated-gelu"}
-    if "scale_decoder_outputs" in found:
-        expected["scale_decoder_outputs"] = False
-    refuse_unclean(
-        source,
-        [
-            f"its config.json has {key} {found.get(key)!r}, a T5 v1.1 {value!r}"
-            for key, value in expected.items()
-            if found.get(key) != value
-        ],
-    )
-    return config
+    return config, tokenizer
 
 
 def _load(
     source: str, *, revision: str | None, dtype: torch.dtype
-) -> tuple[T5ForConditionalGeneration, PreTrainedTokenizerFast]:
+) -> tuple[FamilyModel, PreTrainedTokenizerFast]:
     """Model and tokenizer, checked."""
     assert dtype is not torch.float16, "T5 overflows in float16"
-    tokenizer = load_tokenizer(source, revision=revision)
-    config = load_config(source, revision=revision)
+    config, tokenizer = load_description(source, revision=revision)
     with reading(source):
-        loaded: Any = T5ForConditionalGeneration.from_pretrained(
+        loaded: Any = AutoModelForSeq2SeqLM.from_pretrained(
             located(source),
             config=config,
             revision=revision or "main",
@@ -159,7 +148,7 @@ def _load(
 
 def load_weights(
     source: str, *, device: torch.device, revision: str | None = None
-) -> tuple[dict[str, Tensor], T5Config]:
+) -> tuple[dict[str, Tensor], FamilyConfig]:
     """The float32 weights of a checkpoint by name, each requiring a gradient, and its config.
 
     Raises:
@@ -207,11 +196,10 @@ def write_untrained_checkpoint(folder: Path, source: str, *, revision: str | Non
         source: a hub id, a folder or `embedded:<name>`.
         revision: of the hub repository; None: its newest.
     """
-    check_folder(located(source))
-    config = load_config(source, revision=revision)
+    config, _ = load_description(source, revision=revision)
     names = [field.name for field in fields(Shape)]
     shape = Shape(**{name: getattr(config, name) for name in names})
-    weights = random_weights(shape, config.vocab_size, seed=0)
+    weights = random_weights(shape, config.vocab_size, seed=0, model_type=config.model_type)
     save_checkpoint(folder, weights, source, dtype=torch.float32, revision=revision)
 
 
@@ -240,7 +228,7 @@ def weights_fingerprint(embedding: Tensor, lm_head: Tensor) -> str:
     return digest.hexdigest()[:16]
 
 
-def _problems(model: T5ForConditionalGeneration, report: dict[str, object]) -> list[str]:
+def _problems(model: FamilyModel, report: dict[str, object]) -> list[str]:
     """What transformers may have done to the weights without saying so (each was seen)."""
     embedding = model.shared.weight
     unused = report["unexpected_keys"]
@@ -258,13 +246,13 @@ def _problems(model: T5ForConditionalGeneration, report: dict[str, object]) -> l
 
 
 def _tokenizer_problems(tokenizer: PreTrainedTokenizerFast) -> list[str]:
-    ids = {token: _token_id(tokenizer, token) for token in (*EXPECTED_SPECIAL_IDS, "<extra_id_0>")}
+    ids = {token: _token_id(tokenizer, token) for token in EXPECTED_SPECIAL_IDS}
     problems = [
-        f"the tokenizer gives {token} the id {ids[token]}, not {expected}"
+        f"the tokenizer gives {token} the id {ids[token]}, not {expected[0]}"
         for token, expected in EXPECTED_SPECIAL_IDS.items()
-        if ids[token] != expected
+        if ids[token] not in expected
     ]
-    if ids["<extra_id_0>"] == ids["<unk>"]:
+    if sentinel_id(tokenizer) == ids["<unk>"]:
         problems.append("the tokenizer has no <extra_id_0>")
     num_pieces = len(tokenizer) - len(tokenizer.all_special_ids)
     if num_pieces < MIN_PIECES:
@@ -295,8 +283,14 @@ def refuse_unclean(source: str, problems: list[str]) -> None:
     if problems:
         raise UserError(
             f"the checkpoint {source} did not load cleanly: {'; '.join(problems)}",
-            fix="give a T5 v1.1 with the config and the tokenizer that its weights were made with",
+            fix="give a model with the config and the tokenizer that its weights were made with",
         )
+
+
+def sentinel_id(tokenizer: PreTrainedTokenizerFast) -> int:
+    """The id of `<extra_id_0>`, that of `<unk>` where there is none."""
+    of_unknown, *ids = (_token_id(tokenizer, token) for token in ("<unk>", *SENTINELS))
+    return next((token_id for token_id in ids if token_id != of_unknown), of_unknown)
 
 
 def _token_id(tokenizer: PreTrainedTokenizerFast, token: str) -> int:

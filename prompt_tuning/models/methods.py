@@ -6,9 +6,8 @@ from typing import Protocol
 
 import torch
 from torch import Tensor
-from transformers import T5Config
 
-from prompt_tuning.models.frozen_t5 import FrozenT5, PackedT5
+from prompt_tuning.models.frozen_t5 import FamilyConfig, FrozenT5, PackedT5
 
 
 class Method(Protocol):
@@ -56,7 +55,7 @@ class ModelTuning:
     """
 
     weights: Mapping[str, Tensor]  # by their names in a checkpoint; each requires a gradient
-    config: T5Config
+    config: FamilyConfig
     dtype: torch.dtype  # of forward passes
 
     @property

@@ -88,24 +88,29 @@ def write_random_checkpoint(
     save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
 
 
-def random_weights(shape: Shape, vocab_rows: int, *, seed: int) -> dict[str, Tensor]:
-    """The tensors of a T5 v1.1 under their hub names, float32, with transformers' deviations."""
+def random_weights(
+    shape: Shape, vocab_rows: int, *, seed: int, model_type: str = "t5"
+) -> dict[str, Tensor]:
+    """The tensors of a T5 v1.1, mT5 or umT5 under their hub names, float32.
+
+    Their deviations are those of transformers.
+    """
     generator = torch.Generator().manual_seed(seed)
     return {
         name: torch.ones(size)
         if deviation is None
         else torch.randn(size, generator=generator) * deviation
-        for name, size, deviation in _parameters(shape, vocab_rows)
+        for name, size, deviation in _parameters(shape, vocab_rows, model_type)
     }
 
 
 def parameter_shapes(shape: Shape, vocab_rows: int) -> dict[str, tuple[int, ...]]:
     """The shape of every tensor of a T5 v1.1, by its hub name."""
-    return {name: size for name, size, _ in _parameters(shape, vocab_rows)}
+    return {name: size for name, size, _ in _parameters(shape, vocab_rows, "t5")}
 
 
 def _parameters(
-    shape: Shape, vocab_rows: int
+    shape: Shape, vocab_rows: int, model_type: str
 ) -> Iterator[tuple[str, tuple[int, ...], float | None]]:
     """Name, shape and deviation of every tensor; the scales of norms start at one: None."""
     yield "shared.weight", (vocab_rows, shape.d_model), 1.0
@@ -120,8 +125,9 @@ def _parameters(
                     rows, columns, deviation = sizes(shape)
                     yield f"{layer}.{sublayer}.{name}.weight", (rows, columns), deviation
         yield f"{stack}.final_layer_norm.weight", (shape.d_model,), None
-        table = f"{stack}.block.0.layer.0.SelfAttention.relative_attention_bias.weight"
-        yield table, (NUM_BUCKETS, shape.num_heads), shape.d_model**-0.5
+        for block in range(shape.num_layers if model_type == "umt5" else 1):
+            table = f"{stack}.block.{block}.layer.0.SelfAttention.relative_attention_bias.weight"
+            yield table, (NUM_BUCKETS, shape.num_heads), shape.d_model**-0.5
 
 
 def hub_config(shape: Shape, vocab_rows: int) -> dict[str, object]:

@@ -14,6 +14,7 @@ from prompt_tuning.ladder.probe_questions import probes
 from prompt_tuning.ladder.world import LADDER_WORLD, World
 from prompt_tuning.loop import Display, EncodedExamples, mean_loss
 from prompt_tuning.models.frozen_t5 import EOS_ID, PackedT5, Rows
+from prompt_tuning.models.loading import sentinel_id
 from prompt_tuning.models.methods import Method
 
 
@@ -74,8 +75,7 @@ class WorldProbes:
         self, tokenizer: PreTrainedTokenizerFast, *, masks_spans: bool, num_probes: int
     ) -> None:
         """Encodes `num_probes` questions of every kind; `masks_spans`: of span corruption."""
-        sentinel = tokenizer.convert_tokens_to_ids("<extra_id_0>")
-        self._mark = [sentinel] if masks_spans else []
+        self._mark = [sentinel_id(tokenizer)] if masks_spans else []
         self._rows = {
             kind: [self._row(tokenizer, *probe) for probe in of_kind]
             for kind, of_kind in probes(World(LADDER_WORLD), num_probes).items()

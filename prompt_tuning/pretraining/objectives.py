@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from prompt_tuning.models.loading import sentinel_id
 from prompt_tuning.pretraining.schema import ObjectiveConfig
 from prompt_tuning.pretraining.vocabulary import sentence_end_ids
 
@@ -37,11 +38,10 @@ def make_objective(config: ObjectiveConfig, tokenizer: "PreTrainedTokenizerFast"
             sentence_end_ids=sentence_end_ids(tokenizer),
             max_target_tokens=limit or config.inputs_length,
         )
-    first_sentinel_id = tokenizer.convert_tokens_to_ids("<extra_id_0>")
-    assert config.name == "span_corruption" and isinstance(first_sentinel_id, int), config
+    assert config.name == "span_corruption", config
     return partial(
         corrupt_spans,
-        first_sentinel_id=first_sentinel_id,
+        first_sentinel_id=sentinel_id(tokenizer),
         eos_id=eos_id,
         noise_density=config.noise_density,
         mean_span_length=config.mean_span_length,

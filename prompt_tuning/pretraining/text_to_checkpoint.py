@@ -13,7 +13,7 @@ from prompt_tuning.ladder.world import LADDER_WORLD, World
 from prompt_tuning.loop import EncodedExamples, TrainingRun, TrainingSettings
 from prompt_tuning.model_choice import machine_of
 from prompt_tuning.models.loading import (
-    load_tokenizer,
+    load_description,
     load_weights,
     save_checkpoint,
     weights_fingerprint,
@@ -47,7 +47,7 @@ def pretrain(config: PretrainConfig, folder: RunFolder, kind: str) -> None:
     with started(folder, kind, config) as run:
         source = text_source(config.corpus)
         first = first_checkpoint(config, source, folder.path / "first")
-        tokenizer = load_tokenizer(first)
+        _, tokenizer = load_description(first)
         corpus, held_out = corpora(config, source, tokenizer)
         rows = rows_of_step(config, corpus, tokenizer, config.pretraining.batch_size, config.seed)
         training = _training(config, first, rows, folder)

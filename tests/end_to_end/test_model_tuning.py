@@ -18,11 +18,17 @@ QUICK = ["training.num_steps=6", "evaluation.every_steps=3", "training.batch_siz
 GIVEN = ["train", "task=mini_sst2", "evaluation.num_examples=60", "tracking=none", *QUICK]
 
 
+@pytest.fixture(scope="module", params=["t5", "umt5"])
+def begun_as(tiny_family: dict[str, Path], request: pytest.FixtureRequest) -> Path:
+    """The folder of the model that is tuned: of umT5, every layer has a position bias to train."""
+    return tiny_family[request.param]
+
+
 @pytest.fixture(scope="module")
-def tuned(tiny_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def tuned(begun_as: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a quick run."""
     folder = tmp_path_factory.mktemp("tuned")
-    own = [f"model.path={tiny_folder}", "method=model_tuning", "optimizer.learning_rate=0.05"]
+    own = [f"model.path={begun_as}", "method=model_tuning", "optimizer.learning_rate=0.05"]
     with pytest.MonkeyPatch.context() as monkeypatch:
         assert ptune(monkeypatch, folder, *GIVEN, *own) == 0
     (run,) = folder.glob("runs/mini_sst2-*")
@@ -30,9 +36,9 @@ def tuned(tiny_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return run
 
 
-def test_a_run_leaves_a_whole_model_and_no_prompt(tuned: Path, tiny_folder: Path) -> None:
+def test_a_run_leaves_a_whole_model_and_no_prompt(tuned: Path, begun_as: Path) -> None:
     record = json.loads((tuned / "record.json").read_text())
-    first = load_file(tiny_folder / "model.safetensors")
+    first = load_file(begun_as / "model.safetensors")
     weights = load_file(tuned / "model" / "model.safetensors")
 
     assert "-model_tuning-" in tuned.name and record["config"]["method"] == "model_tuning"

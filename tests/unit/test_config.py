@@ -21,6 +21,7 @@ from prompt_tuning.errors import UserError
 from prompt_tuning.prompt_files import save_prompt
 
 HASH_OF_2026_11_24 = "7ccc08b7"
+V1_1 = {"model_type": "t5", "feed_forward_proj": "gated-gelu", "d_model": 8}
 
 
 def train(*overrides: str) -> TrainConfig:
@@ -212,19 +213,21 @@ def test_what_does_not_go_together_is_refused_with_what_to_do(
     assert all(part in error for part in parts), error
 
 
-def test_a_model_folder_must_hold_a_t5(tmp_path: Path) -> None:
+def test_a_model_folder_must_hold_a_model_of_the_family(tmp_path: Path) -> None:
     given, path = f"model.path={tmp_path}", tmp_path / "config.json"
     (tmp_path / "weights.bin").touch()
     assert f"{given} has no config.json (found: weights.bin)" in error_of(given)
     for text, problem in (
         ("{", "config.json is unreadable"),
         ("[]", "config.json is unreadable"),
-        ('{"model_type": "bert"}', "holds a bert"),
+        ('{"model_type": "bert"}', f"{given} holds a bert"),
+        ('{"model_type": "t5", "d_model": 8}', "feed_forward_proj=relu; T5 1.0 has relu"),
     ):
         path.write_text(text)
         assert problem in error_of(given)
-    path.write_text('{"model_type": "t5", "d_model": 8}')
-    config = train(given)
+    for model_type in ("t5", "mt5", "umt5"):
+        path.write_text(json.dumps(V1_1 | {"model_type": model_type}))
+        config = train(given)
     assert config.model.path == str(tmp_path)
     assert run_name(config).startswith(f"mini_sst2-{tmp_path.name}-")  # as the folder is called
 
@@ -251,7 +254,7 @@ def test_a_prompt_file_must_have_the_length_and_width_of_the_run(tmp_path: Path)
     train("model=small", *given)
     assert "fix:     set prompt.length=20" in error_of("model=small", *given[:2], "prompt.length=5")
     assert "is 512 wide and the model's hidden size is 768" in error_of("model=base", *given)
-    (tmp_path / "config.json").write_text(json.dumps({"model_type": "t5", "d_model": 8}))
+    (tmp_path / "config.json").write_text(json.dumps(V1_1))
     error = error_of(f"model.path={tmp_path}", *given)
     assert "is 512 wide and the model's hidden size is 8" in error
 

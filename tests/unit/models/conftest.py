@@ -1,18 +1,21 @@
 """Tiny Hugging Face models with random weights: the oracle of the packed forward pass."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
-from transformers import T5ForConditionalGeneration
-from transformers.models.t5.modeling_t5 import T5LayerNorm
+from transformers import AutoModelForSeq2SeqLM
+
+from prompt_tuning.models.frozen_t5 import FamilyModel
 
 
-@pytest.fixture
-def hf_model(tiny_folder: Path) -> T5ForConditionalGeneration:
-    """The tiny model as transformers loads it, its norm scales moved away from 1."""
-    model = T5ForConditionalGeneration.from_pretrained(tiny_folder).eval().requires_grad_(False)
+@pytest.fixture(params=["t5", "mt5", "umt5"])
+def hf_model(tiny_family: dict[str, Path], request: pytest.FixtureRequest) -> FamilyModel:
+    """A tiny model as transformers loads it, its norm scales moved away from 1."""
+    model = AutoModelForSeq2SeqLM.from_pretrained(tiny_family[request.param])
+    model.eval().requires_grad_(False)
     generator = torch.Generator().manual_seed(1)
     for parameter in model.parameters():
         if parameter.ndim == 1:
@@ -21,14 +24,12 @@ def hf_model(tiny_folder: Path) -> T5ForConditionalGeneration:
 
 
 @pytest.fixture
-def hf_model_64(
-    hf_model: T5ForConditionalGeneration, monkeypatch: pytest.MonkeyPatch
-) -> T5ForConditionalGeneration:
-    """The same in float64; T5LayerNorm, which takes the variance in float32, is lifted too."""
+def hf_model_64(hf_model: FamilyModel, monkeypatch: pytest.MonkeyPatch) -> FamilyModel:
+    """The same in float64; its layer norm, which takes the variance in float32, is lifted too."""
 
-    def norm(self: T5LayerNorm, x: Tensor) -> Tensor:
+    def norm(self: Any, x: Tensor) -> Tensor:
         variance = x.square().mean(-1, keepdim=True)
         return self.weight * (x * torch.rsqrt(variance + self.variance_epsilon))
 
-    monkeypatch.setattr(T5LayerNorm, "forward", norm)
+    monkeypatch.setattr(type(hf_model.encoder.final_layer_norm), "forward", norm)
     return hf_model.double()

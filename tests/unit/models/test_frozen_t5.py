@@ -8,11 +8,10 @@ import torch._inductor.config
 import torch.nn.functional as F
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
-from transformers import T5ForConditionalGeneration
 
 from prompt_tuning.loop import TrainingSettings, accumulate_gradient
 from prompt_tuning.models.decoding import greedy_decode, score_labels
-from prompt_tuning.models.frozen_t5 import FrozenT5, Rows
+from prompt_tuning.models.frozen_t5 import FamilyModel, FrozenT5, Rows
 from prompt_tuning.models.methods import ModelTuning, PromptTuning
 
 INPUT_LENGTHS = [7, 23, 1, 12, 12]
@@ -29,9 +28,7 @@ def random_ids(lengths: list[int], *, vocab_size: int, seed: int) -> list[Tensor
     return rows
 
 
-def hf_batch(
-    model: T5ForConditionalGeneration, prompts: list[Tensor], inputs: list[Tensor]
-) -> dict[str, Tensor]:
+def hf_batch(model: FamilyModel, prompts: list[Tensor], inputs: list[Tensor]) -> dict[str, Tensor]:
     """Inputs under their prompts, padded to the longest, for Hugging Face."""
     rows = [
         torch.cat([prompt, model.shared(ids)]) for prompt, ids in zip(prompts, inputs, strict=True)
@@ -41,7 +38,7 @@ def hf_batch(
 
 
 def hf_loss(
-    model: T5ForConditionalGeneration, prompt: Tensor, inputs: list[Tensor], targets: list[Tensor]
+    model: FamilyModel, prompt: Tensor, inputs: list[Tensor], targets: list[Tensor]
 ) -> Tensor:
     labels = pad_sequence(targets, batch_first=True, padding_value=IGNORED)
     batch = hf_batch(model, [prompt] * len(inputs), inputs)
@@ -55,7 +52,7 @@ def settings(max_tokens: int) -> TrainingSettings:
     )
 
 
-def ragged_batch(model: T5ForConditionalGeneration) -> tuple[Tensor, list[Tensor], list[Tensor]]:
+def ragged_batch(model: FamilyModel) -> tuple[Tensor, list[Tensor], list[Tensor]]:
     size = model.config.vocab_size
     generator = torch.Generator().manual_seed(2)
     prompt = torch.randn(6, model.config.d_model, generator=generator).to(model.dtype)
@@ -70,7 +67,11 @@ def ragged_batch(model: T5ForConditionalGeneration) -> tuple[Tensor, list[Tensor
     ids=["float64", "float32"],
 )
 def test_loss_and_gradients_equal_hugging_face(
-    fixture: str, tolerance: float, max_tokens: int, request: pytest.FixtureRequest
+    hf_model: FamilyModel,
+    fixture: str,
+    tolerance: float,
+    max_tokens: int,
+    request: pytest.FixtureRequest,
 ) -> None:
     """Exact algebra: packing, absorbed cross-attention, fused weights and micro-batches.
 
@@ -78,6 +79,7 @@ def test_loss_and_gradients_equal_hugging_face(
     fused anew for every micro-batch, which frees the graph.
     """
     model = request.getfixturevalue(fixture).requires_grad_()
+    assert model is hf_model  # in another precision or as it is
     prompt, inputs, targets = ragged_batch(model)
     no_prompt = prompt.new_zeros(0, prompt.shape[1])
     weights = {name: w.detach().clone().requires_grad_() for name, w in model.named_parameters()}
@@ -96,8 +98,9 @@ def test_loss_and_gradients_equal_hugging_face(
             assert (tensor.grad - gradient).norm() <= tolerance * gradient.norm() + 1e-14, name
 
 
+@pytest.mark.parametrize("hf_model", ["t5"], indirect=True)
 def test_the_compiled_model_has_the_loss_and_gradient_of_the_eager_one(
-    hf_model: T5ForConditionalGeneration, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    hf_model: FamilyModel, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """On a CPU; of GPUs nothing is known. CUDA graphs are what this mode adds there."""
     # Compiled here and now: a pool of compilers outlives the test, a cache may be of another one.
@@ -118,7 +121,7 @@ def test_the_compiled_model_has_the_loss_and_gradient_of_the_eager_one(
 
 
 def test_rows_of_one_batch_may_carry_prompts_of_different_lengths(
-    hf_model_64: T5ForConditionalGeneration,
+    hf_model_64: FamilyModel,
 ) -> None:
     """A row names its prompt: the mechanism of ensembles and of mixed-task inference."""
     size, width = hf_model_64.config.vocab_size, hf_model_64.config.d_model
@@ -139,7 +142,7 @@ def test_rows_of_one_batch_may_carry_prompts_of_different_lengths(
 
 @pytest.mark.parametrize("max_tokens", [4, 15])
 def test_greedy_decoding_says_the_tokens_of_generate(
-    hf_model: T5ForConditionalGeneration, max_tokens: int
+    hf_model: FamilyModel, max_tokens: int
 ) -> None:
     """On ragged rows, whether or not a row ends before the limit."""
     inputs = random_ids([5, 19, 2, 9, 30, 11, 3, 8], vocab_size=hf_model.config.vocab_size, seed=5)
@@ -160,8 +163,9 @@ def test_greedy_decoding_says_the_tokens_of_generate(
     assert len({len(row) for row in expected}) > 1, "every row ended at the same step"
 
 
+@pytest.mark.parametrize("hf_model", ["t5"], indirect=True)
 def test_decoding_stops_when_every_row_has_ended(
-    hf_model: T5ForConditionalGeneration, monkeypatch: pytest.MonkeyPatch
+    hf_model: FamilyModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model = FrozenT5(hf_model)
     steps = []
@@ -180,7 +184,7 @@ def test_decoding_stops_when_every_row_has_ended(
 
 
 def test_bfloat16_stays_close_and_keeps_the_loss_in_float32(
-    hf_model: T5ForConditionalGeneration,
+    hf_model: FamilyModel,
 ) -> None:
     """The GPU's precision: activations in bfloat16, logits, loss and prompt in float32."""
     prompt, inputs, targets = ragged_batch(hf_model)
@@ -202,7 +206,7 @@ def test_bfloat16_stays_close_and_keeps_the_loss_in_float32(
 
 
 def test_label_scores_equal_a_full_forward_of_hugging_face_for_each_label(
-    hf_model_64: T5ForConditionalGeneration,
+    hf_model_64: FamilyModel,
 ) -> None:
     """The encoder runs once, all labels in one pass, of whatever lengths, under any prompt."""
     size, width = hf_model_64.config.vocab_size, hf_model_64.config.d_model

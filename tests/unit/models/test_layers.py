@@ -3,9 +3,9 @@
 import pytest
 import torch
 import torch.nn.functional as F
-from transformers import T5ForConditionalGeneration
 
 from prompt_tuning.models import layers
+from prompt_tuning.models.frozen_t5 import FamilyModel
 from prompt_tuning.models.layers import (
     Dropout,
     RelativePositionBias,
@@ -51,9 +51,7 @@ def test_the_padded_attention_equals_the_row_by_row_one(
 
 @pytest.mark.parametrize("length", [1, 2, 9, 128, 300])
 @pytest.mark.parametrize("stack", ["encoder", "decoder"])
-def test_position_bias_equals_hugging_face(
-    hf_model: T5ForConditionalGeneration, stack: str, length: int
-) -> None:
+def test_position_bias_equals_hugging_face(hf_model: FamilyModel, stack: str, length: int) -> None:
     attention = getattr(hf_model, stack).block[0].layer[0].SelfAttention
     causal = stack == "decoder"
     bias = RelativePositionBias(

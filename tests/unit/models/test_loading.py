@@ -1,4 +1,4 @@
-"""Loading a folder in the hub's layout, and refusing what is no clean T5 v1.1."""
+"""Loading a folder in the hub's layout, and refusing what is no clean T5 v1.1, mT5 or umT5."""
 
 import json
 import shutil
@@ -8,13 +8,16 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from transformers import AutoTokenizer, ByT5Tokenizer, T5ForConditionalGeneration
+from sentencepiece import SentencePieceProcessor
+from transformers import AutoModelForSeq2SeqLM, AutoTokenizer, ByT5Tokenizer
 
 from prompt_tuning.errors import UserError
 from prompt_tuning.models.embeddings import load_embedding_table
 from prompt_tuning.models.frozen_t5 import Rows
 from prompt_tuning.models.loading import (
     load_checkpoint,
+    load_weights,
+    save_checkpoint,
     weights_fingerprint,
     write_untrained_checkpoint,
 )
@@ -26,6 +29,7 @@ from prompt_tuning.models.random_checkpoint import (
 )
 
 CPU = torch.device("cpu")
+FAMILY = ["t5", "mt5", "umt5"]
 
 
 def load(folder: Path, dtype: torch.dtype = torch.float32) -> Any:
@@ -53,6 +57,44 @@ def test_a_clean_folder_loads_with_the_lm_head_it_holds(folder: Path) -> None:
     assert not torch.equal(checkpoint.model.lm_head, checkpoint.model.embedding)
     assert checkpoint.num_parameters == sum(w.numel() for w in weights.values())
     assert checkpoint.encode_text("positive") == checkpoint.tokenizer("positive").input_ids[:-1]
+
+
+@pytest.mark.parametrize("model_type", FAMILY)
+def test_a_folder_of_each_architecture_loads_and_reads_text_as_its_vocabulary_does(
+    tiny_family: dict[str, Path], model_type: str
+) -> None:
+    """Of mT5 the sentinels are pieces of the vocabulary, of umT5 <unk> has another id."""
+    folder = tiny_family[model_type]
+    checkpoint = load(folder)
+    weights = load_file(folder / "model.safetensors")
+    assert checkpoint.num_parameters == sum(w.numel() for w in weights.values())
+    assert load(folder, torch.bfloat16).fingerprint == checkpoint.fingerprint
+    table = load_embedding_table(str(folder), None)
+    assert table.fingerprint == checkpoint.fingerprint
+    assert checkpoint.sentinel_id not in table.token_ids(with_control_tokens=False)
+
+    vocabulary = SentencePieceProcessor(str(folder / "spiece.model"))
+    for text in ("a joy to watch", "\u4e2d is unknown"):
+        assert checkpoint.encode_text(text) == vocabulary.encode(text)
+    sentinels = {"mt5": vocabulary.piece_to_id("\u2581<extra_id_0>"), "umt5": len(vocabulary) + 99}
+    expected = sentinels.get(model_type, len(vocabulary) + 99)
+    assert checkpoint.sentinel_id == expected
+    assert checkpoint.encode_text("<extra_id_0>") == [expected]
+
+
+@pytest.mark.parametrize("model_type", FAMILY)
+def test_all_weights_are_trained_and_saved_again(
+    tiny_family: dict[str, Path], tmp_path: Path, model_type: str
+) -> None:
+    """As model tuning does it."""
+    stored = load_file(tiny_family[model_type] / "model.safetensors")
+    weights, config = load_weights(str(tiny_family[model_type]), device=CPU)
+    assert config.model_type == model_type and weights.keys() == stored.keys()
+    assert all(weight.requires_grad for weight in weights.values())
+    save_checkpoint(tmp_path, weights, str(tiny_family[model_type]), dtype=torch.float32)
+    again, first = load(tmp_path), load(tiny_family[model_type])
+    assert again.fingerprint == first.fingerprint
+    assert again.encode_text("a joy") == first.encode_text("a joy")
 
 
 def test_the_five_sizes_have_the_parameters_of_the_paper() -> None:
@@ -87,21 +129,58 @@ def edit_config(folder: Path, **values: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("key", "value"),
-    [("feed_forward_proj", "relu"), ("scale_decoder_outputs", True), ("model_type", "bart")],
+    ("values", "message"),
+    [
+        *(
+            ({"model_type": model_type}, f"holds a {model_type} .model_type")
+            for model_type in (
+                "bart",
+                "bert",
+                "llama",
+                "longt5",
+                "switch_transformers",
+                "pix2struct",
+            )
+        ),
+        ({"model_type": ["t5"]}, "holds a .*model_type"),
+        ({"feed_forward_proj": "relu"}, "holds a t5 of feed_forward_proj=relu; T5 1.0 has relu"),
+        ({"feed_forward_proj": "gated-silu"}, "feed_forward_proj=gated-silu"),  # UL2
+        ({"scale_decoder_outputs": True}, "holds a T5 1.0: scale_decoder_outputs"),
+        ({"tokenizer_class": "ByT5Tokenizer"}, "holds a ByT5, which reads bytes"),
+        ({"decoder_start_token_id": 2}, "starts decoding with token 2"),
+    ],
+    ids=str,
 )
-def test_another_architecture_is_refused_by_its_config(folder: Path, key: str, value: Any) -> None:
-    edit_config(folder, **{key: value})
-    with pytest.raises(UserError, match=key):
+def test_another_architecture_is_refused_by_its_config(
+    folder: Path, values: dict[str, Any], message: str
+) -> None:
+    """In one error, before a weight or the vocabulary is read: here there is none."""
+    edit_config(folder, **values)
+    for name in ("model.safetensors", "spiece.model"):
+        (folder / name).unlink()
+    for read in (load, lambda folder: load_embedding_table(str(folder), None)):
+        with pytest.raises(UserError, match=message):
+            read(folder)
+
+
+def test_a_t5_1_0_whose_config_says_little_is_refused(folder: Path) -> None:
+    """google-t5/t5-base has no feed_forward_proj: relu is meant, of mT5 gated-gelu."""
+    config = json.loads((folder / "config.json").read_text())
+    del config["feed_forward_proj"]
+    (folder / "config.json").write_text(json.dumps(config))
+    with pytest.raises(UserError, match="feed_forward_proj=relu"):
         load(folder)
+    edit_config(folder, model_type="mt5")
+    load(folder)
 
 
-def test_a_v1_1_that_transformers_5_saved_again_is_the_same_model(
-    folder: Path, tmp_path: Path
+@pytest.mark.parametrize("model_type", FAMILY)
+def test_a_model_that_transformers_5_saved_again_is_the_same(
+    tiny_family: dict[str, Path], tmp_path: Path, model_type: str
 ) -> None:
     """It writes tie_word_embeddings: true for every T5; the weights say that the head is one."""
-    again = tmp_path / "again"
-    for part in (T5ForConditionalGeneration, AutoTokenizer):
+    folder, again = tiny_family[model_type], tmp_path / "again"
+    for part in (AutoModelForSeq2SeqLM, AutoTokenizer):
         part.from_pretrained(folder).save_pretrained(again)
     assert json.loads((again / "config.json").read_text())["tie_word_embeddings"] is True
     first, second = load(folder), load(again)
@@ -232,9 +311,11 @@ def test_a_folder_with_the_real_vocabulary_has_t5s_rows_and_sentinels(
     assert checkpoint.encode_text("False") == [10747, 7, 15]
 
 
+@pytest.mark.parametrize("model_type", FAMILY)
 def test_an_untrained_copy_has_the_shape_and_tokenizer_and_none_of_the_weights(
-    folder: Path, tmp_path: Path
+    tiny_family: dict[str, Path], tmp_path: Path, model_type: str
 ) -> None:
+    folder = Path(shutil.copytree(tiny_family[model_type], tmp_path / "model"))
     edit_weights(folder, lambda weights: [w.mul_(3) for w in weights.values()])  # "trained"
     write_untrained_checkpoint(tmp_path / "untrained", str(folder))
     trained, untrained = load(folder), load(tmp_path / "untrained")
