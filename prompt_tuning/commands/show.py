@@ -83,12 +83,13 @@ def _lengths(config: ShowConfig, examples: Sequence[Example], *, cut: bool) -> s
     """How long inputs and targets are in the model's tokens, EOS included."""
     from prompt_tuning.data.tokenization import encode_split  # imports torch
     from prompt_tuning.model_choice import source_of
-    from prompt_tuning.models.loading import load_tokenizer
+    from prompt_tuning.models.loading import load_description
 
     source, revision = source_of(config.model, config.variant, Path())
+    _, tokenizer = load_description(source, revision=revision)
     encoded = encode_split(
         examples,
-        load_tokenizer(source, revision=revision),
+        tokenizer,
         max_input_tokens=None,
         max_target_tokens=None,
         target_sentinel_id=None,

@@ -36,6 +36,20 @@ def reading(source: str) -> Iterator[None]:
         ) from error
 
 
+def commit_of(source: str, revision: str | None) -> str | None:
+    """The commit that a hub id's files are of; None for a folder.
+
+    A path in the hub's cache tells it: transformers 5.24 drops it from the config.
+    """
+    from transformers.utils.hub import cached_file, extract_commit_hash
+
+    if Path(source).is_dir():
+        return None
+    path = cached_file(source, "config.json", revision=revision or "main")
+    commit: str | None = extract_commit_hash(path, None)
+    return commit
+
+
 def check_folder(source: str) -> None:
     """Refuses a folder without a config.json or with a damaged file; reads no weight.
 

@@ -13,7 +13,7 @@ from torch import Tensor
 from transformers import PreTrainedTokenizerFast
 from transformers.utils.hub import cached_file
 
-from prompt_tuning.models.checkpoint_files import reading
+from prompt_tuning.models.checkpoint_files import commit_of, reading
 from prompt_tuning.models.loading import (
     ENDS,
     ends_problems,
@@ -68,7 +68,7 @@ def load_embedding_table(source: str, revision: str | None) -> EmbeddingTable:
     Raises:
         UserError: the checkpoint cannot be read, or is no T5 v1.1, mT5 or umT5.
     """
-    config, tokenizer = load_description(source, revision=revision)
+    _, tokenizer = load_description(source, revision=revision)
     place = located(source)
     with reading(source):
         embedding, head = (_stored(place, revision, name) for name in ENDS)
@@ -79,7 +79,7 @@ def load_embedding_table(source: str, revision: str | None) -> EmbeddingTable:
         weight=embedding.float().numpy(),
         tokenizer=tokenizer,
         source=str(Path(source).resolve()) if Path(source).is_dir() else source,
-        revision=getattr(config, "_commit_hash", None),
+        revision=commit_of(located(source), revision),
         fingerprint=weights_fingerprint(embedding, head),
     )
 

@@ -28,6 +28,7 @@ from prompt_tuning.models.checkpoint_files import (
     architecture_problem,
     check_folder,
     check_vocabulary,
+    commit_of,
     reading,
 )
 from prompt_tuning.models.frozen_t5 import FamilyConfig, FamilyModel, FrozenT5, PackedT5
@@ -95,7 +96,7 @@ def load_checkpoint(
         model=FrozenT5(model),
         tokenizer=tokenizer,
         source=str(Path(source).resolve()) if Path(source).is_dir() else source,
-        revision=getattr(model.config, "_commit_hash", None),
+        revision=commit_of(located(source), revision),
         fingerprint=weights_fingerprint(model.shared.weight, model.lm_head.weight),
         num_parameters=sum(parameter.numel() for parameter in model.parameters()),
         provenance=provenance(Path(located(source))),

@@ -184,7 +184,7 @@ def bar_figure(
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=SIZE, layout="constrained")
         axes = figure.subplots()
-        width = 0.8 / max(len(series), 1)
+        width, whiskers = 0.8 / max(len(series), 1), "95 % interval of the mean over seeds"
         for turn, each in enumerate(series):
             colour, label = COLOURS[turn % len(COLOURS)], each.label
             for group, bar in enumerate(each.bars):
@@ -192,7 +192,8 @@ def bar_figure(
                     continue
                 place = group - 0.4 + (turn + 0.5) * width
                 (drawn,) = axes.bar(place, bar[0], 0.9 * width, color=colour, label=label)
-                axes.errorbar(place, bar[0], bar[1], color=INK, linewidth=1, capsize=2)
+                axes.errorbar(place, *bar, color=INK, linewidth=1, capsize=2, label=whiskers)
+                whiskers = "_again"
                 say(drawn, f"{each.label}, {groups[group]}: {bar[0]:.1f} ± {bar[1]:.1f}")
                 label = "_again"  # a legend leaves out what begins so
         for group, floor in enumerate(floors):
@@ -200,7 +201,7 @@ def bar_figure(
             axes.hlines(floor, group - 0.45, group + 0.45, linestyle=":", color=INK, label=label)
         axes.set_xticks(range(len(groups)), groups)
         axes.set_ylim(0, 100)
-        axes.set_ylabel("test score, %; whiskers: 95 % interval of the mean")
+        axes.set_ylabel("test score, %")
         figure.suptitle(fill(title, 90), fontsize=10)
         figure.legend(title=legend, loc="outside lower center", ncols=2)
         return figure

@@ -81,7 +81,7 @@ def _write_apart(
     figure.draw_without_rendering()  # the layout is known then, and where a point lies
     per_point = figure.dpi / 72
     points = [axes.transData.transform(place) for _, place in texts]
-    taken = [(x - 3, y - 3, x + 3, y + 3) for x, y in points]
+    taken = [(x - 4, y - 4, x + 4, y + 4) for x, y in points]
     num_left_out = 0
     for number, ((text, place), (x, y)) in enumerate(zip(texts, points, strict=True)):
         is_label = number < num_labels
