@@ -34,6 +34,7 @@ from prompt_tuning.config import choices, config_dir, described
 from prompt_tuning.devices import has_cuda
 from prompt_tuning.errors import InProgress, UserError, as_users, raise_all
 from prompt_tuning.interrupts import Pruned
+from prompt_tuning.launchers import share_gpus, share_threads
 from prompt_tuning.sweeps import Sweep, SweepRun
 from prompt_tuning.terminal import say
 
@@ -103,6 +104,7 @@ class Job:
         is_elsewhere = self.in_sweep and context.runtime.choices["hydra/launcher"] != "basic"
         if is_elsewhere:
             share_threads(cfg, context.launcher)
+            share_gpus(cfg, context.launcher)
         config = None
         try:
             config = self.module.check(cfg)
@@ -382,35 +384,3 @@ def check_plugins(overrides: Sequence[str]) -> None:
             ) from None
     if "hydra/sweeper=optuna" in overrides:
         import_module("prompt_tuning.search").register()
-
-
-def share_threads(cfg: DictConfig, launcher: DictConfig) -> None:
-    """Gives machine.num_threads this job's share of the machine, if it is null.
-
-    Two jobs with a thread for every core wait for each other: ten times slower, measured.
-    """
-    has_affinity = hasattr(os, "sched_getaffinity")  # macOS does not tell; there it is all cores
-    num_cores = len(os.sched_getaffinity(0)) if has_affinity else os.cpu_count() or 1
-    threads = threads_of_a_job(launcher, num_cores)
-    unset = OmegaConf.select(cfg, "machine.num_threads", default=0) is None
-    if threads is not None and unset:
-        OmegaConf.update(cfg, "machine.num_threads", threads)
-
-
-def threads_of_a_job(launcher: DictConfig, num_cores: int) -> int | None:
-    """The threads for one of a launcher's jobs; None where the launcher does not say.
-
-    Args:
-        launcher: Hydra's config of it; joblib's has n_jobs, Slurm's and Ray's cores of a job.
-        num_cores: of this machine, that this process may use.
-    """
-    for key in ("cpus_per_task", "ray.remote.num_cpus"):
-        cores = OmegaConf.select(launcher, key)
-        if cores is not None:
-            return max(1, int(cores))
-    num_jobs = OmegaConf.select(launcher, "n_jobs")
-    if num_jobs is None:
-        return None
-    if num_jobs < 0:  # joblib's way to leave some free: -1 is a job a core, -2 one fewer
-        num_jobs = max(1, num_cores + 1 + num_jobs)
-    return max(1, num_cores // num_jobs)

@@ -33,6 +33,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "terminal": {"interrupts"},
     "sweeps": {"run_folder", "terminal"},
     "search": {"errors", "interrupts", "terminal"},
+    "launchers": {"devices", "errors", "locking"},
     "optim": set(),
     "prompt_files": {"errors", "files"},
     "metrics": {"errors", "tasks"},
@@ -64,7 +65,7 @@ MAY_IMPORT["commands"] = {*MAY_IMPORT}
 MAY_IMPORT["api"] = {*MAY_IMPORT}
 MAY_IMPORT["hydra_app"] = {
     *("devices", "errors", "interrupts", "terminal", "config", "composition"),
-    *("sweeps", "search", "commands"),
+    *("sweeps", "search", "launchers", "commands"),
 }
 MAY_IMPORT["cli"] = {"__init__", "errors", "interrupts", "commands", "hydra_app"}
 
@@ -72,7 +73,8 @@ MAY_IMPORT["cli"] = {"__init__", "errors", "interrupts", "commands", "hydra_app"
 KNOWN_IN: dict[str, set[str]] = {
     "hydra": {"composition", "hydra_app", "search"},
     "omegaconf": {
-        *("commands", "config", "config_checks", "own_data", "composition", "hydra_app", "search"),
+        *("commands", "config", "config_checks", "own_data", "composition", "hydra_app"),
+        *("launchers", "search"),
     },
     "yaml": {"composition"},
     "wandb": {"tracking"},
@@ -120,6 +122,7 @@ KNOWN_IN: dict[str, set[str]] = {
         "training",
         "use",
         "devices",  # where there may be a GPU
+        "launchers",  # how many there are
         "commands",  # doctor asks it for the device
     },
 }

@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 from hydra.core.utils import JobReturn
 from hydra.experimental.callback import Callback
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 import prompt_tuning
 from prompt_tuning import cli, hydra_app
 from prompt_tuning.config import TrainConfig, config_dir
 from prompt_tuning.errors import UserError
-from prompt_tuning.hydra_app import PLUGINS, check_plugins, threads_of_a_job
+from prompt_tuning.hydra_app import PLUGINS, check_plugins
 from prompt_tuning.run_folder import RunFolder
 from prompt_tuning.training import tuning
 
@@ -69,28 +69,6 @@ def test_one_name_of_hydras_is_private() -> None:
     assert (given.overrides, given.multirun, given.cfg) == (["a=1", "b=2"], True, "job")
     assert not any((given.help, given.hydra_help, given.shell_completion, given.info))
     assert not any((given.config_dir, given.config_path, given.config_name))
-
-
-@pytest.mark.parametrize(
-    ("launcher", "threads"),
-    [
-        ({"n_jobs": 2}, 4),
-        ({"n_jobs": 3}, 2),
-        ({"n_jobs": 16}, 1),
-        ({"n_jobs": -1}, 1),
-        ({"n_jobs": -5}, 2),
-        ({"cpus_per_task": 6}, 6),
-        ({"cpus_per_task": None}, None),
-        ({"ray": {"remote": {"num_cpus": 3}}}, 3),
-        ({"ray": {"remote": {}}}, None),
-        ({}, None),
-    ],
-)
-def test_the_cores_are_divided_among_the_jobs(
-    launcher: dict[str, object], threads: int | None
-) -> None:
-    """Eight cores. Jobs that each take all of them wait for each other."""
-    assert threads_of_a_job(OmegaConf.create(launcher), num_cores=8) == threads
 
 
 def test_every_file_of_hydras_groups_has_its_plugin() -> None:

@@ -1,0 +1,83 @@
+"""What a launcher's job may use: its share of the cores, a GPU of its own."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from omegaconf import OmegaConf
+
+from prompt_tuning import launchers
+from prompt_tuning.launchers import claimed_gpu, gpu_of, share_gpus, threads_of_a_job
+
+
+@pytest.mark.parametrize(
+    ("launcher", "threads"),
+    [
+        ({"n_jobs": 2}, 4),
+        ({"n_jobs": 3}, 2),
+        ({"n_jobs": 16}, 1),
+        ({"n_jobs": -1}, 1),
+        ({"n_jobs": -5}, 2),
+        ({"cpus_per_task": 6}, 6),
+        ({"cpus_per_task": None}, None),
+        ({"ray": {"remote": {"num_cpus": 3}}}, 3),
+        ({"ray": {"remote": {}}}, None),
+        ({}, None),
+    ],
+)
+def test_the_cores_are_divided_among_the_jobs(
+    launcher: dict[str, object], threads: int | None
+) -> None:
+    """Eight cores. Jobs that each take all of them wait for each other."""
+    assert threads_of_a_job(OmegaConf.create(launcher), num_cores=8) == threads
+
+
+def test_jobs_get_a_gpu_each_and_then_share_them(tmp_path: Path) -> None:
+    claims = [claimed_gpu(tmp_path, 2) for _ in range(5)]
+    assert [gpu_of(claim) for claim in claims] == [0, 1, 0, 1, 0]
+    claims[1].close()
+    assert gpu_of(claimed_gpu(tmp_path, 2)) == 1
+
+
+def test_a_job_that_dies_gives_its_gpu_back(tmp_path: Path) -> None:
+    code = (
+        "import sys; from pathlib import Path; from prompt_tuning.launchers import *\n"
+        f"claim = claimed_gpu(Path({str(tmp_path)!r}), 2); print(gpu_of(claim), flush=True)\n"
+        "sys.stdin.read()"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as job:
+        assert job.stdout is not None
+        assert job.stdout.readline() == "0\n"
+        beside = claimed_gpu(tmp_path, 2)
+        assert gpu_of(beside) == 1
+        job.kill()
+    assert gpu_of(claimed_gpu(tmp_path, 2)) == 0
+
+
+@pytest.mark.parametrize(
+    ("launcher", "device", "expected"),
+    [
+        ({"n_jobs": 2}, "auto", "cuda:0"),
+        ({"n_jobs": 2}, "cuda", "cuda:0"),
+        ({"n_jobs": 2}, "cpu", "cpu"),
+        ({"n_jobs": 2}, "cuda:1", "cuda:1"),
+        ({"gpus_per_node": 1}, "auto", "auto"),
+    ],
+)
+def test_only_a_device_that_is_open_is_chosen(
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    launcher: dict[str, object],
+    device: str,
+    expected: str,
+) -> None:
+    monkeypatch.setattr(launchers, "has_cuda", lambda: True)
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
+    monkeypatch.setattr("tempfile.gettempdir", lambda: str(tmp_path))
+    monkeypatch.setattr(launchers, "_claims", [])
+    cfg = OmegaConf.create({"machine": {"device": device}})
+    share_gpus(cfg, OmegaConf.create(launcher))
+    assert cfg.machine.device == expected
