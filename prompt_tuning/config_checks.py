@@ -105,30 +105,54 @@ def prompt_problems(path: str, config: EvaluateConfig | InspectConfig | Ensemble
     """What is wrong with a prompt file, or with model, variant and data that it is put to."""
     model, variant = config.model, config.variant
     yield from _model_problems(model)
-    yield from _data_problems(config.data, config.task)
     if variant is not None:
         yield from _variant_problems(model, variant)
     try:
         prompt = load_prompt(Path(path))
     except UserError as error:
+        yield from _data_problems(config.data, config.task)
         yield error
         return
+    if config.task is not None or "own_task" not in prompt.metadata:
+        yield from _data_problems(config.data, config.task)
+    needs_variant = not (model.path and isinstance(config, InspectConfig))
+    if problem := unknown_model(path, prompt, model, variant, needs_variant=needs_variant):
+        yield problem
+    yield from _width_problems("prompt", path, prompt, model)
+
+
+def unknown_model(
+    path: str,
+    prompt: PromptFile,
+    model: ModelConfig,
+    variant: VariantConfig | None,
+    *,
+    needs_variant: bool = True,
+) -> UserError | None:
+    """What is wrong where neither a prompt nor the config says which model it belongs to.
+
+    Args:
+        path: of the prompt, for the message.
+        prompt: what is in the file.
+        model: as_trained: the prompt has to say.
+        variant: None: likewise, but for a model of conf/, which has several.
+        needs_variant: False where only the embeddings of a folder are looked at.
+    """
     is_as_trained = model.source == "prompt" and model.path is None
-    # A folder needs no variant where only its embeddings are looked at, or the prompt tells it.
-    is_told = bool(model.path and (prompt.metadata or isinstance(config, InspectConfig)))
     if is_as_trained and "source" not in prompt.metadata:
         fitting = [name for name, width in hidden_sizes().items() if width == prompt.hidden_size]
-        yield UserError(
+        return UserError(
             f"prompt={path} does not say which model it belongs to; its width is "
             f"{prompt.hidden_size}",
             allowed=f"model=<name> variant=<name>, of this width: {', '.join(fitting) or '-'}; "
             "or model.path=<folder> variant=<name>",
             fix="choose the model that it was trained on",
         )
-    elif variant is None and not is_as_trained and not is_told:
+    is_told = model.path is not None and bool(prompt.metadata)
+    if variant is None and needs_variant and not is_as_trained and not is_told:
         problem = f"model={model.name} needs a variant for prompt={path}"
-        yield UserError(problem, fix="add variant=<name>: ptune list what=variant")
-    yield from _width_problems("prompt", path, prompt, model)
+        return UserError(problem, fix="add variant=<name>: ptune list what=variant")
+    return None
 
 
 def _train_problems(config: TrainConfig) -> Problems:

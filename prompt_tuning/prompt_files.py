@@ -77,10 +77,14 @@ def save_prompt(
     for tensor in tensors.values():
         assert tensor.ndim == 2 and tensor.dtype == np.float32, (tensor.shape, tensor.dtype)
         assert tensor.shape == weight.shape, (tensor.shape, weight.shape)
-    described = {METADATA_KEY: json.dumps({"format": FORMAT, **metadata}, sort_keys=True)}
     stored = {name: np.ascontiguousarray(tensor) for name, tensor in tensors.items()}
     with written_whole(path) as unfinished:
-        save_file(stored, unfinished, metadata=described)
+        save_file(stored, unfinished, metadata=_described(metadata))
+
+
+def _described(metadata: Mapping[str, Any]) -> dict[str, str]:
+    """Metadata in the form that a safetensors file has for them: texts by names."""
+    return {METADATA_KEY: json.dumps({"format": FORMAT, **metadata}, sort_keys=True)}
 
 
 def save_array(path: Path, prompt: PromptFile) -> None:
@@ -91,6 +95,8 @@ def save_array(path: Path, prompt: PromptFile) -> None:
 
 def save_peft(folder: Path, prompt: PromptFile, base: str, num_submodules: int) -> None:
     """Writes what `PeftModel.from_pretrained` takes, with the settings of ptune's own answers.
+
+    The file has ptune's metadata as well, so that it can be used here as the run's own.
 
     Args:
         folder: that is there.
@@ -119,7 +125,7 @@ def save_peft(folder: Path, prompt: PromptFile, base: str, num_submodules: int) 
             unfinished.write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
     tensors = {PEFT_TENSOR: np.concatenate([prompt.weight] * num_submodules)}
     with written_whole(folder / PEFT_FILE) as unfinished:
-        save_file(tensors, unfinished, metadata={"format": "pt"})
+        save_file(tensors, unfinished, metadata={"format": "pt", **_described(prompt.metadata)})
 
 
 def prompt_file(path: Path) -> Path:
@@ -330,7 +336,7 @@ def _read_safetensors(path: Path) -> tuple[NDArray[Any], dict[str, Any], NDArray
     config = json.loads((path.parent / PEFT_CONFIG).read_text(encoding="utf-8"))
     if config["peft_type"] != "PROMPT_TUNING":
         raise ValueError(f"{PEFT_CONFIG} says peft_type={config['peft_type']}, not PROMPT_TUNING")
-    return tensors[PEFT_TENSOR][: config["num_virtual_tokens"]], {}, None
+    return tensors[PEFT_TENSOR][: config["num_virtual_tokens"]], metadata, None
 
 
 def _array(dtype: str, shape: list[int], data: bytes) -> NDArray[Any]:

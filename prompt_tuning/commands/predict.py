@@ -15,6 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from prompt_tuning.commands.answers import check_output, continued, opened_output, writer_of
 from prompt_tuning.config import PredictConfig, typed
+from prompt_tuning.config_checks import unknown_model
 from prompt_tuning.errors import UserError, raise_all
 from prompt_tuning.prompt_files import (
     RUN_FILE,
@@ -45,8 +46,19 @@ def config_of(cfg: DictConfig) -> PredictConfig:
     config = typed(PredictConfig, cfg)
     if config.probabilities and not config.rank:
         raise UserError("probabilities=true are those of class labels", fix="add rank=labels")
-    read_prompts(config)
+    found = read_prompts(config)
+    if config.library is None:
+        _check_models(
+            {n: each for n, each in found.items() if isinstance(each, PromptFile)}, config
+        )
     return config
+
+
+def _check_models(prompts: Mapping[str, PromptFile], config: PredictConfig) -> None:
+    """Raises a UserError if one does not say which model it belongs to, nor the config."""
+    model, variant = config.model, config.variant
+    problems = [unknown_model(name, each, model, variant) for name, each in prompts.items()]
+    raise_all(problem for problem in problems if problem)
 
 
 def run(config: PredictConfig) -> None:
@@ -202,6 +214,7 @@ def prompts_of_rows(
     wanted = {name: found[name] for name in first_row or found}
     raise_all(each for each in wanted.values() if isinstance(each, UserError))
     prompts = {name: each for name, each in wanted.items() if isinstance(each, PromptFile)}
+    _check_models(prompts, config)
     if first_row:
         raise_all(mixed_models({name + first_row[name]: each for name, each in prompts.items()}))
     else:  # no row can be answered: whichever model says so

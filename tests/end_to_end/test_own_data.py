@@ -96,6 +96,13 @@ def test_a_table_is_trained_on_answered_exported_and_read_by_peft(
         assert tokenizer.batch_decode(answers, skip_special_tokens=True) == said
         base = model.get_base_model()
 
+    # What was exported is used here as the run is: its file says which task and model it has.
+    answer = ["predict", "prompt=peft1", "input=test.csv", "output=again.csv", *ranked]
+    assert ptune(monkeypatch, tmp_path, *answer) == 0
+    with (tmp_path / "again.csv").open(newline="") as file:
+        again = list(csv.DictReader(file))
+    assert [row["prediction"] for row in again] == [row["prediction"] for row in rows]
+
 
 def test_the_worked_example_is_shown_and_trained(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
@@ -118,7 +125,7 @@ def test_a_prompt_is_evaluated_on_the_task_that_it_was_trained_on(
     assert ptune(monkeypatch, tmp_path, "train", *own, *quick) == 0
     (record,) = tmp_path.glob("runs/topics-*/record.json")
     reported = json.loads(record.read_text())["result"]["report"]
-    places = [f"data.dir={EXAMPLE}", "data.test_file=test.csv", "split=test", "tracking=none"]
+    places = [f"data.test_file={EXAMPLE / 'test.csv'}", "split=test", "tracking=none"]
     assert ptune(monkeypatch, tmp_path, "evaluate", f"prompt={record.parent}", *places) == 0
     (again,) = tmp_path.glob("runs/evaluate-topics-test-*/record.json")
     result = json.loads(again.read_text())["result"]

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import quick_runs
 import torch
 
 from prompt_tuning import cli
@@ -267,3 +268,21 @@ def test_an_index_of_no_folder_is_refused(
     monkeypatch.setattr("sys.argv", ["ptune", "list", "what=prompts", "output_dir=/no/such"])
     assert cli.main() == 2
     assert "output_dir=/no/such is not a folder" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [([], "does not say which model"), (["model=small"], "model=small needs a variant")],
+)
+def test_a_prompt_that_names_no_model_needs_one(
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    settings: list[str],
+    said: str,
+) -> None:
+    np.save(tmp_path / "bare.npy", np.ones((2, 512), np.float32))
+    write(tmp_path, [{"inputs": "a"}])
+    command = ["predict", "prompt=bare.npy", "input=in.jsonl", "output=out.jsonl"]
+    assert quick_runs.ptune(monkeypatch, tmp_path, *command, *settings) == 2
+    assert said in capsys.readouterr().err
