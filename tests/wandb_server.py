@@ -56,6 +56,25 @@ def answer(operation: str, variables: dict[str, Any], url: str) -> dict[str, Any
     if operation == "SweepWithRuns":
         sweep = {"id": "w", "name": "w", "config": SWEEP, "runs": {"edges": []}}
         return {"project": {"sweep": sweep}}
+    if operation == "ProjectInternalId":
+        return {"project": {"internalId": "UHJvamVjdDp2MTpwdHVuZTptZQ=="}}
+    if operation in ("GetProjects", "Projects"):
+        node = {"id": "p", "name": variables.get("project", "ptune"), "entityName": ENTITY}
+        edge = {
+            "node": {**node, "createdAt": "", "isBenchmark": False, "user": None},
+            "cursor": "1",
+        }
+        page = {"edges": [edge], "pageInfo": {"endCursor": "1", "hasNextPage": False}}
+        return {"models": page}
+    if operation == "upsertView":
+        project = {"id": "p", "name": variables["projectName"], "entityName": ENTITY}
+        view = {
+            "id": "Vmlldzox",
+            "updatedAt": "2026-11-26T00:00:00Z",
+            "project": project,
+            **variables,
+        }
+        return {"upsertView": {"view": {**view, "id": "Vmlldzox"}, "inserted": True}}
     viewer = {
         "id": "u",
         "entity": ENTITY,

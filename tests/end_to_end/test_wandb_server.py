@@ -12,6 +12,7 @@ import pytest
 import yaml
 
 SWEEP_FILE = Path(__file__).parents[2] / "scripts" / "wandb_sweep.yaml"
+RESULTS = Path(__file__).parents[2] / "results"
 SERVER = Path(__file__).parents[1] / "wandb_server.py"
 RUN = [
     *("train", "model=ladder_100k", "task=mini_rte", "training.batch_size=4"),
@@ -42,6 +43,7 @@ def start(*arguments: str, url: str, folder: Path, **environment: str) -> tuple[
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
     """Its address and its log."""
     log = tmp_path_factory.mktemp("server") / "log.jsonl"
+    log.touch()
     process = subprocess.Popen([sys.executable, SERVER, log], stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
     yield f"http://127.0.0.1:{int(process.stdout.readline())}", log
@@ -65,7 +67,9 @@ def received(log: Path) -> list[dict[str, Any]]:
 def mutations(requests: Sequence[dict[str, Any]], name: str) -> list[dict[str, Any]]:
     """The variables of every GraphQL mutation of a name."""
     queries = [each["sent"] for each in requests if each["path"] == "/graphql"]
-    return [sent["variables"] for sent in queries if sent["query"].split()[1] == name]
+    return [
+        sent["variables"] for sent in queries if sent["query"].split()[1].partition("(")[0] == name
+    ]
 
 
 def history_of(requests: Sequence[dict[str, Any]], run_id: str) -> list[dict[str, Any]]:
@@ -148,6 +152,25 @@ def test_a_sweep_without_a_server_asks_once_and_arrives_later_by_wandb_sync(
     assert len(runs) == 2 and all(any(run in folder for folder in folders) for run in runs)
     for run in runs:
         assert {line["_step"] for line in history_of(requests, run)} == {1, 2, 3, 4}
+
+
+def test_the_dashboard_has_the_panels_of_a_figure(server: tuple[str, Path], tmp_path: Path) -> None:
+    """As the client sends it; how W&B itself draws it has not been seen."""
+    url, log = server
+    num_before = len(received(log))
+    places = [f"runs={RESULTS / 'runs'}", f"output_dir={tmp_path}"]
+    report = ["report", "experiment=control_ladder", "wandb=true", "wandb_entity=me", *places]
+    status, said = start("prompt_tuning.cli", *report, url=url, folder=tmp_path)
+    assert status == 0, said
+    (view,) = mutations(received(log)[num_before:], "upsertView")
+    blocks = json.loads(view["spec"])["blocks"]
+    (grid,) = (block["metadata"] for block in blocks if block["type"] == "panel-grid")
+    panels = grid["panelBankSectionConfig"]["panels"]
+    assert [panel["viewType"] for panel in panels] == ["Scatter Plot", "Bar Chart"]
+    assert panels[0]["config"]["yAxis"] == "summary:report/score"
+    (runs,) = grid["runSets"]
+    assert [key["name"] for key in runs["grouping"]][:2] == ["method.value", "variant.value.name"]
+    assert "control" in json.dumps(blocks).lower()
 
 
 def test_an_agent_of_a_sweep_that_wandb_leads_calls_ptune_train(
