@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from statistics import mean, stdev
 from typing import Any
 
@@ -72,7 +72,8 @@ class Sweep:
         number = [run.folder for run in self.runs].index(folder) + 1
         if not self.runs[number - 1].is_done():
             say(self.progress_line(number))
-        with prefixed(f"{number}/{len(self.runs)}  ", has_bars=is_alone):
+        prefix, status = f"{number}/{len(self.runs)}  ", partial(self.progress_line, number)
+        with prefixed(prefix, has_bars=is_alone, status=status):
             yield
 
     def progress_line(self, number: int, now: float | None = None) -> str:

@@ -5,14 +5,15 @@ Everything but the bar is kept in the run's log.txt as well.
 
 import logging
 import sys
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Self
 
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -22,26 +23,35 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 from rich.table import Table
+from rich.text import Text
 
 from prompt_tuning.interrupts import silence_stdout
 
 PACKAGE_LOGGER = "prompt_tuning"
 _prefix: ContextVar[str] = ContextVar("prefix", default="")  # of every line on the terminal
 _has_bars: ContextVar[bool] = ContextVar("has_bars", default=True)
+_status: ContextVar[Callable[[], str] | None] = ContextVar("status", default=None)
+SECONDS_OF_A_STATUS = 5.0  # then it is asked for again: it may read many folders
 
 
 @contextmanager
-def prefixed(text: str, *, has_bars: bool = True) -> Iterator[None]:
+def prefixed(
+    text: str, *, has_bars: bool = True, status: Callable[[], str] | None = None
+) -> Iterator[None]:
     """Lines that are printed inside begin with `text`; those of a log file do not.
 
-    Bars are off where several processes would draw them over each other.
+    Args:
+        text: the beginning.
+        has_bars: False where several processes would draw them over each other.
+        status: what stands in a line of its own below the bars; None: nothing.
     """
-    prefix, bars = _prefix.set(text), _has_bars.set(has_bars)
+    prefix, bars, below = _prefix.set(text), _has_bars.set(has_bars), _status.set(status)
     try:
         yield
     finally:
         _prefix.reset(prefix)
         _has_bars.reset(bars)
+        _status.reset(below)
 
 
 def is_prefixed() -> bool:
@@ -71,6 +81,21 @@ def print_table(table: Table) -> None:
     _Console(width=width, highlight=False, markup=False).print(table)
 
 
+class _Bars(Progress):
+    """Progress bars above a line on what they are a part of."""
+
+    def __init__(self, status: Callable[[], str] | None, *columns: Any, **settings: Any) -> None:
+        self._status, self._shown, self._asked = status, "", -SECONDS_OF_A_STATUS
+        super().__init__(*columns, **settings)
+
+    def get_renderables(self) -> Iterable[RenderableType]:
+        yield from super().get_renderables()
+        if self._status is not None:
+            if time.monotonic() - self._asked >= SECONDS_OF_A_STATUS:
+                self._shown, self._asked = self._status(), time.monotonic()
+            yield Text(self._shown, no_wrap=True, overflow="ellipsis")
+
+
 class Reporter(logging.Handler):
     """Prints the lines of one run, and what the package logs while the run lasts."""
 
@@ -79,7 +104,8 @@ class Reporter(logging.Handler):
         super().__init__(level=logging.INFO)
         self._console = _Console(highlight=False, soft_wrap=True)
         self._log = log_path.open("a", encoding="utf-8")
-        self._bars = Progress(
+        self._bars = _Bars(
+            _status.get(),
             TextColumn("{task.description}"),
             BarColumn(),
             MofNCompleteColumn(),

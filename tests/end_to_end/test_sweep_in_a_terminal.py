@@ -56,3 +56,16 @@ def test_eight_runs_under_two_processes_are_counted_timed_and_compared(tmp_path:
     assert rows == [[task, length] for task in ("mini_sst2", "mini_rte") for length in "12"]
     closing = [line.split()[0] for line in lines[head + 5 :] if line]
     assert closing == ["best:", "best:", "next:"]
+
+
+def test_a_line_below_the_bars_says_how_far_the_sweep_is(tmp_path: Path) -> None:
+    text = watched(
+        [
+            *("train", "-m", "tracking=none", "model=ladder_100k", "task=mini_rte", "seed=0,1"),
+            *("training.num_steps=20", "evaluation.every_steps=10", "training.batch_size=4"),
+            *("evaluation.num_examples=20", "evaluation.report_split=null"),
+        ],
+        tmp_path,
+    )
+    assert text.count("run 1 of 2: seed=0") > 1, "said once, and drawn again below the bars"
+    assert len(re.findall(r"run 2 of 2: seed=1 \(1 done, about \d+ s left\)", text)) > 1
