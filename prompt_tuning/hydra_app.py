@@ -90,6 +90,7 @@ class Job:
     module: ModuleType
     command_line: list[str]
     sweep: Sweep | None  # None: the runs have no folders, or Hydra alone knows them
+    started_in: Path = field(default_factory=Path.cwd)  # what relative paths are relative to
     in_sweep: bool = False
     num_runs: int = 0
     unfinished: list[Unfinished] = field(default_factory=list)
@@ -103,6 +104,7 @@ class Job:
         self.in_sweep = context.mode == RunMode.MULTIRUN
         is_elsewhere = self.in_sweep and context.runtime.choices["hydra/launcher"] != "basic"
         if is_elsewhere:
+            os.chdir(self.started_in)  # a cluster's workers start where the cluster did
             share_threads(cfg, context.launcher)
             share_gpus(cfg, context.launcher)
         config = None
