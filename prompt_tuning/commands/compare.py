@@ -1,7 +1,8 @@
 """`ptune compare`: any runs side by side: what differs in their configs, scores, curves."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 from pathlib import Path
 from string import ascii_uppercase
 from typing import Any
@@ -34,6 +35,19 @@ class Compared:
     def scored(self) -> list[Mapping[str, Any]]:
         """What it scores by split; the one that chose the step comes first."""
         return [part for part in (self.result, self.result.get("report")) if part]
+
+    def answers(self) -> tuple[list[Any], list[bool]]:
+        """The examples of the reported split and whether each is right to the letter.
+
+        Both are empty where no answers were kept, or an answer may be right in other words.
+        """
+        report = self.result.get("report")
+        if "accuracy" not in (report or self.result)["metrics"]:
+            return [], []
+        name = "report" if report else self.result.get("best_step", "predictions")
+        lines, _ = json_lines(self.folder.predictions_path(name))
+        examples = [[line["idx"], line["targets"]] for line in lines]
+        return examples, [line["prediction"] == line["targets"] for line in lines]
 
     def curve(self) -> list[tuple[int, float]]:
         """Step and score of every evaluation."""
@@ -71,6 +85,8 @@ def run(config: CompareConfig) -> None:
     print_table(_differences(runs))
     say("")
     print_table(_scores(runs))
+    for line in _paired(runs):
+        say(line)
     say("95 %: Wilson's interval of an accuracy over these examples; it says nothing of seeds")
     curves = {each.letter: each.curve() for each in runs}
     if config.picture and any(curves.values()):
@@ -134,6 +150,20 @@ def _scores(runs: Sequence[Compared]) -> Table:
             row = (result["split"], str(total), score, shown, interval, step)
             table.add_row(each.letter, *row)
     return table
+
+
+def _paired(runs: Sequence[Compared]) -> Iterator[str]:
+    """Of every two runs that answered the same examples with labels: who is right where."""
+    from prompt_tuning.report.statistics import mcnemar
+
+    found = [(each.letter, *each.answers()) for each in runs if each.scored]
+    for (first, these, right), (second, those, other) in combinations(found, 2):
+        if these and these == those:
+            alone = sum(a and not b for a, b in zip(right, other, strict=True))
+            beside = sum(b and not a for a, b in zip(right, other, strict=True))
+            p = mcnemar(right, other)
+            counts = f"{alone} examples only {first} has right, {beside} only {second}"
+            yield f"{first} and {second}: {counts}; McNemar's p = {p:.2g}"
 
 
 def _draw(curves: Mapping[str, Sequence[tuple[int, float]]], path: Path) -> None:

@@ -16,7 +16,13 @@ from prompt_tuning.report.artefact import PAPER, Artefact, write
 from prompt_tuning.report.catalogue import chosen
 from prompt_tuning.report.page import page
 from prompt_tuning.report.paper import SIZES, paper_dir, tolerances
-from prompt_tuning.report.records import Library, commit, read_committed, read_runs
+from prompt_tuning.report.records import (
+    Library,
+    commit,
+    commit_answers,
+    read_committed,
+    read_runs,
+)
 from prompt_tuning.report.tables import count_verdicts
 
 PACKAGE = Path(__file__).parents[1]
@@ -56,7 +62,9 @@ def run(config: ReportConfig) -> None:
         for artefact in chosen(name)
     ]
     if config.commit_records:
-        num_new = commit({artefact.name: artefact.records for artefact in artefacts}, committed)
+        found = {artefact.name: artefact.records for artefact in artefacts}
+        num_new = commit(found, committed)
+        commit_answers(found, committed)
         print(f"{num_new} new records in {committed}")
     write(artefacts, output)
     path.write_text(page(artefacts, tolerances()), encoding="utf-8")

@@ -6,6 +6,7 @@ text, then a line for every run. `ptune report commit_records=true` adds lines; 
 
 import json
 import re
+from base64 import b64decode, b64encode
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,10 +14,12 @@ from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
+from zlib import compress, decompress
 
 from prompt_tuning.errors import UserError
-from prompt_tuning.files import json_lines, read_json
+from prompt_tuning.files import json_lines, read_json, written_whole
 from prompt_tuning.made_from import flat
+from prompt_tuning.run_folder import RunFolder
 
 # Where data lies is no part of a run's identity: its record has the hash of every file.
 PLACES = (
@@ -182,6 +185,50 @@ def commit(records: Mapping[str, Iterable[Record]], folder: Path) -> int:
             unfinished.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
             unfinished.replace(path)
     return len(committed) - num_before
+
+
+def commit_answers(records: Mapping[str, Iterable[Record]], folder: Path) -> None:
+    """Keeps what a run answered on the split that it reports, for paired tests over examples.
+
+    A line a run in `answers/<artefact>.jsonl`: predictions in the order of the split's examples, as
+    JSON, compressed (zlib) and in base64. Records hold the hash of the split's file.
+    """
+    for artefact, found in records.items():
+        path = folder / "answers" / f"{artefact}.jsonl"
+        lines = set(_lines(path) if path.exists() else ())
+        kept = {json.loads(line)["name"] for line in lines}
+        for record in found:
+            told = None if record.folder is None or record.name in kept else _reported(record)
+            if told is not None:
+                split, answers = told
+                text = b64encode(compress(_json(answers).encode(), 9)).decode()
+                lines.add(_json({"name": record.name, "split": split, "answers": text}))
+        if lines:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with written_whole(path) as unfinished:
+                unfinished.write_text("".join(f"{line}\n" for line in sorted(lines)))
+
+
+def read_answers(folder: Path) -> dict[str, tuple[str, list[str]]]:
+    """The split and the predictions of every run whose answers were kept, by its name."""
+    found = {}
+    for path in sorted((folder / "answers").glob("*.jsonl")):
+        for line in map(json.loads, _lines(path)):
+            answers = json.loads(decompress(b64decode(line["answers"])))
+            found[line["name"]] = (line["split"], answers)
+    return found
+
+
+def _reported(record: Record) -> tuple[str, list[str]] | None:
+    """The reported split of a run of one task and its predictions there; None: it kept none."""
+    result = record.content["result"]
+    if record.folder is None or record.content["kind"] != "train" or "split" not in result:
+        return None
+    run = RunFolder(record.folder)
+    report = result.get("report")
+    lines, _ = json_lines(run.predictions_path("report" if report else result["best_step"]))
+    split = (report or result)["split"]
+    return (split, [line["prediction"] for line in lines]) if lines else None
 
 
 def portable(content: Mapping[str, Any]) -> Content:

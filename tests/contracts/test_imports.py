@@ -29,7 +29,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "resume_points": {"files"},
     "run_folder": {"errors", "files", "interrupts", "locking", "resume_points"},
     "environment": set(),
-    "report": {"errors", "files", "ladder", "made_from"},
+    "report": {"errors", "files", "ladder", "made_from", "run_folder"},
     "terminal": {"interrupts"},
     "sweeps": {"run_folder", "terminal"},
     "search": {"errors", "interrupts", "terminal"},

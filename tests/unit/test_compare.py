@@ -45,6 +45,23 @@ def test_what_differs_what_came_out_and_the_curves_are_shown(
     assert "(no difference)" in capsys.readouterr().out
 
 
+def test_runs_on_the_same_examples_are_compared_in_pairs(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """8 against 1 discordant examples: p = 2 (1 + 9) / 2^9 = 0.039."""
+    said = {"one": "y" * 12 + "n" * 3, "other": "y" * 4 + "n" * 8 + "n" * 2 + "y"}
+    for name, words in said.items():
+        folder = made_run(tmp_path / name, length=5, accuracy=80.0)
+        path = folder.predictions_path("report")
+        path.parent.mkdir(parents=True)
+        answers = ({"idx": i, "targets": "y", "prediction": w} for i, w in enumerate(words))
+        path.write_text("".join(json.dumps(answer) + "\n" for answer in answers))
+    assert ptune(monkeypatch, tmp_path, "compare", "one", "other") == 0
+    shown = capsys.readouterr().out
+    counts = "8 examples only A has right, 1 only B"
+    assert f"A and B: {counts}; McNemar's p = 0.039" in shown
+
+
 @pytest.mark.parametrize(
     ("arguments", "problem"),
     [

@@ -15,8 +15,10 @@ from prompt_tuning.report.paper import tolerances
 from prompt_tuning.report.records import (
     Record,
     commit,
+    commit_answers,
     pack,
     portable,
+    read_answers,
     read_committed,
     read_runs,
     unpack,
@@ -146,3 +148,18 @@ def test_a_report_regenerates_from_committed_records_byte_for_byte(tmp_path: Pat
     text = again["results/report.html"].decode()
     links = ("<script", "src=", "@import", "url(http", "<link", 'href="http')
     assert not [link for link in links if link in text]
+
+
+def test_what_a_run_answered_is_kept_once_and_read_again(tmp_path: Path) -> None:
+    write_run(tmp_path / "runs", config(), result(60.0, 50.0), name="mini_rte-0a1b2c3d")
+    (record,) = read_runs(tmp_path / "runs")
+    commit_answers({"fig1": [record]}, tmp_path / "kept")
+    assert not (tmp_path / "kept").exists(), "it kept no answers"
+    folder = tmp_path / "runs" / record.name / "predictions"
+    folder.mkdir()
+    said = ["entailment", "", "é"]
+    lines = (json.dumps({"idx": i, "targets": "x", "prediction": p}) for i, p in enumerate(said))
+    (folder / "report.jsonl").write_text("\n".join(lines))
+    for _ in range(2):
+        commit_answers({"fig1": [record]}, tmp_path / "kept")
+        assert read_answers(tmp_path / "kept") == {record.name: ("test", said)}
