@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from transformers import PreTrainedTokenizerFast
 
+from prompt_tuning.data.tokenization import encode_texts
 from prompt_tuning.ladder.probe_questions import probes
 from prompt_tuning.ladder.world import LADDER_WORLD, World
 from prompt_tuning.loop import Display, EncodedExamples, mean_loss
@@ -75,6 +76,7 @@ class WorldProbes:
     ) -> None:
         """Encodes `num_probes` questions of every kind; `masks_spans`: of span corruption."""
         sentinel = tokenizer.convert_tokens_to_ids("<extra_id_0>")
+        assert isinstance(sentinel, int), sentinel
         self._mark = [sentinel] if masks_spans else []
         self._rows = {
             kind: [self._row(tokenizer, *probe) for probe in of_kind]
@@ -89,9 +91,7 @@ class WorldProbes:
     def _row(
         self, tokenizer: PreTrainedTokenizerFast, question: str, answer: str
     ) -> tuple[list[int], list[int]]:
-        asked, said = (
-            tokenizer(text, add_special_tokens=False).input_ids for text in (question, answer)
-        )
+        asked, said = encode_texts([question, answer], tokenizer)
         return [*asked, *self._mark, EOS_ID], [*self._mark, *said]
 
     def _accuracy(self, model: PackedT5, rows: Sequence[tuple[list[int], list[int]]]) -> float:
