@@ -133,6 +133,7 @@ class Predictor:
 
     checkpoint: Checkpoint
     prompts: Mapping[str, Prompt]
+    unreadable: Mapping[str, str]  # prompts that a row may name all the same: what is wrong
     tasks: Mapping[str, str | None]  # of every prompt that a row may name, also of those not here
     trained_on: Mapping[str, Task | None]  # of the prompts that are here
     how: Answering
@@ -231,6 +232,8 @@ class Predictor:
             ValueError: it is no query, or too long; the message is the reason.
         """
         name = self.only or prompt_of(row, self.tasks)
+        if name in self.unreadable:
+            raise ValueError(self.unreadable[name])
         task = self.trained_on[name]
         if self.only is None:
             task = TASKS.get(str(row.get("task"))) or task

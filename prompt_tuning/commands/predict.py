@@ -57,7 +57,7 @@ def run(config: PredictConfig) -> None:
     try:
         with opened(config.input) as lines, opened_output(output) as file:
             num_done, remaining = continued(file, iter(lines), output)
-            predictor = _predictor(config, prompts, tasks_of(found))
+            predictor = _predictor(config, prompts, found)
             model = predictor.checkpoint
             print(f"model    {model.source}: {model.num_parameters:,} parameters", file=sys.stderr)
             print(f"prompts  {', '.join(prompts)}", file=sys.stderr)
@@ -103,11 +103,13 @@ def predictor_of(config: PredictConfig) -> Predictor:
     """Every prompt that the config names, in front of their model."""
     found = read_prompts(config)
     prompts = {name: each for name, each in found.items() if isinstance(each, PromptFile)}
-    return _predictor(config, prompts, tasks_of(found))
+    return _predictor(config, prompts, found)
 
 
 def _predictor(
-    config: PredictConfig, prompts: Mapping[str, PromptFile], tasks: Mapping[str, str | None]
+    config: PredictConfig,
+    prompts: Mapping[str, PromptFile],
+    found: Mapping[str, PromptFile | UserError],
 ) -> Predictor:
     """Loads the model and puts the prompts in front of it."""
     import torch
@@ -136,7 +138,8 @@ def _predictor(
     only = next(iter(prompts)) if config.prompt is not None else None
     configs = {name: task_of_prompt(each.metadata) for name, each in prompts.items()}
     trained_on = {name: task_of(task) if task else None for name, task in configs.items()}
-    return Predictor(checkpoint, loaded, tasks, trained_on, how, only)
+    unreadable = {name: e.problem for name, e in found.items() if isinstance(e, UserError)}
+    return Predictor(checkpoint, loaded, unreadable, tasks_of(found), trained_on, how, only)
 
 
 def read_prompts(config: PredictConfig) -> dict[str, PromptFile | UserError]:
@@ -185,25 +188,25 @@ def tasks_of(found: Mapping[str, PromptFile | UserError]) -> dict[str, str | Non
 def prompts_of_rows(
     config: PredictConfig, found: Mapping[str, PromptFile | UserError]
 ) -> dict[str, PromptFile]:
-    """The prompts that rows of the input ask for; all of them, where it can be read only once.
+    """The prompts that rows of the input ask for; all that are whole, where it is read only once.
 
     Raises:
-        UserError: one cannot be read, or they are of several models; names a row of each.
+        UserError: a row asks for one that cannot be read, there is no other, or they are of several
+            models; names a row of each.
     """
     tasks = tasks_of(found)
     first_row: dict[str, str] = {}  # of each prompt
-    if config.input == STDIN or config.prompt is not None:
-        first_row = dict.fromkeys(found, "")
-    else:
+    is_read_twice = config.input != STDIN and config.prompt is None
+    if is_read_twice:
         with opened(config.input) as lines:
             for number, line in enumerate(lines, start=1):
                 with suppress(ValueError):  # it gets an error in its line
                     first_row.setdefault(prompt_of(row_in(line), tasks), f" (row {number})")
     wanted = {name: found[name] for name in first_row or found}
-    raise_all(each for each in wanted.values() if isinstance(each, UserError))
     prompts = {name: each for name, each in wanted.items() if isinstance(each, PromptFile)}
-    if first_row:
-        raise_all(mixed_models({name + first_row[name]: each for name, each in prompts.items()}))
-    else:  # no row can be answered: whichever model says so
-        prompts = dict([next(iter(prompts.items()))])
+    if first_row or not prompts:
+        raise_all(each for each in wanted.values() if isinstance(each, UserError))
+    if is_read_twice and not first_row:  # no row can be answered: whichever model says so
+        return dict([next(iter(prompts.items()))])
+    raise_all(mixed_models({name + first_row.get(name, ""): p for name, p in prompts.items()}))
     return prompts

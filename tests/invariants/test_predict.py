@@ -1,6 +1,7 @@
 """`ptune predict`: a mixed stream is answered as its rows are alone; a broken row is an error."""
 
 import fcntl
+import io
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -244,6 +245,54 @@ def test_a_folder_of_runs_is_a_library_too(
     (tmp_path / "out.jsonl").unlink()
     assert ptune(monkeypatch, tiny_folder, library, "input=in.jsonl") == 0
     assert answers(tmp_path) == [before[0] | {"prompt": "run-rte"}]
+
+
+TORN = "prompt file {library}/torn.safetensors cannot be read"
+FREE = [{"prompt": "free", "inputs": text, "id": number} for number, text in enumerate(TEXTS)]
+
+
+def test_a_torn_prompt_hides_no_other_of_its_library(
+    monkeypatch: pytest.MonkeyPatch,
+    tiny_folder: Path,
+    library: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """In a file the first row that asks for it is refused before anything is loaded."""
+    (library / "torn.safetensors").write_bytes((library / "rte.safetensors").read_bytes()[:500])
+    assert ptune(monkeypatch, tiny_folder, library, write(library.parent, FREE)) == 0
+    assert [line["id"] for line in answers(library.parent)] == [row["id"] for row in FREE]
+    rows = write(library.parent, [*FREE, {"prompt": "torn", "inputs": "a"}])
+    assert ptune(monkeypatch, tiny_folder, library, rows) == 2
+    assert TORN.format(library=library) in capsys.readouterr().err
+    assert len(answers(library.parent)) == len(FREE)
+
+
+@pytest.mark.parametrize("key", ["prompt", "task"])
+def test_from_standard_input_a_row_under_a_torn_prompt_has_the_reason_in_its_line(
+    monkeypatch: pytest.MonkeyPatch, tiny_folder: Path, library: Path, key: str
+) -> None:
+    """It is read only once, so that nobody knows beforehand which prompts it asks for."""
+    (library / "torn.safetensors").write_text("x")
+    lines = [json.dumps(row) for row in (FREE[0], {key: "torn", "inputs": "a"}, FREE[1])]
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO("\n".join(lines).encode())))
+    assert ptune(monkeypatch, tiny_folder, library, "input=-") == 2, "a row has no answer"
+    first, second, third = answers(library.parent)
+    assert [first["id"], third["id"]] == [0, 1] and "prediction" in first and "prediction" in third
+    assert second["error"].startswith(TORN.format(library=library))
+
+
+def test_a_library_of_torn_prompts_alone_is_refused(
+    monkeypatch: pytest.MonkeyPatch,
+    tiny_folder: Path,
+    library: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    for path in library.iterdir():
+        path.write_text("x")
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"")))
+    assert ptune(monkeypatch, tiny_folder, library, "input=-") == 2
+    assert capsys.readouterr().err.count("cannot be read") == len(LENGTHS)
+    assert not (library.parent / "out.jsonl").exists()
 
 
 def test_the_index_of_a_library_names_every_prompt_and_what_is_wrong_with_a_file(
