@@ -70,6 +70,10 @@ def run(config: PredictConfig) -> None:
             speed = num_lines / (time.monotonic() - started)
     except OSError as error:
         raise UserError(f"output={output} cannot be written: {error.strerror}") from error
+    if predictor.num_long:
+        from prompt_tuning.evaluation import long_inputs  # imports torch, as the model has
+
+        print(f"long     {long_inputs(predictor.num_long)}", file=sys.stderr)
     resumed = f", after {num_done:,} that were there" if num_done else ""
     counts = f"{num_lines:,} lines{resumed}, {num_errors:,} of them errors, {speed:,.1f} rows/s"
     print(f"{output}: {counts}")

@@ -247,6 +247,27 @@ def test_a_folder_of_runs_is_a_library_too(
     assert answers(tmp_path) == [before[0] | {"prompt": "run-rte"}]
 
 
+def test_inputs_beyond_the_lengths_of_pre_training_are_counted_at_the_end(
+    monkeypatch: pytest.MonkeyPatch,
+    tiny_folder: Path,
+    tiny_checkpoint: Checkpoint,
+    library: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Answered whole, as by evaluate, though the model has never seen such; not one too long."""
+    pieces = len(tiny_checkpoint.encode_text("a")), len(tiny_checkpoint.encode_text("a a"))
+    whole = "a" + " a" * ((511 - pieces[0]) // (pieces[1] - pieces[0]))  # with EOS at most 512
+    long, longest = f"{whole} a", "a " * 5000
+    rows = [{"prompt": "free", "inputs": text} for text in (long, "a", long, whole)]
+    assert ptune(monkeypatch, tiny_folder, library, write(library.parent, rows[1::2])) == 0
+    assert "pre-training" not in capsys.readouterr().err
+    (library.parent / "out.jsonl").unlink()
+    rows.append({"prompt": "free", "inputs": longest})
+    assert ptune(monkeypatch, tiny_folder, library, write(library.parent, rows)) == 2
+    counted = "2 inputs have more than the 512 tokens of pre-training; none is cut"
+    assert capsys.readouterr().err.count(counted) == 1
+
+
 TORN = "prompt file {library}/torn.safetensors cannot be read"
 FREE = [{"prompt": "free", "inputs": text, "id": number} for number, text in enumerate(TEXTS)]
 
