@@ -112,9 +112,18 @@ def prompt_problems(path: str, config: EvaluateConfig | InspectConfig | Ensemble
     except UserError as error:
         yield error
         return
-    is_as_trained = model.source == "prompt" and model.path is None
     # A folder needs no variant where only its embeddings are looked at, or the prompt tells it.
-    is_told = bool(model.path and (prompt.metadata or isinstance(config, InspectConfig)))
+    tells = isinstance(config, InspectConfig) or "variant" in prompt.metadata
+    has_variant = variant is not None or (model.path is not None and tells)
+    yield from untold_problems(path, prompt, model, has_variant=has_variant)
+    yield from _width_problems("prompt", path, prompt, model)
+
+
+def untold_problems(
+    path: str, prompt: PromptFile, model: ModelConfig, *, has_variant: bool
+) -> Problems:
+    """What neither a prompt file nor the config tells of the model that the prompt belongs to."""
+    is_as_trained = model.source == "prompt" and model.path is None
     if is_as_trained and "source" not in prompt.metadata:
         fitting = [name for name, width in hidden_sizes().items() if width == prompt.hidden_size]
         yield UserError(
@@ -124,10 +133,9 @@ def prompt_problems(path: str, config: EvaluateConfig | InspectConfig | Ensemble
             "or model.path=<folder> variant=<name>",
             fix="choose the model that it was trained on",
         )
-    elif variant is None and not is_as_trained and not is_told:
+    elif not is_as_trained and not has_variant:
         problem = f"model={model.name} needs a variant for prompt={path}"
         yield UserError(problem, fix="add variant=<name>: ptune list what=variant")
-    yield from _width_problems("prompt", path, prompt, model)
 
 
 def _train_problems(config: TrainConfig) -> Problems:

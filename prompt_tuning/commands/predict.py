@@ -15,6 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from prompt_tuning.commands.answers import check_output, continued, opened_output, writer_of
 from prompt_tuning.config import PredictConfig, typed
+from prompt_tuning.config_checks import untold_problems
 from prompt_tuning.errors import UserError, raise_all
 from prompt_tuning.prompt_files import (
     RUN_FILE,
@@ -107,6 +108,7 @@ def predictor_of(config: PredictConfig) -> Predictor:
     """Every prompt that the config names, in front of their model."""
     found = read_prompts(config)
     prompts = {name: each for name, each in found.items() if isinstance(each, PromptFile)}
+    _check_told(config, prompts)
     return _predictor(config, prompts, found)
 
 
@@ -169,6 +171,15 @@ def read_prompts(config: PredictConfig) -> dict[str, PromptFile | UserError]:
     return found
 
 
+def _check_told(config: PredictConfig, prompts: Mapping[str, PromptFile]) -> None:
+    """Raises what is not known of the model that the prompts belong to."""
+    problems: list[UserError] = []
+    for name, prompt in prompts.items():
+        has_variant = config.variant is not None or "variant" in prompt.metadata
+        problems += untold_problems(name, prompt, config.model, has_variant=has_variant)
+    raise_all(problems)
+
+
 def _name_of(path: Path) -> str:
     """A prompt's name in the answers: that of its file, or of the folder of its run."""
     return path.resolve().parent.name if path.name == RUN_FILE else path.resolve().stem
@@ -211,6 +222,7 @@ def prompts_of_rows(
     if first_row or not prompts:
         raise_all(each for each in wanted.values() if isinstance(each, UserError))
     if is_read_twice and not first_row:  # no row can be answered: whichever model says so
-        return dict([next(iter(prompts.items()))])
+        prompts = dict([next(iter(prompts.items()))])
+    _check_told(config, prompts)
     raise_all(mixed_models({name + first_row.get(name, ""): p for name, p in prompts.items()}))
     return prompts
