@@ -110,6 +110,7 @@ def test_a_broken_row_gets_an_error_and_the_rest_goes_on(
     assert ["error" in line for line in found] == [False, *[True] * 8, False]
     assert ["prediction" in line for line in found] == [True, *[False] * 8, True]
     assert "no prompt cb; there are" in found[4]["error"]
+    assert "a JSON array where an object belongs" in found[2]["error"]
     assert "hypothesis" in found[6]["error"]
 
 
@@ -168,7 +169,7 @@ def test_two_processes_do_not_write_one_output(
 @pytest.mark.parametrize(
     ("bad", "reason"),
     [
-        ("[" * 100_000, "nested too deep"),
+        ('{"a":' + "[" * 100_000, "nested too deep"),
         ('{"a":' + "[" * 900 + "]" * 900 + ', "inputs": "a"}', 'needs "prompt" or "task"'),
         ('{"prompt": ["free"], "inputs": "x"}', '"prompt" is list'),
         ('{"task": {"k": 1}, "inputs": "x"}', '"task" is dict'),
