@@ -115,44 +115,30 @@ def prompt_problems(path: str, config: EvaluateConfig | InspectConfig | Ensemble
         return
     if config.task is not None or "own_task" not in prompt.metadata:
         yield from _data_problems(config.data, config.task)
-    needs_variant = not (model.path and isinstance(config, InspectConfig))
-    if problem := unknown_model(path, prompt, model, variant, needs_variant=needs_variant):
-        yield problem
+    # A folder needs no variant where only its embeddings are looked at, or the prompt tells it.
+    tells = isinstance(config, InspectConfig) or "variant" in prompt.metadata
+    has_variant = variant is not None or (model.path is not None and tells)
+    yield from untold_problems(path, prompt, model, has_variant=has_variant)
     yield from _width_problems("prompt", path, prompt, model)
 
 
-def unknown_model(
-    path: str,
-    prompt: PromptFile,
-    model: ModelConfig,
-    variant: VariantConfig | None,
-    *,
-    needs_variant: bool = True,
-) -> UserError | None:
-    """What is wrong where neither a prompt nor the config says which model it belongs to.
-
-    Args:
-        path: of the prompt, for the message.
-        prompt: what is in the file.
-        model: as_trained: the prompt has to say.
-        variant: None: likewise, but for a model of conf/, which has several.
-        needs_variant: False where only the embeddings of a folder are looked at.
-    """
+def untold_problems(
+    path: str, prompt: PromptFile, model: ModelConfig, *, has_variant: bool
+) -> Problems:
+    """What neither a prompt file nor the config tells of the model that the prompt belongs to."""
     is_as_trained = model.source == "prompt" and model.path is None
     if is_as_trained and "source" not in prompt.metadata:
         fitting = [name for name, width in hidden_sizes().items() if width == prompt.hidden_size]
-        return UserError(
+        yield UserError(
             f"prompt={path} does not say which model it belongs to; its width is "
             f"{prompt.hidden_size}",
             allowed=f"model=<name> variant=<name>, of this width: {', '.join(fitting) or '-'}; "
             "or model.path=<folder> variant=<name>",
             fix="choose the model that it was trained on",
         )
-    is_told = model.path is not None and bool(prompt.metadata)
-    if variant is None and needs_variant and not is_as_trained and not is_told:
+    elif not is_as_trained and not has_variant:
         problem = f"model={model.name} needs a variant for prompt={path}"
-        return UserError(problem, fix="add variant=<name>: ptune list what=variant")
-    return None
+        yield UserError(problem, fix="add variant=<name>: ptune list what=variant")
 
 
 def _train_problems(config: TrainConfig) -> Problems:

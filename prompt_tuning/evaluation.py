@@ -101,8 +101,13 @@ def long_inputs_line(data: EvaluationSet) -> dict[str, str]:
     Source: Raffel et al. (2020), section 3.1.2: 512 tokens.
     """
     num_long = sum(len(ids) > PRETRAINED_TOKENS for ids in data.inputs)
-    counted = f"{num_long} inputs have more than the {PRETRAINED_TOKENS} tokens of pre-training"
-    return {"long": f"{counted}; none is cut"} if num_long else {}
+    return {"long": long_inputs(num_long)} if num_long else {}
+
+
+def long_inputs(num_long: int) -> str:
+    """How many inputs are longer than any of pre-training, in words."""
+    counted = f"{num_long:,} inputs have more than the {PRETRAINED_TOKENS} tokens of pre-training"
+    return f"{counted}; none is cut"
 
 
 def _label_ids(

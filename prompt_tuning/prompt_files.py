@@ -283,7 +283,8 @@ _KINDS: dict[str, tuple[type, ...]] = {
     "score": (int, float, NoneType),
     "own_task": (dict,),  # what is in it `own_data.from_metadata` checks
 }
-_NEEDED = ("revision", "variant", "lm_adapt_steps", "target_sentinel")  # to load the model again
+_OF_VARIANT = ("variant", "lm_adapt_steps", "target_sentinel")
+_NEEDED = {"source": ("revision", *_OF_VARIANT), "variant": _OF_VARIANT}  # to load the model again
 _NAME = r"(?!\.+(?:/|$))[\w.-]+"  # of a part of a path, neither . nor ..
 _INSIDE = re.compile(rf"(?:embedded:|packaged:)?{_NAME}(?:/{_NAME})*")
 
@@ -305,9 +306,10 @@ def _checked(metadata: Any) -> dict[str, Any]:
     if metadata.get("format", FORMAT) != FORMAT:
         raise ValueError(f"it has format {metadata['format']}, and this version reads {FORMAT}")
     checked = {name: printable(v) if isinstance(v, str) else v for name, v in metadata.items()}
-    if (source := checked.get("source")) is not None:
-        if missing := [name for name in _NEEDED if name not in checked]:
+    for name, needed in _NEEDED.items():
+        if name in checked and (missing := [each for each in needed if each not in checked]):
             raise ValueError(f"its metadata lack {', '.join(missing)}")
+    if (source := checked.get("source")) is not None:
         places = [source, checked["revision"]]
         if Path(source).is_absolute():  # a folder, trained on with model.path=
             places.remove(source)

@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
+from prompt_tuning.data.official_files import ARRAY
 from prompt_tuning.data.tables import FORMATS, format_of, read_table
 from prompt_tuning.errors import UserError
 from prompt_tuning.tasks.base import CUT_OFF
@@ -29,7 +30,10 @@ def row_in(line: bytes) -> dict[str, Any]:
         ValueError: it is no JSON object, or one that could not be written again.
     """
     try:
-        row = json.loads(line.decode("utf-8-sig"))
+        text = line.decode("utf-8-sig")
+        if text.lstrip().startswith("["):
+            raise ValueError(f"{ARRAY}, or name the file .json")
+        row = json.loads(text)
         if not isinstance(row, dict):
             raise ValueError(f"a {type(row).__name__} where an object belongs")
         json.dumps(row, ensure_ascii=False, allow_nan=False).encode()

@@ -4,7 +4,7 @@ Source: Lester et al. (2021), section 2: many tasks in one batch, each row under
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from prompt_tuning.config import EvaluateConfig
 from prompt_tuning.data.sources import load_split
 from prompt_tuning.data.tokenization import decode_ids
 from prompt_tuning.evaluation import (
+    PRETRAINED_TOKENS,
     decode_tokens,
     evaluate_prompt,
     label_scores,
@@ -127,16 +128,18 @@ class _Query:
     target_sentinel: bool  # the answer starts with a sentinel
 
 
-@dataclass(frozen=True)
+@dataclass
 class Predictor:
     """One frozen model under many prompts."""
 
     checkpoint: Checkpoint
     prompts: Mapping[str, Prompt]
+    unreadable: Mapping[str, str]  # prompts that a row may name all the same: what is wrong
     tasks: Mapping[str, str | None]  # of every prompt that a row may name, also of those not here
     trained_on: Mapping[str, Task | None]  # of the prompts that are here
     how: Answering
     only: str | None = None  # the prompt of all rows, whatever they name
+    num_long: int = field(default=0, init=False)  # inputs so far beyond the lengths of pre-training
 
     @property
     def labels(self) -> list[str]:
@@ -231,6 +234,8 @@ class Predictor:
             ValueError: it is no query, or too long; the message is the reason.
         """
         name = self.only or prompt_of(row, self.tasks)
+        if name in self.unreadable:
+            raise ValueError(self.unreadable[name])
         task = self.trained_on[name]
         if self.only is None:
             task = TASKS.get(str(row.get("task"))) or task
@@ -249,6 +254,7 @@ class Predictor:
         ids = [*self.checkpoint.encode_text(inputs), EOS_ID]
         if len(ids) > self.how.max_input_tokens:
             raise ValueError(f"{len(ids):,} tokens; max_input_tokens={self.how.max_input_tokens}")
+        self.num_long += len(ids) > PRETRAINED_TOKENS
         tensor = torch.tensor(ids, device=self.checkpoint.model.device)
         return _Query(place, name, tensor, labels, self.prompts[name].target_sentinel)
 

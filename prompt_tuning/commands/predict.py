@@ -15,7 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from prompt_tuning.commands.answers import check_output, continued, opened_output, writer_of
 from prompt_tuning.config import PredictConfig, typed
-from prompt_tuning.config_checks import unknown_model
+from prompt_tuning.config_checks import untold_problems
 from prompt_tuning.errors import UserError, raise_all
 from prompt_tuning.prompt_files import (
     RUN_FILE,
@@ -48,17 +48,8 @@ def config_of(cfg: DictConfig) -> PredictConfig:
         raise UserError("probabilities=true are those of class labels", fix="add rank=labels")
     found = read_prompts(config)
     if config.library is None:
-        _check_models(
-            {n: each for n, each in found.items() if isinstance(each, PromptFile)}, config
-        )
+        _check_told(config, {k: each for k, each in found.items() if isinstance(each, PromptFile)})
     return config
-
-
-def _check_models(prompts: Mapping[str, PromptFile], config: PredictConfig) -> None:
-    """Raises a UserError if one does not say which model it belongs to, nor the config."""
-    model, variant = config.model, config.variant
-    problems = [unknown_model(name, each, model, variant) for name, each in prompts.items()]
-    raise_all(problem for problem in problems if problem)
 
 
 def run(config: PredictConfig) -> None:
@@ -69,7 +60,7 @@ def run(config: PredictConfig) -> None:
     try:
         with opened(config.input) as lines, opened_output(output) as file:
             num_done, remaining = continued(file, iter(lines), output)
-            predictor = _predictor(config, prompts, tasks_of(found))
+            predictor = _predictor(config, prompts, found)
             model = predictor.checkpoint
             print(f"model    {model.source}: {model.num_parameters:,} parameters", file=sys.stderr)
             print(f"prompts  {', '.join(prompts)}", file=sys.stderr)
@@ -82,6 +73,10 @@ def run(config: PredictConfig) -> None:
             speed = num_lines / (time.monotonic() - started)
     except OSError as error:
         raise UserError(f"output={output} cannot be written: {error.strerror}") from error
+    if predictor.num_long:
+        from prompt_tuning.evaluation import long_inputs  # imports torch, as the model has
+
+        print(f"long     {long_inputs(predictor.num_long)}", file=sys.stderr)
     resumed = f", after {num_done:,} that were there" if num_done else ""
     counts = f"{num_lines:,} lines{resumed}, {num_errors:,} of them errors, {speed:,.1f} rows/s"
     print(f"{output}: {counts}")
@@ -115,11 +110,14 @@ def predictor_of(config: PredictConfig) -> Predictor:
     """Every prompt that the config names, in front of their model."""
     found = read_prompts(config)
     prompts = {name: each for name, each in found.items() if isinstance(each, PromptFile)}
-    return _predictor(config, prompts, tasks_of(found))
+    _check_told(config, prompts)
+    return _predictor(config, prompts, found)
 
 
 def _predictor(
-    config: PredictConfig, prompts: Mapping[str, PromptFile], tasks: Mapping[str, str | None]
+    config: PredictConfig,
+    prompts: Mapping[str, PromptFile],
+    found: Mapping[str, PromptFile | UserError],
 ) -> Predictor:
     """Loads the model and puts the prompts in front of it."""
     import torch
@@ -148,7 +146,8 @@ def _predictor(
     only = next(iter(prompts)) if config.prompt is not None else None
     configs = {name: task_of_prompt(each.metadata) for name, each in prompts.items()}
     trained_on = {name: task_of(task) if task else None for name, task in configs.items()}
-    return Predictor(checkpoint, loaded, tasks, trained_on, how, only)
+    unreadable = {name: e.problem for name, e in found.items() if isinstance(e, UserError)}
+    return Predictor(checkpoint, loaded, unreadable, tasks_of(found), trained_on, how, only)
 
 
 def read_prompts(config: PredictConfig) -> dict[str, PromptFile | UserError]:
@@ -174,6 +173,15 @@ def read_prompts(config: PredictConfig) -> dict[str, PromptFile | UserError]:
     return found
 
 
+def _check_told(config: PredictConfig, prompts: Mapping[str, PromptFile]) -> None:
+    """Raises what is not known of the model that the prompts belong to."""
+    problems: list[UserError] = []
+    for name, prompt in prompts.items():
+        has_variant = config.variant is not None or "variant" in prompt.metadata
+        problems += untold_problems(name, prompt, config.model, has_variant=has_variant)
+    raise_all(problems)
+
+
 def _name_of(path: Path) -> str:
     """A prompt's name in the answers: that of its file, or of the folder of its run."""
     return path.resolve().parent.name if path.name == RUN_FILE else path.resolve().stem
@@ -197,26 +205,26 @@ def tasks_of(found: Mapping[str, PromptFile | UserError]) -> dict[str, str | Non
 def prompts_of_rows(
     config: PredictConfig, found: Mapping[str, PromptFile | UserError]
 ) -> dict[str, PromptFile]:
-    """The prompts that rows of the input ask for; all of them, where it can be read only once.
+    """The prompts that rows of the input ask for; all that are whole, where it is read only once.
 
     Raises:
-        UserError: one cannot be read, or they are of several models; names a row of each.
+        UserError: a row asks for one that cannot be read, there is no other, or they are of several
+            models; names a row of each.
     """
     tasks = tasks_of(found)
     first_row: dict[str, str] = {}  # of each prompt
-    if config.input == STDIN or config.prompt is not None:
-        first_row = dict.fromkeys(found, "")
-    else:
+    is_read_twice = config.input != STDIN and config.prompt is None
+    if is_read_twice:
         with opened(config.input) as lines:
             for number, line in enumerate(lines, start=1):
                 with suppress(ValueError):  # it gets an error in its line
                     first_row.setdefault(prompt_of(row_in(line), tasks), f" (row {number})")
     wanted = {name: found[name] for name in first_row or found}
-    raise_all(each for each in wanted.values() if isinstance(each, UserError))
     prompts = {name: each for name, each in wanted.items() if isinstance(each, PromptFile)}
-    _check_models(prompts, config)
-    if first_row:
-        raise_all(mixed_models({name + first_row[name]: each for name, each in prompts.items()}))
-    else:  # no row can be answered: whichever model says so
+    if first_row or not prompts:
+        raise_all(each for each in wanted.values() if isinstance(each, UserError))
+    if is_read_twice and not first_row:  # no row can be answered: whichever model says so
         prompts = dict([next(iter(prompts.items()))])
+    _check_told(config, prompts)
+    raise_all(mixed_models({name + first_row.get(name, ""): p for name, p in prompts.items()}))
     return prompts

@@ -17,7 +17,7 @@ from prompt_tuning.tasks.base import CUT_OFF
 
 logger = logging.getLogger(__name__)
 
-_ARRAY = "a JSON array where an object belongs: write each of its objects into a line of its own"
+ARRAY = "a JSON array where an object belongs: write each of its objects into a line of its own"
 
 Record = Mapping[str, Any]
 
@@ -87,7 +87,7 @@ def _json(file: TextIO) -> Iterator[tuple[int, Record]]:
 
 def _json_object(text: str, line: int) -> Record:
     if text.startswith("["):
-        raise _BrokenLineError(line, _ARRAY)
+        raise _BrokenLineError(line, ARRAY)
     try:
         value = json.loads(text)
     except json.JSONDecodeError as error:

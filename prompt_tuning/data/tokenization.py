@@ -1,15 +1,15 @@
 """Examples to token ids, cached on disk, and ids back to text.
 
 Deviation: T5 runs SentencePiece, this project its re-implementation in `tokenizers`. Of 45,699 real
-texts 3 differ: two ties between segmentations, and one U+0085, here white space. "</s>" in a text
-would be EOS here; no official file has it. What mT5's vocabulary lacks is <unk>, as transformers
-reads it; SentencePiece spells it in bytes.
+texts 3 differ: two ties between segmentations, and one U+0085, here white space. What mT5's
+vocabulary lacks is <unk>, as transformers reads it; SentencePiece spells it in bytes.
 """
 
 import json
 import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from hashlib import sha256
 from itertools import takewhile
 from pathlib import Path
@@ -21,12 +21,14 @@ import numpy as np
 from prompt_tuning.tasks import Example
 
 if TYPE_CHECKING:
+    from tokenizers import Tokenizer
     from transformers import PreTrainedTokenizerFast
 
 logger = logging.getLogger(__name__)
 
-_CACHE_FORMAT = 1  # of the files, and of the rules that made them
+_CACHE_FORMAT = 2  # of the files, and of the rules that made them
 TEXTS_PER_CALL = 1000  # bounds the memory that the tokenizer's by-products take
+_UNWRITABLE = " "  # a space reaches the pieces as \u2581, never as itself
 _SENTENCEPIECE_UNKNOWN = " \u2047 "  # what SentencePiece writes for an unknown token
 
 
@@ -79,6 +81,36 @@ def encode_split(
     return split
 
 
+def encode_texts(texts: Sequence[str], tokenizer: "PreTrainedTokenizerFast") -> list[list[int]]:
+    """The ids of each text, without EOS; the name of a control token in it is plain characters.
+
+    "</s>" does not end a text, and a sentinel comes from an objective or a config alone.
+
+    Source: SentencePiece, of whose pieces of text neither is one.
+    Deviation: seqio takes "<extra_id_0>" at the start of a word for the sentinel, transformers
+    takes it and "</s>" for the tokens wherever they stand; no official file has either.
+    """
+    encodings = _text_tokenizer(tokenizer).encode_batch_fast(list(texts), add_special_tokens=False)
+    return [encoding.ids for encoding in encodings]
+
+
+@lru_cache(maxsize=4)  # of a sweep's runs, each with a tokenizer of its own, the last few
+def _text_tokenizer(tokenizer: "PreTrainedTokenizerFast") -> "Tokenizer":
+    """The tokenizer with its control tokens, sentinels included, under names that no text has.
+
+    (transformers' `split_special_tokens` changes nothing: they are pieces too.)
+    """
+    backend = tokenizer.backend_tokenizer
+    rules, control = json.loads(backend.to_str()), {*tokenizer.all_special_ids}
+    added = [token for token in rules["added_tokens"] if token["id"] not in control]
+    rules |= {"added_tokens": added, "post_processor": None, "truncation": None, "padding": None}
+    pieces = rules["model"]["vocab"]
+    for token_id in control:
+        if token_id < len(pieces):
+            pieces[token_id][0] = f"{_UNWRITABLE}{token_id}"
+    return type(backend).from_str(json.dumps(rules))
+
+
 def decode_ids(tokenizer: "PreTrainedTokenizerFast", ids: Iterable[int]) -> str:
     """The text up to the first EOS. Sentinels stay in it, so that they make an answer wrong.
 
@@ -102,10 +134,7 @@ def _encode(texts: Sequence[str], tokenizer: "PreTrainedTokenizerFast") -> list[
     ids_of: dict[str, list[int]] = {}
     for start in range(0, len(distinct), TEXTS_PER_CALL):
         batch = distinct[start : start + TEXTS_PER_CALL]
-        encoded = tokenizer(
-            batch, add_special_tokens=False, return_attention_mask=False, verbose=False
-        )
-        ids_of |= zip(batch, encoded["input_ids"], strict=True)
+        ids_of |= zip(batch, encode_texts(batch, tokenizer), strict=True)
     return [ids_of[text] for text in texts]
 
 

@@ -3,7 +3,6 @@
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -13,6 +12,7 @@ from torch import Tensor
 from transformers import PreTrainedTokenizerFast
 from transformers.utils.hub import cached_file
 
+from prompt_tuning.data.tokenization import encode_texts
 from prompt_tuning.models.checkpoint_files import commit_of, reading
 from prompt_tuning.models.loading import (
     ENDS,
@@ -54,8 +54,7 @@ class EmbeddingTable:
 
     def encode_texts(self, texts: list[str]) -> list[list[int]]:
         """Token ids of texts, without EOS."""
-        encoded: Any = self.tokenizer(texts, add_special_tokens=False, verbose=False)
-        return [list(ids) for ids in encoded["input_ids"]]
+        return encode_texts(texts, self.tokenizer)
 
 
 def load_embedding_table(source: str, revision: str | None) -> EmbeddingTable:

@@ -22,6 +22,7 @@ from transformers import (
 )
 from transformers.utils.hub import cached_file
 
+from prompt_tuning.data.tokenization import encode_texts
 from prompt_tuning.errors import UserError
 from prompt_tuning.files import written_whole
 from prompt_tuning.models.checkpoint_files import (
@@ -67,7 +68,8 @@ class Checkpoint:
 
     def encode_text(self, text: str) -> list[int]:
         """Token ids of a text, without EOS."""
-        return list(self.tokenizer(text, add_special_tokens=False).input_ids)
+        (ids,) = encode_texts([text], self.tokenizer)
+        return ids
 
     @property
     def sentinel_id(self) -> int:

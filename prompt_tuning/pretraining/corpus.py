@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from prompt_tuning.data.tokenization import encode_texts
 from prompt_tuning.errors import UserError
 from prompt_tuning.files import made_once, sha256_of
 from prompt_tuning.pretraining.documents import TextSource
@@ -29,7 +30,6 @@ logger = logging.getLogger(__name__)
 
 _CACHE_FORMAT = 2  # of the files, and of the rules that made them
 DOCUMENTS_PER_CALL = 16  # bounds the memory that the tokenizer's by-products take
-_UNWRITABLE = " "  # a space reaches the pieces as \u2581, never as itself
 
 
 @dataclass(frozen=True)
@@ -165,22 +165,6 @@ def _sha256(entry: Path) -> str:
 
 def _encode(documents: Iterable[str], tokenizer: "PreTrainedTokenizerFast") -> Iterator[list[int]]:
     """The ids of each document, without EOS; one without any is left out, as T5 does."""
-    backend, remaining = _without_special_tokens(tokenizer), iter(documents)
+    remaining = iter(documents)
     while batch := list(islice(remaining, DOCUMENTS_PER_CALL)):
-        for encoding in backend.encode_batch_fast(batch, add_special_tokens=False):
-            if encoding.ids:
-                yield encoding.ids
-
-
-def _without_special_tokens(tokenizer: "PreTrainedTokenizerFast") -> Any:
-    """The tokenizer with its special tokens, sentinels included, under names that no text has.
-
-    As in SentencePiece, "</s>" in a document is then four characters, and a sentinel comes from an
-    objective alone. (transformers' `split_special_tokens` changes nothing: they are pieces too.)
-    """
-    backend = tokenizer.backend_tokenizer
-    rules = json.loads(backend.to_str())
-    rules["added_tokens"], rules["post_processor"] = [], None
-    for token_id in tokenizer.all_special_ids:
-        rules["model"]["vocab"][token_id][0] = f"{_UNWRITABLE}{token_id}"
-    return type(backend).from_str(json.dumps(rules))
+        yield from filter(None, encode_texts(batch, tokenizer))

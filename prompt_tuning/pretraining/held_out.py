@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from transformers import PreTrainedTokenizerFast
 
+from prompt_tuning.data.tokenization import encode_texts
 from prompt_tuning.ladder.probe_questions import probes
 from prompt_tuning.ladder.world import LADDER_WORLD, World
 from prompt_tuning.loop import Display, EncodedExamples, mean_loss
@@ -89,9 +90,7 @@ class WorldProbes:
     def _row(
         self, tokenizer: PreTrainedTokenizerFast, question: str, answer: str
     ) -> tuple[list[int], list[int]]:
-        asked, said = (
-            tokenizer(text, add_special_tokens=False).input_ids for text in (question, answer)
-        )
+        asked, said = encode_texts([question, answer], tokenizer)
         return [*asked, *self._mark, EOS_ID], [*self._mark, *said]
 
     def _accuracy(self, model: PackedT5, rows: Sequence[tuple[list[int], list[int]]]) -> float:

@@ -37,7 +37,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "optim": set(),
     "prompt_files": {"errors", "files"},
     "metrics": {"errors", "tasks"},
-    "models": {"errors", "files", "ladder"},
+    "models": {"errors", "files", "data", "ladder"},
     "config": {"errors", "devices", "task_registry"},
     "config_checks": {"errors", "models", "prompt_files", "config"},
     "composition": {"errors", "config", "config_checks", "task_registry"},

@@ -1,6 +1,7 @@
 """`ptune predict`: a mixed stream is answered as its rows are alone; a broken row is an error."""
 
 import fcntl
+import io
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -110,6 +111,7 @@ def test_a_broken_row_gets_an_error_and_the_rest_goes_on(
     assert ["error" in line for line in found] == [False, *[True] * 8, False]
     assert ["prediction" in line for line in found] == [True, *[False] * 8, True]
     assert "no prompt cb; there are" in found[4]["error"]
+    assert "a JSON array where an object belongs" in found[2]["error"]
     assert "hypothesis" in found[6]["error"]
 
 
@@ -168,7 +170,7 @@ def test_two_processes_do_not_write_one_output(
 @pytest.mark.parametrize(
     ("bad", "reason"),
     [
-        ("[" * 100_000, "nested too deep"),
+        ('{"a":' + "[" * 100_000, "nested too deep"),
         ('{"a":' + "[" * 900 + "]" * 900 + ', "inputs": "a"}', 'needs "prompt" or "task"'),
         ('{"prompt": ["free"], "inputs": "x"}', '"prompt" is list'),
         ('{"task": {"k": 1}, "inputs": "x"}', '"task" is dict'),
@@ -245,6 +247,75 @@ def test_a_folder_of_runs_is_a_library_too(
     (tmp_path / "out.jsonl").unlink()
     assert ptune(monkeypatch, tiny_folder, library, "input=in.jsonl") == 0
     assert answers(tmp_path) == [before[0] | {"prompt": "run-rte"}]
+
+
+def test_inputs_beyond_the_lengths_of_pre_training_are_counted_at_the_end(
+    monkeypatch: pytest.MonkeyPatch,
+    tiny_folder: Path,
+    tiny_checkpoint: Checkpoint,
+    library: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Answered whole, as by evaluate, though the model has never seen such; not one too long."""
+    pieces = len(tiny_checkpoint.encode_text("a")), len(tiny_checkpoint.encode_text("a a"))
+    whole = "a" + " a" * ((511 - pieces[0]) // (pieces[1] - pieces[0]))  # with EOS at most 512
+    long, longest = f"{whole} a", "a " * 5000
+    rows = [{"prompt": "free", "inputs": text} for text in (long, "a", long, whole)]
+    assert ptune(monkeypatch, tiny_folder, library, write(library.parent, rows[1::2])) == 0
+    assert "pre-training" not in capsys.readouterr().err
+    (library.parent / "out.jsonl").unlink()
+    rows.append({"prompt": "free", "inputs": longest})
+    assert ptune(monkeypatch, tiny_folder, library, write(library.parent, rows)) == 2
+    counted = "2 inputs have more than the 512 tokens of pre-training; none is cut"
+    assert capsys.readouterr().err.count(counted) == 1
+
+
+TORN = "prompt file {library}/torn.safetensors cannot be read"
+FREE = [{"prompt": "free", "inputs": text, "id": number} for number, text in enumerate(TEXTS)]
+
+
+def test_a_torn_prompt_hides_no_other_of_its_library(
+    monkeypatch: pytest.MonkeyPatch,
+    tiny_folder: Path,
+    library: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """In a file the first row that asks for it is refused before anything is loaded."""
+    (library / "torn.safetensors").write_bytes((library / "rte.safetensors").read_bytes()[:500])
+    assert ptune(monkeypatch, tiny_folder, library, write(library.parent, FREE)) == 0
+    assert [line["id"] for line in answers(library.parent)] == [row["id"] for row in FREE]
+    rows = write(library.parent, [*FREE, {"prompt": "torn", "inputs": "a"}])
+    assert ptune(monkeypatch, tiny_folder, library, rows) == 2
+    assert TORN.format(library=library) in capsys.readouterr().err
+    assert len(answers(library.parent)) == len(FREE)
+
+
+@pytest.mark.parametrize("key", ["prompt", "task"])
+def test_from_standard_input_a_row_under_a_torn_prompt_has_the_reason_in_its_line(
+    monkeypatch: pytest.MonkeyPatch, tiny_folder: Path, library: Path, key: str
+) -> None:
+    """It is read only once, so that nobody knows beforehand which prompts it asks for."""
+    (library / "torn.safetensors").write_text("x")
+    lines = [json.dumps(row) for row in (FREE[0], {key: "torn", "inputs": "a"}, FREE[1])]
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO("\n".join(lines).encode())))
+    assert ptune(monkeypatch, tiny_folder, library, "input=-") == 2, "a row has no answer"
+    first, second, third = answers(library.parent)
+    assert [first["id"], third["id"]] == [0, 1] and "prediction" in first and "prediction" in third
+    assert second["error"].startswith(TORN.format(library=library))
+
+
+def test_a_library_of_torn_prompts_alone_is_refused(
+    monkeypatch: pytest.MonkeyPatch,
+    tiny_folder: Path,
+    library: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    for path in library.iterdir():
+        path.write_text("x")
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"")))
+    assert ptune(monkeypatch, tiny_folder, library, "input=-") == 2
+    assert capsys.readouterr().err.count("cannot be read") == len(LENGTHS)
+    assert not (library.parent / "out.jsonl").exists()
 
 
 def test_the_index_of_a_library_names_every_prompt_and_what_is_wrong_with_a_file(

@@ -1,9 +1,12 @@
 """Limits, sentinels, the cache, and decoding; the tokenizer is T5's own."""
 
+from unittest.mock import Mock
+
 import pytest
+import sentencepiece
 
 from prompt_tuning.data import tokenization
-from prompt_tuning.data.tokenization import EncodedSplit, decode_ids, encode_split
+from prompt_tuning.data.tokenization import EncodedSplit, decode_ids, encode_split, encode_texts
 from prompt_tuning.tasks import Example
 
 EOS, UNK, SENTINEL = 1, 2, 32099
@@ -52,38 +55,27 @@ def test_repeated_texts_and_many_texts_keep_their_order(t5_tokenizer, monkeypatc
     assert encoded.inputs == single
 
 
-class Counted:
-    """A tokenizer that counts how often it is asked."""
-
-    def __init__(self, tokenizer):
-        self.tokenizer, self.num_calls = tokenizer, 0
-
-    def __call__(self, *args, **kwargs):
-        self.num_calls += 1
-        return self.tokenizer(*args, **kwargs)
-
-    def __getattr__(self, name):
-        return getattr(self.tokenizer, name)
-
-
-def test_the_cache_is_used_only_for_the_same_texts_limits_and_tokenizer(t5_tokenizer, tmp_path):
-    pairs, counted = [("True False", "False"), ("", "True")], Counted(t5_tokenizer)
-    first = encode(counted, *pairs, inputs=3, cache_dir=tmp_path / "c")
-    assert counted.num_calls == 2  # inputs and targets
-    assert encode(counted, *pairs, inputs=3, cache_dir=tmp_path / "c") == first
-    assert counted.num_calls == 2
+def test_the_cache_is_used_only_for_the_same_texts_limits_and_tokenizer(
+    t5_tokenizer, tmp_path, monkeypatch
+):
+    pairs, counted = [("True False", "False"), ("", "True")], Mock(wraps=encode_texts)
+    monkeypatch.setattr(tokenization, "encode_texts", counted)
+    first = encode(t5_tokenizer, *pairs, inputs=3, cache_dir=tmp_path / "c")
+    assert counted.call_count == 2  # inputs and targets
+    assert encode(t5_tokenizer, *pairs, inputs=3, cache_dir=tmp_path / "c") == first
+    assert counted.call_count == 2
     other = type(t5_tokenizer).from_pretrained(t5_tokenizer.name_or_path)
     other.add_tokens(["zorb"])
     for tokenizer, texts, limits in (
-        (counted, pairs[::-1], {"inputs": 3}),
-        (counted, [("True False", "False"), ("", "False")], {"inputs": 3}),
-        (counted, pairs, {"inputs": 4}),
-        (counted, pairs, {"inputs": 3, "targets": 9}),
-        (counted, pairs, {"inputs": 3, "sentinel": SENTINEL}),
+        (t5_tokenizer, pairs[::-1], {"inputs": 3}),
+        (t5_tokenizer, [("True False", "False"), ("", "False")], {"inputs": 3}),
+        (t5_tokenizer, pairs, {"inputs": 4}),
+        (t5_tokenizer, pairs, {"inputs": 3, "targets": 9}),
+        (t5_tokenizer, pairs, {"inputs": 3, "sentinel": SENTINEL}),
         (other, pairs, {"inputs": 3}),
     ):
         encode(tokenizer, *texts, **limits, cache_dir=tmp_path / "c")
-    assert counted.num_calls == 12
+    assert counted.call_count == 14
     assert len([*(tmp_path / "c").iterdir()]) == 7
 
 
@@ -123,6 +115,7 @@ def test_decoding_drops_padding_and_stops_at_eos_but_keeps_sentinels(t5_tokenize
         *("", " ", "  a  b ", "a\tb\nc", "a\x0bb", "a\u00a0b", "\u3000a", "\u2028x", "\u200b"),
         *("\ufb01 \u2163 \uff41", "e\u0301", "a\u2581b", "\U0001f642 ok", "\x00", "a\x84b"),
         *("<br>", "don``t ''", "x" * 300),
+        *("a </s> b", "</s>", "a</s>b", "a <extra_id_0> b", "<extra_id_99>", " <pad>", "<unk> a"),
     ],
 )
 def test_unusual_characters_are_tokenised_as_sentencepiece_does(t5_tokenizer, t5_vocabulary, text):
@@ -130,10 +123,26 @@ def test_unusual_characters_are_tokenised_as_sentencepiece_does(t5_tokenizer, t5
     assert ids == [*t5_vocabulary.encode(text), EOS]
 
 
-@pytest.mark.parametrize("text", ["a\x85b", "a </s> b", "a <extra_id_0> b"])
-def test_where_the_tokenizer_is_known_to_differ_from_sentencepiece(
-    t5_tokenizer, t5_vocabulary, text
-):
+def test_where_the_tokenizer_is_known_to_differ_from_sentencepiece(t5_tokenizer, t5_vocabulary):
     """If this fails, the library has changed: correct the `Deviation:` in tokenization.py."""
-    (ids,) = encode(t5_tokenizer, (text, "")).inputs
-    assert ids != [*t5_vocabulary.encode(text), EOS]
+    (ids,) = encode(t5_tokenizer, ("a\x85b", "")).inputs
+    assert ids != [*t5_vocabulary.encode("a\x85b"), EOS]
+
+
+@pytest.mark.parametrize("text", ["a </s> b", "</s>", "a <extra_id_0> b", "<extra_id_99>", "<pad>"])
+def test_the_name_of_a_control_token_in_a_text_is_text(tiny_checkpoint, tiny_folder, text):
+    """A user's text can neither end an input nor pass for a sentinel, and comes back as it was."""
+    tokenizer = tiny_checkpoint.tokenizer
+    expected = sentencepiece.SentencePieceProcessor(str(tiny_folder / "spiece.model")).encode(text)
+    assert tiny_checkpoint.encode_text(text) == expected
+    encoded = encode(tokenizer, (text, text))
+    assert encoded.inputs == encoded.targets == [[*expected, EOS]]
+    assert not {*expected} & {*tokenizer.all_special_ids}
+    assert decode_ids(tokenizer, encoded.targets[0]) == text
+
+
+def test_a_word_that_was_added_to_a_vocabulary_stays_one_token(tiny_checkpoint):
+    """It is no control token."""
+    tokenizer = type(tiny_checkpoint.tokenizer).from_pretrained(tiny_checkpoint.source)
+    tokenizer.add_tokens(["zorb"])
+    assert encode_texts(["a zorb"], tokenizer)[0][-1] == len(tokenizer) - 1

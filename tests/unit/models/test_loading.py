@@ -82,7 +82,8 @@ def test_a_folder_of_each_architecture_loads_and_reads_text_as_its_vocabulary_do
     sentinels = {"mt5": vocabulary.piece_to_id("\u2581<extra_id_0>"), "umt5": len(vocabulary) + 99}
     expected = sentinels.get(model_type, len(vocabulary) + 99)
     assert checkpoint.sentinel_id == expected
-    assert checkpoint.encode_text("<extra_id_0>") == [expected]
+    # In a text its name is plain characters; of mT5 it is a piece of text as SentencePiece has it.
+    assert (checkpoint.encode_text("<extra_id_0>") == [expected]) == (model_type == "mt5")
 
 
 @pytest.mark.parametrize("model_type", FAMILY)
