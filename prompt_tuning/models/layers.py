@@ -138,11 +138,18 @@ class Dropout:
         return v * packing.pack(kept).unsqueeze(-1)
 
     def _mask(self, places: Tensor, like: Tensor) -> Tensor:
-        self._rows = self._rows.to(like.device)
+        self._rows = _sent(self._rows, like.device)
         use = _scrambled(self._rows + self._num_masks).view(-1, *[1] * places.ndim)
         self._num_masks += 1
         uniform = _scrambled(use + places * _STRIDE) & 0xFFFFFF  # 24 bits, as a float32 has
         return (uniform >= self.rate * 2**24).to(like) / (1.0 - self.rate)
+
+
+def _sent(values: Tensor, device: torch.device) -> Tensor:
+    """Numbers of the host on a device; a GPU gets them out of pinned memory, without a wait."""
+    if device.type == "cuda" and not values.is_cuda:
+        values = values.pin_memory()
+    return values.to(device, non_blocking=True)
 
 
 _STRIDE = -0x61C8864680B583EB  # 2^64 / golden ratio, as a signed number
@@ -172,7 +179,7 @@ class Packing:
             like: has the device and dtype of what is packed.
         """
         self.lengths, self.longest = [*lengths], max(lengths)
-        self.row_lengths = torch.tensor(self.lengths, device=like.device)  # [B]
+        self.row_lengths = _sent(torch.tensor(self.lengths), like.device)  # [B]
         self._like = like.new_empty(0)
         # A loop over rows wastes nothing; short rows, and a GPU, want few large products instead.
         self.pads = like.device.type != "cpu" or self.longest <= SHORT_ROW
