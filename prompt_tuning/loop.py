@@ -258,19 +258,20 @@ def accumulate_gradient(
         The mean loss per target token, z-loss included.
     """
     num_target_tokens = sum(len(ids) for ids in targets)
-    total = 0.0
+    losses = []
     for summed in _losses(method, inputs, targets, settings, dropout):
         loss = summed / num_target_tokens
         loss.backward()
-        total += loss.item()
-    return total
+        losses.append(loss.detach().double())
+    return float(sum(losses))  # a GPU is waited for here alone, not after every micro-batch
 
 
 @torch.no_grad()
 def mean_loss(method: Method, examples: EncodedExamples, settings: TrainingSettings) -> float:
     """The mean loss per target token of examples, without dropout, in nats."""
     losses = _losses(method, examples.inputs, examples.targets, settings, None)
-    return sum(loss.item() for loss in losses) / sum(len(ids) for ids in examples.targets)
+    total = sum(loss.double() for loss in losses)
+    return float(total) / sum(len(ids) for ids in examples.targets)
 
 
 def _losses(

@@ -106,7 +106,7 @@ class Adafactor(torch.optim.Optimizer):
         wide = param.float()
         update = _precondition(grad, state, decay, group["epsilon1"])
         if group["clipping_threshold"] is not None:
-            update /= max(1.0, _rms(update).item() / group["clipping_threshold"])
+            update /= (_rms(update) / group["clipping_threshold"]).clamp(min=1.0)
         scale = group["lr"]
         if group["multiply_by_parameter_scale"]:
             scale = scale * _rms(wide).clamp(min=_SMALLEST_PARAMETER_SCALE)

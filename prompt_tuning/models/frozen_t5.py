@@ -21,11 +21,11 @@ from prompt_tuning.models.fused_weights import (
 )
 from prompt_tuning.models.layers import (
     Dropout,
+    Packing,
     RelativePositionBias,
+    attention_mask,
     gated_gelu,
     packed_self_attention,
-    padding_bias,
-    positions_mask,
     rms_norm,
 )
 from prompt_tuning.models.products import linear
@@ -146,7 +146,7 @@ class PackedT5:
 
     def encode(self, rows: Rows, dropout: Dropout | None = None) -> EncodedRows:
         """Runs the encoder over [prompt ; embedded input] of every row."""
-        lengths = rows.lengths
+        packing = Packing(rows.lengths, self.embedding)
         embedded = self.embedding[torch.cat(list(rows.inputs))]
         prompts = [prompt.to(embedded) for prompt in rows.prompts]
         parts = embedded.split([len(ids) for ids in rows.inputs])
@@ -154,22 +154,22 @@ class PackedT5:
         x = torch.cat([part for k, text in pairs for part in (prompts[k], text)])
 
         def drop(x: Tensor) -> Tensor:
-            return dropout.rows(x, lengths) if dropout else x
+            return dropout.rows(x, packing) if dropout else x
 
-        biases = [bias(max(lengths)) for bias in self._encoder_biases]
+        biases = [bias(packing.longest) for bias in self._encoder_biases]
+        masks = [attention_mask(bias, packing) for bias in biases]
         x = drop(x)
-        for (attention, feed_forward), bias in zip(self._encoder, cycle(biases), strict=False):
+        for (attention, feed_forward), mask in zip(self._encoder, cycle(masks), strict=False):
             qkv = self._project(x, attention.qkv, self._epsilon)
             q, k, v = qkv.view(len(x), 3, self.num_heads, -1).unbind(1)
-            v = dropout.values(v, lengths) if dropout else v
-            context = packed_self_attention(torch.stack([q, k, v]), lengths, bias)
+            v = dropout.values(v, packing) if dropout else v
+            context = packed_self_attention(torch.stack([q, k, v]), packing, mask)
             x = x + drop(linear(context, attention.output))
             inner = drop(self._expand(x, feed_forward.gate_and_linear, self._epsilon))
             x = x + drop(linear(inner, feed_forward.output))
         x = drop(self._norm(x))
-        states = pad_sequence(list(x.split(lengths)), batch_first=True)
-        bias = padding_bias(positions_mask(lengths, x.device), x.dtype)
-        return EncodedRows(states, bias.unsqueeze(1))
+        states = pad_sequence(list(x.split(packing.lengths)), batch_first=True)
+        return EncodedRows(states, packing.padding.unsqueeze(1))
 
     def target_logits(
         self, encoded: EncodedRows, targets: Sequence[Tensor], dropout: Dropout | None = None
@@ -189,8 +189,7 @@ class PackedT5:
         start = padded.new_full((len(padded), 1), DECODER_START_ID)
         decoder_ids = torch.cat([start, padded[:, :-1]], dim=1)
         x, _ = self._decode(decoder_ids, encoded, None, dropout)
-        real = positions_mask([len(ids) for ids in targets], x.device)
-        return self._logits(x[real])
+        return self._logits(Packing([len(ids) for ids in targets], x).pack(x))
 
     def step(
         self, ids: Tensor, encoded: EncodedRows, cache: list[Tensor] | None

@@ -6,6 +6,7 @@ Everything works on *packed* rows: the positions of all rows of a batch, one aft
 
 import math
 from collections.abc import Sequence
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -127,21 +128,28 @@ class Dropout:
         places = torch.arange(length * num_heads, device=like.device)  # key after key: a longer
         return self._mask(places.view(length, num_heads).T, like)  # one starts like a shorter one
 
-    def rows(self, x: Tensor, lengths: Sequence[int]) -> Tensor:
+    def rows(self, x: Tensor, packing: "Packing") -> Tensor:
         """Packed [N, H]: one mask [H] for each row."""
-        return _ScaleRows.apply(x, self.channels(x), torch.tensor(lengths, device=x.device))
+        return _ScaleRows.apply(x, self.channels(x), packing.row_lengths)
 
-    def values(self, v: Tensor, lengths: Sequence[int]) -> Tensor:
+    def values(self, v: Tensor, packing: "Packing") -> Tensor:
         """Packed attention values [N, heads, d_kv]: a key is dropped for all queries of a head."""
-        kept = self.keys(v.shape[1], max(lengths), v).transpose(1, 2)  # [B, L, heads]
-        return v * kept[positions_mask(lengths, v.device)].unsqueeze(-1)
+        kept = self.keys(v.shape[1], packing.longest, v).transpose(1, 2)  # [B, L, heads]
+        return v * packing.pack(kept).unsqueeze(-1)
 
     def _mask(self, places: Tensor, like: Tensor) -> Tensor:
-        self._rows = self._rows.to(like.device)
+        self._rows = _sent(self._rows, like.device)
         use = _scrambled(self._rows + self._num_masks).view(-1, *[1] * places.ndim)
         self._num_masks += 1
         uniform = _scrambled(use + places * _STRIDE) & 0xFFFFFF  # 24 bits, as a float32 has
         return (uniform >= self.rate * 2**24).to(like) / (1.0 - self.rate)
+
+
+def _sent(values: Tensor, device: torch.device) -> Tensor:
+    """Numbers of the host on a device; a GPU gets them out of pinned memory, without a wait."""
+    if device.type == "cuda" and not values.is_cuda:
+        values = values.pin_memory()
+    return values.to(device, non_blocking=True)
 
 
 _STRIDE = -0x61C8864680B583EB  # 2^64 / golden ratio, as a signed number
@@ -157,63 +165,115 @@ def _scrambled(x: Tensor) -> Tensor:
     return x ^ ((x >> 31) & (2**33 - 1))
 
 
-def packed_self_attention(qkv: Tensor, lengths: Sequence[int], bias: Tensor) -> Tensor:
+class Packing:
+    """Where the rows of a packed batch lie: made once a forward pass, for all of its layers.
+
+    All of it follows from the lengths, which the host knows: nothing is read back from a device.
+    """
+
+    def __init__(self, lengths: Sequence[int], like: Tensor) -> None:
+        """Packs B rows, N positions together, the longest of L.
+
+        Args:
+            lengths: of the rows.
+            like: has the device and dtype of what is packed.
+        """
+        self.lengths, self.longest = [*lengths], max(lengths)
+        self.row_lengths = _sent(torch.tensor(self.lengths), like.device)  # [B]
+        self._like = like.new_empty(0)
+        # A loop over rows wastes nothing; short rows, and a GPU, want few large products instead.
+        self.pads = like.device.type != "cpu" or self.longest <= SHORT_ROW
+
+    @cached_property
+    def padding(self) -> Tensor:
+        """0 at real positions of padded rows, minus infinity behind them: [B, L]."""
+        zeros = self._like.new_zeros(len(self.lengths), self.longest)
+        return zeros.masked_fill(~self._is_real, -math.inf)
+
+    def pad(self, x: Tensor, dim: int) -> Tensor:
+        """Packed [..., N, ...] to padded [..., B, L, ...]; padding gets the first position."""
+        return x.index_select(dim, self._packed_places).unflatten(dim, (-1, self.longest))
+
+    def pack(self, x: Tensor) -> Tensor:
+        """Padded [B, L, ...] to packed [N, ...]."""
+        return x.flatten(0, 1).index_select(0, self._padded_places)
+
+    @cached_property
+    def _is_real(self) -> Tensor:  # [B, L]
+        return torch.arange(self.longest, device=self._like.device) < self.row_lengths[:, None]
+
+    @cached_property
+    def _packed_places(self) -> Tensor:
+        """Of every padded position where it stands in the packed rows, 0 of padding: [B * L]."""
+        starts = self.row_lengths.cumsum(0) - self.row_lengths
+        places = starts[:, None] + torch.arange(self.longest, device=starts.device)
+        return places.masked_fill(~self._is_real, 0).flatten()
+
+    @cached_property
+    def _padded_places(self) -> Tensor:
+        """Of every packed position where it stands in the padded rows: [N]."""
+        size, padding = sum(self.lengths), self.longest - self.row_lengths
+        before = padding.cumsum(0) - padding  # of padding, in front of each row
+        shifts = before.repeat_interleave(self.row_lengths, output_size=size)
+        return torch.arange(size, device=shifts.device) + shifts
+
+
+def attention_mask(bias: Tensor, packing: Packing) -> Tensor:
+    """What `packed_self_attention` takes, made once for all layers that share a position bias.
+
+    With the padding in it, [B, heads, L, L], autograd would keep another one for each layer.
+
+    Args:
+        bias: [heads, L, L], L at least the longest length.
+        packing: of the rows.
+    """
+    if not packing.pads or bias.requires_grad:  # of a sum to which a gradient goes it keeps nothing
+        return bias
+    length = packing.longest
+    # PyTorch's fused attention for GPUs copies a mask, in each layer, whose rows do not start at
+    # multiples of 8 numbers. Source: preprocess_mask in aten/src/ATen/native/transformers.
+    width = -(-length // 8) * 8
+    mask = bias.new_empty(len(packing.lengths), len(bias), length, width)[..., :length]
+    return torch.add(bias[:, :length, :length], packing.padding[:, None, None], out=mask)
+
+
+def packed_self_attention(qkv: Tensor, packing: Packing, mask: Tensor) -> Tensor:
     """Self-attention inside each row of a packed batch, T5's way: unscaled, with a position bias.
 
     Args:
         qkv: [3, N, heads, d_kv].
-        lengths: B lengths that sum to N.
-        bias: [heads, L, L], L at least the longest length.
+        packing: of B rows, N positions together.
+        mask: by `attention_mask`.
 
     Returns:
         [N, heads * d_kv].
     """
-    # A loop over rows wastes nothing; short rows, and a GPU, want few large products instead.
-    pad = qkv.is_cuda or max(lengths) <= SHORT_ROW
-    return (_attend_padded if pad else _attend_row_by_row)(qkv, lengths, bias).flatten(1)
+    attend = _attend_padded if packing.pads else _attend_row_by_row
+    return attend(qkv, packing, mask).flatten(1)
 
 
-def _attend_row_by_row(qkv: Tensor, lengths: Sequence[int], bias: Tensor) -> Tensor:
+def _attend_row_by_row(qkv: Tensor, packing: Packing, mask: Tensor) -> Tensor:
     # Each row attends to itself alone and at its own length: no padding, no mask between rows. The
     # bias depends on distances, so that a row of length L takes the upper left [L, L] of it.
     rows = []
-    for row in qkv.split(list(lengths), dim=1):
+    for row in qkv.split(packing.lengths, dim=1):
         q, k, v = row.transpose(1, 2).unsqueeze(1)
         length = q.shape[-2]
-        mask = bias[None, :, :length, :length]
-        out = F.scaled_dot_product_attention(q, k, v, attn_mask=mask, scale=1.0)
+        bias = mask[None, :, :length, :length]
+        out = F.scaled_dot_product_attention(q, k, v, attn_mask=bias, scale=1.0)
         rows.append(out[0].transpose(0, 1))
     return torch.cat(rows)
 
 
-def _attend_padded(qkv: Tensor, lengths: Sequence[int], bias: Tensor) -> Tensor:
-    # Packed to padded and back is two index selections: `positions` says where a packed position
-    # stands in the padded batch, `packed` the reverse. Padding reads position 0, and is masked.
-    real = positions_mask(lengths, qkv.device)
-    batch, longest = real.shape
-    positions = real.flatten().nonzero().squeeze(1)  # of the packed rows in the padded ones
-    packed = positions.new_zeros(real.numel()).index_copy(
-        0, positions, torch.arange(len(positions), device=qkv.device)
-    )
-    padded = qkv.index_select(1, packed).unflatten(1, (batch, longest))
-    q, k, v = padded.transpose(2, 3)  # [B, heads, L, d_kv]
-    mask = bias[:, :longest, :longest] + padding_bias(real, bias.dtype)[:, None, None]
-    if bias.requires_grad:  # no fused kernel gives the bias a gradient
+def _attend_padded(qkv: Tensor, packing: Packing, mask: Tensor) -> Tensor:
+    q, k, v = packing.pad(qkv, 1).transpose(2, 3)  # [B, heads, L, d_kv]
+    if mask.requires_grad:  # no fused kernel gives the bias a gradient
+        length = packing.longest
+        mask = mask[:, :length, :length] + packing.padding[:, None, None]
         out = torch.softmax(q @ k.mT + mask, dim=-1) @ v
     else:
         out = F.scaled_dot_product_attention(q, k, v, attn_mask=mask, scale=1.0)
-    return out.transpose(1, 2).flatten(0, 1).index_select(0, positions)
-
-
-def positions_mask(lengths: Sequence[int], device: torch.device) -> Tensor:
-    """True at the real positions of rows padded to the longest: [B, max(lengths)]."""
-    ends = torch.tensor(lengths, device=device)
-    return torch.arange(max(lengths), device=device) < ends[:, None]
-
-
-def padding_bias(real: Tensor, dtype: torch.dtype) -> Tensor:
-    """0 at real positions and minus infinity at padding, to be added to attention scores."""
-    return torch.zeros(real.shape, dtype=dtype, device=real.device).masked_fill(~real, -math.inf)
+    return packing.pack(out.transpose(1, 2))
 
 
 class RelativePositionBias:

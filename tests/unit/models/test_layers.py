@@ -8,7 +8,9 @@ from prompt_tuning.models import layers
 from prompt_tuning.models.frozen_t5 import FamilyModel
 from prompt_tuning.models.layers import (
     Dropout,
+    Packing,
     RelativePositionBias,
+    attention_mask,
     gated_gelu,
     packed_self_attention,
     rms_norm,
@@ -41,12 +43,35 @@ def test_the_padded_attention_equals_the_row_by_row_one(
     outputs = []
     for short_row in (64, 0):
         monkeypatch.setattr(layers, "SHORT_ROW", short_row)
-        outputs.append(packed_self_attention(qkv, lengths, bias))
+        packing = Packing(lengths, qkv)
+        outputs.append(packed_self_attention(qkv, packing, attention_mask(bias, packing)))
     torch.testing.assert_close(*outputs)
     weight = torch.randn_like(outputs[0])
     torch.testing.assert_close(
         *(torch.autograd.grad((output * weight).sum(), trained) for output in outputs)
     )
+
+
+def test_rows_are_padded_and_packed_again() -> None:
+    packed = torch.arange(1.0, 7.0).view(1, 6, 1)
+    packing = Packing([2, 3, 1], packed)
+    padded = packing.pad(packed, 1)[0, :, :, 0]
+    assert padded.tolist() == [[1, 2, 1], [3, 4, 5], [6, 1, 1]]  # padding: the first position
+    assert packing.padding.isinf().tolist() == [
+        [False, False, True],
+        [False] * 3,
+        [False, True, True],
+    ]
+    assert packing.pack(padded).tolist() == [1, 2, 3, 4, 5, 6]
+
+
+@pytest.mark.parametrize("length", [5, 8, 21])
+def test_attention_of_a_gpu_need_not_copy_the_mask(length: int) -> None:
+    """PyTorch's preprocess_mask copies one with another stride, in each layer."""
+    bias = torch.randn(2, 30, 30)
+    mask = attention_mask(bias, Packing([length, 3], bias))
+    assert mask.shape == (2, 2, length, length) and mask.stride(-1) == 1
+    assert all(stride % 8 == 0 for stride in mask.stride()[:-1])
 
 
 @pytest.mark.parametrize("length", [1, 2, 9, 128, 300])
@@ -70,7 +95,7 @@ def test_dropping_values_equals_dropping_keys_for_every_query() -> None:
     v = torch.randn(7, 2, 4, dtype=torch.float64)
     scores = torch.softmax(torch.randn(2, 5, 7, dtype=torch.float64), dim=-1)
     (mask,) = Dropout(0.5, 0, [0]).keys(2, 7, v)
-    dropped = Dropout(0.5, 0, [0]).values(v, [7])
+    dropped = Dropout(0.5, 0, [0]).values(v, Packing([7], v))
     expected = (scores * mask[:, None]) @ v.transpose(0, 1)
     torch.testing.assert_close(scores @ dropped.transpose(0, 1), expected)
 
@@ -79,7 +104,7 @@ def test_dropout_gives_all_positions_of_a_row_one_mask() -> None:
     """Source: flaxformer broadcasts the mask over the length."""
     lengths = [400, 600]
     x = torch.ones(1000, 64, dtype=torch.float64, requires_grad=True)
-    dropped = Dropout(0.25, 0, [0, 1]).rows(x, lengths)
+    dropped = Dropout(0.25, 0, [0, 1]).rows(x, Packing(lengths, x))
     first, second = dropped.split(lengths)
     assert (first == first[0]).all() and (second == second[0]).all()
     assert not torch.equal(first[0], second[0])
