@@ -36,7 +36,7 @@ from prompt_tuning.errors import InProgress, UserError, as_users, raise_all
 from prompt_tuning.interrupts import Pruned
 from prompt_tuning.launchers import share_gpus, share_threads
 from prompt_tuning.sweeps import Sweep, SweepRun
-from prompt_tuning.terminal import say
+from prompt_tuning.terminal import prefixed, say
 
 # With these on the command line the groups and points are not ours to predict.
 NOT_OURS = ("hydra.searchpath", "hydra/sweeper")
@@ -129,9 +129,9 @@ class Job:
             return None
 
     def _shown(self, config: Any, *, is_alone: bool) -> AbstractContextManager[None]:
-        if not (self.in_sweep and self.sweep):
-            return nullcontext()
-        return self.sweep.doing(self.module.folder_of(config), is_alone=is_alone)
+        if self.in_sweep and self.sweep:
+            return self.sweep.doing(self.module.folder_of(config), is_alone=is_alone)
+        return prefixed(f"{self.num_runs}  ") if self.in_sweep else nullcontext()
 
     def _is_done_now(self, run: Unfinished) -> bool:
         """Whether what another process was at is done; if that process has died, does it."""
