@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 VARIABLES = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT")  # torchrun's
 TO_MEET = timedelta(minutes=5)  # until all processes have started
 TO_WAIT = timedelta(hours=2)  # for each other: the longest evaluation, which rank 0 makes alone
-TO_PART = timedelta(seconds=10)  # until all know how rank 0 has ended
+TO_PART = timedelta(minutes=1)  # until all know how rank 0 has ended
 STOPS = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -101,6 +101,9 @@ class Several(Ranks):
         Raises:
             UserError: they have not.
         """
+        os.environ.setdefault(
+            "TORCH_CPP_LOG_LEVEL", "ERROR"
+        )  # what is lost is said by `LostProcess`
         from torch import distributed
         from torch.distributed.rendezvous import rendezvous
 
@@ -114,6 +117,9 @@ class Several(Ranks):
                 world_size=size,
                 timeout=TO_WAIT,
             )
+            # Who left while another still connects would leave it waiting.
+            self._store.set(f"met {rank}", "")
+            self._store.wait([f"met {each}" for each in range(size)], TO_MEET)
         except (RuntimeError, ValueError) as error:
             raise UserError(
                 f"the processes of this run have not met: {str(error).partition(chr(10))[0]}",
@@ -173,8 +179,8 @@ class Several(Ranks):
             with suppress(RuntimeError):
                 self._store.set("status", str(status))
         self._group.destroy_process_group()  # who waits for this process learns that it is gone
-        if self.is_first:
-            with suppress(RuntimeError):  # one has died
+        if self.is_first and status != LostProcess.exit_status:  # which the others assume
+            with suppress(RuntimeError):  # one has died meanwhile
                 self._store.wait([f"told {rank}" for rank in range(1, self.size)], TO_PART)
 
     def status_of_first(self, patience: timedelta) -> int:

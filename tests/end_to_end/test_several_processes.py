@@ -15,18 +15,25 @@ from typing import Any
 import pytest
 from safetensors.numpy import load_file
 
+from prompt_tuning.commands import train
+from prompt_tuning.composition import configs_of
+from prompt_tuning.config_checks import train_config
+
 RUN = [
     "train",
     "model=ladder_100k",
-    "training.num_steps=12",
+    "training.num_steps=60",
     "training.batch_size=8",
     "training.dropout=0.1",
-    "evaluation.every_steps=6",
+    "evaluation.every_steps=30",
     "evaluation.num_examples=16",
+    "evaluation.num_report_examples=16",
+    "evaluation.rank=labels",
     "machine.max_tokens_per_micro_batch=100",  # several micro-batches a step and process
+    # At the recipe's 0.3 rounding grows to 0.06 in 20 steps, in one process by its budget too.
+    "optimizer.learning_rate=0.001",
     "tracking=none",
 ]
-LONGER = [*RUN, "training.num_steps=60", "evaluation.every_steps=30"]
 PORTS = count(20000 + os.getpid() % 20000)
 SECONDS = 60  # for a process to end, on a busy machine
 
@@ -41,7 +48,7 @@ def once(overrides: list[str]) -> list[str]:
 
 
 def start(size: int, folder: Path, *arguments: str) -> list[subprocess.Popen[str]]:
-    """The processes of a run, rank 0 first, as torchrun would start them."""
+    """The processes of a run, rank 0 first, as torchrun would start them, but quicker."""
     port, processes = str(next(PORTS)), []
     for rank in range(size):
         variables = {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": str(size)}
@@ -50,7 +57,7 @@ def start(size: int, folder: Path, *arguments: str) -> list[subprocess.Popen[str
             subprocess.Popen(
                 [sys.executable, "-m", "prompt_tuning", *once([*arguments])],
                 cwd=folder,
-                env=environment(**(variables if size > 1 else {})),
+                env=environment(**variables),
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
                 text=True,
@@ -78,6 +85,14 @@ def run(size: int, folder: Path, *arguments: str, status: int = 0) -> tuple[str,
     return first[1:]
 
 
+def run_here(folder: Path, *overrides: str) -> None:
+    """The same run in this process alone."""
+    given = [*once([*RUN[1:], *overrides]), f"output_dir={folder / 'runs'}"]
+    (config,), problems = configs_of("train", given)
+    assert not problems
+    train.run(train_config(config))
+
+
 def only_run(folder: Path) -> Path:
     (found,) = [path for path in (folder / "runs").iterdir() if path.name != "cache"]
     return found
@@ -89,7 +104,7 @@ def record_of(folder: Path) -> dict[str, Any]:
 
 
 def assert_same(folder: Path, other: Path) -> None:
-    """The same prompt to rounding, the same scores, the same answers at every evaluation."""
+    """The same prompt and losses to rounding, the same scores and answers at every evaluation."""
     runs = [only_run(each) for each in (folder, other)]
     prompt, expected = (load_file(each / "prompt.safetensors") for each in runs)
     assert prompt["prompt"] == pytest.approx(expected["prompt"], rel=1e-6, abs=1e-6)
@@ -98,17 +113,25 @@ def assert_same(folder: Path, other: Path) -> None:
     found, wanted = record_of(folder), record_of(other)
     assert found["result"] == wanted["result"]
     assert found["config_hash"] == wanted["config_hash"]
+    losses, wanted_losses = (losses_of(each) for each in (folder, other))
+    assert losses == pytest.approx(wanted_losses, rel=1e-6)
     answers = [
         {path.name: path.read_text() for path in (each / "predictions").iterdir()} for each in runs
     ]
     assert answers[0] == answers[1]
 
 
+def losses_of(folder: Path) -> dict[int, float]:
+    """By step, as they were logged."""
+    lines = map(json.loads, (only_run(folder) / "metrics.jsonl").read_text().splitlines())
+    return {line["step"]: line["train/loss"] for line in lines if "train/loss" in line}
+
+
 @pytest.fixture(scope="module")
 def alone(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Where one process has made the run, undisturbed."""
     folder = tmp_path_factory.mktemp("alone")
-    run(1, folder, *LONGER)
+    run_here(folder)
     return folder
 
 
@@ -116,7 +139,7 @@ def test_torchrun_trains_the_prompt_of_one_process(alone: Path, tmp_path: Path) 
     """One folder, one record, every line once; dropout is a row's own wherever it is computed."""
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2"]
     done = subprocess.run(
-        [*torchrun, f"--master-port={next(PORTS)}", "-m", "prompt_tuning", *once(LONGER)],
+        [*torchrun, f"--master-port={next(PORTS)}", "-m", "prompt_tuning", *once(RUN)],
         cwd=tmp_path,
         env=environment(),
         capture_output=True,
@@ -130,16 +153,18 @@ def test_torchrun_trains_the_prompt_of_one_process(alone: Path, tmp_path: Path) 
     assert [line.split()[1] for line in lines if line.startswith("step ")] == ["30", "60"]
     assert record_of(tmp_path)["machine"]["num_processes"] == 2
     assert record_of(alone)["machine"]["num_processes"] == 1
-    curves = (only_run(tmp_path) / "metrics.jsonl").read_text().splitlines()
-    losses = [json.loads(line) for line in curves if "train/loss" in line]
-    assert [line["step"] for line in losses] == [*range(1, 61)]
+    curves = (only_run(tmp_path) / "metrics.jsonl").read_text()
+    assert curves.count("train/loss") == len(losses_of(tmp_path)) == 60
+
+    said, _ = run(2, tmp_path, *RUN)
+    assert said.startswith(f"{only_run(tmp_path).name}: done before")
 
 
 @pytest.fixture(scope="module")
 def stopped(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder in which two processes have stopped because the second was asked to."""
     folder = tmp_path_factory.mktemp("stopped")
-    processes = start(2, folder, *LONGER)
+    processes = start(2, folder, *RUN)
     wait_for_step(folder, 5)
     processes[1].send_signal(signal.SIGTERM)
     first, second = ended(processes)
@@ -164,56 +189,46 @@ def test_a_run_that_two_processes_began_goes_on_in_any_number(
     stopped: Path, alone: Path, tmp_path: Path, size: int
 ) -> None:
     shutil.copytree(stopped, tmp_path, dirs_exist_ok=True)
-    said, _ = run(size, tmp_path, *LONGER)
-    assert "resumed at step" in said
+    if size == 1:
+        run_here(tmp_path)
+    else:
+        run(size, tmp_path, *RUN)
+    assert "resumed at step" in (only_run(tmp_path) / "log.txt").read_text()
     assert_same(tmp_path, alone)
     assert record_of(tmp_path)["machine"]["num_processes"] == size
-    again, _ = run(size, tmp_path, *LONGER)
-    assert "done before" in again
 
 
 def test_whole_models_are_trained_in_several_processes_too(tmp_path: Path) -> None:
-    whole = [*RUN, "method=model_tuning", "training.num_steps=3", "evaluation.every_steps=3"]
-    for size in (1, 2):
-        run(size, tmp_path / str(size), *whole)
+    whole = ["method=model_tuning", "training.num_steps=3", "evaluation.every_steps=3"]
+    run_here(tmp_path / "alone", *whole)
+    run(2, tmp_path / "two", *RUN, *whole)
     found, expected = (
-        load_file(only_run(tmp_path / str(size)) / "model" / "model.safetensors") for size in (2, 1)
+        load_file(only_run(tmp_path / name) / "model" / "model.safetensors")
+        for name in ("two", "alone")
     )
     for name, values in expected.items():
         assert found[name] == pytest.approx(values, rel=1e-5, abs=1e-5), name
 
 
-@pytest.mark.parametrize(
-    ("wrong", "reason"),
-    [
-        (["data.train_file=broken.jsonl", "data.validation_file=broken.jsonl"], "broken.jsonl"),
-        (["training.num_steps=0"], "training.num_steps"),
-        (["method=prompt_design"], "method=prompt_design"),
-        (["-m"], "-m"),
-    ],
-    ids=["data", "value", "method", "sweep"],
-)
-def test_a_mistake_ends_all_processes_and_is_said_once(
-    tmp_path: Path, wrong: list[str], reason: str
-) -> None:
-    (tmp_path / "broken.jsonl").write_text("{\n")
-    task = [] if "method" in wrong[0] else ["task=mini_sst2"]
-    _, error = run(2, tmp_path, *RUN, *task, *wrong, status=2)
+def test_a_mistake_ends_all_processes_and_is_said_once(tmp_path: Path) -> None:
+    (tmp_path / "broken.jsonl").write_text('{"sentence": "so"')
+    files = [f"data.{split}_file=broken.jsonl" for split in ("train", "validation")]
+    _, error = run(2, tmp_path, *RUN, "task=sst2", "data.dir=.", *files, status=2)
     assert error.startswith("ptune: error: ") and error.count("ptune: error") == 1
-    assert reason in error
+    assert "broken.jsonl" in error
 
 
 @pytest.fixture
 def training(tmp_path: Path) -> Iterator[list[subprocess.Popen[str]]]:
-    """Three processes that train."""
-    processes = start(3, tmp_path, *LONGER, "training.num_steps=5000")
+    """Two processes that train."""
+    processes = start(2, tmp_path, *RUN, "training.num_steps=5000")
     wait_for_step(tmp_path, 2)
     yield processes
     for process in processes:
         process.kill()
 
 
-@pytest.mark.parametrize("dead", [0, 2])
+@pytest.mark.parametrize("dead", [0, 1])
 def test_the_others_end_when_one_dies(
     training: list[subprocess.Popen[str]], tmp_path: Path, dead: int
 ) -> None:
