@@ -6,12 +6,14 @@ Imports nothing heavy: help and mistakes are answered at once.
 """
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 
 from prompt_tuning import __version__
 from prompt_tuning.commands import COMMANDS
 from prompt_tuning.errors import UserError, as_users, did_you_mean, printable
 from prompt_tuning.interrupts import Interrupted, silence_stdout
+from prompt_tuning.ranks import join, refuse_several
 
 HELP = """\
 ptune: prompt tuning of frozen T5 models (Lester et al., 2021)
@@ -28,8 +30,31 @@ ptune: prompt tuning of frozen T5 models (Lester et al., 2021)
 
 def main() -> int:
     """The console script."""
+    return _status_of(_run_among_others)
+
+
+def _run_among_others() -> int:
+    """The command line; of the processes that torchrun has started, the first one runs it."""
+    ranks = join()
+    if ranks is None:
+        return run(sys.argv[1:])
+    status = 1
     try:
-        status = run(sys.argv[1:])
+        if ranks.is_first:
+            status = _status_of(partial(run, sys.argv[1:]))
+        else:
+            from prompt_tuning.training.follower import follow
+
+            status = follow(ranks)
+    finally:
+        ranks.end(status)
+    return status
+
+
+def _status_of(work: Callable[[], int]) -> int:
+    """The exit status of work that returns it or fails; prints a user's mistake."""
+    try:
+        status = work()
         sys.stdout.flush()  # a full disk shows here, or at the very end, unseen
         return status
     except Interrupted as stop:
@@ -71,6 +96,8 @@ def run(arguments: Sequence[str]) -> int:
             allowed=", ".join(COMMANDS),
             fix=did_you_mean(command, COMMANDS) or "ptune --help",
         )
+    if command != "train":
+        refuse_several(f"ptune {command}")
     from prompt_tuning.hydra_app import launch
 
     return launch(command, rest)

@@ -10,6 +10,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from prompt_tuning.ranks import here
+
 PACKAGES = (
     "ptune",
     "torch",
@@ -31,6 +33,7 @@ def environment() -> dict[str, Any]:
             "platform": platform.platform(),
             "processor": _processor(),
             "num_cpus": os.cpu_count(),
+            "num_processes": here().size,
         },
         "command": sys.argv,
     }

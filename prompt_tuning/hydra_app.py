@@ -35,6 +35,7 @@ from prompt_tuning.devices import has_cuda
 from prompt_tuning.errors import InProgress, UserError, as_users, raise_all
 from prompt_tuning.interrupts import Pruned
 from prompt_tuning.launchers import share_gpus, share_threads
+from prompt_tuning.ranks import refuse_several
 from prompt_tuning.sweeps import Sweep, SweepRun
 from prompt_tuning.terminal import prefixed, say
 
@@ -221,6 +222,8 @@ def launch(command: str, arguments: Sequence[str]) -> int:
     """
     module = import_module(f"prompt_tuning.commands.{command}")
     given = _parsed(arguments)
+    if given.multirun:
+        refuse_several("a sweep (-m)")
     flags = [argument for argument in arguments if argument not in given.overrides]
     given.overrides = with_keys(given.overrides, getattr(module, "POSITIONAL", None))
     arguments = [*flags, *given.overrides]

@@ -50,6 +50,11 @@ class StopRequests:
         for number, handler in self._previous.items():
             signal.signal(number, handler)
 
+    @property
+    def requested(self) -> int | None:
+        """The number of the signal that asks for a stop, if one does."""
+        return self._requested
+
     def check(self) -> None:
         """Raises `Interrupted` if a stop was requested."""
         if self._requested is not None:

@@ -16,12 +16,13 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from prompt_tuning.data.batches import BatchOrder, split_by_tokens
+from prompt_tuning.data.batches import BatchOrder, deal_by_tokens, split_by_tokens
 from prompt_tuning.errors import UserError
 from prompt_tuning.interrupts import StopRequests, stop_if_hopeless
 from prompt_tuning.models.frozen_t5 import Rows
 from prompt_tuning.models.layers import Dropout
 from prompt_tuning.models.methods import Method
+from prompt_tuning.ranks import ALONE, Ranks
 from prompt_tuning.resume_points import load_state, save_state
 from prompt_tuning.terminal import Reporter
 from prompt_tuning.tracking import Tracker
@@ -99,6 +100,7 @@ class TrainingRun:
     settings: TrainingSettings
     resume_path: Path
     learning_rate: Callable[[int], float] | None = None  # of a step; None: the optimiser's own
+    ranks: Ranks = ALONE  # this process among those that train the run
     progress: Progress = field(default_factory=Progress)
     best: dict[str, Tensor] | None = None  # what was trained, at progress.best_step
     kept: dict[str, Any] = field(default_factory=dict)  # plain values of whoever watches the run
@@ -120,7 +122,9 @@ class TrainingRun:
             Interrupted: `stop` was requested; a resume point is on disk.
             Pruned: a search gave the run up; likewise.
             UserError: a loss, or what was trained, is not finite.
+            LostProcess: another process of the run has ended.
         """
+        self._share_state()
         settings, progress = self.settings, self.progress
         started = time.monotonic() - progress.duration_s
         try:
@@ -134,8 +138,8 @@ class TrainingRun:
                         stop_if_hopeless(progress.step, score)
                 if progress.step == settings.num_steps or self._has_stalled():
                     return
-                stop.check()
-                loss = self._step(progress.step)
+                self.ranks.check(stop)
+                loss = self._step(progress.step, stop)
                 progress.step += 1
                 observer.on_step(progress.step, loss)
         except KeyboardInterrupt:
@@ -144,15 +148,18 @@ class TrainingRun:
             raise
 
     def save(self) -> None:
-        """Writes a resume point by atomic rename."""
-        state = {
+        """Writes a resume point by atomic rename; of several processes, the first does."""
+        if self.ranks.is_first:
+            save_state(self.resume_path, self._state())
+
+    def _state(self) -> dict[str, Any]:
+        return {
             "progress": asdict(self.progress),
             "trained": {name: value.detach() for name, value in self.method.trained.items()},
             "best": self.best,
             "kept": self.kept,
             "optimizer": self.optimizer.state_dict(),
         }
-        save_state(self.resume_path, state)
 
     def restore(self) -> bool:
         """Goes back to the resume point, if there is one and it is whole; True if so."""
@@ -165,11 +172,20 @@ class TrainingRun:
                 f"{self.resume_path} is of a run that trains something else",
                 fix="remove it: the run then starts again",
             )
+        self._go_to(state)
+        return True
+
+    def _share_state(self) -> None:
+        """Every process begins where the first one does."""
+        state = self.ranks.broadcast(self._state())
+        if not self.ranks.is_first:
+            self._go_to(state)
+
+    def _go_to(self, state: Mapping[str, Any]) -> None:
         self.progress = Progress(**state["progress"])
         self._set_trained(state["trained"])
         self.best, self.kept = state["best"], state["kept"]
         self.optimizer.load_state_dict(state["optimizer"])
-        return True
 
     def go_to_best(self) -> None:
         """Puts the values of the best step into what was trained; the run is over then."""
@@ -199,14 +215,14 @@ class TrainingRun:
         for name, value in trained.items():  # an infinite gradient has a finite loss before it
             if not value.isfinite().all():
                 raise _diverged(progress.step, f"{name} is not finite")
-        score = observer.evaluate(self.method, progress.step)
+        score: float | None = self.ranks.broadcast(observer.evaluate(self.method, progress.step))
         progress.evaluated_step = progress.step
         if score is not None and self.is_best(score):
             progress.best_score, progress.best_step = score, progress.step
             self.best = {name: value.detach().cpu().clone() for name, value in trained.items()}
         return score
 
-    def _step(self, step: int) -> float:
+    def _step(self, step: int, stop: StopRequests) -> float:
         """One update on one batch; returns its mean loss per target token."""
         batch, settings = self.batch_of_step(step), self.settings
         if self.learning_rate is not None:
@@ -216,11 +232,14 @@ class TrainingRun:
         # Dropout of a step depends on seed and step alone, so that a resumed run draws the same.
         seed, rate = settings.seed * 2**32 + step, settings.dropout
         dropout = Dropout(rate, seed, range(len(batch.inputs))) if rate else None
-        loss = accumulate_gradient(self.method, batch.inputs, batch.targets, settings, dropout)
+        trained, ranks = self.method.trained.values(), self.ranks
+        share = accumulate_gradient(
+            self.method, batch.inputs, batch.targets, settings, dropout, ranks
+        )
+        loss = ranks.add_up(share, trained, stop)
         if not math.isfinite(loss):
             raise _diverged(step + 1, f"its loss is {loss}")
         if settings.max_gradient_norm is not None:
-            trained = self.method.trained.values()
             torch.nn.utils.clip_grad_norm_(trained, settings.max_gradient_norm)
         self.optimizer.step()
         self.progress.num_tokens += sum(map(len, [*batch.inputs, *batch.targets]))
@@ -240,6 +259,7 @@ def accumulate_gradient(
     targets: Sequence[Tensor],
     settings: TrainingSettings,
     dropout: Dropout | None,
+    ranks: Ranks = ALONE,
 ) -> float:
     """Adds the gradient of a batch's mean loss per target token to what is trained.
 
@@ -253,13 +273,14 @@ def accumulate_gradient(
         targets: B tensors of token ids.
         settings: z-loss and token budget.
         dropout: of the batch's rows; None is off.
+        ranks: the processes among which the rows are dealt out; this one adds its own rows'.
 
     Returns:
-        The mean loss per target token, z-loss included.
+        The mean loss per target token, z-loss included; of several processes, this one's share.
     """
     num_target_tokens = sum(len(ids) for ids in targets)
     losses = []
-    for summed in _losses(method, inputs, targets, settings, dropout):
+    for summed in _losses(method, inputs, targets, settings, dropout, ranks):
         loss = summed / num_target_tokens
         loss.backward()
         losses.append(loss.detach().double())
@@ -269,7 +290,7 @@ def accumulate_gradient(
 @torch.no_grad()
 def mean_loss(method: Method, examples: EncodedExamples, settings: TrainingSettings) -> float:
     """The mean loss per target token of examples, without dropout, in nats."""
-    losses = _losses(method, examples.inputs, examples.targets, settings, None)
+    losses = _losses(method, examples.inputs, examples.targets, settings, None, ALONE)
     total = sum(loss.double() for loss in losses)
     return float(total) / sum(len(ids) for ids in examples.targets)
 
@@ -280,13 +301,17 @@ def _losses(
     targets: Sequence[Tensor],
     settings: TrainingSettings,
     dropout: Dropout | None,
+    ranks: Ranks,
 ) -> Iterator[Tensor]:
-    """The loss of every micro-batch, summed over its target tokens."""
+    """The loss of every micro-batch of this process's rows, summed over its target tokens."""
     prompt = method.prompt
     lengths = [len(prompt) + len(ids) for ids in inputs]
     if settings.budget_has_targets:
         lengths = [length + len(ids) for length, ids in zip(lengths, targets, strict=True)]
-    for group in split_by_tokens(lengths, settings.max_tokens_per_micro_batch):
+    rows = deal_by_tokens(lengths, ranks.size)[ranks.rank]
+    budget = settings.max_tokens_per_micro_batch
+    for places in split_by_tokens([lengths[i] for i in rows], budget):
+        group = [rows[place] for place in places]
         model, own_dropout = method.make_model(), dropout and dropout.of_rows(group)
         encoded = model.encode(Rows.under(prompt, [inputs[i] for i in group]), own_dropout)
         group_targets = [targets[i] for i in group]

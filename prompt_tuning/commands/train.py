@@ -16,6 +16,7 @@ from prompt_tuning.files import file_facts
 from prompt_tuning.made_from import changed_since
 from prompt_tuning.own_data import with_own_data
 from prompt_tuning.protocol import Record, do_once
+from prompt_tuning.ranks import refuse_several
 from prompt_tuning.run_folder import RunFolder
 from prompt_tuning.task_data import (
     MULTITASK,
@@ -34,6 +35,8 @@ from prompt_tuning.tasks import Task
 def check(cfg: DictConfig) -> TrainConfig:
     """The run, or everything that is wrong with it; of data it reads a user's own task's only."""
     config = train_config(cfg)
+    if config.method not in ("prompt_tuning", "model_tuning"):
+        refuse_several(f"method={config.method}")
     config = with_own_data(config, data_spec(config.data))
     scored = ("train", config.evaluation.split, config.evaluation.report_split)
     splits = [split for split in scored if split]

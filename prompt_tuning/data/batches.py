@@ -33,6 +33,20 @@ class BatchOrder:
         return int(self._permutation[place])
 
 
+def deal_by_tokens(lengths: Sequence[int], num_shares: int) -> list[list[int]]:
+    """Shares of row indices, in their order, with about the same number of tokens each.
+
+    The longest row comes first, and each goes to the share that has the fewest tokens so far.
+    """
+    shares: list[list[int]] = [[] for _ in range(num_shares)]
+    tokens = [0] * num_shares
+    for index in sorted(range(len(lengths)), key=lambda i: (-lengths[i], i)):
+        least = tokens.index(min(tokens))
+        shares[least].append(index)
+        tokens[least] += lengths[index]
+    return [sorted(share) for share in shares]
+
+
 def split_by_tokens(lengths: Sequence[int], max_tokens: int) -> list[list[int]]:
     """Groups of row indices, shortest rows first, of at most `max_tokens` tokens each.
 

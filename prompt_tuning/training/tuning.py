@@ -25,6 +25,7 @@ from prompt_tuning.models.methods import Method
 from prompt_tuning.own_data import as_metadata, check_sayable, label_lines
 from prompt_tuning.prompt_files import save_prompt
 from prompt_tuning.protocol import started
+from prompt_tuning.ranks import here
 from prompt_tuning.run_folder import RunFolder
 from prompt_tuning.task_data import task_of
 from prompt_tuning.task_registry import TASKS
@@ -32,6 +33,7 @@ from prompt_tuning.tasks import Task
 from prompt_tuning.terminal import scored_line
 from prompt_tuning.training import outcome
 from prompt_tuning.training.first_prompt import make_method
+from prompt_tuning.training.follower import SharedWork
 from prompt_tuning.training.walk import ScoredTask, Walk, Watch, training_run
 
 # What is kept in a run's resume point: scores before training, by split; those of the best step so
@@ -60,6 +62,7 @@ def train(config: TrainConfig, folder: RunFolder) -> None:
         checkpoint = load_model(config.model, config.variant, config.machine, folder.cache)
         check_sayable(task, partial(_read_back, checkpoint))
         encoded = encode_training_examples(splits.train.examples, checkpoint, config)
+        here().broadcast(SharedWork(config, checkpoint.source, checkpoint.revision, encoded))
         scored = ScoredTask.of(config, task, splits, checkpoint)
         method = make_method(config, task, checkpoint)
         init = method.prompt.detach().cpu().numpy().copy()  # begin() overwrites a resumed prompt

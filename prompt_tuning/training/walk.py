@@ -26,6 +26,7 @@ from prompt_tuning.models.loading import Checkpoint, save_checkpoint
 from prompt_tuning.models.methods import Method
 from prompt_tuning.optim import Adafactor
 from prompt_tuning.protocol import Run
+from prompt_tuning.ranks import here
 from prompt_tuning.run_folder import RunFolder
 from prompt_tuning.tasks import Task
 from prompt_tuning.tracking import Tracker
@@ -56,6 +57,7 @@ def training_run(
             max_tokens_per_micro_batch=config.machine.max_tokens_per_micro_batch,
         ),
         resume_path=folder.resume_path,
+        ranks=here(),
     )
 
 

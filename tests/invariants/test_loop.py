@@ -26,6 +26,7 @@ from prompt_tuning.models.layers import Dropout
 from prompt_tuning.models.loading import Checkpoint, load_weights
 from prompt_tuning.models.methods import Method, ModelTuning, PromptTuning
 from prompt_tuning.optim import Adafactor
+from prompt_tuning.ranks import Ranks
 
 SETTINGS = TrainingSettings(
     num_steps=6,
@@ -174,6 +175,28 @@ def test_micro_batches_change_memory_and_not_the_update(
         for gradient, whole in zip(found, gradients[0], strict=True):
             assert gradient is not None and whole is not None
             assert (gradient - whole).norm() <= 1e-4 * whole.norm() + 1e-6
+
+
+@every_kind
+@pytest.mark.parametrize("size", [2, 3, 20])
+def test_the_shares_of_several_processes_add_up_to_the_update(
+    tiny_checkpoint: Checkpoint, kind: str, size: int
+) -> None:
+    """With dropout: a row draws its own wherever it is. Of 20 processes half have no row."""
+    data = examples(tiny_checkpoint)
+    make_method, settings = KINDS[kind]
+    method, whole, losses = make_method(tiny_checkpoint), make_method(tiny_checkpoint), []
+    dropout = Dropout(0.3, 5, range(len(data.inputs)))
+    expected = accumulate_gradient(whole, data.inputs, data.targets, settings, dropout)
+    for rank in range(size):
+        ranks = Ranks(rank, size)
+        losses += [accumulate_gradient(method, data.inputs, data.targets, settings, dropout, ranks)]
+    assert sum(losses) == pytest.approx(expected, rel=1e-5)
+    assert losses.count(0.0) == max(0, size - len(data.inputs))
+    for name, tensor in whole.trained.items():
+        found, gradient = method.trained[name].grad, tensor.grad
+        assert gradient is not None and found is not None
+        assert (found - gradient).norm() <= 1e-4 * gradient.norm() + 1e-6
 
 
 @every_kind

@@ -1,0 +1,92 @@
+"""A process of a run that is not its first: it trains along, and neither writes nor prints."""
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from prompt_tuning.config import TrainConfig
+from prompt_tuning.data.tokenization import EncodedSplit
+from prompt_tuning.devices import resolved_device
+from prompt_tuning.errors import UserError
+from prompt_tuning.interrupts import Interrupted, StopRequests, silence_stdout
+from prompt_tuning.loop import TrainingRun
+from prompt_tuning.model_choice import load_source
+from prompt_tuning.models.frozen_t5 import FrozenT5
+from prompt_tuning.models.loading import Checkpoint
+from prompt_tuning.models.methods import Method, PromptTuning
+from prompt_tuning.ranks import TO_PART, TO_WAIT, LostProcess, Several, local_rank
+from prompt_tuning.run_folder import RunFolder
+from prompt_tuning.training.first_prompt import make_model_tuning
+from prompt_tuning.training.walk import training_run
+
+
+@dataclass(frozen=True)
+class SharedWork:
+    """What rank 0 tells the others before the first step."""
+
+    config: TrainConfig
+    source: str  # of the model: hub id or folder
+    revision: str | None
+    encoded: EncodedSplit
+
+
+class _Nobody:
+    """Watches nothing: rank 0 evaluates."""
+
+    def evaluate(self, method: Method, step: int) -> None:
+        return None
+
+    def on_step(self, step: int, loss: float) -> None:
+        return None
+
+
+def follow(ranks: Several) -> int:
+    """Trains along with rank 0 until that ends; returns its exit status.
+
+    Raises:
+        UserError: the model cannot be loaded in this process.
+    """
+    silence_stdout()
+    logging.disable()  # rank 0 loads the same model, with the same warnings
+    with StopRequests() as stop:
+        try:
+            training = _training_of(ranks.broadcast())
+        except LostProcess:
+            return ranks.status_of_first(TO_PART)
+        try:
+            training.run(_Nobody(), stop)
+        except LostProcess:
+            return ranks.status_of_first(TO_PART)
+        except (Interrupted, UserError):  # rank 0 stops here too, and says why
+            pass
+        return ranks.status_of_first(TO_WAIT)
+
+
+def _training_of(work: SharedWork) -> TrainingRun:
+    """The run before its first step; what it trains gets its first values from rank 0."""
+    config = work.config
+    if resolved_device(config.machine.device) == "cuda":
+        _choose_gpu(local_rank())
+    checkpoint = load_source(work.source, work.revision, config.machine)
+    return training_run(config, _method_of(config, checkpoint), work.encoded, RunFolder(Path()))
+
+
+def _method_of(config: TrainConfig, checkpoint: Checkpoint) -> Method:
+    if config.method == "model_tuning":
+        return make_model_tuning(checkpoint)
+    model, length = checkpoint.model, config.prompt.length
+    assert isinstance(model, FrozenT5) and length is not None, (model, length)
+    prompt = torch.zeros(length, model.hidden_size, device=model.device)
+    return PromptTuning(model, prompt.requires_grad_())
+
+
+def _choose_gpu(number: int) -> None:
+    """Makes the GPU of that number the one which "cuda" means in this process."""
+    if number >= (num_gpus := torch.cuda.device_count()):
+        raise UserError(
+            f"process {number + 1} of this machine has no GPU: torch finds {num_gpus}",
+            fix=f"torchrun --nproc-per-node={num_gpus}, or machine.device=cpu",
+        )
+    torch.cuda.set_device(number)

@@ -1,0 +1,44 @@
+"""What several processes agree on before they train, and what they refuse."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from prompt_tuning import cli, ranks
+from prompt_tuning.errors import UserError
+
+
+@pytest.fixture
+def first_of_two() -> Iterator[None]:
+    token = ranks._here.set(ranks.Ranks(rank=0, size=2))
+    yield
+    ranks._here.reset(token)
+
+
+@pytest.mark.usefixtures("first_of_two")
+@pytest.mark.parametrize(
+    ("line", "what"),
+    [
+        ("list", "ptune list"),
+        ("train -m seed=0,1", "a sweep"),
+        ("train method=prompt_design", "method=prompt_design"),
+        (
+            "train method=multitask_model_tuning task=mini_superglue",
+            "method=multitask_model_tuning",
+        ),
+    ],
+)
+def test_what_one_process_does_is_refused_under_torchrun(line: str, what: str) -> None:
+    with pytest.raises(UserError, match=f"^{what}.* runs in one process, and torchrun has .* 2"):
+        cli.run(line.split())
+
+
+def test_one_process_meets_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`torchrun --nproc-per-node=1`, or a machine that sets some of the variables for all."""
+    for name in ranks.VARIABLES:
+        monkeypatch.setenv(name, "1")
+    assert ranks.join() is None
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.delenv("MASTER_PORT")
+    assert ranks.join() is None
+    assert (ranks.here().size, ranks.here().is_first) == (1, True)
