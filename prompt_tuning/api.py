@@ -68,7 +68,7 @@ class Run:
         """The curves: a row a step, columns as in W&B (step, train/loss, eval/score, ...)."""
         import pandas
 
-        lines, _ = json_lines(self.folder / "metrics.jsonl")
+        lines, _ = json_lines(RunFolder(self.folder).curves_path)
         return pandas.DataFrame(lines).groupby("step", as_index=False).first()
 
     @property

@@ -6,13 +6,15 @@ import logging
 import os
 import re
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 logger = logging.getLogger(__name__)
+
+CHECKSUM = "checksum"  # the key of an object's own hash
 
 
 def made_once(folder: Path, write: Callable[[Path], None]) -> Path:
@@ -69,8 +71,22 @@ def _to_disk(path: Path) -> None:
         os.close(descriptor)
 
 
+def with_checksum(value: Mapping[str, Any]) -> dict[str, Any]:
+    """The object with a hash of its values, by which `read_json` sees that one has changed.
+
+    It tells accidents, such as a flipped bit in a score; it is no signature.
+    """
+    return {**value, CHECKSUM: _checksum(value)}
+
+
+def _checksum(value: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(value).encode()).hexdigest()[:16]
+
+
 def read_json(path: Path, **fields: type) -> dict[str, Any] | None:
     """The object in a file; None if there is no file or, with a warning, a damaged one.
+
+    One that was written `with_checksum` comes without it, and is damaged if it does not fit.
 
     Args:
         path: of the file.
@@ -80,6 +96,8 @@ def read_json(path: Path, **fields: type) -> dict[str, Any] | None:
         value = json.loads(path.read_text(encoding="utf-8"))
         if not isinstance(value, dict):
             raise ValueError(f"a {type(value).__name__} where an object belongs")
+        if value.pop(CHECKSUM, None) not in (None, _checksum(value)):
+            raise ValueError("it does not say what was written")
         for name, kind in fields.items():
             if not isinstance(value.get(name), kind):
                 raise ValueError(f"it has no {name}")

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from prompt_tuning.errors import as_users, printable
-from prompt_tuning.files import read_json, written_whole
+from prompt_tuning.files import json_lines, read_json, with_checksum, written_whole
 from prompt_tuning.interrupts import Pruned
 from prompt_tuning.locking import holder_of, locked
 from prompt_tuning.resume_points import step_of
@@ -56,6 +56,7 @@ class RunFolder:
     resume_path = _File("resume.pt")  # where an unfinished run goes on
     failure_path = _File("failure.json")  # exists if the last attempt failed
     lock_path = _File("lock")  # locked while a process works on the run
+    curves_path = _File("metrics.jsonl")  # what was measured, a step a line
     log_path = _File("log.txt")  # what the run said on the terminal
     prompt_path = _File("prompt.safetensors")  # the prompt of the best step
     prompt_text_path = _File("prompt.txt")  # what a frozen model is shown (prompt design)
@@ -74,6 +75,13 @@ class RunFolder:
         file = name if isinstance(name, str) else f"step-{name:06d}"
         return self.path / "predictions" / task / f"{file}.jsonl"
 
+    def predictions(self, name: int | str) -> list[dict[str, Any]]:
+        """The lines of such a file: idx, targets, prediction; none of a damaged one."""
+        lines, num_damaged = json_lines(self.predictions_path(name))
+        texts = [line.get(key) for line in lines for key in ("targets", "prediction")]
+        is_whole = not num_damaged and all("idx" in line for line in lines)
+        return lines if is_whole and all(isinstance(text, str) for text in texts) else []
+
     def record(self) -> dict[str, Any] | None:
         """The record of a finished run; None of any other, and, with a warning, a damaged one."""
         return read_json(self.record_path, result=dict)
@@ -85,6 +93,21 @@ class RunFolder:
     def config(self) -> dict[str, Any] | None:
         """What the run was started with; None as of `record`."""
         return read_json(self.config_path)
+
+    def curve(self) -> list[tuple[int, float, float | None]]:
+        """Evaluations on the split that chooses the step: step, score, seconds of training so far.
+
+        Seconds are None where no clock was logged. Lines that are damaged are left out.
+        """
+        logged, _ = json_lines(self.curves_path)
+        names = ("step", "eval/score", "time/duration_s")
+        points = [tuple(line.get(name) for name in names) for line in logged]
+        numbers = (int, float)
+        return [
+            (step, score, seconds if isinstance(seconds, numbers) else None)
+            for step, score, seconds in points
+            if isinstance(step, int) and isinstance(score, numbers)
+        ]
 
     def state(self) -> RunState:
         """Running while a process holds the lock; else what that process left behind."""
@@ -130,7 +153,7 @@ class RunFolder:
 
     def finish(self, record: Mapping[str, Any]) -> None:
         """Marks the run as finished; nothing is left to resume."""
-        write_json(self.record_path, record)
+        write_json(self.record_path, with_checksum(record))
         self.resume_path.unlink(missing_ok=True)
 
     def _fail(self, error: Exception) -> None:

@@ -12,7 +12,7 @@ from rich.table import Table
 
 from prompt_tuning.config import CompareConfig, typed
 from prompt_tuning.errors import UserError
-from prompt_tuning.files import json_lines, written_whole
+from prompt_tuning.files import written_whole
 from prompt_tuning.made_from import flat
 from prompt_tuning.run_folder import RunFolder
 from prompt_tuning.terminal import print_table, say
@@ -45,16 +45,13 @@ class Compared:
         if "accuracy" not in (report or self.result)["metrics"]:
             return [], []
         name = "report" if report else self.result.get("best_step", "predictions")
-        lines, _ = json_lines(self.folder.predictions_path(name))
+        lines = self.folder.predictions(name)
         examples = [[line["idx"], line["targets"]] for line in lines]
         return examples, [line["prediction"] == line["targets"] for line in lines]
 
     def curve(self) -> list[tuple[int, float]]:
         """Step and score of every evaluation."""
-        found, _ = json_lines(self.folder.path / "metrics.jsonl")
-        wanted = ("step", "eval/score")
-        points = [tuple(line.get(name) for name in wanted) for line in found]
-        return [(x, y) for x, y in points if isinstance(x, int) and isinstance(y, float)]
+        return [(step, score) for step, score, _ in self.folder.curve()]
 
 
 def check(cfg: DictConfig) -> CompareConfig:

@@ -17,7 +17,7 @@ from typing import Any
 from zlib import compress, decompress
 
 from prompt_tuning.errors import UserError
-from prompt_tuning.files import json_lines, read_json, written_whole
+from prompt_tuning.files import read_json, written_whole
 from prompt_tuning.made_from import flat
 from prompt_tuning.run_folder import RunFolder
 
@@ -77,13 +77,7 @@ class Record:
         if self.folder is None:
             kept = self.content.get("history", ())
             return [(step, score, seconds) for step, score, seconds in kept]
-        curves = self.folder / "metrics.jsonl"
-        logged, _ = json_lines(curves)
-        return [
-            (values["step"], values["eval/score"], values.get("time/duration_s"))
-            for values in logged
-            if "eval/score" in values
-        ]
+        return RunFolder(self.folder).curve()
 
 
 class Library:
@@ -226,7 +220,7 @@ def _reported(record: Record) -> tuple[str, list[str]] | None:
         return None
     run = RunFolder(record.folder)
     report = result.get("report")
-    lines, _ = json_lines(run.predictions_path("report" if report else result["best_step"]))
+    lines = run.predictions("report" if report else result["best_step"])
     split = (report or result)["split"]
     return (split, [line["prediction"] for line in lines]) if lines else None
 

@@ -1,0 +1,125 @@
+"""Single bytes of a finished run's files that are not what was written: no command breaks."""
+
+import random
+import shutil
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import asdict
+from pathlib import Path
+
+import pytest
+from made_records import filled
+from quick_runs import ptune
+
+from prompt_tuning import api
+from prompt_tuning.commands import compare, train
+from prompt_tuning.commands.list import list_runs
+from prompt_tuning.composition import configs_of
+from prompt_tuning.config import CompareConfig, TrainConfig
+from prompt_tuning.errors import UserError
+from prompt_tuning.report.records import commit
+from prompt_tuning.run_folder import RunFolder
+from prompt_tuning.training import tuning
+
+RUN = ["model=ladder_100k", "tracking=none", "training.num_steps=4", "evaluation.every_steps=2"]
+FLIPS = 60  # of each file
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with `runs/`, in which one run is finished."""
+    folder = tmp_path_factory.mktemp("finished")
+    with pytest.MonkeyPatch.context() as patch:
+        assert ptune(patch, folder, "train", *RUN) == 0
+    return folder
+
+
+@pytest.fixture
+def run(finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of that run, the only one in runs/; it is in whole/ too."""
+    shutil.copytree(finished / "runs", tmp_path / "runs")
+    shutil.copytree(finished / "runs", tmp_path / "whole")
+    monkeypatch.chdir(tmp_path)
+    (record,) = tmp_path.glob("runs/*/record.json")
+    return record.parent
+
+
+@pytest.fixture(scope="module")
+def config() -> TrainConfig:
+    """That run's."""
+    (composed,), _ = configs_of("train", RUN)
+    return train.check(composed)
+
+
+def flipped(path: Path, number: int = FLIPS) -> list[bytes]:
+    """Copies of a file, in each one bit of one byte another; the same at every run."""
+    content, rng = path.read_bytes(), random.Random(path.name)
+    copies = [bytearray(content) for _ in range(number)]
+    for copy in copies:
+        copy[rng.randrange(len(content))] ^= 1 << rng.randrange(8)
+    return [bytes(copy) for copy in copies]
+
+
+def is_listed(run: Path, config: TrainConfig) -> None:
+    list_runs(run.parent, None, [])
+
+
+def is_compared(run: Path, config: TrainConfig) -> None:
+    (whole,) = run.parents[1].glob("whole/*/record.json")
+    with suppress(UserError):  # its config is damaged
+        compare.run(CompareConfig([str(run), str(whole.parent)], picture=None))
+
+
+def is_trained(run: Path, config: TrainConfig) -> None:
+    train.run(config)
+
+
+def is_reported(run: Path, config: TrainConfig) -> None:
+    for name in ("fig3a_ladder", "table5_ladder"):
+        artefact = filled(name, run.parent, asdict(config))
+        assert artefact.markdown
+    committed = run.parents[1] / "committed"
+    commit({artefact.name: artefact.records}, committed)
+    shutil.rmtree(committed)
+
+
+def is_a_row_of_a_frame(run: Path, config: TrainConfig) -> None:
+    assert len(api.runs(run.parent)) == int(RunFolder(run).record() is not None)
+    assert len(api.Run(run, {}).history) <= 5
+
+
+@pytest.mark.parametrize(
+    "used", [is_listed, is_compared, is_trained, is_reported, is_a_row_of_a_frame]
+)
+@pytest.mark.parametrize(
+    "name", ["record.json", "config.json", "metrics.jsonl", "predictions/report.jsonl"]
+)
+def test_a_run_with_a_flipped_byte_is_used_or_told_of(
+    name: str,
+    used: Callable[[Path, TrainConfig], None],
+    run: Path,
+    config: TrainConfig,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A run whose record is damaged is done again, which is not our matter here."""
+    monkeypatch.setattr(tuning, "train", lambda config, folder: None)
+    content = (run / name).read_bytes()
+    for copy in flipped(run / name):
+        (run / name).write_bytes(copy)
+        used(run, config)
+    (run / name).write_bytes(content)
+    used(run, config)
+
+
+def test_a_flipped_byte_never_changes_what_a_record_says(run: Path) -> None:
+    """It is no record then, unless the byte is white space or in the name of the checksum."""
+    folder = RunFolder(run)
+    whole, num_kept = folder.record(), 0
+    assert whole is not None and "checksum" not in whole
+    copies = flipped(folder.record_path, 10 * FLIPS)
+    for copy in copies:
+        folder.record_path.write_bytes(copy)
+        found = folder.record()
+        num_kept += found is not None
+        assert found is None or {**found, **whole} == found
+    assert num_kept < len(copies) / 10
