@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from prompt_tuning.bench.workload import SIZES, VOCAB_SIZE, Place, random_ids, random_t5
+from prompt_tuning.interrupts import StopRequests
 from prompt_tuning.loop import EncodedExamples, TrainingRun, TrainingSettings, shuffled, summed_loss
 from prompt_tuning.models import layers
 from prompt_tuning.models.frozen_t5 import FrozenT5, Rows
@@ -65,7 +66,7 @@ def waits_of_a_step(size: str, max_tokens: int, tmp_path: Path) -> Counter[str]:
     optimizer = Adafactor(method.trained.values(), 0.3)
     run = TrainingRun(method, optimizer, shuffled(data, 4, seed=0), settings, tmp_path / "resume")
     with Waits() as waits:
-        run._step(0)
+        run._step(0, StopRequests())
     assert method.prompt.grad is not None
     return waits.counts
 
