@@ -101,9 +101,7 @@ class Several(Ranks):
         Raises:
             UserError: they have not.
         """
-        os.environ.setdefault(
-            "TORCH_CPP_LOG_LEVEL", "ERROR"
-        )  # what is lost is said by `LostProcess`
+        os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")  # `LostProcess` says what is lost
         from torch import distributed
         from torch.distributed.rendezvous import rendezvous
 
