@@ -101,13 +101,11 @@ class Several(Ranks):
         Raises:
             UserError: they have not.
         """
-        os.environ.setdefault(
-            "TORCH_CPP_LOG_LEVEL", "ERROR"
-        )  # what is lost is said by `LostProcess`
+        os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")  # `LostProcess` says what is lost
         from torch import distributed
         from torch.distributed.rendezvous import rendezvous
 
-        self._group, self._stop = distributed, 0
+        self._torch, self._stop = distributed, 0
         try:
             self._store, rank, size = next(rendezvous("env://", timeout=TO_MEET))
             distributed.init_process_group(
@@ -117,6 +115,8 @@ class Several(Ranks):
                 world_size=size,
                 timeout=TO_WAIT,
             )
+            # A group of our own: modules that are imported from now on keep the default one alive.
+            self._group = distributed.new_group(timeout=TO_WAIT)
             # Who left while another still connects would leave it waiting.
             self._store.set(f"met {rank}", "")
             self._store.wait([f"met {each}" for each in range(size)], TO_MEET)
@@ -140,7 +140,7 @@ class Several(Ranks):
             torch.save(value, packed)
         message = [packed.getvalue()]
         with _lost():
-            self._group.broadcast_object_list(message)
+            self._torch.broadcast_object_list(message, group=self._group)
         if self.is_first:
             return value
         # Rank 0 of this very run has written it: it may hold any object.
@@ -160,7 +160,7 @@ class Several(Ranks):
         tail = grads[0].new_tensor([loss, *asked])
         flat = torch.cat([*(grad.flatten() for grad in grads), tail])
         with _lost():
-            self._group.all_reduce(flat)
+            self._torch.all_reduce(flat, group=self._group)
             *summed, tail = flat.split([*(grad.numel() for grad in grads), len(tail)])
             loss, *counts = tail.tolist()
         for tensor, grad in zip(tensors, summed, strict=True):
@@ -178,7 +178,9 @@ class Several(Ranks):
         if self.is_first:
             with suppress(RuntimeError):
                 self._store.set("status", str(status))
-        self._group.destroy_process_group()  # who waits for this process learns that it is gone
+        # Who waits for this process learns that it is gone.
+        self._torch.destroy_process_group(self._group)
+        del self._group
         if self.is_first and status != LostProcess.exit_status:  # which the others assume
             with suppress(RuntimeError):  # one has died meanwhile
                 self._store.wait([f"told {rank}" for rank in range(1, self.size)], TO_PART)
