@@ -270,7 +270,11 @@ class MachineConfig:
 
     device: str = key("auto: cuda if there is one", one_of=("auto", "cpu", "cuda"), hashed=NEVER)
     dtype: str = key("auto: bfloat16 on cuda, else float32", one_of=DTYPES)
-    max_tokens_per_micro_batch: int = key("in one pass, prompt included", at_least=1, hashed=NEVER)
+    max_tokens_per_micro_batch: int | None = key(
+        "in one pass, prompt included; null: 2048 on a CPU, what fits on a GPU",
+        at_least=1,
+        hashed=NEVER,
+    )
     num_threads: int | None = key(
         "of the CPU; null: torch's choice", at_least=1, at_most=LARGEST_POOL, hashed=NEVER
     )

@@ -15,6 +15,7 @@ from prompt_tuning.metrics import Scores, score
 from prompt_tuning.models.decoding import greedy_decode, score_labels
 from prompt_tuning.models.frozen_t5 import EOS_ID, EncodedRows, PackedT5, Rows
 from prompt_tuning.models.loading import Checkpoint
+from prompt_tuning.models.memory import tokens_per_micro_batch
 from prompt_tuning.tasks import Example, Task, as_answer_of
 
 SENTINEL = "<extra_id_0>"
@@ -125,7 +126,7 @@ def evaluate_prompt(
     prompt: Tensor,
     data: EvaluationSet,
     *,
-    max_tokens: int,
+    max_tokens: int | None,
     on_batch: Callable[[int], None] = lambda num_rows: None,
 ) -> Evaluation:
     """Answers every example under `prompt` and scores the text.
@@ -134,7 +135,8 @@ def evaluate_prompt(
         checkpoint: the T5 and its tokenizer.
         prompt: [P, H]; P is 0 for a model that needs none.
         data: the examples.
-        max_tokens: encoder positions per forward pass; changes memory, not results.
+        max_tokens: encoder positions per forward pass; changes memory, not results. None: as many
+            as training would have.
         on_batch: called with the number of rows after each forward pass.
     """
     rows = Rows.under(prompt, data.inputs)
@@ -147,7 +149,7 @@ def answers_to(
     rows: Rows,
     data: EvaluationSet,
     *,
-    max_tokens: int,
+    max_tokens: int | None,
     on_batch: Callable[[int], None] = lambda num_rows: None,
 ) -> list[str]:
     """The answer to each row under its prompt: decoded greedily, or the likeliest of the labels.
@@ -156,7 +158,8 @@ def answers_to(
         checkpoint: the T5 and its tokenizer.
         rows: inputs of `data`, as often as they are asked.
         data: what answers look like.
-        max_tokens: encoder positions per forward pass; changes memory, not results.
+        max_tokens: encoder positions per forward pass; changes memory, not results. None: as many
+            as training would have.
         on_batch: called with the number of rows after each forward pass.
     """
     model, words = checkpoint.model, (data.source or data.task).verbalizers
@@ -186,7 +189,7 @@ def label_scores(
     words: Sequence[str],
     *,
     target_sentinel: bool,
-    max_tokens: int,
+    max_tokens: int | None,
     on_batch: Callable[[int], None] = lambda num_rows: None,
 ) -> list[Tensor]:
     """Of each row the log-probability of every label, [K], summed over its tokens.
@@ -196,7 +199,8 @@ def label_scores(
         rows: any number, whatever their prompts.
         words: the K labels.
         target_sentinel: the model says `<extra_id_0>` before its answer.
-        max_tokens: encoder positions per forward pass; changes memory, not results.
+        max_tokens: encoder positions per forward pass; changes memory, not results. None: as many
+            as training would have.
         on_batch: called with the number of rows after each forward pass.
     """
     labels = _label_ids(checkpoint, words, target_sentinel=target_sentinel)
@@ -215,7 +219,7 @@ def decode_tokens(
     rows: Rows,
     *,
     max_target_tokens: int,
-    max_tokens: int,
+    max_tokens: int | None,
     on_batch: Callable[[int], None] = lambda num_rows: None,
 ) -> list[list[int]]:
     """What the model says greedily to each row under its prompt: token ids without EOS.
@@ -224,7 +228,8 @@ def decode_tokens(
         model: the T5.
         rows: any number, whatever their prompts.
         max_target_tokens: where decoding stops.
-        max_tokens: encoder positions per forward pass; changes memory, not results.
+        max_tokens: encoder positions per forward pass; changes memory, not results. None: as many
+            as training would have.
         on_batch: called with the number of rows after each forward pass.
     """
     return _in_batches(
@@ -241,12 +246,13 @@ def _in_batches(
     rows: Rows,
     answer: Callable[[EncodedRows], Sequence[T]],
     *,
-    max_tokens: int,
+    max_tokens: int | None,
     on_batch: Callable[[int], None],
 ) -> list[T]:
     """What `answer` makes of each row, in their order; rows of like length are encoded together."""
     answers: dict[int, T] = {}
-    for group in split_by_tokens(rows.lengths, max_tokens):
+    budget = tokens_per_micro_batch(max_tokens, model, rows.lengths, longest_target=1)
+    for group in split_by_tokens(rows.lengths, budget):
         inputs, prompts = [rows.inputs[i] for i in group], [rows.prompt_of_row[i] for i in group]
         encoded = model.encode(Rows(rows.prompts, inputs, prompts))
         answers |= zip(group, answer(encoded), strict=True)

@@ -113,7 +113,7 @@ class Answering:
     probabilities: bool  # of every label beside the answer
     max_input_tokens: int  # a longer row is an error
     max_target_tokens: int
-    max_tokens: int  # encoder positions per forward pass; changes memory, not results
+    max_tokens: int | None  # encoder positions per forward pass; None: as `evaluation.py` does
     rows_in_memory: int
 
 

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from prompt_tuning.bench.costs import Call, interleave, peak_memory_gib
 from prompt_tuning.bench.operations import PROMPT_TUNING, useful_operations
-from prompt_tuning.bench.settings import BenchConfig
+from prompt_tuning.bench.settings import BenchConfig, BenchMachineConfig
 from prompt_tuning.bench.workload import (
     SIZES,
     VOCAB_SIZE,
@@ -20,7 +20,6 @@ from prompt_tuning.bench.workload import (
     random_prompt,
     random_t5,
 )
-from prompt_tuning.config import MachineConfig
 from prompt_tuning.data.batches import split_by_tokens
 from prompt_tuning.loop import summed_loss
 from prompt_tuning.models.frozen_t5 import FrozenT5, Rows
@@ -82,7 +81,7 @@ def measure_growth(config: BenchConfig, say: Callable[[str], None]) -> dict[str,
     return {"axes": axes}
 
 
-def make_step(point: Point, machine: MachineConfig) -> Call:
+def make_step(point: Point, machine: BenchMachineConfig) -> Call:
     """One forward and backward pass at a point, its model and batch made beforehand."""
     place = Place.on(machine)
     model = FrozenT5(random_t5(point.size, 0.0, place))

@@ -34,6 +34,13 @@ NEEDS = {  # packages of the extra `bench`
 
 
 @dataclass(frozen=True)
+class BenchMachineConfig(FrozenMachineConfig):
+    """As of a run, but that a measurement says how many positions are in one pass."""
+
+    max_tokens_per_micro_batch: int = key("in one pass, prompt included", at_least=1)
+
+
+@dataclass(frozen=True)
 class BenchConfig:
     """`ptune bench`: one measurement."""
 
@@ -55,7 +62,7 @@ class BenchConfig:
     data: FolderConfig = key("end_to_end: where its examples come from")
     train: list[str] = key("end_to_end: the run, as overrides of ptune train")
     target_score: float = key("end_to_end: dev score that stops it", at_least=0, at_most=100)
-    machine: FrozenMachineConfig = key("what the measurement may use")
+    machine: BenchMachineConfig = key("what the measurement may use")
     seed: int = key("of lengths, token ids and dropout", at_least=0, at_most=LARGEST_SEED)
     output_dir: str = key("one folder per measurement inside")
     rerun: bool = key("true: measure again what has a record")

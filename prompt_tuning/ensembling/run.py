@@ -103,7 +103,7 @@ def answers_under_all(
     members: Sequence[Member],
     data: EvaluationSet,
     *,
-    max_tokens: int,
+    max_tokens: int | None,
 ) -> tuple[list[list[str]], dict[str, Any]]:
     """Every example once under every prompt, as rows of the same batches.
 

@@ -29,6 +29,7 @@ from prompt_tuning.models.layers import (
     rms_norm,
 )
 from prompt_tuning.models.products import linear
+from prompt_tuning.models.random_checkpoint import Shape
 
 if TYPE_CHECKING:
     from transformers import (
@@ -95,6 +96,7 @@ class PackedT5:
 
     def __init__(self, weights: Weights, config: FamilyConfig) -> None:
         """Fuses `weights`, which have their names in a checkpoint."""
+        self.shape = Shape.of(config)
         self.hidden_size = config.d_model
         self.num_heads = config.num_heads
         self.vocab_size = config.vocab_size
@@ -143,6 +145,11 @@ class PackedT5:
     def dtype(self) -> torch.dtype:
         """Of weights and activations; prompts are cast to it where they meet the input."""
         return self.embedding.dtype
+
+    @property
+    def num_position_biases(self) -> int:
+        """Of the encoder: one for all layers, or umT5's one a layer."""
+        return len(self._encoder_biases)
 
     def encode(self, rows: Rows, dropout: Dropout | None = None) -> EncodedRows:
         """Runs the encoder over [prompt ; embedded input] of every row."""

@@ -5,7 +5,7 @@ What transformers can silently get wrong is asserted here, once, before a prompt
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -200,9 +200,9 @@ def write_untrained_checkpoint(folder: Path, source: str, *, revision: str | Non
         revision: of the hub repository; None: its newest.
     """
     config, _ = load_description(source, revision=revision)
-    names = [field.name for field in fields(Shape)]
-    shape = Shape(**{name: getattr(config, name) for name in names})
-    weights = random_weights(shape, config.vocab_size, seed=0, model_type=config.model_type)
+    weights = random_weights(
+        Shape.of(config), config.vocab_size, seed=0, model_type=config.model_type
+    )
     save_checkpoint(folder, weights, source, dtype=torch.float32, revision=revision)
 
 

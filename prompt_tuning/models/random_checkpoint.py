@@ -7,8 +7,9 @@ names, same shapes, the real vocabulary if one is given. They know nothing: spee
 import json
 import shutil
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
+from typing import Any, Self
 
 import torch
 from safetensors.torch import save_file
@@ -28,6 +29,11 @@ class Shape:
     num_heads: int
     d_kv: int
     d_ff: int
+
+    @classmethod
+    def of(cls, config: Any) -> Self:
+        """That of a checkpoint's config."""
+        return cls(**{each.name: getattr(config, each.name) for each in fields(cls)})
 
     @property
     def inner(self) -> int:

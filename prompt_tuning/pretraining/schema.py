@@ -93,6 +93,13 @@ class HeldOutConfig:
 
 
 @dataclass(frozen=True)
+class PretrainMachineConfig(MachineConfig):
+    """What a pre-training run may use; how much it keeps of a position nobody has counted."""
+
+    max_tokens_per_micro_batch: int = key("in one pass, targets too", at_least=1, hashed=NEVER)
+
+
+@dataclass(frozen=True)
 class PretrainConfig(RecordConfig):
     """`ptune pretrain` and `ptune adapt`: one checkpoint."""
 
@@ -104,7 +111,7 @@ class PretrainConfig(RecordConfig):
     objective: ObjectiveConfig = key("what a segment of text becomes")
     pretraining: PretrainingConfig = key("the loop and its optimiser")
     evaluation: HeldOutConfig = key("held-out loss")
-    machine: MachineConfig = key("what the run may use")
+    machine: PretrainMachineConfig = key("what the run may use")
     seed: int = key("of weights, order of segments and noise", at_least=0, at_most=LARGEST_SEED)
 
 

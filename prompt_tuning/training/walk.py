@@ -23,7 +23,8 @@ from prompt_tuning.ladder.baselines import floor_of
 from prompt_tuning.loop import Display, EncodedExamples, TrainingRun, TrainingSettings, shuffled
 from prompt_tuning.metrics import Scores
 from prompt_tuning.models.loading import Checkpoint, save_checkpoint
-from prompt_tuning.models.methods import Method
+from prompt_tuning.models.memory import tokens_per_micro_batch
+from prompt_tuning.models.methods import Method, PromptTuning
 from prompt_tuning.optim import Adafactor
 from prompt_tuning.protocol import Run
 from prompt_tuning.ranks import here
@@ -39,6 +40,12 @@ def training_run(
     """The training before its first step: what it trains, optimiser, data, settings."""
     device = method.prompt.device
     settings = asdict(config.optimizer)
+    max_tokens = tokens_per_micro_batch(
+        config.machine.max_tokens_per_micro_batch,
+        method.frozen if isinstance(method, PromptTuning) else None,
+        [len(method.prompt) + len(ids) for ids in encoded.inputs],
+        max(map(len, encoded.targets)),
+    )
     examples = EncodedExamples(
         inputs=[torch.tensor(ids, device=device) for ids in encoded.inputs],
         targets=[torch.tensor(ids, device=device) for ids in encoded.targets],
@@ -54,7 +61,7 @@ def training_run(
             z_loss=config.training.z_loss,
             patience=config.training.patience,
             seed=config.seed,
-            max_tokens_per_micro_batch=config.machine.max_tokens_per_micro_batch,
+            max_tokens_per_micro_batch=max_tokens,
         ),
         resume_path=folder.resume_path,
         ranks=here(),
@@ -71,6 +78,11 @@ class Walk:
     data: Mapping[str, Any]  # where its examples come from, for the record
     training: TrainingRun
 
+    @property
+    def max_tokens(self) -> int:
+        """Encoder positions of a micro-batch at most."""
+        return self.training.settings.max_tokens_per_micro_batch
+
     def begin(self, about: Mapping[str, str], dropped: Mapping[str, int]) -> Tracker:
         """Goes back to the resume point, if there is one, prints the header and opens the curves.
 
@@ -86,7 +98,11 @@ class Walk:
         made_from = {**self.data, "model": outcome.model_facts(self.checkpoint)}
         run.check_resumed(training.kept, made_from)
         step = training.progress.step
-        facts = {**about, "training": outcome.training_line(config, step)}
+        facts = {
+            **about,
+            "training": outcome.training_line(config, step),
+            "micro-batch": f"at most {self.max_tokens:,} encoder positions",
+        }
         header = outcome.header_of(config, self.checkpoint, facts, dropped)
         run.header(header | outcome.truncation(config, self.encoded))
         return outcome.track(run, step)
@@ -101,15 +117,14 @@ class Walk:
             "truncated_inputs": self.encoded.truncated_inputs,
             "truncated_targets": self.encoded.truncated_targets,
         }
-        self.run.finish(
-            outcome.record_of(
-                self.checkpoint,
-                result,
-                {**self.data, **truncated},
-                num_trained=self.training.num_trained,
-                duration_s=self.training.progress.duration_s,
-            )
+        record = outcome.record_of(
+            self.checkpoint,
+            result,
+            {**self.data, **truncated},
+            num_trained=self.training.num_trained,
+            duration_s=self.training.progress.duration_s,
         )
+        self.run.finish(record | {"max_tokens_per_micro_batch": self.max_tokens})
 
     def save_model(self) -> None:
         """Writes the weights that were trained, as a checkpoint for `model.path=`."""
@@ -187,7 +202,7 @@ class Watch(Display):
 
 
 def answered(
-    run: Run, checkpoint: Checkpoint, prompt: Tensor, data: EvaluationSet, max_tokens: int
+    run: Run, checkpoint: Checkpoint, prompt: Tensor, data: EvaluationSet, max_tokens: int | None
 ) -> Evaluation:
     """What a model says to a split behind a prompt [P, H], with a progress bar."""
     with run.counted("evaluating", len(data.examples)) as on_batch:
