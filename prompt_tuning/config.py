@@ -9,6 +9,7 @@ import hashlib
 import json
 import math
 import operator
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass
 from pathlib import Path
@@ -67,6 +68,7 @@ class Key:
     limits: Mapping[str, float]
     hashed: str
     hash_name: str | None
+    or_pattern: str | None = None
 
     @property
     def range(self) -> str:
@@ -85,6 +87,7 @@ def key(
     hashed: str = ALWAYS,
     hash_name: str | None = None,
     may_be_absent: bool = False,
+    or_pattern: str | None = None,
     **limits: float,
 ) -> Any:
     """A field for a key of the configuration; its value is in conf/, so that it has no default.
@@ -94,11 +97,13 @@ def key(
         one_of: the texts that are allowed; null is too where the type says so.
         hashed: one of ALWAYS, NEVER, IF_SET, AS_NULL.
         hash_name: the name that the key had when runs were first recorded.
+        or_pattern: what a text may match instead of being `one_of`.
         may_be_absent: a file of conf/ need not have it; null then.
         limits: of a number, by the names of `LIMITS`.
     """
     default: dict[str, Any] = {"default": None} if may_be_absent else {}
-    return field(metadata={"key": Key(meaning, one_of, limits, hashed, hash_name)}, **default)
+    about = Key(meaning, one_of, limits, hashed, hash_name, or_pattern)
+    return field(metadata={"key": about}, **default)
 
 
 def of_own_task(meaning: str, *, hashed: str = IF_SET) -> Any:
@@ -268,7 +273,12 @@ class DataConfig(FolderConfig):
 class MachineConfig:
     """What a run may use; all but dtype change the order of floating-point sums alone."""
 
-    device: str = key("auto: cuda if there is one", one_of=("auto", "cpu", "cuda"), hashed=NEVER)
+    device: str = key(
+        "auto: cuda if there is one; cuda:1: that GPU",
+        one_of=("auto", "cpu", "cuda"),
+        or_pattern=r"cuda:\d+",
+        hashed=NEVER,
+    )
     dtype: str = key("auto: bfloat16 on cuda, else float32", one_of=DTYPES)
     max_tokens_per_micro_batch: int | None = key(
         "in one pass, prompt included; null: 2048 on a CPU, what fits on a GPU",
@@ -710,7 +720,8 @@ def _wrong_type(name: str, value: Any, hint: Any) -> UserError:
 
 def _out_of_range(name: str, value: Any, about: Key) -> list[UserError]:
     """What is wrong with a value of the right type: one problem at most."""
-    if about.one_of and value is not None and value not in about.one_of:
+    matches = about.or_pattern is not None and re.fullmatch(about.or_pattern, str(value))
+    if about.one_of and value is not None and value not in about.one_of and not matches:
         is_half = value in ("float16", "fp16", "half")
         reason = ": float16 overflows inside T5 (huggingface/transformers#14189)" if is_half else ""
         return [

@@ -9,6 +9,8 @@ from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 
+from prompt_tuning.errors import UserError
+
 
 def resolved_device(device: str) -> str:
     """cpu or cuda, as `machine.device` says; auto: cuda where there is one."""
@@ -22,6 +24,18 @@ def resolved_dtype(dtype: str, device: str) -> str:
     if dtype != "auto":
         return dtype
     return "bfloat16" if resolved_device(device).startswith("cuda") else "float32"
+
+
+def check_gpu(device: str) -> None:
+    """Raises a UserError if there is no GPU of that number: cuda:1 is the second one."""
+    import torch
+
+    number, count = device.partition(":")[2], torch.cuda.device_count()
+    if number and int(number) >= count:
+        raise UserError(
+            f"machine.device={device}, and torch finds {count} GPUs here",
+            allowed=", ".join(f"cuda:{each}" for each in range(count)),
+        )
 
 
 @cache

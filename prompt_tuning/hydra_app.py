@@ -31,7 +31,7 @@ from rich.table import Table
 from prompt_tuning.commands import COMMANDS
 from prompt_tuning.composition import Axes, axes_of, hydra_problem, points_of, spelled
 from prompt_tuning.config import choices, config_dir, described
-from prompt_tuning.devices import has_cuda
+from prompt_tuning.devices import check_gpu, has_cuda
 from prompt_tuning.errors import InProgress, UserError, as_users, raise_all
 from prompt_tuning.interrupts import Pruned
 from prompt_tuning.launchers import share_gpus, share_threads
@@ -159,12 +159,15 @@ class Job:
 
 def _check_device(config: Any) -> None:
     machine = getattr(config, "machine", None)
-    if machine is not None and machine.device == "cuda" and not has_cuda():
+    if machine is None or not machine.device.startswith("cuda"):
+        return
+    if not has_cuda():
         raise UserError(
-            "machine.device=cuda, and torch finds no GPU here",
+            f"machine.device={machine.device}, and torch finds no GPU here",
             allowed="machine.device=cpu, auto",
             fix="leave it out, or install a CUDA build of torch and its driver: ptune doctor",
         )
+    check_gpu(machine.device)
 
 
 def _score(module: ModuleType, config: Any) -> float | None:

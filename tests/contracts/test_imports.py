@@ -15,7 +15,7 @@ PACKAGE = Path(prompt_tuning.__file__).parent
 MAY_IMPORT: dict[str, set[str]] = {
     "__init__": set(),
     "errors": set(),
-    "devices": set(),
+    "devices": {"errors"},
     "files": set(),
     "interrupts": set(),
     "ranks": {"devices", "errors", "interrupts"},

@@ -17,6 +17,7 @@ from prompt_tuning.config import (
     typed,
 )
 from prompt_tuning.config_checks import evaluate_config, train_config
+from prompt_tuning.devices import check_gpu
 from prompt_tuning.errors import UserError
 from prompt_tuning.prompt_files import save_prompt
 
@@ -411,3 +412,20 @@ def test_prompt_design_asks_the_lm_adapted_model_and_has_no_soft_prompt() -> Non
     assert (config.init.strategy, config.prompt.length) == (None, None)
     assert (config.prompt.num_shots, config.variant.name) == (32, "lm_adapted")
     assert train("method=prompt_design", "machine.compile=default").machine.compile == "default"
+
+
+@pytest.mark.parametrize("device", ["auto", "cpu", "cuda", "cuda:0", "cuda:12"])
+def test_a_gpu_may_be_named_by_its_number(device: str) -> None:
+    assert train(f"machine.device={device}").machine.device == device
+
+
+@pytest.mark.parametrize("device", ["cuda:", "cuda:x", "gpu", "cuda:-1", "cuda:1 "])
+def test_what_names_no_device_is_refused(device: str) -> None:
+    assert "machine.device" in error_of(f"machine.device='{device}'")
+
+
+def test_a_gpu_that_is_not_there_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
+    check_gpu("cuda:1")
+    with pytest.raises(UserError, match="cuda:2, and torch finds 2 GPUs"):
+        check_gpu("cuda:2")
