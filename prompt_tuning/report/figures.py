@@ -131,7 +131,7 @@ def panel_figure(title: str, panels: Sequence[Panel]) -> Figure:
         widths = [max(len(panel.columns), 1) + 1 for panel in panels]
         num_rows = 1 if sum(widths) <= MAX_COLUMNS else 2
         a_row = -(-len(panels) // num_rows)
-        figure = Figure(figsize=(SIZE[0], 3.6 * num_rows), layout="constrained")
+        figure = Figure(figsize=(SIZE[0], 3.0 * num_rows), layout="constrained")
         drawn = figure.subplots(num_rows, a_row, sharey=True, squeeze=False).ravel()
         for axes in drawn[len(panels) :]:
             axes.set_axis_off()
@@ -139,8 +139,8 @@ def panel_figure(title: str, panels: Sequence[Panel]) -> Figure:
             colour = INK if panel.is_paper else COLOURS[0]
             for x, column in enumerate(panel.columns):
                 _draw_column(axes, x, column, colour)
-            names = [column.name for column in panel.columns]
-            axes.set_xticks(range(len(names)), names, rotation=90)
+            names = [fill(column.name, 18) for column in panel.columns]
+            axes.set_xticks(range(len(names)), names, rotation=90, fontsize=7)
             axes.set_xlim(-0.7, len(names) - 0.3)
             axes.set_title(panel.title, fontsize=9)
         drawn[0].set_ylabel("score, %")
