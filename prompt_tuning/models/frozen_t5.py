@@ -16,6 +16,7 @@ from torch.nn.utils.rnn import pad_sequence
 from prompt_tuning.models.fused_weights import (
     CrossAttention,
     FeedForward,
+    OnDevice,
     SelfAttention,
     Weights,
 )
@@ -283,10 +284,15 @@ class FrozenT5(PackedT5):
     """
 
     @torch.no_grad()
-    def __init__(self, model: FamilyModel) -> None:
-        """Takes the weights of `model` (see `loading.py` for what was checked about them)."""
+    def __init__(self, model: FamilyModel, device: torch.device | None = None) -> None:
+        """Takes the weights of `model` (see `loading.py` for what was checked about them).
+
+        Args:
+            model: stays where it is.
+            device: gets the weights; None: they are where they should be.
+        """
         weights = {name: weight.detach() for name, weight in model.state_dict().items()}
-        super().__init__(weights, model.config)
+        super().__init__(weights if device is None else OnDevice(weights, device), model.config)
 
 
 def _position_biases(

@@ -1,6 +1,6 @@
 """The weights of a T5 v1.1 layer, fused: fewer products, and norm scales folded into them."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Self
 
@@ -8,6 +8,26 @@ import torch
 from torch import Tensor
 
 Weights = Mapping[str, Tensor]  # by their names in a checkpoint
+
+
+class OnDevice(Mapping[str, Tensor]):
+    """Weights that go to a device one by one, as they are asked for.
+
+    What is fused there is fused from a layer's weights: a GPU never holds them all beside it.
+    """
+
+    def __init__(self, weights: Weights, device: torch.device) -> None:
+        """Takes weights that may be anywhere."""
+        self._weights, self._device = weights, device
+
+    def __getitem__(self, name: str) -> Tensor:
+        return self._weights[name].to(self._device)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._weights)
+
+    def __len__(self) -> int:
+        return len(self._weights)
 
 
 @dataclass(frozen=True)

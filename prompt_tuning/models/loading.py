@@ -93,9 +93,8 @@ def load_checkpoint(
         UserError: the checkpoint cannot be read, or is no T5 v1.1, mT5 or umT5.
     """
     model, tokenizer = _load(source, revision=revision, dtype=dtype)
-    torch.nn.Module.to(model.requires_grad_(False), device)
     return Checkpoint(
-        model=FrozenT5(model),
+        model=FrozenT5(model.requires_grad_(False), device),
         tokenizer=tokenizer,
         source=str(Path(source).resolve()) if Path(source).is_dir() else source,
         revision=commit_of(located(source), revision),

@@ -51,6 +51,18 @@ def edit_weights(folder: Path, edit: Any) -> None:
     save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
 
 
+@pytest.mark.parametrize("model_type", FAMILY)
+def test_every_weight_goes_to_the_device(tiny_family: dict[str, Path], model_type: str) -> None:
+    """On a mixture of devices a product raises; PyTorch's `meta` stands for the GPU."""
+    meta = torch.device("meta")
+    source = str(tiny_family[model_type])
+    checkpoint = load_checkpoint(source, revision=None, dtype=torch.float32, device=meta)
+    model, ids = checkpoint.model, torch.ones(3, dtype=torch.int64, device=meta)
+    encoded = model.encode(Rows.under(torch.ones(2, model.hidden_size), [ids, ids]))
+    assert model.target_logits(encoded, [ids, ids]).device == model.device == meta
+    assert checkpoint.fingerprint == load(tiny_family[model_type]).fingerprint
+
+
 def test_a_clean_folder_loads_with_the_lm_head_it_holds(folder: Path) -> None:
     """The trap: transformers may tie the untied lm_head of a v1.1 to the embedding."""
     checkpoint = load(folder)
