@@ -465,10 +465,15 @@ class CompareConfig:
 
 @dataclass(frozen=True)
 class DoctorConfig:
-    """`ptune doctor`: what this machine has and what is missing."""
+    """`ptune doctor`: what this machine has and what is missing, or what a model needs of a GPU."""
 
     data: FolderConfig = key("where examples come from")
     timeout_s: float = key("seconds to wait for the hub", above=0)
+    model: NamedConfig | None = key("what its prompt tuning needs; null: looks at this machine")
+    prompt_length: int = key("model=: P, positions", at_least=1, at_most=LARGEST_PROMPT)
+    dtype: str = key("model=: of the weights", one_of=("float32", "bfloat16"))
+    peak_tflops: float = key("model=: 10^12 operations a second that a GPU can do", above=0)
+    utilization: float = key("model=: the share of them that a run does", above=0, at_most=1)
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,7 @@
-"""`ptune doctor`: what this machine has, what is missing, and the command which fixes it."""
+"""`ptune doctor`: what this machine has, what is missing, and the command which fixes it.
+
+With model=, what prompt tuning of that model needs of a GPU.
+"""
 
 import netrc
 import os
@@ -37,6 +40,12 @@ def check(cfg: DictConfig) -> DoctorConfig:
 
 def run(config: DoctorConfig) -> None:
     """Prints every finding as soon as it is known."""
+    if config.model is not None:
+        from prompt_tuning.bench.needs import describe  # imports torch
+
+        for thing, amount in describe(config):
+            print(f"{thing:<24}{amount}", flush=True)
+        return
     local = chain(_packages(), _device(), _wandb())
     remote = chain(_hub(config.timeout_s), _checkpoints(), _data(config.data.dir))
     for name, state, fix in chain(local, remote):

@@ -1,0 +1,132 @@
+"""What a run of the paper needs of a GPU: memory and hours, from the model's shape alone.
+
+Counted, not measured: no weights are loaded, and nothing here has been run on a GPU. Small models
+wait for kernels to start rather than for their products: there the hours are too few.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+
+from prompt_tuning.bench.operations import PROMPT_TUNING, useful_operations
+from prompt_tuning.bench.workload import MAX_INPUT_TOKENS, VOCAB_SIZE, load_profiles
+from prompt_tuning.config import DoctorConfig, choices, file_of
+from prompt_tuning.errors import UserError
+from prompt_tuning.models.memory import Footprint
+from prompt_tuning.models.random_checkpoint import SHAPES, Shape
+
+PROFILES = ("wic", "rte", "boolq", "multirc")  # lengths of real training sets
+CARDS_GB = (24, 40, 80, 141)  # 10^9 bytes
+VALUE_BYTES = {"float32": 4, "bfloat16": 2}
+GIB = 2**30
+
+
+@dataclass(frozen=True)
+class Needs:
+    """Of prompt tuning with `recipe=paper`, on rows as long as those of real training sets."""
+
+    shape: Shape
+    prompt_length: int
+    value_bytes: int
+
+    @property
+    def footprint(self) -> Footprint:
+        """Of the frozen model."""
+        return Footprint(self.shape, VOCAB_SIZE, self.value_bytes)
+
+    @property
+    def trained_bytes(self) -> int:
+        """Of the prompt, its gradient and Adafactor's second moment, all float32.
+
+        The second moment has P * H numbers, or P + H where both are at least
+        `optimizer.min_dim_size_to_factor` (`optim.py`).
+        """
+        sides = (self.prompt_length, self.shape.d_model)
+        size, least = sides[0] * sides[1], file_of("recipe", "paper").optimizer
+        is_factored = min(sides) >= least.min_dim_size_to_factor
+        return 4 * (2 * size + (sum(sides) if is_factored else size))
+
+    @cached_property
+    def longest(self) -> tuple[int, int]:
+        """Encoder positions and target tokens of the longest row."""
+        profiles = [load_profiles()[name] for name in PROFILES]
+        longest_target = max(length for each in profiles for length, _ in each.targets)
+        return self.prompt_length + MAX_INPUT_TOKENS, longest_target
+
+    @property
+    def row_bytes(self) -> int:
+        """What autograd keeps of a micro-batch of that row."""
+        length, target_length = self.longest
+        return self.footprint.kept_bytes([length], [target_length])
+
+    def tokens_on(self, card_gb: int) -> int:
+        """Encoder positions of a micro-batch on a card; 0: not even the longest row fits."""
+        free = card_gb * 10**9 - self.footprint.weight_bytes - self.trained_bytes
+        length, target_length = self.longest
+        tokens = self.footprint.tokens_that_fit(max(free, 0), [length], target_length)
+        return tokens if tokens >= length else 0
+
+    def operations(self, profile: str, batch_size: int) -> float:
+        """Of a step, in the mean over a profile's lengths (`operations.py`)."""
+        counts, rows, total = load_profiles()[profile], 0, 0
+        for length, times in counts.inputs:
+            encoder = self.prompt_length + min(length, MAX_INPUT_TOKENS)
+            for target_length, target_times in counts.targets:
+                of_row = useful_operations(
+                    self.shape, VOCAB_SIZE, [encoder], [target_length], PROMPT_TUNING
+                )
+                rows += times * target_times
+                total += times * target_times * of_row
+        return batch_size * total / rows
+
+
+def shape_of(model: str) -> Shape:
+    """The shape of a model of conf/model.
+
+    Raises:
+        UserError: it is not one of T5 v1.1's.
+    """
+    by_width = {shape.d_model: shape for shape in SHAPES.values()}
+    shapes = {name: by_width.get(file_of("model", name).hidden_size) for name in choices("model")}
+    if (shape := shapes[model]) is None:
+        allowed = ", ".join(name for name, each in shapes.items() if each is not None)
+        raise UserError(f"model={model} has no shape of T5 v1.1", allowed=allowed)
+    return shape
+
+
+def describe(config: DoctorConfig) -> Iterator[tuple[str, str]]:
+    """What the model of the config needs: a thing and its amount, a line each."""
+    assert config.model is not None, config
+    name, width = config.model.name, shape_of(config.model.name).d_model
+    needs = Needs(shape_of(name), config.prompt_length, VALUE_BYTES[config.dtype])
+    weights, (length, target_length) = needs.footprint.weight_bytes, needs.longest
+    yield f"model={name}", f"{weights // needs.value_bytes:,} parameters, {config.dtype}"
+    yield "weights", f"{weights / GIB:.2f} GiB"
+    yield (
+        "trained",
+        f"{needs.trained_bytes / GIB:.4f} GiB: a prompt of {config.prompt_length} x {width}, "
+        "gradient, second moment, all float32",
+    )
+    yield (
+        "kept for backward",
+        f"{needs.row_bytes / GIB:.3f} GiB of a row of {length} positions "
+        f"({config.prompt_length} + {MAX_INPUT_TOKENS}) and {target_length} target tokens",
+    )
+    for card_gb in CARDS_GB:
+        tokens = needs.tokens_on(card_gb)
+        fits = f"fits, with micro-batches of {tokens:,} positions" if tokens else "does not fit"
+        yield f"card of {card_gb} GB", fits
+    training = file_of("recipe", "paper").training
+    for profile in PROFILES:
+        operations = needs.operations(profile, training.batch_size)
+        seconds = training.num_steps * operations / (config.peak_tflops * 1e12 * config.utilization)
+        yield (
+            f"recipe=paper, {profile}",
+            f"{seconds / 3600:.2f} GPU hours: {training.num_steps:,} steps of "
+            f"{training.batch_size} rows, {operations / 1e12:.2f} * 10^12 operations a step",
+        )
+    yield (
+        "assumed",
+        f"{config.utilization:g} (utilization) of {config.peak_tflops:g} * 10^12 operations a "
+        "second (peak_tflops); no evaluation; unmeasured on GPUs",
+    )

@@ -1,0 +1,83 @@
+"""What a model is said to need of a GPU, against numbers that were worked out by hand."""
+
+import pytest
+
+from prompt_tuning.bench import needs
+from prompt_tuning.bench.needs import Needs, describe, shape_of
+from prompt_tuning.bench.workload import Profile
+from prompt_tuning.commands.doctor import check
+from prompt_tuning.composition import configs_of
+from prompt_tuning.config import DoctorConfig
+from prompt_tuning.errors import UserError
+from prompt_tuning.models.random_checkpoint import SHAPES
+
+SMALL = Needs(SHAPES["small"], prompt_length=100, value_bytes=2)
+
+
+def config_of(*overrides: str) -> DoctorConfig:
+    (cfg,), problems = configs_of("doctor", overrides)
+    assert not problems
+    return check(cfg)
+
+
+def test_memory_of_small_is_what_the_formula_gives_by_hand() -> None:
+    """H 512, I 384, F 1024, A 6, 8 layers; a row of 100 + 512 positions, a target of 6 tokens."""
+    assert SMALL.footprint.weight_bytes == 2 * 76_961_152
+    assert SMALL.trained_bytes == 3 * 4 * 100 * 512
+    factored = Needs(SHAPES["small"], prompt_length=150, value_bytes=2)
+    assert factored.trained_bytes == 4 * (2 * 150 * 512 + 150 + 512)
+    assert SMALL.longest == (612, 6)
+    encoder = 612 * (2 * 512 + 2 * 1024 + 6) + 612 * 4 * 384 + 2 * 512 + 1024
+    decoder = 6 * (3 * 512 + 3 * 384 + 2 * 1024) + 6 * 6 * (512 + 2 * 612 + 2 * 6)
+    decoder += 3 * 512 + 1024 + 6 * (612 + 6)
+    once = 6 * 612 * 612 + (612 + 612 + 2) * 512
+    float32s = 8 * (2 * 612 + 6 * 612 + 3 * 6) + 6 * 32128
+    assert 2 * (8 * (encoder + decoder) + once) + 4 * float32s == 53_453_120 == SMALL.row_bytes
+    free = 24 * 10**9 - 2 * 76_961_152 - 3 * 4 * 100 * 512
+    assert SMALL.tokens_on(24) == free / 2 // (53_453_120 / 612) == 136_506
+
+
+def test_hours_of_small_are_what_its_operations_give_by_hand(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A row of 120 positions and 2 target tokens: 10,094,682,112 operations."""
+    own = {n: 4 * (4 * 512 * 384 + 3 * 512 * 1024) * n + 14 * 384 * n * n for n in (120, 2)}
+    absorbed = 4 * 4 * 512 * 384 * 2 + 14 * 512 * 6 * 2 * 120
+    row = 8 * (own[120] + own[2] + absorbed) + 4 * 512 * 32128 * 2
+    profile = Profile([(20, 3)], [(2, 5)])
+    monkeypatch.setattr(needs, "load_profiles", lambda: dict.fromkeys(needs.PROFILES, profile))
+    assert SMALL.operations("rte", 32) == 32 * row == 32 * 10_094_682_112
+    lines = dict(describe(config_of("model=small", "peak_tflops=3.12", "utilization=0.4")))
+    assert lines["recipe=paper, rte"].startswith("2.16 GPU hours: 30,000 steps of 32 rows, 0.32 ")
+
+
+def test_operations_are_a_mean_over_lengths_cut_at_512(monkeypatch: pytest.MonkeyPatch) -> None:
+    def operations(*inputs: tuple[int, int]) -> float:
+        profile = Profile(inputs, [(2, 1), (4, 1)])
+        monkeypatch.setattr(needs, "load_profiles", lambda: {"rte": profile})
+        return SMALL.operations("rte", 1)
+
+    short, long = operations((20, 1)), operations((512, 1))
+    assert operations((20, 3), (900, 1)) == pytest.approx(0.75 * short + 0.25 * long)
+
+
+def test_xxl_needs_more_than_the_smallest_card() -> None:
+    lines = dict(describe(config_of("model=xxl")))
+    assert lines["model=xxl"] == "11,135,332,352 parameters, bfloat16"
+    assert lines["card of 24 GB"] == "does not fit"
+    assert lines["card of 80 GB"].startswith("fits, with micro-batches of ")
+    lines = dict(describe(config_of("model=xxl", "dtype=float32")))
+    assert lines["card of 40 GB"] == "does not fit"
+
+
+def test_a_model_of_another_shape_is_refused_with_those_that_have_one() -> None:
+    assert shape_of("flan_xl") == SHAPES["xl"]
+    with pytest.raises(UserError, match="ladder_1m has no shape") as refused:
+        shape_of("ladder_1m")
+    assert "xxl" in str(refused.value.allowed)
+
+
+def test_a_peak_and_a_utilization_must_be_possible() -> None:
+    for wrong in ("peak_tflops=0", "utilization=1.5"):
+        with pytest.raises(UserError, match="out of range"):
+            config_of("model=small", wrong)
