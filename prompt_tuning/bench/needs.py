@@ -7,6 +7,7 @@ wait for kernels to start rather than for their products: there the hours are to
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from math import prod
 
 from prompt_tuning.bench.operations import PROMPT_TUNING, useful_operations
 from prompt_tuning.bench.workload import MAX_INPUT_TOKENS, VOCAB_SIZE, load_profiles
@@ -42,9 +43,9 @@ class Needs:
         `optimizer.min_dim_size_to_factor` (`optim.py`).
         """
         sides = (self.prompt_length, self.shape.d_model)
-        size, least = sides[0] * sides[1], file_of("recipe", "paper").optimizer
-        is_factored = min(sides) >= least.min_dim_size_to_factor
-        return 4 * (2 * size + (sum(sides) if is_factored else size))
+        is_factored = min(sides) >= file_of("recipe", "paper").optimizer.min_dim_size_to_factor
+        moment = sum(sides) if is_factored else prod(sides)
+        return 4 * (2 * prod(sides) + moment)
 
     @cached_property
     def longest(self) -> tuple[int, int]:
@@ -97,15 +98,15 @@ def shape_of(model: str) -> Shape:
 def describe(config: DoctorConfig) -> Iterator[tuple[str, str]]:
     """What the model of the config needs: a thing and its amount, a line each."""
     assert config.model is not None, config
-    name, width = config.model.name, shape_of(config.model.name).d_model
-    needs = Needs(shape_of(name), config.prompt_length, VALUE_BYTES[config.dtype])
+    name, shape = config.model.name, shape_of(config.model.name)
+    needs = Needs(shape, config.prompt_length, VALUE_BYTES[config.dtype])
     weights, (length, target_length) = needs.footprint.weight_bytes, needs.longest
     yield f"model={name}", f"{weights // needs.value_bytes:,} parameters, {config.dtype}"
     yield "weights", f"{weights / GIB:.2f} GiB"
     yield (
         "trained",
-        f"{needs.trained_bytes / GIB:.4f} GiB: a prompt of {config.prompt_length} x {width}, "
-        "gradient, second moment, all float32",
+        f"{needs.trained_bytes / GIB:.4f} GiB: a prompt of {config.prompt_length} x "
+        f"{shape.d_model}, gradient, second moment, all float32",
     )
     yield (
         "kept for backward",
