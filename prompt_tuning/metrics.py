@@ -78,7 +78,7 @@ class MacroF1(OfflineMetric):
     Source: scikit-learn's `f1_score(average="macro")`; an answer that names no class is no class.
     """
 
-    citation = "Pedregosa et al. (2011), https://jmlr.org/papers/v12/pedregosa11a.html"
+    citation = "Pedregosa et al. (2011), https://arxiv.org/abs/1201.0490"
 
     def _compute(self, predictions: Sequence[int], references: Sequence[int]) -> dict[str, float]:
         classes = {*predictions, *references} - {-1}
@@ -148,7 +148,10 @@ class ExactText(OfflineMetric):
 
 
 class ExactMatch(ExactText):
-    """`ExactText` under the name that it has where the answers are free text of any kind."""
+    """`ExactText` under the name that it has where the answers are free text of any kind.
+
+    Source: Rajpurkar et al. (2016), without their normalisation: to the letter.
+    """
 
     def _compute(
         self, predictions: Sequence[str], references: Sequence[Sequence[str]]

@@ -13,13 +13,14 @@ import pytest
 from prompt_tuning.commands import COMMANDS
 from prompt_tuning.commands import train as train_command
 from prompt_tuning.commands.list import GROUPS
-from prompt_tuning.composition import configs_of
-from prompt_tuning.config import INITS, METHODS, Key, choices, config_dir
+from prompt_tuning.composition import configs_of, points_of
+from prompt_tuning.config import INITS, METHODS, Key, TaskConfig, choices, config_dir
 from prompt_tuning.config_checks import train_config
 from prompt_tuning.hydra_app import with_keys
 from prompt_tuning.models.random_checkpoint import SHAPES
 from prompt_tuning.task_registry import CHOICES as TASK_CHOICES
 
+EXAMPLE = Path(__file__).parents[2] / "scripts" / "example_task"
 SCHEMAS = {
     command: get_type_hints(import_module(f"prompt_tuning.commands.{command}").check)["return"]
     for command in COMMANDS
@@ -92,7 +93,9 @@ def keys_of(schema: type) -> Iterator[tuple[str, Any, Key]]:
     """Every key and section of a schema and of its sections: class and name, type, `Key`."""
     for each in fields(schema):
         hint = get_type_hints(schema)[each.name]
-        assert each.default is MISSING and each.default_factory is MISSING, (schema, each.name)
+        # What a task's node may lack is null: a user's file has few keys, ptune's tasks none.
+        defaults = (None, MISSING) if schema is TaskConfig else (MISSING,)
+        assert each.default in defaults and each.default_factory is MISSING, (schema, each.name)
         yield f"{schema.__name__}.{each.name}", hint, each.metadata["key"]
         for section in filter(is_dataclass, (hint, *get_args(hint))):
             assert isinstance(section, type)
@@ -111,7 +114,12 @@ def test_a_files_head_says_what_it_is_and_its_commands_can_be_typed(path: Path) 
         module = import_module(f"prompt_tuning.commands.{name}")
         given = with_keys(arguments, getattr(module, "POSITIONAL", None))
         overrides = [argument for argument in given if not argument.startswith("-")]
-        _, problems = configs_of(name, overrides, multirun="-m" in arguments, only_first=True)
+        own_files = EXAMPLE if "--config-dir" in arguments else None
+        overrides = [argument for argument in overrides if "=" in argument or own_files is None]
+        is_sweep = "-m" in arguments
+        _, problems = points_of(
+            name, overrides, multirun=is_sweep, only_first=True, own_files=own_files
+        )
         assert not problems, (command, problems)
 
 

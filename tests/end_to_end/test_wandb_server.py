@@ -28,7 +28,8 @@ def start(*arguments: str, url: str, folder: Path, **environment: str) -> tuple[
     done = subprocess.run(
         [sys.executable, "-m", *arguments],
         cwd=folder,
-        env=os.environ
+        # A test in this process may have started W&B's service, in another folder.
+        env={name: text for name, text in os.environ.items() if name != "WANDB_SERVICE"}
         | {"OMP_NUM_THREADS": "1", "WANDB_BASE_URL": url, "WANDB_API_KEY": 40 * "a"}
         | environment,
         capture_output=True,

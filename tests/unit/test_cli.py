@@ -66,8 +66,11 @@ def test_help_names_every_command(ptune: Run) -> None:
     assert ptune("--version").out == f"ptune {__version__}\n"
 
 
-def test_help_of_a_command_says_what_each_key_means_and_may_be(ptune: Run) -> None:
+def test_help_of_a_command_says_what_each_key_means_and_may_be(
+    ptune: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """With the values that the run would have, from the same lines that check them."""
+    monkeypatch.setenv("COLUMNS", "160")
     lines = [
         " ".join(line.split()) for line in ptune("train", "model=base", "--help").out.splitlines()
     ]
