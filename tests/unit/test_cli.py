@@ -77,7 +77,9 @@ def test_help_of_a_command_says_what_each_key_means_and_may_be(
     assert "training.num_steps=30000 an integer, 1 or more updates" in lines
     assert "optimizer.learning_rate=0.3 a number, more than 0 constant" in lines
     assert any(
-        line.startswith("prompt.length=100 an integer, 1 or more, at most 16384, P, positions")
+        line.startswith(
+            "prompt.length=100 an integer, 1 or more, at most 16384, or null P, positions"
+        )
         for line in lines
     )
     assert any(line.startswith("machine.device=auto auto, cpu, cuda ") for line in lines)
