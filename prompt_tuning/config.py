@@ -298,6 +298,13 @@ class FrozenMachineConfig(MachineConfig):
 
 
 @dataclass(frozen=True)
+class TrainMachineConfig(FrozenMachineConfig):
+    """What a run that trains may use."""
+
+    spread_weights: bool = key("over torchrun's processes, each a share (FSDP2)", hashed=NEVER)
+
+
+@dataclass(frozen=True)
 class TrackingConfig:
     """Where curves go, beside metrics.jsonl."""
 
@@ -333,7 +340,7 @@ class TrainConfig(RecordConfig):
     optimizer: OptimizerConfig = key("Adafactor as in T5X")
     evaluation: EvaluationConfig = key("when, and on what")
     data: DataConfig = key("where examples come from")
-    machine: FrozenMachineConfig = key("what the run may use")
+    machine: TrainMachineConfig = key("what the run may use")
     method: str = key("what is trained, if anything", one_of=METHODS)
     recipe: str = key("the file in conf/recipe that set the values", hashed=NEVER)
     experiment: str | None = key("the file in conf/experiment, if any", hashed=NEVER)

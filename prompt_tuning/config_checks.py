@@ -152,6 +152,13 @@ def _train_problems(config: TrainConfig) -> Problems:
     yield from _method_problems(config)
     yield from _init_problems(config)
     yield from _name_problems(config)
+    if config.machine.spread_weights and config.method != "prompt_tuning":
+        problem = f"machine.spread_weights=true is for a frozen model, and method={config.method}"
+        fix = "method=prompt_tuning, or machine.spread_weights=false: each process has all weights"
+        yield UserError(problem, fix=fix)
+    if config.machine.spread_weights and config.machine.compile is not None:
+        problem = "machine.spread_weights=true with machine.compile has not been tried"
+        yield UserError(problem, fix="machine.compile=null")
     optimizer = config.optimizer
     if optimizer.step_offset > optimizer.initial_step:
         yield UserError(

@@ -2,9 +2,9 @@
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 import torch
 from torch import Tensor
@@ -16,6 +16,7 @@ from prompt_tuning.models.decoding import greedy_decode, score_labels
 from prompt_tuning.models.frozen_t5 import EOS_ID, EncodedRows, PackedT5, Rows
 from prompt_tuning.models.loading import Checkpoint
 from prompt_tuning.models.memory import tokens_per_micro_batch
+from prompt_tuning.ranks import here
 from prompt_tuning.tasks import Example, Task, as_answer_of
 
 SENTINEL = "<extra_id_0>"
@@ -162,24 +163,74 @@ def answers_to(
             as training would have.
         on_batch: called with the number of rows after each forward pass.
     """
-    model, words = checkpoint.model, (data.source or data.task).verbalizers
+    words = (data.source or data.task).verbalizers
+    asked = Asked(rows, data.labels, data.max_target_tokens, max_tokens)
+    if checkpoint.model.is_spread:
+        here().broadcast(asked)
+    answers = asked.answers(checkpoint.model, on_batch)
     if data.labels:
-        likeliest = _in_batches(
+        return [answer_of(words[label], data) for (label,) in answers]
+    return [answer_of(decode_ids(checkpoint.tokenizer, ids), data) for ids in answers]
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a model is asked, in numbers: rows under prompts, and what an answer to each may be."""
+
+    rows: Rows
+    labels: Sequence[Tensor]  # token ids of each, the likeliest answers; (): decoded greedily
+    max_target_tokens: int
+    max_tokens: int | None  # as in `answers_to`
+
+    @torch.no_grad()
+    def answers(
+        self, model: PackedT5, on_batch: Callable[[int], None] = lambda num_rows: None
+    ) -> list[list[int]]:
+        """To each row the place of the likeliest label, or token ids without EOS."""
+        if not self.labels:
+            return decode_tokens(
+                model,
+                self.rows,
+                max_target_tokens=self.max_target_tokens,
+                max_tokens=self.max_tokens,
+                on_batch=on_batch,
+            )
+        return _in_batches(
             model,
-            rows,
-            lambda encoded: score_labels(model, encoded, data.labels).argmax(1).tolist(),
-            max_tokens=max_tokens,
+            self.rows,
+            lambda encoded: score_labels(model, encoded, self.labels).argmax(1, True).tolist(),
+            max_tokens=self.max_tokens,
             on_batch=on_batch,
         )
-        return [answer_of(words[label], data) for label in likeliest]
-    said = decode_tokens(
-        model,
-        rows,
-        max_target_tokens=data.max_target_tokens,
-        max_tokens=max_tokens,
-        on_batch=on_batch,
-    )
-    return [answer_of(decode_ids(checkpoint.tokenizer, ids), data) for ids in said]
+
+    def on(self, device: torch.device) -> Self:
+        """The same, its tensors on a device."""
+        rows = replace(
+            self.rows,
+            prompts=[prompt.to(device) for prompt in self.rows.prompts],
+            inputs=[ids.to(device) for ids in self.rows.inputs],
+        )
+        return replace(self, rows=rows, labels=[ids.to(device) for ids in self.labels])
+
+
+def answer_along(model: PackedT5) -> None:
+    """Runs what the first process asks a model of which this one has a share, until `let_go`.
+
+    Every process answers every row: with its share of the rows alone each would decode for another
+    number of steps, and wait for the others' weights.
+
+    Raises:
+        LostProcess: another process of the run has ended.
+    """
+    while (asked := here().broadcast()) is not None:
+        with here().lost():
+            asked.on(model.device).answers(model)
+
+
+def let_go(model: PackedT5) -> None:
+    """Lets the other processes go on, if they answered along: nothing is asked until they train."""
+    if model.is_spread:
+        here().broadcast(None)
 
 
 @torch.no_grad()

@@ -177,8 +177,9 @@ class TrainingRun:
 
     def _share_state(self) -> None:
         """Every process begins where the first one does."""
-        state = self.ranks.broadcast(self._state())
+        state, settings = self.ranks.broadcast((self._state(), self.settings))
         if not self.ranks.is_first:
+            self.settings = settings  # the budget may be what fits into the first one's memory
             self._go_to(state)
 
     def _go_to(self, state: Mapping[str, Any]) -> None:
@@ -233,9 +234,10 @@ class TrainingRun:
         seed, rate = settings.seed * 2**32 + step, settings.dropout
         dropout = Dropout(rate, seed, range(len(batch.inputs))) if rate else None
         trained, ranks = self.method.trained.values(), self.ranks
-        share = accumulate_gradient(
-            self.method, batch.inputs, batch.targets, settings, dropout, ranks
-        )
+        with ranks.lost():
+            share = accumulate_gradient(
+                self.method, batch.inputs, batch.targets, settings, dropout, ranks
+            )
         loss = ranks.add_up(share, trained, stop)
         if not math.isfinite(loss):
             raise _diverged(step + 1, f"its loss is {loss}")
@@ -308,15 +310,26 @@ def _losses(
     lengths = [len(prompt) + len(ids) for ids in inputs]
     if settings.budget_has_targets:
         lengths = [length + len(ids) for length, ids in zip(lengths, targets, strict=True)]
-    rows = deal_by_tokens(lengths, ranks.size)[ranks.rank]
-    budget = settings.max_tokens_per_micro_batch
-    for places in split_by_tokens([lengths[i] for i in rows], budget):
-        group = [rows[place] for place in places]
+    shares = [
+        _micro_batches(rows, lengths, settings.max_tokens_per_micro_batch)
+        for rows in deal_by_tokens(lengths, ranks.size)
+    ]
+    own = shares[ranks.rank]
+    # With a share of the weights alone, who has fewer micro-batches runs on for the others' sake.
+    extra = [[0]] * (max(map(len, shares)) - len(own)) if method.is_spread else []
+    for number, group in enumerate([*own, *extra]):
         model, own_dropout = method.make_model(), dropout and dropout.of_rows(group)
         encoded = model.encode(Rows.under(prompt, [inputs[i] for i in group]), own_dropout)
         group_targets = [targets[i] for i in group]
         logits = model.target_logits(encoded, group_targets, own_dropout)
-        yield summed_loss(logits, torch.cat(group_targets), settings.z_loss)
+        loss = summed_loss(logits, torch.cat(group_targets), settings.z_loss)
+        yield loss if number < len(own) else 0.0 * loss
+
+
+def _micro_batches(rows: Sequence[int], lengths: Sequence[int], budget: int) -> list[list[int]]:
+    """Some of a batch's rows, in groups under the token budget."""
+    groups = split_by_tokens([lengths[row] for row in rows], budget)
+    return [[rows[place] for place in places] for places in groups]
 
 
 def summed_loss(logits: Tensor, targets: Tensor, z_loss: float | None) -> Tensor:

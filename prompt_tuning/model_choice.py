@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 
@@ -15,6 +16,9 @@ from prompt_tuning.models.loading import Checkpoint, load_checkpoint, write_untr
 from prompt_tuning.models.packaged import packaged_source
 from prompt_tuning.prompt_files import PromptFile, check_fits
 
+if TYPE_CHECKING:
+    from torch.distributed import ProcessGroup
+
 _SOURCES: dict[str, Callable[[str], str]] = {
     "hub": str,
     "embedded": embedded_source,
@@ -23,7 +27,11 @@ _SOURCES: dict[str, Callable[[str], str]] = {
 
 
 def load_model(
-    model: ModelConfig, variant: VariantConfig, machine: FrozenMachineConfig, cache: Path
+    model: ModelConfig,
+    variant: VariantConfig,
+    machine: FrozenMachineConfig,
+    cache: Path,
+    group: "ProcessGroup | None" = None,
 ) -> Checkpoint:
     """Loads the model that the config names, on the machine that it names.
 
@@ -32,8 +40,9 @@ def load_model(
         variant: picks one of the model's checkpoints by its steps of LM adaptation.
         machine: device, dtype, threads and compilation.
         cache: where a checkpoint that is made on demand (random_weights) is kept.
+        group: its processes share the weights, and each loads them; None: all are here.
     """
-    return load_source(*source_of(model, variant, cache), machine)
+    return load_source(*source_of(model, variant, cache), machine, group)
 
 
 def load_model_of(
@@ -93,10 +102,15 @@ def checkpoint_of(model: ModelConfig, variant: VariantConfig) -> str:
     return model.checkpoints[variant.lm_adapt_steps]
 
 
-def load_source(source: str, revision: str | None, machine: FrozenMachineConfig) -> Checkpoint:
-    """Loads a hub id or a folder on the machine that the config names."""
+def load_source(
+    source: str,
+    revision: str | None,
+    machine: FrozenMachineConfig,
+    group: "ProcessGroup | None" = None,
+) -> Checkpoint:
+    """Loads a hub id or a folder on the machine that the config names; `group` as `load_model`."""
     device, dtype = machine_of(machine)
-    checkpoint = load_checkpoint(source, revision=revision, dtype=dtype, device=device)
+    checkpoint = load_checkpoint(source, revision=revision, dtype=dtype, device=device, group=group)
     if machine.compile is not None:
         checkpoint.model.compile(machine.compile)
     return checkpoint

@@ -6,9 +6,10 @@ others follow it (`training/follower.py`) and add up gradients. Torch is importe
 
 import io
 import os
+import re
 import signal
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import timedelta
@@ -20,6 +21,7 @@ from prompt_tuning.interrupts import Interrupted, StopRequests
 
 if TYPE_CHECKING:
     from torch import Tensor
+    from torch.distributed import ProcessGroup
 
 VARIABLES = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT")  # torchrun's
 TO_MEET = timedelta(minutes=5)  # until all processes have started
@@ -71,6 +73,15 @@ class Ranks:
     def check(self, stop: StopRequests) -> None:
         """Raises `Interrupted` if the run was asked to stop, in all processes at the same step."""
         stop.check()
+
+    @property
+    def group(self) -> "ProcessGroup":
+        """Of the processes, for torch."""
+        raise AssertionError("a process that trains alone has no group")
+
+    def lost(self) -> AbstractContextManager[None]:
+        """Around what waits for other processes by itself; raises `LostProcess` as the rest."""
+        return nullcontext()
 
 
 ALONE = Ranks()
@@ -126,6 +137,15 @@ class Several(Ranks):
                 fix="start all of them at once, with torchrun",
             ) from error
         super().__init__(rank, size)
+
+    @property
+    def group(self) -> "ProcessGroup":
+        """As `Ranks.group`."""
+        return self._group
+
+    def lost(self) -> AbstractContextManager[None]:
+        """As `Ranks.lost`; other troubles pass through."""
+        return _lost(of_messages=True)
 
     def broadcast(self, value: Any = None) -> Any:
         """As `Ranks.broadcast`.
@@ -197,11 +217,17 @@ class Several(Ranks):
 
 
 @contextmanager
-def _lost() -> Iterator[None]:
-    """Torch reports every trouble between processes as a RuntimeError."""
+def _lost(*, of_messages: bool = False) -> Iterator[None]:
+    """Torch reports every trouble between processes as a RuntimeError.
+
+    Args:
+        of_messages: only if it is about messages: what is around them has troubles of its own.
+    """
     try:
         yield
     except RuntimeError as error:
+        if of_messages and not re.search("gloo|NCCL|[Cc]onnection", str(error)):
+            raise
         raise LostProcess(error) from error
 
 

@@ -123,7 +123,8 @@ def measure_end_to_end(
 def _prepare(config: BenchConfig, train: TrainConfig) -> Course:
     """A course before its first step."""
     training = replace(train.training, z_loss=0.0)
-    train = replace(train, machine=config.machine, training=training)
+    machine = replace(train.machine, **asdict(config.machine))
+    train = replace(train, machine=machine, training=training)
     task, length = task_of(train.task), train.prompt.length
     assert length is not None, train.prompt
     cache = Path(config.output_dir) / "cache"

@@ -16,7 +16,7 @@ from prompt_tuning.files import file_facts
 from prompt_tuning.made_from import changed_since
 from prompt_tuning.own_data import with_own_data
 from prompt_tuning.protocol import Record, do_once
-from prompt_tuning.ranks import refuse_several
+from prompt_tuning.ranks import here, refuse_several
 from prompt_tuning.run_folder import RunFolder
 from prompt_tuning.task_data import (
     MULTITASK,
@@ -37,6 +37,7 @@ def check(cfg: DictConfig) -> TrainConfig:
     config = train_config(cfg)
     if config.method not in ("prompt_tuning", "model_tuning"):
         refuse_several(f"method={config.method}")
+    _check_processes(config)
     config = with_own_data(config, data_spec(config.data))
     scored = ("train", config.evaluation.split, config.evaluation.report_split)
     splits = [split for split in scored if split]
@@ -50,6 +51,20 @@ def check(cfg: DictConfig) -> TrainConfig:
     for target in transfer_targets(config):
         check_data(target, official_names(config.data), splits[-1:])
     return config
+
+
+def _check_processes(config: TrainConfig) -> None:
+    """What is for one process, or for several."""
+    if here().size == 1 and config.machine.spread_weights:
+        raise UserError(
+            "machine.spread_weights=true is for several processes, and this is one",
+            fix="torchrun --nproc-per-node=<GPUs> -m prompt_tuning train ...",
+        )
+    if here().size > 1 and ":" in config.machine.device:
+        raise UserError(
+            f"machine.device={config.machine.device} is one GPU for {here().size} processes",
+            fix="machine.device=cuda: each takes the GPU of its number",
+        )
 
 
 def run(config: TrainConfig) -> None:

@@ -4,10 +4,11 @@ Hugging Face's model is the loader and the oracle: these classes take its weight
 give the same loss, gradients and tokens from packed rows, several prompts to a batch.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import cycle
-from typing import TYPE_CHECKING, Self, TypeAlias
+from typing import TYPE_CHECKING, Any, Self, TypeAlias
 
 import torch
 from torch import Tensor
@@ -20,6 +21,7 @@ from prompt_tuning.models.fused_weights import (
     SelfAttention,
     Weights,
 )
+from prompt_tuning.models.layer_weights import DecoderLayer, EncoderLayer, SpreadStack, Stack
 from prompt_tuning.models.layers import (
     Dropout,
     Packing,
@@ -33,6 +35,7 @@ from prompt_tuning.models.products import linear
 from prompt_tuning.models.random_checkpoint import Shape
 
 if TYPE_CHECKING:
+    from torch.distributed import ProcessGroup
     from transformers import (
         MT5Config,
         MT5ForConditionalGeneration,
@@ -95,8 +98,18 @@ class PackedT5:
     these for every backward pass, since the fused weights are part of its graph.
     """
 
-    def __init__(self, weights: Weights, config: FamilyConfig) -> None:
-        """Fuses `weights`, which have their names in a checkpoint."""
+    is_spread = False  # over the processes of a run, which have to take every step together
+
+    def __init__(
+        self, weights: Weights, config: FamilyConfig, make_stack: Callable[..., Any] = Stack
+    ) -> None:
+        """Fuses `weights`, which have their names in a checkpoint.
+
+        Args:
+            weights: by name.
+            config: the model's.
+            make_stack: of the fused weights of each layer.
+        """
         self.shape = Shape.of(config)
         self.hidden_size = config.d_model
         self.num_heads = config.num_heads
@@ -106,24 +119,25 @@ class PackedT5:
         self._epsilon = config.layer_norm_epsilon
         self._project, self._expand = _project, _expand
         self._decoder_scale = weights["decoder.final_layer_norm.weight"]
-        self._encoder = [
-            (
+        num_layers = (config.num_layers, config.num_decoder_layers or config.num_layers)
+        self._encoder: Stack[EncoderLayer] = make_stack(
+            EncoderLayer(
                 SelfAttention.fuse(weights, f"encoder.block.{block}.layer.0"),
                 FeedForward.fuse(weights, f"encoder.block.{block}.layer.1"),
             )
-            for block in range(config.num_layers)
-        ]
-        self._decoder = [
-            (
+            for block in range(num_layers[0])
+        )
+        self._decoder: Stack[DecoderLayer] = make_stack(
+            DecoderLayer(
                 SelfAttention.fuse(weights, f"decoder.block.{block}.layer.0"),
                 CrossAttention.fuse(weights, f"decoder.block.{block}.layer.1", config.num_heads),
                 FeedForward.fuse(weights, f"decoder.block.{block}.layer.2"),
             )
-            for block in range(config.num_decoder_layers or config.num_layers)
-        ]
+            for block in range(num_layers[1])
+        )
         self._encoder_biases, self._decoder_biases = (
-            _position_biases(weights, stack, len(layers), config.relative_attention_max_distance)
-            for stack, layers in (("encoder", self._encoder), ("decoder", self._decoder))
+            _position_biases(weights, stack, number, config.relative_attention_max_distance)
+            for stack, number in zip(("encoder", "decoder"), num_layers, strict=True)
         )
 
     def compile(self, mode: str) -> None:
@@ -148,6 +162,11 @@ class PackedT5:
         return self.embedding.dtype
 
     @property
+    def num_elsewhere(self) -> int:
+        """Weights that only other processes hold, where the model is spread over several."""
+        return self._encoder.num_elsewhere() + self._decoder.num_elsewhere()
+
+    @property
     def num_position_biases(self) -> int:
         """Of the encoder: one for all layers, or umT5's one a layer."""
         return len(self._encoder_biases)
@@ -164,18 +183,24 @@ class PackedT5:
         def drop(x: Tensor) -> Tensor:
             return dropout.rows(x, packing) if dropout else x
 
-        biases = [bias(packing.longest) for bias in self._encoder_biases]
-        masks = [attention_mask(bias, packing) for bias in biases]
-        x = drop(x)
-        for (attention, feed_forward), mask in zip(self._encoder, cycle(masks), strict=False):
-            qkv = self._project(x, attention.qkv, self._epsilon)
+        def layer_of(weights: EncoderLayer, x: Tensor, mask: Tensor) -> Tensor:
+            qkv = self._project(x, weights.attention.qkv, self._epsilon)
             q, k, v = qkv.view(len(x), 3, self.num_heads, -1).unbind(1)
             v = dropout.values(v, packing) if dropout else v
             context = packed_self_attention(torch.stack([q, k, v]), packing, mask)
-            x = x + drop(linear(context, attention.output))
+            x = x + drop(linear(context, weights.attention.output))
+            feed_forward = weights.feed_forward
             inner = drop(self._expand(x, feed_forward.gate_and_linear, self._epsilon))
-            x = x + drop(linear(inner, feed_forward.output))
-        x = drop(self._norm(x))
+            return x + drop(linear(inner, feed_forward.output))
+
+        def through(layers: Iterable[Callable[..., Tensor]], x: Tensor) -> Tensor:
+            for layer, mask in zip(layers, cycle(masks), strict=False):
+                x = layer(layer_of, x, mask)
+            return x
+
+        biases = [bias(packing.longest) for bias in self._encoder_biases]
+        masks = [attention_mask(bias, packing) for bias in biases]
+        x = drop(self._norm(self._encoder(through, drop(x))))
         states = pad_sequence(list(x.split(packing.lengths)), batch_first=True)
         return EncodedRows(states, packing.padding.unsqueeze(1))
 
@@ -233,24 +258,30 @@ class PackedT5:
             bias(past + length)[:, past : past + length, : past + length]
             for bias in self._decoder_biases
         ]
-        keys_and_values = []
-        x = drop(self.embedding[ids])
-        layers = zip(self._decoder, cycle(biases), strict=False)
-        for layer, ((attention, cross, feed_forward), bias) in enumerate(layers):
+
+        def layer_of(weights: DecoderLayer, x: Tensor, bias: Tensor, past: Tensor | None) -> Tensor:
+            attention, feed_forward = weights.attention, weights.feed_forward
             qkv = self._project(x, attention.qkv, self._epsilon)
             q, kv = _heads(qkv, 3, self.num_heads).split([1, 2])  # [., B, heads, U, d_kv]
-            if cache:
-                kv = torch.cat([cache[layer], kv], dim=3)
+            if past is not None:
+                kv = torch.cat([past, kv], dim=3)
             keys_and_values.append(kv)
-            weights = torch.softmax(q[0] @ kv[0].mT + bias, dim=-1)
+            kept = torch.softmax(q[0] @ kv[0].mT + bias, dim=-1)
             if dropout:
-                kept = dropout.keys(self.num_heads, past + length, x)
-                weights = weights * kept.unsqueeze(2)
-            context = (weights @ kv[1]).transpose(1, 2).flatten(2)
+                kept = kept * dropout.keys(self.num_heads, kv.shape[3], x).unsqueeze(2)
+            context = (kept @ kv[1]).transpose(1, 2).flatten(2)
             x = x + drop(linear(context, attention.output))
-            x = x + drop(self._cross_attend(x, cross, encoded, dropout))
+            x = x + drop(self._cross_attend(x, weights.cross, encoded, dropout))
             inner = drop(self._expand(x, feed_forward.gate_and_linear, self._epsilon))
-            x = x + drop(linear(inner, feed_forward.output))
+            return x + drop(linear(inner, feed_forward.output))
+
+        def through(layers: Iterable[Callable[..., Tensor]], x: Tensor) -> Tensor:
+            for number, (layer, bias) in enumerate(zip(layers, cycle(biases), strict=False)):
+                x = layer(layer_of, x, bias, cache and cache[number])
+            return x
+
+        keys_and_values: list[Tensor] = []  # of each layer
+        x = self._decoder(through, drop(self.embedding[ids]))
         return drop(self._norm(x) * self._decoder_scale), keys_and_values
 
     def _cross_attend(
@@ -284,15 +315,27 @@ class FrozenT5(PackedT5):
     """
 
     @torch.no_grad()
-    def __init__(self, model: FamilyModel, device: torch.device | None = None) -> None:
+    def __init__(
+        self,
+        model: FamilyModel,
+        device: torch.device | None = None,
+        group: "ProcessGroup | None" = None,
+    ) -> None:
         """Takes the weights of `model` (see `loading.py` for what was checked about them).
 
         Args:
             model: stays where it is.
             device: gets the weights; None: they are where they should be.
+            group: its processes share the weights of every layer; the embedding, the head and the
+                position biases are whole in each. None: all weights are here.
         """
         weights = {name: weight.detach() for name, weight in model.state_dict().items()}
-        super().__init__(weights if device is None else OnDevice(weights, device), model.config)
+        self.is_spread = group is not None
+        super().__init__(
+            weights if device is None else OnDevice(weights, device),
+            model.config,
+            partial(SpreadStack, group=group, device=device or model.device) if group else Stack,
+        )
 
 
 def _position_biases(

@@ -7,7 +7,7 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 import transformers
@@ -36,6 +36,9 @@ from prompt_tuning.models.frozen_t5 import FamilyConfig, FamilyModel, FrozenT5, 
 from prompt_tuning.models.packaged import provenance
 from prompt_tuning.models.places import located
 from prompt_tuning.models.random_checkpoint import Shape, random_weights
+
+if TYPE_CHECKING:
+    from torch.distributed import ProcessGroup
 
 DESCRIPTION_FILES = (
     "config.json",
@@ -78,7 +81,12 @@ class Checkpoint:
 
 
 def load_checkpoint(
-    source: str, *, revision: str | None, dtype: torch.dtype, device: torch.device
+    source: str,
+    *,
+    revision: str | None,
+    dtype: torch.dtype,
+    device: torch.device,
+    group: "ProcessGroup | None" = None,
 ) -> Checkpoint:
     """Loads, checks and fuses a checkpoint.
 
@@ -88,13 +96,14 @@ def load_checkpoint(
         revision: of the hub repository; None for a folder or for the hub's main branch.
         dtype: float32 or bfloat16.
         device: where the model will run.
+        group: its processes share the weights of every layer; None: all are here.
 
     Raises:
         UserError: the checkpoint cannot be read, or is no T5 v1.1, mT5 or umT5.
     """
     model, tokenizer = _load(source, revision=revision, dtype=dtype)
     return Checkpoint(
-        model=FrozenT5(model.requires_grad_(False), device),
+        model=FrozenT5(model.requires_grad_(False), device, group),
         tokenizer=tokenizer,
         source=str(Path(source).resolve()) if Path(source).is_dir() else source,
         revision=commit_of(located(source), revision),

@@ -21,6 +21,10 @@ class Method(Protocol):
     def prompt(self) -> Tensor:
         """[P, H]; P is 0 where the method has none."""
 
+    @property
+    def is_spread(self) -> bool:
+        """Whether the model's weights are spread over the processes of the run."""
+
     def make_model(self) -> PackedT5:
         """The model with the present weights; one serves a single backward pass."""
 
@@ -40,6 +44,11 @@ class PromptTuning:
     def trained(self) -> Mapping[str, Tensor]:
         """The prompt alone."""
         return {"prompt": self.prompt}
+
+    @property
+    def is_spread(self) -> bool:
+        """As the frozen model."""
+        return self.frozen.is_spread
 
     def make_model(self) -> FrozenT5:
         """The frozen model, always the same."""
@@ -67,6 +76,11 @@ class ModelTuning:
     def prompt(self) -> Tensor:
         """The empty prompt, [0, H]."""
         return self.weights["shared.weight"].new_zeros(0, self.config.d_model)
+
+    @property
+    def is_spread(self) -> bool:
+        """False: every process has all weights."""
+        return False
 
     def make_model(self) -> PackedT5:
         """The weights fused anew: fusing is part of the graph that the backward pass frees."""

@@ -10,13 +10,14 @@ from prompt_tuning.config import TrainConfig
 from prompt_tuning.data.tokenization import EncodedSplit
 from prompt_tuning.devices import resolved_device
 from prompt_tuning.errors import UserError
+from prompt_tuning.evaluation import answer_along
 from prompt_tuning.interrupts import Interrupted, StopRequests, silence_stdout
 from prompt_tuning.loop import TrainingRun
 from prompt_tuning.model_choice import load_source
 from prompt_tuning.models.frozen_t5 import FrozenT5
 from prompt_tuning.models.loading import Checkpoint
 from prompt_tuning.models.methods import Method, PromptTuning
-from prompt_tuning.ranks import TO_PART, TO_WAIT, LostProcess, Several, local_rank
+from prompt_tuning.ranks import TO_PART, TO_WAIT, LostProcess, Several, here, local_rank
 from prompt_tuning.run_folder import RunFolder
 from prompt_tuning.training.first_prompt import make_model_tuning
 from prompt_tuning.training.walk import training_run
@@ -33,10 +34,11 @@ class SharedWork:
 
 
 class _Nobody:
-    """Watches nothing: rank 0 evaluates."""
+    """Watches nothing: rank 0 evaluates, with this process's share of a model that is spread."""
 
     def evaluate(self, method: Method, step: int) -> None:
-        return None
+        if method.is_spread:
+            answer_along(method.make_model())
 
     def on_step(self, step: int, loss: float) -> None:
         return None
@@ -50,13 +52,16 @@ def follow(ranks: Several) -> int:
     """
     silence_stdout()
     logging.disable()  # rank 0 loads the same model, with the same warnings
+    nobody = _Nobody()
     with StopRequests() as stop:
         try:
             training = _training_of(ranks.broadcast())
+            nobody.evaluate(training.method, 0)
         except LostProcess:
             return ranks.status_of_first(TO_PART)
         try:
-            training.run(_Nobody(), stop)
+            training.run(nobody, stop)
+            nobody.evaluate(training.method, training.progress.step)
         except LostProcess:
             return ranks.status_of_first(TO_PART)
         except (Interrupted, UserError):  # rank 0 stops here too, and says why
@@ -69,7 +74,8 @@ def _training_of(work: SharedWork) -> TrainingRun:
     config = work.config
     if resolved_device(config.machine.device) == "cuda":
         _choose_gpu(local_rank())
-    checkpoint = load_source(work.source, work.revision, config.machine)
+    group = here().group if config.machine.spread_weights else None
+    checkpoint = load_source(work.source, work.revision, config.machine, group)
     return training_run(config, _method_of(config, checkpoint), work.encoded, RunFolder(Path()))
 
 

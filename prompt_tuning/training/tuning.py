@@ -13,7 +13,13 @@ from numpy.typing import NDArray
 from prompt_tuning.config import TrainConfig
 from prompt_tuning.data.sources import Split
 from prompt_tuning.data.tokenization import decode_ids
-from prompt_tuning.evaluation import Evaluation, EvaluationSet, score_of, write_predictions
+from prompt_tuning.evaluation import (
+    Evaluation,
+    EvaluationSet,
+    let_go,
+    score_of,
+    write_predictions,
+)
 from prompt_tuning.examples import encode_training_examples, load_splits, scored_examples
 from prompt_tuning.files import file_facts
 from prompt_tuning.ladder.baselines import floor_of, next_commands
@@ -59,7 +65,8 @@ def train(config: TrainConfig, folder: RunFolder) -> None:
         data["init"] = file_facts(Path(str(config.init.path)))
     with started(folder, "train", config) as run:
         stop = run.stop  # from here on: the next look at it is between two steps
-        checkpoint = load_model(config.model, config.variant, config.machine, folder.cache)
+        group = here().group if config.machine.spread_weights else None
+        checkpoint = load_model(config.model, config.variant, config.machine, folder.cache, group)
         check_sayable(task, partial(_read_back, checkpoint))
         encoded = encode_training_examples(splits.train.examples, checkpoint, config)
         here().broadcast(SharedWork(config, checkpoint.source, checkpoint.revision, encoded))
@@ -69,6 +76,7 @@ def train(config: TrainConfig, folder: RunFolder) -> None:
         training = training_run(config, method, encoded, folder)
         walk = Walk(run, checkpoint, encoded, data, training)
         about = {
+            **_weights_line(checkpoint),
             "trained": _trained_line(config, training, checkpoint),
             "task": outcome.task_line(config, task, splits),
             **label_lines(task, splits.train.examples),
@@ -77,6 +85,7 @@ def train(config: TrainConfig, folder: RunFolder) -> None:
 
         watch = _Watch(training, run.reporter, tracker, run, checkpoint, scored)
         watch.before_training()
+        let_go(checkpoint.model)
         training.run(watch, stop)
 
         training.go_to_best()
@@ -90,6 +99,7 @@ def train(config: TrainConfig, folder: RunFolder) -> None:
             result["last_step"] = training.progress.step
         if splits.transfer:
             result["transfer"] = _transfer(watch, splits.transfer)
+        let_go(checkpoint.model)
         walk.end(tracker, result, prompt_path)
         run.say(*_closing_lines(walk, task, result))
         if prompt_path is not None:
@@ -142,6 +152,7 @@ class _Watch(Watch):
             reported = [self._report_at(report, step, is_best=is_best)]
         if is_best:
             self.best = evaluation
+        let_go(self.checkpoint.model)
         self._show(step, evaluation, *reported, is_best=is_best)
         return score
 
@@ -200,6 +211,15 @@ def _transfer(watch: _Watch, splits: Mapping[str, Split]) -> dict[str, Any]:
             "floor": floor_of(task, split),
         }
     return result
+
+
+def _weights_line(checkpoint: Checkpoint) -> dict[str, str]:
+    """How much of a model that is spread this process holds."""
+    if not checkpoint.model.is_spread:
+        return {}
+    total = checkpoint.num_parameters
+    held = total - checkpoint.model.num_elsewhere
+    return {"weights": f"{held:,} of {total:,} in each of {here().size} processes"}
 
 
 def _trained_line(config: TrainConfig, training: TrainingRun, checkpoint: Checkpoint) -> str:

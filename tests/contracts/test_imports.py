@@ -53,7 +53,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         *("errors", "interrupts", "terminal", "tracking", "resume_points", "data", "models"),
         "ranks",
     },
-    "evaluation": {"tasks", "metrics", "data", "models"},
+    "evaluation": {"tasks", "metrics", "data", "models", "ranks"},
     "model_choice": {"devices", "ladder", "models", "files", "prompt_files", "config"},
     "examples": {"errors", "tasks", "data", "models", "config", "task_data", "evaluation"},
 }

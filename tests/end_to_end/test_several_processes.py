@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -188,11 +189,15 @@ def wait_for_step(folder: Path, step: int) -> None:
 def test_a_run_that_two_processes_began_goes_on_in_any_number(
     stopped: Path, alone: Path, tmp_path: Path, size: int
 ) -> None:
+    """Three of them share the weights of the frozen model, too."""
     shutil.copytree(stopped, tmp_path, dirs_exist_ok=True)
     if size == 1:
         run_here(tmp_path)
     else:
-        run(size, tmp_path, *RUN)
+        said, error = run(size, tmp_path, *RUN, "machine.spread_weights=true")
+        assert error == ""
+        held, total = re.findall(r"weights +([\d,]+) of ([\d,]+) in each of 3", said)[0]
+        assert int(held.replace(",", "")) < 0.75 * int(total.replace(",", ""))
     assert "resumed at step" in (only_run(tmp_path) / "log.txt").read_text()
     assert_same(tmp_path, alone)
     assert record_of(tmp_path)["machine"]["num_processes"] == size
@@ -221,7 +226,8 @@ def test_a_mistake_ends_all_processes_and_is_said_once(tmp_path: Path) -> None:
 @pytest.fixture
 def training(tmp_path: Path) -> Iterator[list[subprocess.Popen[str]]]:
     """Two processes that train."""
-    processes = start(2, tmp_path, *RUN, "training.num_steps=5000")
+    spread = "machine.spread_weights=true"
+    processes = start(2, tmp_path, *RUN, "training.num_steps=5000", spread)
     wait_for_step(tmp_path, 2)
     yield processes
     for process in processes:
