@@ -36,6 +36,7 @@ Problems = Iterator[UserError]
 
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")  # owner/name
 _NAME = re.compile(r"\w[\w.+-]*")
+TRAINED_ALONE = ("prompt_tuning", "model_tuning")  # on one task
 LONGEST_NAME = 255  # bytes of a file's or folder's name, on the usual file systems
 
 
@@ -152,10 +153,9 @@ def _train_problems(config: TrainConfig) -> Problems:
     yield from _method_problems(config)
     yield from _init_problems(config)
     yield from _name_problems(config)
-    if config.machine.spread_weights and config.method != "prompt_tuning":
-        problem = f"machine.spread_weights=true is for a frozen model, and method={config.method}"
-        fix = "method=prompt_tuning, or machine.spread_weights=false: each process has all weights"
-        yield UserError(problem, fix=fix)
+    if config.machine.spread_weights and config.method not in TRAINED_ALONE:
+        problem = f"machine.spread_weights=true does not go with method={config.method}"
+        yield UserError(problem, fix=f"method={' or '.join(TRAINED_ALONE)}")
     if config.machine.spread_weights and config.machine.compile is not None:
         problem = "machine.spread_weights=true with machine.compile has not been tried"
         yield UserError(problem, fix="machine.compile=null")

@@ -20,6 +20,7 @@ from prompt_tuning.data.batches import BatchOrder, deal_by_tokens, split_by_toke
 from prompt_tuning.errors import UserError
 from prompt_tuning.interrupts import StopRequests, stop_if_hopeless
 from prompt_tuning.models.frozen_t5 import Rows
+from prompt_tuning.models.layer_weights import as_spread, whole
 from prompt_tuning.models.layers import Dropout
 from prompt_tuning.models.methods import Method
 from prompt_tuning.ranks import ALONE, Ranks
@@ -149,16 +150,19 @@ class TrainingRun:
 
     def save(self) -> None:
         """Writes a resume point by atomic rename; of several processes, the first does."""
+        if not self.method.is_spread and not self.ranks.is_first:
+            return
+        state = self._state()
         if self.ranks.is_first:
-            save_state(self.resume_path, self._state())
+            save_state(self.resume_path, state)
 
     def _state(self) -> dict[str, Any]:
         return {
             "progress": asdict(self.progress),
-            "trained": {name: value.detach() for name, value in self.method.trained.items()},
+            "trained": {name: whole(each.detach()) for name, each in self.method.trained.items()},
             "best": self.best,
             "kept": self.kept,
-            "optimizer": self.optimizer.state_dict(),
+            "optimizer": _whole_state(self.optimizer.state_dict()),
         }
 
     def restore(self) -> bool:
@@ -187,16 +191,26 @@ class TrainingRun:
         self._set_trained(state["trained"])
         self.best, self.kept = state["best"], state["kept"]
         self.optimizer.load_state_dict(state["optimizer"])
+        for tensor, kept in self.optimizer.state.items():  # spread as what they belong to
+            for name, value in kept.items():
+                if isinstance(value, Tensor):
+                    is_other = value.shape != tensor.shape  # row or column means
+                    kept[name] = as_spread(value, tensor, replicated=is_other)
 
     def go_to_best(self) -> None:
         """Puts the values of the best step into what was trained; the run is over then."""
+        self._set_trained(self.best_values)
+
+    @property
+    def best_values(self) -> dict[str, Tensor]:
+        """What was trained, at the best step, whole on the CPU; there was an evaluation."""
         assert self.best is not None, self.progress
-        self._set_trained(self.best)
+        return self.best
 
     @torch.no_grad()
     def _set_trained(self, values: Mapping[str, Tensor]) -> None:
         for name, tensor in self.method.trained.items():
-            tensor.copy_(values[name])
+            tensor.copy_(as_spread(values[name], tensor))
 
     def _evaluation_is_due(self) -> bool:
         step, settings = self.progress.step, self.settings
@@ -214,13 +228,13 @@ class TrainingRun:
     def _evaluate(self, observer: Observer) -> float | None:
         progress, trained = self.progress, self.method.trained
         for name, value in trained.items():  # an infinite gradient has a finite loss before it
-            if not value.isfinite().all():
+            if not whole(value).isfinite().all():
                 raise _diverged(progress.step, f"{name} is not finite")
         score: float | None = self.ranks.broadcast(observer.evaluate(self.method, progress.step))
         progress.evaluated_step = progress.step
         if score is not None and self.is_best(score):
             progress.best_score, progress.best_step = score, progress.step
-            self.best = {name: value.detach().cpu().clone() for name, value in trained.items()}
+            self.best = {name: whole(value.detach()).clone() for name, value in trained.items()}
         return score
 
     def _step(self, step: int, stop: StopRequests) -> float:
@@ -246,6 +260,18 @@ class TrainingRun:
         self.optimizer.step()
         self.progress.num_tokens += sum(map(len, [*batch.inputs, *batch.targets]))
         return loss
+
+
+def _whole_state(state: Mapping[str, Any]) -> dict[str, Any]:
+    """An optimiser's, with every tensor whole."""
+    kept = {
+        number: {
+            name: whole(value) if isinstance(value, Tensor) else value
+            for name, value in each.items()
+        }
+        for number, each in state["state"].items()
+    }
+    return {**state, "state": kept}
 
 
 def _diverged(step: int, reason: str) -> UserError:

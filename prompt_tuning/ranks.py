@@ -65,7 +65,8 @@ class Ranks:
 
         Args:
             loss: this process's share.
-            tensors: each with its share of the gradient, None where that is nothing.
+            tensors: each with its share of the gradient, None where that is nothing; those that are
+                spread have added theirs up.
             stop: what this process was asked, which all learn here.
         """
         return loss
@@ -174,7 +175,7 @@ class Several(Ranks):
         """
         import torch
 
-        tensors = list(tensors)
+        tensors = [each for each in tensors if not hasattr(each, "full_tensor")]
         grads = [torch.zeros_like(each) if each.grad is None else each.grad for each in tensors]
         asked = [float(stop.requested == number) for number in STOPS]
         tail = grads[0].new_tensor([loss, *asked])

@@ -4,9 +4,8 @@ Hugging Face's model is the loader and the oracle: these classes take its weight
 give the same loss, gradients and tokens from packed rows, several prompts to a batch.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
 from itertools import cycle
 from typing import TYPE_CHECKING, Any, Self, TypeAlias
 
@@ -14,14 +13,15 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
-from prompt_tuning.models.fused_weights import (
-    CrossAttention,
-    FeedForward,
-    OnDevice,
-    SelfAttention,
-    Weights,
+from prompt_tuning.models.fused_weights import CrossAttention, OnDevice, Weights
+from prompt_tuning.models.layer_weights import (
+    DecoderLayer,
+    EncoderLayer,
+    FrozenLayer,
+    SpreadStack,
+    Stack,
+    num_elsewhere,
 )
-from prompt_tuning.models.layer_weights import DecoderLayer, EncoderLayer, SpreadStack, Stack
 from prompt_tuning.models.layers import (
     Dropout,
     Packing,
@@ -98,17 +98,15 @@ class PackedT5:
     these for every backward pass, since the fused weights are part of its graph.
     """
 
-    is_spread = False  # over the processes of a run, which have to take every step together
-
     def __init__(
-        self, weights: Weights, config: FamilyConfig, make_stack: Callable[..., Any] = Stack
+        self, weights: Weights, config: FamilyConfig, stacks: Sequence[Any] | None = None
     ) -> None:
-        """Fuses `weights`, which have their names in a checkpoint.
+        """Fuses `weights`.
 
         Args:
-            weights: by name.
+            weights: by their names in a checkpoint.
             config: the model's.
-            make_stack: of the fused weights of each layer.
+            stacks: the layers of encoder and decoder, if they are spread; None: those of `weights`.
         """
         self.shape = Shape.of(config)
         self.hidden_size = config.d_model
@@ -119,25 +117,10 @@ class PackedT5:
         self._epsilon = config.layer_norm_epsilon
         self._project, self._expand = _project, _expand
         self._decoder_scale = weights["decoder.final_layer_norm.weight"]
-        num_layers = (config.num_layers, config.num_decoder_layers or config.num_layers)
-        self._encoder: Stack[EncoderLayer] = make_stack(
-            EncoderLayer(
-                SelfAttention.fuse(weights, f"encoder.block.{block}.layer.0"),
-                FeedForward.fuse(weights, f"encoder.block.{block}.layer.1"),
-            )
-            for block in range(num_layers[0])
-        )
-        self._decoder: Stack[DecoderLayer] = make_stack(
-            DecoderLayer(
-                SelfAttention.fuse(weights, f"decoder.block.{block}.layer.0"),
-                CrossAttention.fuse(weights, f"decoder.block.{block}.layer.1", config.num_heads),
-                FeedForward.fuse(weights, f"decoder.block.{block}.layer.2"),
-            )
-            for block in range(num_layers[1])
-        )
+        self._encoder, self._decoder = stacks or tuple(map(Stack, fused_layers(weights, config)))
         self._encoder_biases, self._decoder_biases = (
             _position_biases(weights, stack, number, config.relative_attention_max_distance)
-            for stack, number in zip(("encoder", "decoder"), num_layers, strict=True)
+            for stack, number in zip(("encoder", "decoder"), num_layers(config), strict=True)
         )
 
     def compile(self, mode: str) -> None:
@@ -162,9 +145,17 @@ class PackedT5:
         return self.embedding.dtype
 
     @property
+    def is_spread(self) -> bool:
+        """Whether the layers are spread over processes, which have to run each of them together."""
+        spread: bool = self._encoder.is_spread
+        return spread
+
+    @property
     def num_elsewhere(self) -> int:
-        """Weights that only other processes hold, where the model is spread over several."""
-        return self._encoder.num_elsewhere() + self._decoder.num_elsewhere()
+        """Weights that only other processes hold."""
+        if not self.is_spread:
+            return 0
+        return num_elsewhere([*self._encoder.parameters(), *self._decoder.parameters()])
 
     @property
     def num_position_biases(self) -> int:
@@ -183,7 +174,9 @@ class PackedT5:
         def drop(x: Tensor) -> Tensor:
             return dropout.rows(x, packing) if dropout else x
 
-        def layer_of(weights: EncoderLayer, x: Tensor, mask: Tensor) -> Tensor:
+        def layer_of(weights: EncoderLayer, x: Tensor, mask: Tensor, first_mask: int) -> Tensor:
+            if dropout:  # the layer may be run again in the backward pass
+                dropout.num_masks = first_mask
             qkv = self._project(x, weights.attention.qkv, self._epsilon)
             q, k, v = qkv.view(len(x), 3, self.num_heads, -1).unbind(1)
             v = dropout.values(v, packing) if dropout else v
@@ -195,7 +188,7 @@ class PackedT5:
 
         def through(layers: Iterable[Callable[..., Tensor]], x: Tensor) -> Tensor:
             for layer, mask in zip(layers, cycle(masks), strict=False):
-                x = layer(layer_of, x, mask)
+                x = layer(layer_of, x, mask, dropout.num_masks if dropout else 0)
             return x
 
         biases = [bias(packing.longest) for bias in self._encoder_biases]
@@ -259,7 +252,11 @@ class PackedT5:
             for bias in self._decoder_biases
         ]
 
-        def layer_of(weights: DecoderLayer, x: Tensor, bias: Tensor, past: Tensor | None) -> Tensor:
+        def layer_of(
+            weights: DecoderLayer, x: Tensor, bias: Tensor, past: Tensor | None, first_mask: int
+        ) -> Tensor:
+            if dropout:
+                dropout.num_masks = first_mask
             attention, feed_forward = weights.attention, weights.feed_forward
             qkv = self._project(x, attention.qkv, self._epsilon)
             q, kv = _heads(qkv, 3, self.num_heads).split([1, 2])  # [., B, heads, U, d_kv]
@@ -277,7 +274,8 @@ class PackedT5:
 
         def through(layers: Iterable[Callable[..., Tensor]], x: Tensor) -> Tensor:
             for number, (layer, bias) in enumerate(zip(layers, cycle(biases), strict=False)):
-                x = layer(layer_of, x, bias, cache and cache[number])
+                first_mask = dropout.num_masks if dropout else 0
+                x = layer(layer_of, x, bias, cache and cache[number], first_mask)
             return x
 
         keys_and_values: list[Tensor] = []  # of each layer
@@ -330,12 +328,30 @@ class FrozenT5(PackedT5):
                 position biases are whole in each. None: all weights are here.
         """
         weights = {name: weight.detach() for name, weight in model.state_dict().items()}
-        self.is_spread = group is not None
-        super().__init__(
-            weights if device is None else OnDevice(weights, device),
-            model.config,
-            partial(SpreadStack, group=group, device=device or model.device) if group else Stack,
-        )
+        placed = weights if device is None else OnDevice(weights, device)
+        stacks = None
+        if group is not None:
+            stacks = [
+                SpreadStack(map(FrozenLayer, layers), group, device or model.device)
+                for layers in fused_layers(placed, model.config)
+            ]
+        super().__init__(placed, model.config, stacks)
+
+
+def num_layers(config: FamilyConfig) -> tuple[int, int]:
+    """Of encoder and decoder."""
+    return config.num_layers, config.num_decoder_layers or config.num_layers
+
+
+def fused_layers(
+    weights: Weights, config: FamilyConfig
+) -> tuple[Iterator[EncoderLayer], Iterator[DecoderLayer]]:
+    """The layers of encoder and decoder, each fused when it is asked for."""
+    of_encoder, of_decoder = num_layers(config)
+    return (
+        (EncoderLayer.fuse(weights, block) for block in range(of_encoder)),
+        (DecoderLayer.fuse(weights, block, config.num_heads) for block in range(of_decoder)),
+    )
 
 
 def _position_biases(

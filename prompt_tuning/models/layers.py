@@ -113,7 +113,7 @@ class Dropout:
         self._seed = seed
         step = _scrambled(torch.tensor(seed % 2**63))
         self._rows = _scrambled(step + torch.tensor(rows, dtype=torch.int64) * _STRIDE)
-        self._num_masks = 0  # so far: every use has masks of its own
+        self.num_masks = 0  # so far: every use has masks of its own
 
     def of_rows(self, places: Sequence[int]) -> "Dropout":
         """That of a forward pass over some of the rows."""
@@ -139,8 +139,8 @@ class Dropout:
 
     def _mask(self, places: Tensor, like: Tensor) -> Tensor:
         self._rows = _sent(self._rows, like.device)
-        use = _scrambled(self._rows + self._num_masks).view(-1, *[1] * places.ndim)
-        self._num_masks += 1
+        use = _scrambled(self._rows + self.num_masks).view(-1, *[1] * places.ndim)
+        self.num_masks += 1
         uniform = _scrambled(use + places * _STRIDE) & 0xFFFFFF  # 24 bits, as a float32 has
         return (uniform >= self.rate * 2**24).to(like) / (1.0 - self.rate)
 

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from prompt_tuning.models.frozen_t5 import FamilyConfig, FrozenT5, PackedT5
+from prompt_tuning.models.layer_weights import SpreadStack
 
 
 class Method(Protocol):
@@ -66,6 +67,7 @@ class ModelTuning:
     weights: Mapping[str, Tensor]  # by their names in a checkpoint; each requires a gradient
     config: FamilyConfig
     dtype: torch.dtype  # of forward passes
+    stacks: tuple[SpreadStack, SpreadStack] | None = None  # of layers that are spread
 
     @property
     def trained(self) -> Mapping[str, Tensor]:
@@ -79,10 +81,10 @@ class ModelTuning:
 
     @property
     def is_spread(self) -> bool:
-        """False: every process has all weights."""
-        return False
+        """Whether the layers are; what is outside of them is whole in every process."""
+        return self.stacks is not None
 
     def make_model(self) -> PackedT5:
         """The weights fused anew: fusing is part of the graph that the backward pass frees."""
         rounded = {name: weight.to(self.dtype) for name, weight in self.weights.items()}
-        return PackedT5(rounded, self.config)
+        return PackedT5(rounded, self.config, self.stacks)

@@ -3,6 +3,7 @@
 import logging
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 
@@ -21,6 +22,9 @@ from prompt_tuning.ranks import TO_PART, TO_WAIT, LostProcess, Several, here, lo
 from prompt_tuning.run_folder import RunFolder
 from prompt_tuning.training.first_prompt import make_model_tuning
 from prompt_tuning.training.walk import training_run
+
+if TYPE_CHECKING:
+    from torch.distributed import ProcessGroup
 
 
 @dataclass(frozen=True)
@@ -61,6 +65,7 @@ def follow(ranks: Several) -> int:
             return ranks.status_of_first(TO_PART)
         try:
             training.run(nobody, stop)
+            training.go_to_best()
             nobody.evaluate(training.method, training.progress.step)
         except LostProcess:
             return ranks.status_of_first(TO_PART)
@@ -76,12 +81,13 @@ def _training_of(work: SharedWork) -> TrainingRun:
         _choose_gpu(local_rank())
     group = here().group if config.machine.spread_weights else None
     checkpoint = load_source(work.source, work.revision, config.machine, group)
-    return training_run(config, _method_of(config, checkpoint), work.encoded, RunFolder(Path()))
+    method = _method_of(config, checkpoint, group)
+    return training_run(config, method, work.encoded, RunFolder(Path()))
 
 
-def _method_of(config: TrainConfig, checkpoint: Checkpoint) -> Method:
+def _method_of(config: TrainConfig, checkpoint: Checkpoint, group: "ProcessGroup | None") -> Method:
     if config.method == "model_tuning":
-        return make_model_tuning(checkpoint)
+        return make_model_tuning(checkpoint, group)
     model, length = checkpoint.model, config.prompt.length
     assert isinstance(model, FrozenT5) and length is not None, (model, length)
     prompt = torch.zeros(length, model.hidden_size, device=model.device)

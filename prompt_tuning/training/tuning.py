@@ -140,7 +140,8 @@ class _Watch(Watch):
             answers[str(names.report_split)] = self.answer(report, UNTRAINED)
         kept[UNTRAINED] = {name: asdict(each.scores) for name, each in answers.items()}
         self._show(0, *answers.values(), is_best=False)
-        self.training.save()
+        if not self.training.method.is_spread:  # then all processes save, between two steps
+            self.training.save()
 
     def evaluate(self, method: Method, step: int) -> float:
         """Scores what a step has trained; keeps, logs and prints what came out."""

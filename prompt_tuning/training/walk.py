@@ -130,7 +130,7 @@ class Walk:
         """Writes the weights that were trained, as a checkpoint for `model.path=`."""
         save_checkpoint(
             self.run.folder.model_path,
-            self.training.method.trained,
+            self.training.best_values,
             self.checkpoint.source,
             dtype=torch.float32,
             revision=self.checkpoint.revision,

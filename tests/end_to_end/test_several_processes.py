@@ -203,10 +203,12 @@ def test_a_run_that_two_processes_began_goes_on_in_any_number(
     assert record_of(tmp_path)["machine"]["num_processes"] == size
 
 
-def test_whole_models_are_trained_in_several_processes_too(tmp_path: Path) -> None:
+@pytest.mark.parametrize("spread", ["false", "true"])
+def test_whole_models_are_trained_in_several_processes_too(tmp_path: Path, spread: str) -> None:
+    """With all weights in each process, or a share."""
     whole = ["method=model_tuning", "training.num_steps=3", "evaluation.every_steps=3"]
     run_here(tmp_path / "alone", *whole)
-    run(2, tmp_path / "two", *RUN, *whole)
+    run(2, tmp_path / "two", *RUN, *whole, f"machine.spread_weights={spread}")
     found, expected = (
         load_file(only_run(tmp_path / name) / "model" / "model.safetensors")
         for name in ("two", "alone")

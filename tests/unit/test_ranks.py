@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from prompt_tuning import cli, ranks
+from prompt_tuning import cli, hydra_app, ranks
 from prompt_tuning.errors import UserError
 
 
@@ -42,3 +42,29 @@ def test_one_process_meets_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("MASTER_PORT")
     assert ranks.join() is None
     assert (ranks.here().size, ranks.here().is_first) == (1, True)
+
+
+@pytest.mark.usefixtures("first_of_two")
+def test_one_gpu_is_not_for_two_processes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hydra_app, "check_gpu", lambda device: None)
+    with pytest.raises(UserError, match=r"machine\.device=cuda:1 is one GPU for 2 processes"):
+        cli.run(["train", "machine.device=cuda:1"])
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        ("train machine.spread_weights=true", "for several processes, and this is one"),
+        (
+            "train machine.spread_weights=true method=prompt_design",
+            "does not go with method=prompt_design",
+        ),
+        (
+            "train machine.spread_weights=true machine.compile=default",
+            "with machine.compile has not been tried",
+        ),
+    ],
+)
+def test_weights_are_spread_where_that_means_something(line: str, reason: str) -> None:
+    with pytest.raises(UserError, match=reason):
+        cli.run(line.split())
