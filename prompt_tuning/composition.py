@@ -40,7 +40,7 @@ from prompt_tuning.task_registry import CHOICES
 # Groups whose files a command only names: what they say is for `train`.
 ONLY_NAMED = {
     "bench": ("model", "task"),
-    "doctor": ("model",),
+    "doctor": ("model", "experiment"),
     "ensemble": ("experiment",),
     "inspect": ("experiment",),
     "list": ("experiment",),

@@ -20,7 +20,19 @@ from prompt_tuning.data.tokenization import encode_split
 from prompt_tuning.models.random_checkpoint import write_tokenizer
 from prompt_tuning.task_registry import TASKS
 
-PROFILED = ("wic", "rte", "boolq", "multirc")
+PROFILED = (
+    *("wic", "rte", "boolq", "multirc"),  # `ptune bench` measures on these
+    *(
+        "cb",
+        "copa",
+        "record",
+        "wsc",
+        "squad",
+        "mrpc",
+        "qqp",
+        "sst2",
+    ),  # `ptune doctor` counts on all
+)
 
 
 def main() -> None:

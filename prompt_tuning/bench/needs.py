@@ -4,20 +4,31 @@ Counted, not measured: no weights are loaded, and nothing here has been run on a
 wait for kernels to start rather than for their products: there the hours are too few.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from math import prod
 
-from prompt_tuning.bench.operations import PROMPT_TUNING, useful_operations
+from prompt_tuning.bench.operations import (
+    MODEL_TUNING,
+    PROMPT_TUNING,
+    Passes,
+    useful_operations,
+)
 from prompt_tuning.bench.workload import MAX_INPUT_TOKENS, VOCAB_SIZE, load_profiles
-from prompt_tuning.config import DoctorConfig, choices, file_of
+from prompt_tuning.config import DoctorConfig, TrainConfig, choices, file_of
 from prompt_tuning.errors import UserError
 from prompt_tuning.models.memory import Footprint
 from prompt_tuning.models.random_checkpoint import SHAPES, Shape
 
 PROFILES = ("wic", "rte", "boolq", "multirc")  # lengths of real training sets
 CARDS_GB = (24, 40, 80, 141)  # 10^9 bytes
+MIXTURE = ("boolq", "cb", "copa", "multirc", "record", "rte", "wic", "wsc")  # equal parts
+PASSES = {
+    "prompt_tuning": PROMPT_TUNING,
+    "model_tuning": MODEL_TUNING,
+    "multitask_model_tuning": MODEL_TUNING,
+}
 VALUE_BYTES = {"float32": 4, "bfloat16": 2}
 GIB = 2**30
 
@@ -67,14 +78,14 @@ class Needs:
         tokens = self.footprint.tokens_that_fit(max(free, 0), [length], target_length)
         return tokens if tokens >= length else 0
 
-    def operations(self, profile: str, batch_size: int) -> float:
+    def operations(self, profile: str, batch_size: int, passes: Passes = PROMPT_TUNING) -> float:
         """Of a step, in the mean over a profile's lengths (`operations.py`)."""
         counts, rows, total = load_profiles()[profile], 0, 0
         for length, times in counts.inputs:
             encoder = self.prompt_length + min(length, MAX_INPUT_TOKENS)
             for target_length, target_times in counts.targets:
                 of_row = useful_operations(
-                    self.shape, VOCAB_SIZE, [encoder], [target_length], PROMPT_TUNING
+                    self.shape, VOCAB_SIZE, [encoder], [target_length], passes
                 )
                 rows += times * target_times
                 total += times * target_times * of_row
@@ -120,13 +131,55 @@ def describe(config: DoctorConfig) -> Iterator[tuple[str, str]]:
     training = file_of("recipe", "paper").training
     for profile in PROFILES:
         operations = needs.operations(profile, training.batch_size)
-        seconds = training.num_steps * operations / (config.peak_tflops * 1e12 * config.utilization)
         yield (
             f"recipe=paper, {profile}",
-            f"{seconds / 3600:.2f} GPU hours: {training.num_steps:,} steps of "
-            f"{training.batch_size} rows, {operations / 1e12:.2f} * 10^12 operations a step",
+            f"{_hours(training.num_steps * operations, config):.2f} GPU hours: "
+            f"{training.num_steps:,} steps of {training.batch_size} rows, "
+            f"{operations / 1e12:.2f} * 10^12 operations a step",
         )
-    yield (
+    yield _assumed(config)
+
+
+def describe_hours(runs: Sequence[TrainConfig], config: DoctorConfig) -> Iterator[tuple[str, str]]:
+    """GPU hours of an experiment's runs, a line for each model and one for all.
+
+    Raises:
+        UserError: a run trains nothing, or a model or a task that is not the paper's.
+    """
+    hours: dict[str, list[float]] = {}
+    for run in runs:
+        hours.setdefault(run.model.name, []).append(_hours(_operations_of(run), config))
+    for name, each in hours.items():
+        yield f"model={name}", f"{sum(each):,.0f} GPU hours: {len(each)} runs"
+    total = sum(map(sum, hours.values()))
+    yield "all", f"{total:,.0f} GPU hours: {len(runs)} runs"
+    yield _assumed(config)
+
+
+def _operations_of(run: TrainConfig) -> float:
+    """Of all steps of a run."""
+    if run.method not in PASSES:
+        raise UserError(f"method={run.method} trains nothing, and evaluations are not counted")
+    tasks = MIXTURE if run.task.name == "superglue" else (run.task.name,)
+    if missing := {*tasks} - {*load_profiles()}:
+        raise UserError(f"the rows of task={missing.pop()} have not been counted")
+    length, batch_size = run.prompt.length or 0, run.training.batch_size
+    steps = [_step_of(run.model.name, length, task, batch_size, run.method) for task in tasks]
+    return run.training.num_steps * sum(steps) / len(steps)
+
+
+@cache
+def _step_of(model: str, length: int, task: str, batch_size: int, method: str) -> float:
+    needs = Needs(shape_of(model), length, VALUE_BYTES["bfloat16"])
+    return needs.operations(task, batch_size, PASSES[method])
+
+
+def _hours(operations: float, config: DoctorConfig) -> float:
+    return operations / (config.peak_tflops * 1e12 * config.utilization) / 3600
+
+
+def _assumed(config: DoctorConfig) -> tuple[str, str]:
+    return (
         "assumed",
         f"{config.utilization:g} (utilization) of {config.peak_tflops:g} * 10^12 operations a "
         "second (peak_tflops); no evaluation; unmeasured on GPUs",

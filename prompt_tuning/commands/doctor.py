@@ -1,6 +1,6 @@
 """`ptune doctor`: what this machine has, what is missing, and the command which fixes it.
 
-With model=, what prompt tuning of that model needs of a GPU.
+With model=, what its prompt tuning needs of a GPU; with experiment=, the GPU hours of its runs.
 """
 
 import netrc
@@ -16,6 +16,7 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
+from prompt_tuning.composition import planned_runs
 from prompt_tuning.config import SPLITS, DoctorConfig, choices, file_of, typed
 from prompt_tuning.data.sources import DataSpec, check_available
 from prompt_tuning.errors import UserError
@@ -40,10 +41,8 @@ def check(cfg: DictConfig) -> DoctorConfig:
 
 def run(config: DoctorConfig) -> None:
     """Prints every finding as soon as it is known."""
-    if config.model is not None:
-        from prompt_tuning.bench.needs import describe  # imports torch
-
-        for thing, amount in describe(config):
+    if config.model is not None or config.experiment is not None:
+        for thing, amount in _needs(config):
             print(f"{thing:<24}{amount}", flush=True)
         return
     local = chain(_packages(), _device(), _wandb())
@@ -52,6 +51,16 @@ def run(config: DoctorConfig) -> None:
         print(f"{'missing' if fix else 'ok':<8} {name:<22} {state}", flush=True)
         if fix:
             print(f"{'':32}{fix}", flush=True)
+
+
+def _needs(config: DoctorConfig) -> Iterator[tuple[str, str]]:
+    """What a model or an experiment needs of a GPU."""
+    from prompt_tuning.bench.needs import describe, describe_hours  # imports torch
+
+    if config.model is not None:
+        yield from describe(config)
+    if config.experiment is not None:
+        yield from describe_hours(planned_runs(config.experiment.name), config)
 
 
 def _packages() -> Iterator[Finding]:

@@ -3,10 +3,10 @@
 import pytest
 
 from prompt_tuning.bench import needs
-from prompt_tuning.bench.needs import Needs, describe, shape_of
+from prompt_tuning.bench.needs import Needs, describe, describe_hours, shape_of
 from prompt_tuning.bench.workload import Profile
 from prompt_tuning.commands.doctor import check
-from prompt_tuning.composition import configs_of
+from prompt_tuning.composition import configs_of, planned_runs
 from prompt_tuning.config import DoctorConfig
 from prompt_tuning.errors import UserError
 from prompt_tuning.models.random_checkpoint import SHAPES
@@ -68,6 +68,31 @@ def test_xxl_needs_more_than_the_smallest_card() -> None:
     assert lines["card of 80 GB"].startswith("fits, with micro-batches of ")
     lines = dict(describe(config_of("model=xxl", "dtype=float32")))
     assert lines["card of 40 GB"] == "does not fit"
+
+
+def test_hours_of_an_experiment_are_those_of_its_runs() -> None:
+    """3 seeds of SQuAD on XXL; figure 3(a)'s runs are shorter the shorter the prompt."""
+    config = config_of("experiment=table1", "peak_tflops=1000", "utilization=0.5")
+    runs = planned_runs("table1")
+    assert [(run.task.name, run.model.name) for run in runs] == [("squad", "xxl")] * 3
+    operations = Needs(SHAPES["xxl"], 100, 2).operations("squad", 32)
+    hours = 3 * 30_000 * operations / 0.5e15 / 3600
+    lines = dict(describe_hours(runs, config))
+    assert lines["model=xxl"] == lines["all"] == f"{hours:,.0f} GPU hours: 3 runs"
+    tuned = dict(describe_hours(planned_runs("table1_model_tuning"), config))
+    assert float(tuned["all"].split()[0]) > hours * 0.9  # weights have gradients, no prompt
+
+
+@pytest.mark.parametrize(
+    ("experiment", "problem"),
+    [
+        ("fig1_prompt_design", "trains nothing"),
+        ("section7_ladder", "task=mini_.* not been counted"),
+    ],
+)
+def test_an_experiment_without_hours_is_refused(experiment: str, problem: str) -> None:
+    with pytest.raises(UserError, match=problem):
+        [*describe_hours(planned_runs(experiment), config_of(f"experiment={experiment}"))]
 
 
 def test_a_model_of_another_shape_is_refused_with_those_that_have_one() -> None:
