@@ -34,6 +34,7 @@ from prompt_tuning.config import (
     unknown_key,
 )
 from prompt_tuning.config_checks import train_config
+from prompt_tuning.devices import has_cuda
 from prompt_tuning.errors import UserError, did_you_mean, raise_all
 from prompt_tuning.task_registry import CHOICES
 
@@ -65,7 +66,13 @@ def recipe_of(model: str) -> str:
 
 
 # conf/train.yaml asks for it, in whichever process Hydra composes a run.
+def gpus_of_a_run() -> int:
+    """What a launcher asks for each run: a GPU if this machine has one."""
+    return int(has_cuda())
+
+
 OmegaConf.register_new_resolver("recipe_of", recipe_of, replace=True)
+OmegaConf.register_new_resolver("gpus_of_a_run", gpus_of_a_run, replace=True)
 
 
 @dataclass(frozen=True)

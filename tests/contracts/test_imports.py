@@ -41,7 +41,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "models": {"errors", "files", "data", "ladder"},
     "config": {"errors", "devices", "task_registry"},
     "config_checks": {"errors", "models", "prompt_files", "config"},
-    "composition": {"errors", "config", "config_checks", "task_registry"},
+    "composition": {"devices", "errors", "config", "config_checks", "task_registry"},
     "tracking": {"config", "files", "network"},
     "protocol": {
         *("errors", "interrupts", "made_from", "environment", "run_folder", "terminal"),

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 from omegaconf import OmegaConf
 
-from prompt_tuning import launchers
+from prompt_tuning import composition, launchers
+from prompt_tuning.config import config_dir
 from prompt_tuning.launchers import claimed_gpu, gpu_of, share_gpus, threads_of_a_job
 
 
@@ -81,3 +82,12 @@ def test_only_a_device_that_is_open_is_chosen(
     cfg = OmegaConf.create({"machine": {"device": device}})
     share_gpus(cfg, OmegaConf.create(launcher))
     assert cfg.machine.device == expected
+
+
+@pytest.mark.parametrize(("has_gpu", "asked"), [(True, 1), (False, 0)])
+def test_ray_is_asked_for_a_gpu_a_run_where_there_are_gpus(
+    monkeypatch: pytest.MonkeyPatch, *, has_gpu: bool, asked: int
+) -> None:
+    monkeypatch.setattr(composition, "has_cuda", lambda: has_gpu)
+    launcher = OmegaConf.load(config_dir() / "hydra" / "launcher" / "ray_tasks.yaml")
+    assert launcher.ray.remote.num_gpus == asked
