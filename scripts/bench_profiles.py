@@ -21,7 +21,7 @@ from prompt_tuning.models.random_checkpoint import write_tokenizer
 from prompt_tuning.task_registry import TASKS
 
 PROFILED = (
-    *("wic", "rte", "boolq", "multirc"),  # `ptune bench` measures on these
+    *("wic", "rte", "boolq", "multirc"),  # results/bench.md is of these
     *(
         "cb",
         "copa",
@@ -31,7 +31,7 @@ PROFILED = (
         "mrpc",
         "qqp",
         "sst2",
-    ),  # `ptune doctor` counts on all
+    ),
 )
 
 

@@ -24,7 +24,11 @@ ARMS = {  # of what is measured step by step, the slowest first; the last two ar
     "pretraining": ("hf_longest", "ptune"),
 }
 PARTS = (*ARMS, "evaluation", "serving", "end_to_end", "growth")
-PROFILES = ("wic", "rte", "boolq", "multirc", "span_corruption")
+PROFILES = (
+    *("wic", "rte", "boolq", "multirc"),  # what results/bench.md is of
+    *("cb", "copa", "record", "wsc", "squad", "mrpc", "qqp", "sst2"),
+    "span_corruption",
+)
 NEEDS = {  # packages of the extra `bench`
     "training": ("peft",),
     "evaluation": ("peft",),
