@@ -322,6 +322,7 @@ def _check_all(module: ModuleType, command: str, given: Namespace) -> list[tuple
         multirun=given.multirun,
         only_first=bool(given.cfg),
         own_files=own_files,
+        check=module.check,
     )
     configs = []
     for point in [] if given.cfg else points:
