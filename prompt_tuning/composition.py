@@ -20,7 +20,12 @@ from hydra import compose, initialize_config_dir
 from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override, OverrideType, RangeSweep
+from hydra.core.override_parser.types import (
+    ChoiceSweep,
+    Override,
+    OverrideType,
+    RangeSweep,
+)
 from hydra.errors import HydraException
 from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -57,6 +62,7 @@ Axes = dict[str, str]  # a run's place in a sweep: {"task": "rte", "seed": "0"}
 
 MANY_RUNS = 10  # checking more than so many, each of another model, takes more than a second
 FIRST_VALUES = 20  # of an axis of a sweep of many runs, which are checked before the others
+MOST_NESTED = 20  # lists and objects: what reads a config calls itself for each
 MOST_RUNS = 10_000  # of a command line: all are checked before the first begins
 
 
@@ -300,8 +306,12 @@ def _readable(
     for argument in arguments:
         try:
             (override,) = parser.parse_overrides([argument])
-        except HydraException:
+        except (HydraException, RecursionError, ValueError):  # ValueError: a number of 5,000 digits
             problems.append(_unreadable(argument))
+            continue
+        if _is_nested_deeply(override.value()):
+            allowed = f"lists and objects inside each other at most {MOST_NESTED} times"
+            problems.append(UserError(f"{argument} cannot be read", allowed=allowed))
             continue
         if _is_too_many(override):
             allowed = f"at most {MOST_RUNS:,}, in steps other than 0"
@@ -315,6 +325,17 @@ def _readable(
         seen = spelled(command, argument)
         if not wrong or seen != argument:  # a section's name, unlike a file, can be gone on with
             yield from parser.parse_overrides([seen])
+
+
+def _is_nested_deeply(value: Any, most: int = MOST_NESTED) -> bool:
+    """Whether lists and objects stand inside each other more often than `most` times."""
+    if isinstance(value, ChoiceSweep):
+        return any(_is_nested_deeply(each, most) for each in value.list)
+    if isinstance(value, Mapping):
+        value = [*value.values()]
+    if not isinstance(value, list):
+        return False
+    return most == 0 or any(_is_nested_deeply(each, most - 1) for each in value)
 
 
 def _is_too_many(override: Override) -> bool:
