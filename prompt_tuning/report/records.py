@@ -175,9 +175,8 @@ def commit(records: Mapping[str, Iterable[Record]], folder: Path) -> int:
         if new:
             path = folder / f"{artefact}.jsonl"
             lines = sorted({*pack(new), *(_lines(path) if path.exists() else ())})
-            unfinished = path.with_suffix(".tmp")
-            unfinished.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
-            unfinished.replace(path)
+            with written_whole(path) as unfinished:
+                unfinished.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
     return len(committed) - num_before
 
 
