@@ -57,6 +57,7 @@ def do_once(
             say(f"{folder.name}: done before, but {reason}: it is done again")
             return False
         say(f"{folder.name}: done before, {said}")
+        folder.tidy()
         return True
 
     if stands():

@@ -246,7 +246,7 @@ def some_changes(command: str, ended: Ended, number: int) -> Iterator[int]:
 
 
 QUICK = [
-    *("train", "evaluate", "ensemble", "inspect", "pretrain", "predict", "bench", "report"),
+    *("train", "evaluate", "ensemble", "inspect", "pretrain", "predict", "report"),
     *("export", "compare"),
 ]
 
