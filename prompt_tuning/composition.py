@@ -140,6 +140,10 @@ def points_of(
             return [composer.point(point) for point in points], problems
         except (HydraException, OmegaConfBaseException, YAMLError) as error:
             return [], [*problems, hydra_problem(error)]
+        except (UnicodeDecodeError, RecursionError):
+            if not (damaged := [*_damaged_files(own_files)]):
+                raise
+            return [], [*problems, *damaged]
 
 
 def _problems_of_few(
@@ -283,6 +287,16 @@ def _no_running_hydra() -> Iterator[None]:
     finally:
         if running is not None:
             GlobalHydra.instance().initialize(running)
+
+
+def _damaged_files(folder: Path | None) -> Iterator[UserError]:
+    """The files of the user's that Hydra fails at without a name."""
+    for path in sorted(folder.rglob("*.yaml")) if folder else ():
+        try:
+            OmegaConf.load(path)
+        except (UnicodeDecodeError, RecursionError) as error:
+            reason = "lists nested too deep" if isinstance(error, RecursionError) else error
+            yield UserError(f"{path} cannot be read: {reason}", fix="write it as YAML, in UTF-8")
 
 
 def hydra_problem(error: Exception) -> UserError:

@@ -137,7 +137,7 @@ def _check_file(path: Path) -> None:
             import sentencepiece
 
             sentencepiece.SentencePieceProcessor(str(path))
-    except (ValueError, SafetensorError, RuntimeError) as error:
+    except (ValueError, SafetensorError, RuntimeError, RecursionError) as error:
         raise UserError(f"{path} is damaged: {error}", fix=_COPY_AGAIN) from error
 
 
