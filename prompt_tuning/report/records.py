@@ -131,7 +131,7 @@ class Library:
             if value is not None
             and not any(key == name or key.startswith(f"{name}.") for name in self._ignored)
         }
-        return json.dumps([values, config["seed"]], sort_keys=True)
+        return json.dumps([values, config.get("seed")], sort_keys=True)  # evaluations have none
 
 
 def read_runs(folder: Path) -> list[Record]:

@@ -21,9 +21,10 @@ TRAIN = [
 ]
 OWN = [*TRAIN, "--config-dir", ".", "task=topics"]
 MINI = [*TRAIN, "task=mini_sst2"]
-EVALUATE = ["evaluate", "model=ladder_100k", "tracking=none", "evaluation.num_examples=4"]
+EVALUATE = ["evaluate", "tracking=none", "evaluation.num_examples=4"]
 PREDICT = ["predict", "prompt=p.safetensors", "output=answers.jsonl"]
-PEFT = [*EVALUATE, "prompt=peft", "task=mini_sst2", "variant=lm_adapted"]
+ON = ["model=ladder_100k", "variant=lm_adapted", "task=mini_sst2"]
+PEFT = [*EVALUATE, "prompt=peft"]
 TEXT = [
     *("pretrain", "shape.d_model=16", "shape.num_layers=1", "shape.num_heads=2", "shape.d_kv=8"),
     *("shape.d_ff=32", "vocabulary.path=pieces.model", "corpus.text=text.txt", "tracking=none"),
@@ -48,13 +49,14 @@ COMMANDS = {
     "p.safetensors": [*EVALUATE, "prompt=p.safetensors", "task=mini_sst2"],
     "peft/adapter_config.json": PEFT,
     "peft/adapter_model.safetensors": PEFT,
-    "p.npy": [*EVALUATE, "prompt=p.npy", "task=mini_sst2", "variant=lm_adapted"],
+    "p.npy": [*EVALUATE, *ON, "prompt=p.npy"],
     "pieces.model": TEXT,
     "text.txt": TEXT,
     "site/runs/fig3a_ladder.jsonl": REPORT,
     "site/runs/answers/fig3a_ladder.jsonl": [*REPORT, "commit_records=true"],
 }
-NO_OTHER_NAME = {"task/topics.yaml": "task", "peft/adapter_config.json": "adapter_"}
+# What an error has instead of a file's name: it may be about all that there is of a kind.
+INSTEAD = {"task/topics.yaml": "task", "train.csv": "task topics", "text.txt": "documents"}
 FLIPS = 12  # of each file
 
 
@@ -115,7 +117,7 @@ def check_read(
     said = capsys.readouterr().err
     assert status in (0, 2), said
     if status == 2 and name != "rows.jsonl" and is_told:
-        assert NO_OTHER_NAME.get(name, Path(name).name) in said
+        assert Path(name).name in said or INSTEAD.get(name, "?") in said
     if name == "rows.jsonl":
         asked = Path(name).read_bytes().removesuffix(b"\n")
         num_lines = asked.count(b"\n") + 1 if asked else 0
@@ -205,5 +207,15 @@ def test_the_files_are_read_as_they_are(
 ) -> None:
     """Else the tests above would find faults in nothing."""
     monkeypatch.chdir(place)
-    for name in ("scored.jsonl", "rows.jsonl", "train.csv", "peft/adapter_config.json", "text.txt"):
-        assert ptune(monkeypatch, place, *COMMANDS[name]) == 0, capsys.readouterr().err
+    for command in {tuple(command): None for command in COMMANDS.values()}:
+        (place / "answers.jsonl").unlink(missing_ok=True)
+        assert ptune(monkeypatch, place, *command) == 0, capsys.readouterr().err
+
+
+def test_a_report_passes_by_runs_that_it_is_not_about(
+    place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """An evaluation has no seed, a pre-training no task; both stand beside the runs."""
+    for command in (COMMANDS["p.safetensors"], TEXT, REPORT):
+        command = [*command, *(["output_dir=runs"] if command is TEXT else [])]
+        assert ptune(monkeypatch, place, *command) == 0, capsys.readouterr().err
