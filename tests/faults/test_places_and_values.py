@@ -1,6 +1,8 @@
 """Places that cannot be written, values that no machine takes: one line, exit 2, nothing left."""
 
 import resource
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -130,3 +132,24 @@ def test_cuda_without_a_gpu_is_refused(
 ) -> None:
     assert ptune(monkeypatch, tmp_path, *RUN, "machine.device=cuda") == 2
     assert "torch finds no GPU" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "streams", "status"),
+    [
+        ("list what=task", ">/dev/full", 2),
+        ("--help", ">/dev/full", 2),
+        ("list what=task", ">&-", 0),
+        ("--help", ">&- 2>&- <&-", 0),
+        ("score task=rte rows=-", "<&-", 0),
+        ("score task=rte rows=-", "<&- >/dev/full", 2),
+    ],
+)
+def test_streams_that_are_full_or_closed_end_in_no_traceback(
+    arguments: str, streams: str, status: int, tmp_path: Path
+) -> None:
+    command = f'exec "{sys.executable}" -m prompt_tuning {arguments} {streams}'
+    done = subprocess.run(command, shell=True, cwd=tmp_path, capture_output=True, check=False)
+    assert done.returncode == status, done.stderr
+    assert b"Traceback" not in done.stderr
+    assert status == 0 or done.stderr.count(b"ptune: error: ") == 1
