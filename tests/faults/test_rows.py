@@ -1,6 +1,7 @@
 """Rows from strangers: whatever JSON holds gives examples or a reason, in every task."""
 
 import json
+import math
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from quick_runs import lines_of, ptune
 
+from prompt_tuning.data.official_files import read_records
 from prompt_tuning.prompt_files import save_prompt
 from prompt_tuning.task_registry import TASKS
 from prompt_tuning.tasks import RowError
@@ -67,11 +69,27 @@ def test_a_record_with_anything_anywhere_gives_examples_or_a_reason(
         json.dumps(example.idx)
 
 
+@pytest.mark.parametrize("label", [None, math.nan, "", -1, -1.0, "-1", "-1.0"])
 @pytest.mark.parametrize("name", ["boolq", "sst2", "multirc", "mini_sst2", "wsc"])
-def test_a_null_label_is_no_label(name: str) -> None:
-    """As pandas writes a test set."""
-    (example,) = TASKS[name].examples({**golden_of(name).hub, "label": None})
+def test_a_null_label_is_no_label(name: str, label: object) -> None:
+    """As pandas writes a test set: as JSON or as a table."""
+    (example,) = TASKS[name].examples({**golden_of(name).hub, "label": label})
     assert not example.is_labelled
+
+
+@pytest.mark.parametrize("label", [1, 1.0, "1", "1.0", "positive"])
+def test_a_label_is_known_in_every_spelling_of_other_programs(label: object) -> None:
+    (example,) = TASKS["sst2"].examples({**golden_of("sst2").hub, "label": label})
+    assert example.is_labelled and example.targets == "positive"
+
+
+def test_a_blank_line_of_a_table_is_skipped(tmp_path: Path) -> None:
+    path = tmp_path / "dev.tsv"
+    path.write_text("sentence\tlabel\na\t1\n\t\n   \nb\t\n\n\r\n")
+    assert [record for _, record in read_records(path)] == [
+        {"sentence": "a", "label": "1"},
+        {"sentence": "b", "label": ""},
+    ]
 
 
 def test_an_unanswerable_question_is_refused() -> None:
