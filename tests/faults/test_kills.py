@@ -187,7 +187,8 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("kills") / "place"
     folder.mkdir()
     for seed, name in enumerate("ab"):
-        assert run(folder, [*RUN, f"seed={seed}"]).status == 0
+        status = run(folder, [*RUN, f"seed={seed}"]).status
+        assert status == 0, folder.with_name(f"{folder.name}.log").read_text()
         (made,) = folder.glob(f"out/*-s{seed}-*")
         shutil.copy(made / "prompt.safetensors", folder / f"{name}.safetensors")
         made.rename(made.with_name(name))
