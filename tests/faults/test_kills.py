@@ -74,10 +74,10 @@ COMMANDS = {
     "export": ["export", "prompt=a.safetensors", "output=exported", "format=peft"],
     "compare": ["compare", "out/a", "out/b", "picture=picture.png"],
 }
-# What differs between two runs that nobody has disturbed.
+# What differs between two runs that nobody has disturbed; the checkout may change meanwhile.
 OF_THE_CLOCK = (
     *("finished_at", "duration_s", "peak_memory_gib", "tokens_per_s", "train/tokens_per_s"),
-    *("resumed_at_steps", "checksum", "argv"),
+    *("resumed_at_steps", "checksum", "argv", "commit", "dirty"),
 )
 
 
@@ -137,6 +137,7 @@ def _be_the_command(
     except BaseException as error:
         print(repr(error), file=sys.stderr, flush=True)
     finally:
+        sys.stderr.flush()
         os._exit(status)
 
 
