@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from prompt_tuning import cli
 
@@ -118,6 +119,7 @@ def _be_the_command(
     status = 1
     try:
         os.chdir(folder)
+        torch.set_num_threads(1)  # torch renews its thread pool after a fork, and not thread-safely
         with said.open("ab") as file:
             for descriptor in (1, 2):
                 os.dup2(file.fileno(), descriptor)
@@ -217,6 +219,12 @@ def undisturbed(place: Path) -> Callable[[str], tuple[dict[str, Any], Ended]]:
     return ask
 
 
+def is_refused(folder: Path, command: str, status: int) -> bool:
+    """Whether it is an export that was killed when all was done: it is not made over another."""
+    is_there = command == "export" and (folder / "exported").is_dir()
+    return is_there and os.waitstatus_to_exitcode(status) == 2
+
+
 def check_killed(
     place: Path,
     folder: Path,
@@ -230,9 +238,11 @@ def check_killed(
     for moment in moments:
         status = run(folder, COMMANDS[command], die_at=moment).status
         num_killed += status == signal.SIGKILL
-        assert status in (0, signal.SIGKILL), folder.with_name(f"{folder.name}.log").read_text()
+        is_fine = status in (0, signal.SIGKILL) or is_refused(folder, command, status)
+        assert is_fine, folder.with_name(f"{folder.name}.log").read_text()
     status = run(folder, COMMANDS[command]).status
-    assert status == 0, (moments, folder.with_name(f"{folder.name}.log").read_text())
+    is_fine = status == 0 or is_refused(folder, command, status)
+    assert is_fine, (moments, folder.with_name(f"{folder.name}.log").read_text())
     left = left_in(folder)
     assert [*left] == [*expected], moments
     for name, content in expected.items():
