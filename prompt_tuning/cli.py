@@ -5,9 +5,11 @@
 Imports nothing heavy: help and mistakes are answered at once.
 """
 
+import os
 import sys
 from collections.abc import Callable, Sequence
 from functools import partial
+from pathlib import Path
 
 from prompt_tuning import __version__
 from prompt_tuning.commands import COMMANDS
@@ -30,7 +32,18 @@ ptune: prompt tuning of frozen T5 models (Lester et al., 2021)
 
 def main() -> int:
     """The console script."""
+    _open_streams()
     return _status_of(_run_among_others)
+
+
+def _open_streams() -> None:
+    """Gives a stream that the shell has closed (`>&-`) its number back, but no place to go to.
+
+    Else the next file that is opened would have the number, and all that is printed there.
+    """
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, Path(os.devnull).open(mode, encoding="utf-8"))  # noqa: SIM115
 
 
 def _run_among_others() -> int:

@@ -8,7 +8,7 @@ import json
 import re
 import shlex
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice, product
@@ -20,7 +20,12 @@ from hydra import compose, initialize_config_dir
 from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override, OverrideType, RangeSweep
+from hydra.core.override_parser.types import (
+    ChoiceSweep,
+    Override,
+    OverrideType,
+    RangeSweep,
+)
 from hydra.errors import HydraException
 from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -56,7 +61,9 @@ for _name, _node in TASK_NODES.items():
 
 Axes = dict[str, str]  # a run's place in a sweep: {"task": "rte", "seed": "0"}
 
-MANY_RUNS = 50  # checking more than so many takes seconds
+MANY_RUNS = 10  # checking more than so many, each of another model, takes more than a second
+FIRST_VALUES = 20  # of an axis of a sweep of many runs, which are checked before the others
+MOST_NESTED = 20  # lists and objects: what reads a config calls itself for each
 MOST_RUNS = 10_000  # of a command line: all are checked before the first begins
 
 
@@ -98,10 +105,12 @@ def points_of(
     multirun: bool = False,
     only_first: bool = False,
     own_files: Path | None = None,
+    check: Callable[[DictConfig], object] | None = None,
 ) -> tuple[list[Point], list[UserError]]:
     """The runs of `ptune <command> <arguments>`: one, or all points of a sweep.
 
     Arguments that are wrong are reported and left out, so that the others can be checked too.
+    Of a sweep of many runs few are looked at first: no other is composed if those are wrong.
 
     Args:
         command: names the primary config.
@@ -109,6 +118,7 @@ def points_of(
         multirun: whether -m was given.
         only_first: leave out all points of a sweep but one.
         own_files: a folder like conf/ with files of the user's (--config-dir); None: there is none.
+        check: raises a UserError of a config that is wrong; None: nothing is checked.
     """
     problems: list[UserError] = []
     with _no_running_hydra(), initialize_config_dir(str(config_dir()), version_base="1.3"):
@@ -116,24 +126,66 @@ def points_of(
         try:
             given = [*_readable(command, arguments, problems, own_files)]
             overrides = _existing_keys(composer, given, problems)
-            first = [_points_of_axis(override)[0] for override in overrides]
+            first = [_first_point(override) for override in overrides]
             swept = composer.swept(first)
-            axes = {o.get_key_element(): _points_of_axis(o) for o in (*swept, *overrides)}
-            if (num_points := prod(map(len, axes.values()))) > MOST_RUNS:
+            axes = [*{o.get_key_element(): o for o in (*swept, *overrides)}.values()]
+            if (num_points := prod(len(_elements(axis)) for axis in axes)) > MOST_RUNS:
                 problem = f"this sweep has {num_points:,} runs"
                 return [], [*problems, UserError(problem, allowed=f"at most {MOST_RUNS:,}")]
-            points = [*product(*axes.values())]
             if not multirun:
                 problems += [_needs_multirun(o) for o in overrides if o.is_sweep_override()]
                 if swept and not only_first:
-                    problems.append(_is_a_sweep(overrides, len(points)))
+                    problems.append(_is_a_sweep(overrides, num_points))
             if only_first or not multirun:
                 return [composer.point(first)], problems
-            if len(points) > MANY_RUNS:
-                print(f"ptune: checking {len(points)} runs", file=sys.stderr)
+            if check is not None and num_points > MANY_RUNS:
+                problems += _problems_of_few(composer, axes, check, problems)
+                if problems:
+                    return [], problems
+                print(f"ptune: checking {num_points} runs", file=sys.stderr)
+            points = product(*map(_points_of_axis, axes))
             return [composer.point(point) for point in points], problems
         except (HydraException, OmegaConfBaseException, YAMLError) as error:
             return [], [*problems, hydra_problem(error)]
+        except (UnicodeDecodeError, RecursionError):
+            if not (damaged := [*_damaged_files(own_files)]):
+                raise
+            return [], [*problems, *damaged]
+
+
+def _problems_of_few(
+    composer: "_Composer",
+    axes: Sequence[Override],
+    check: Callable[[DictConfig], object],
+    known: Sequence[UserError],
+) -> list[UserError]:
+    """What is wrong with a sweep's first run; if nothing is, with those one value away from it.
+
+    Args:
+        composer: of the configs.
+        axes: what names the values of each axis.
+        check: of a config.
+        known: what is wrong already: then only the first run is looked at.
+    """
+    first = [_first_point(axis) for axis in axes]
+    problems = [*_problems_of(composer.point(first), check)]
+    if problems or known:
+        return problems
+    for place, axis in enumerate(axes):
+        _, *others = _elements(axis)
+        few = others[:FIRST_VALUES] + others[FIRST_VALUES:][-1:]
+        for value in _with_values(axis, few) if few else []:
+            point = composer.point([*first[:place], value, *first[place + 1 :]])
+            problems += _problems_of(point, check)
+    return problems
+
+
+def _problems_of(point: Point, check: Callable[[DictConfig], object]) -> Sequence[UserError]:
+    try:
+        check(point.config)
+    except UserError as error:
+        return error.parts
+    return []
 
 
 def planned_runs(experiment: str, overrides: Sequence[str] = ()) -> list[TrainConfig]:
@@ -244,6 +296,16 @@ def _no_running_hydra() -> Iterator[None]:
             GlobalHydra.instance().initialize(running)
 
 
+def _damaged_files(folder: Path | None) -> Iterator[UserError]:
+    """The files of the user's that Hydra fails at without a name."""
+    for path in sorted(folder.rglob("*.yaml")) if folder else ():
+        try:
+            OmegaConf.load(path)
+        except (UnicodeDecodeError, RecursionError) as error:
+            reason = "lists nested too deep" if isinstance(error, RecursionError) else error
+            yield UserError(f"{path} cannot be read: {reason}", fix="write it as YAML, in UTF-8")
+
+
 def hydra_problem(error: Exception) -> UserError:
     """Hydra's own complaint, where none of ours fits."""
     return UserError(
@@ -265,8 +327,12 @@ def _readable(
     for argument in arguments:
         try:
             (override,) = parser.parse_overrides([argument])
-        except HydraException:
+        except (HydraException, RecursionError, ValueError):  # ValueError: a number of 5,000 digits
             problems.append(_unreadable(argument))
+            continue
+        if _is_nested_deeply(override.value()):
+            allowed = f"lists and objects inside each other at most {MOST_NESTED} times"
+            problems.append(UserError(f"{argument} cannot be read", allowed=allowed))
             continue
         if _is_too_many(override):
             allowed = f"at most {MOST_RUNS:,}, in steps other than 0"
@@ -280,6 +346,17 @@ def _readable(
         seen = spelled(command, argument)
         if not wrong or seen != argument:  # a section's name, unlike a file, can be gone on with
             yield from parser.parse_overrides([seen])
+
+
+def _is_nested_deeply(value: Any, most: int = MOST_NESTED) -> bool:
+    """Whether lists and objects stand inside each other more often than `most` times."""
+    if isinstance(value, ChoiceSweep):
+        return any(_is_nested_deeply(each, most) for each in value.list)
+    if isinstance(value, Mapping):
+        value = [*value.values()]
+    if not isinstance(value, list):
+        return False
+    return most == 0 or any(_is_nested_deeply(each, most - 1) for each in value)
 
 
 def _is_too_many(override: Override) -> bool:
@@ -323,7 +400,7 @@ def _existing_keys(
     composer: _Composer, overrides: Sequence[Override], problems: list[UserError]
 ) -> list[Override]:
     """Without those that set a key which the config does not have."""
-    structure = [_points_of_axis(each)[0] for each in overrides if not _is_plain_value(each)]
+    structure = [_first_point(each) for each in overrides if not _is_plain_value(each)]
     known = _keys(OmegaConf.to_container(composer.point(structure).config))
     unknown = [o for o in overrides if _is_plain_value(o) and o.key_or_group not in known]
     problems += [unknown_key(override.key_or_group, known) for override in unknown]
@@ -360,10 +437,20 @@ def _elements(override: Override) -> list[str]:
 
 def _points_of_axis(override: Override) -> list[Override]:
     """The override, or one with a single value for each that it names."""
+    return _with_values(override, _elements(override))
+
+
+def _first_point(override: Override) -> Override:
+    """The override, or with the first of the values that it names."""
+    return _with_values(override, _elements(override)[:1])[0]
+
+
+def _with_values(override: Override, elements: Sequence[str]) -> list[Override]:
+    """The override once for each of some of its values; each costs a fifth of a millisecond."""
     if not override.is_sweep_override():
         return [override]
     key = override.get_key_element()
-    return _parser().parse_overrides([f"{key}={element}" for element in _elements(override)])
+    return _parser().parse_overrides([f"{key}={element}" for element in elements])
 
 
 def _keys(values: Any, prefix: str = "") -> list[str]:

@@ -684,8 +684,18 @@ def _converted(value: Any, hint: Any) -> Any:
     if get_origin(kind) is dict and isinstance(value, dict):
         return {_converted(k, parts[0]): _converted(v, parts[1]) for k, v in value.items()}
     if type(value) is kind or (type(value) is int and kind in (str, float)):
+        if isinstance(value, str) and not _is_text(value):
+            raise TypeError
         return kind(value)
     raise TypeError
+
+
+def _is_text(value: str) -> bool:
+    """Whether a file or a file's name can hold it: no NUL, no byte that is not UTF-8."""
+    try:
+        return b"\0" not in value.encode()
+    except UnicodeEncodeError:
+        return False
 
 
 def _section(hint: Any) -> type | None:

@@ -218,7 +218,7 @@ def _model_problems(model: ModelConfig) -> Problems:
         return
     try:
         problem = architecture_problem(f"model.path={folder}", _hub_config(folder))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         problem = UserError(f"{folder / 'config.json'} is unreadable: {error}", fix=fix)
     if problem is not None:
         yield problem
@@ -238,7 +238,7 @@ def _hidden_size(model: ModelConfig) -> int | None:
         return model.hidden_size
     try:
         return int(_hub_config(Path(model.path))["d_model"])
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None  # _model_problems says why
 
 

@@ -1,19 +1,23 @@
 """Files and folders that appear whole or not at all, and what is in them."""
 
+import glob
 import hashlib
 import json
 import logging
 import os
 import re
-import tempfile
+import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from functools import cache
+from itertools import count
 from pathlib import Path
+from socket import gethostname
 from typing import Any
 
 logger = logging.getLogger(__name__)
 
+_SCRATCH = count()  # threads of one process write under names of their own
 CHECKSUM = "checksum"  # the key of an object's own hash
 
 
@@ -22,14 +26,44 @@ def made_once(folder: Path, write: Callable[[Path], None]) -> Path:
     if folder.exists():
         return folder
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
-        unfinished = Path(scratch) / folder.name
+    scratch = scratch_beside(folder)
+    scratch.mkdir()
+    try:
+        unfinished = scratch / folder.name
         write(unfinished)
         try:
             unfinished.rename(folder)
         except OSError:  # a run beside this one was first, with the same bytes
             assert folder.exists(), folder
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
     return folder
+
+
+def scratch_beside(path: Path) -> Path:
+    """A name beside `path` for what several processes may write at once, each under its own.
+
+    What processes of this machine left there when they were killed is removed.
+    """
+    pattern = f"{glob.escape(path.name)}.{glob.escape(gethostname())}-*.tmp"
+    for left in path.parent.glob(pattern):
+        pid = left.name.removesuffix(".tmp").rpartition("-")[2].partition(".")[0]
+        if pid.isdecimal() and not _is_alive(int(pid)):
+            if left.is_dir():
+                shutil.rmtree(left, ignore_errors=True)
+            else:
+                left.unlink(missing_ok=True)
+    return path.with_name(f"{path.name}.{gethostname()}-{os.getpid()}.{next(_SCRATCH)}.tmp")
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except (OSError, OverflowError):  # of another user, or no number that a process can have
+        return True
+    return True
 
 
 @contextmanager

@@ -271,6 +271,10 @@ def _parsed(arguments: Sequence[str]) -> Namespace:
     parser = get_args_parser()
     parser.error = _refuse_flag  # type: ignore[method-assign]
     given = parser.parse_intermixed_args(list(arguments))
+    if given.experimental_rerun:
+        _refuse_flag("--experimental-rerun is not for ptune")
+    if given.resolve and not (given.cfg or given.help):
+        _refuse_flag("--resolve belongs to --cfg job")
     if given.cfg and given.multirun:
         raise UserError(
             "--cfg shows one config and -m asks for many",
@@ -322,6 +326,7 @@ def _check_all(module: ModuleType, command: str, given: Namespace) -> list[tuple
         multirun=given.multirun,
         only_first=bool(given.cfg),
         own_files=own_files,
+        check=module.check,
     )
     configs = []
     for point in [] if given.cfg else points:

@@ -335,7 +335,10 @@ def _read_safetensors(path: Path) -> tuple[NDArray[Any], dict[str, Any], NDArray
         names = ", ".join(tensors)
         raise ValueError(f"no tensor {TENSOR} or {PEFT_TENSOR} in it, but {names or 'none'}")
     # PEFT's default for T5 stores a second prompt, for the decoder, and never uses it.
-    config = json.loads((path.parent / PEFT_CONFIG).read_text(encoding="utf-8"))
+    try:
+        config = dict(json.loads((path.parent / PEFT_CONFIG).read_text(encoding="utf-8")))
+    except (ValueError, TypeError, RecursionError) as error:
+        raise ValueError(f"{PEFT_CONFIG} beside it is damaged: {error}") from error
     if config["peft_type"] != "PROMPT_TUNING":
         raise ValueError(f"{PEFT_CONFIG} says peft_type={config['peft_type']}, not PROMPT_TUNING")
     return tensors[PEFT_TENSOR][: config["num_virtual_tokens"]], metadata, None

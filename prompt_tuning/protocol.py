@@ -57,6 +57,7 @@ def do_once(
             say(f"{folder.name}: done before, but {reason}: it is done again")
             return False
         say(f"{folder.name}: done before, {said}")
+        folder.tidy()
         return True
 
     if stands():
@@ -103,7 +104,7 @@ class Run:
         Args:
             group: in W&B, unless the config names one.
             axes: the run's place on every axis, as tags.
-            step: where it starts or resumes; what was measured after it is forgotten.
+            step: where it resumes, and what was measured up to it is kept; 0: it starts.
         """
         name, tracking = self.folder.name, self.config.tracking
         wandb = wandb_run(tracking, name=name, job_type=self.kind, group=group, axes=axes)

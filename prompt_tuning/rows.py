@@ -13,6 +13,7 @@ from prompt_tuning.errors import UserError
 from prompt_tuning.tasks.base import CUT_OFF
 
 STDIN = "-"
+OF_ANSWERS = ("prediction", "probabilities", "error")  # fields that are the answer's, not the row's
 TABLES = tuple(suffix for suffix in FORMATS if suffix != ".jsonl")
 
 

@@ -7,7 +7,7 @@ import json
 import sys
 import traceback
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -155,6 +155,11 @@ class RunFolder:
         """Marks the run as finished; nothing is left to resume."""
         write_json(self.record_path, with_checksum(record))
         self.resume_path.unlink(missing_ok=True)
+
+    def tidy(self) -> None:
+        """Of a finished run, removes what a process that died as it finished has left to resume."""
+        with suppress(OSError):  # a folder to look at and not to write in
+            self.resume_path.unlink(missing_ok=True)
 
     def _fail(self, error: Exception) -> None:
         """Writes the reason down; where that fails too, the error says so."""

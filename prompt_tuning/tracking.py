@@ -55,19 +55,20 @@ class Tracker:
     def __init__(
         self, folder: Path, wandb: dict[str, Any] | None, config: Mapping[str, Any], step: int
     ) -> None:
-        """Opens the curves of the run in `folder`; those after `step` are forgotten.
+        """Opens the curves of the run in `folder`, of which those up to `step` are kept.
 
         Args:
             folder: the run's; W&B writes its files there too.
             wandb: see `wandb_run`; None tracks to the file alone.
             config: plain containers, shown in W&B.
-            step: where the run starts or resumes.
+            step: where the run resumes; 0: it starts, and nothing is kept.
         """
         path = folder / "metrics.jsonl"
         found, num_damaged = json_lines(path)
         if num_damaged:
             logger.warning("%s: %d damaged lines are left out", path, num_damaged)
-        kept = [line for line in found if isinstance(at := line.get("step"), int) and at <= step]
+        steps = range(step + 1) if step else ()
+        kept = [line for line in found if line.get("step") in steps]
         with written_whole(path) as unfinished:  # a process that dies here loses nothing
             unfinished.write_text("".join(json.dumps(line) + "\n" for line in kept), "utf-8")
         self._file = path.open("a", encoding="utf-8")

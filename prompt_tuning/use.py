@@ -30,7 +30,7 @@ from prompt_tuning.models.frozen_t5 import EOS_ID, Rows
 from prompt_tuning.models.loading import Checkpoint
 from prompt_tuning.prompt_files import PromptFile, prompt_of
 from prompt_tuning.protocol import started
-from prompt_tuning.rows import row_in
+from prompt_tuning.rows import OF_ANSWERS, row_in
 from prompt_tuning.run_folder import RunFolder
 from prompt_tuning.task_data import data_spec, task_of
 from prompt_tuning.task_registry import TASKS
@@ -152,7 +152,8 @@ class Predictor:
     ) -> Iterator[Answer]:
         """One answer a line, in the order of the lines, of which so many are in memory at once.
 
-        It has every field of its row. A line that is broken gets an error, and the rest goes on.
+        It has every field of its row, but none of an older answer. A line that is broken gets an
+        error, and the rest goes on.
 
         Args:
             lines: JSON objects in UTF-8.
@@ -171,12 +172,12 @@ class Predictor:
             try:
                 row = row_in(line)
                 query = self._query(place, row)
-                answers.append(row | {"prompt": query.prompt})
+                answers.append(_own(row) | {"prompt": query.prompt})
                 alike = (query.labels, query.target_sentinel)
                 queries.setdefault(alike, []).append(query)
             except (RowError, ValueError) as error:
                 reason = str(error).encode("utf-8", "backslashreplace").decode()
-                answers.append(row | {"error": reason})
+                answers.append(_own(row) | {"error": reason})
                 on_batch(1)
         for (labels, _), asked in queries.items():
             answer = self._ranked if labels else self._decoded
@@ -257,6 +258,11 @@ class Predictor:
         self.num_long += len(ids) > PRETRAINED_TOKENS
         tensor = torch.tensor(ids, device=self.checkpoint.model.device)
         return _Query(place, name, tensor, labels, self.prompts[name].target_sentinel)
+
+
+def _own(row: Answer) -> Answer:
+    """The fields of a row that are not an older answer's."""
+    return {key: value for key, value in row.items() if key not in OF_ANSWERS}
 
 
 def _inputs_of(task: Task | None, raw: Mapping[str, Any]) -> str:

@@ -15,8 +15,10 @@ HEAD = """\
 # Faults made on purpose
 
 `python scripts/faults.py` makes them anew and writes this page. A case is one test with one fault:
-a damaged copy of a file, a place that cannot be written, a value, a row. Right: what can be made
-again is, what cannot is named in one line with exit status 2, and nothing else is lost.
+a damaged copy of a file, a place that cannot be written, a value, a row, a command that is killed
+once to three times. Right: what can be made again is, what cannot is named in one line with exit
+status 2, nothing else is lost, and a command that was killed and started again leaves the same
+files.
 
 | what was tried | tried | right | wrong |
 |---|---:|---:|---:|

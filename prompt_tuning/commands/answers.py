@@ -15,9 +15,7 @@ from typing import IO, Any
 
 from prompt_tuning.errors import UserError
 from prompt_tuning.locking import hold
-from prompt_tuning.rows import STDIN, row_in
-
-OF_ANSWERS = ("prediction", "probabilities", "error")  # fields that are the answer's, not the row's
+from prompt_tuning.rows import OF_ANSWERS, STDIN, row_in
 
 Answer = Mapping[str, Any]
 
@@ -76,27 +74,31 @@ def _cell(value: Any) -> Any:
     return json.dumps(value, ensure_ascii=False) if isinstance(value, dict | list) else value
 
 
-def continued(output: IO[bytes], lines: Iterator[bytes], path: Path) -> tuple[int, Iterable[bytes]]:
+def continued(
+    output: IO[bytes], lines: Iterator[bytes], path: Path, only: str | None = None
+) -> tuple[int, Iterable[bytes]]:
     """Counts the answers that an output has already, and returns the lines without one.
 
     An unfinished last answer is cut off, and nothing else is touched.
 
+    Args:
+        output: opened.
+        lines: of the input.
+        path: of the output.
+        only: the prompt of all rows, whatever they name; None: a row's own.
+
     Raises:
         UserError: the output holds anything but answers to the first of these lines.
     """
-    if not stat.S_ISREG(os.fstat(output.fileno()).st_mode):
+    if not output.readable():
         return 0, lines
     num_done = end = 0
     output.seek(0)
     for number, answer in enumerate(output):
         line = next(lines, None)
-        begins = b"" if line is None else _beginning_of_answer(line)
         is_whole = answer.endswith(b"\n")
-        if line is None or not (
-            _is_answer(answer, begins)
-            if is_whole
-            else answer.startswith(begins) or begins.startswith(answer)
-        ):
+        fits = _is_answer if is_whole else _is_torn_answer
+        if line is None or not fits(answer, _row_of(line), only):
             raise UserError(
                 f"output={path}: line {number + 1} is not the answer to line {number + 1} of input",
                 fix="name another output; one that exists must hold answers to this input",
@@ -108,20 +110,31 @@ def continued(output: IO[bytes], lines: Iterator[bytes], path: Path) -> tuple[in
     return num_done, lines
 
 
-def _beginning_of_answer(line: bytes) -> bytes:
-    """What the answer to a line starts with: the row's own fields."""
-    row = {}
+def _row_of(line: bytes) -> dict[str, Any]:
+    """The row in a line; nothing of a broken one, whose answer is an error alone."""
     with suppress(ValueError):
-        row = row_in(line)
-    own = dict(takewhile(lambda field: field[0] not in OF_ANSWERS, row.items()))
-    return json.dumps(own, ensure_ascii=False).encode()[:-1]
+        return row_in(line)
+    return {}
 
 
-def _is_answer(line: bytes, begins: bytes) -> bool:
+def _is_answer(line: bytes, row: Mapping[str, Any], only: str | None) -> bool:
+    """Whether it has every field of its row; of prompts, `only` may stand for that of the row."""
     try:
-        return line.startswith(begins) and not {"prediction", "error"}.isdisjoint(row_in(line))
+        answer = row_in(line)
     except ValueError:
         return False
+    if only is not None and answer.get("prompt") == only:
+        row = {**row, "prompt": only}
+    own = {key: value for key, value in row.items() if key not in OF_ANSWERS}
+    return not {"prediction", "error"}.isdisjoint(answer) and own.items() <= answer.items()
+
+
+def _is_torn_answer(line: bytes, row: Mapping[str, Any], only: str | None) -> bool:
+    """Whether the answer may begin like this, up to the first field that is not the row's own."""
+    ends = OF_ANSWERS if only is None else (*OF_ANSWERS, "prompt")
+    own = dict(takewhile(lambda field: field[0] not in ends, row.items()))
+    begins = json.dumps(own, ensure_ascii=False).encode()[:-1]
+    return line.startswith(begins) or begins.startswith(line)
 
 
 def check_output(output: Path, rows: str) -> None:
@@ -146,8 +159,17 @@ def check_output(output: Path, rows: str) -> None:
         raise UserError("input and output are the same file", fix="name another output")
 
 
+def is_stdout(path: Path) -> bool:
+    """Whether a path is where this process prints to, such as /dev/stdout."""
+    with suppress(OSError, ValueError):  # no descriptor, or no such path
+        return os.path.samestat(os.fstat(sys.stdout.fileno()), path.stat())
+    return False
+
+
 def opened_output(path: Path) -> IO[bytes]:
-    """The file for reading and appending, locked; a device or a pipe for writing alone."""
+    """The file for reading and appending, locked; a device, a pipe or stdout for writing alone."""
+    if is_stdout(path):  # opened anew, a file has two places to write at, one over the other
+        return os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     if path.exists() and not path.is_file():
         return path.open("wb")
     file = path.open("a+b")

@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ from omegaconf import DictConfig
 
 from prompt_tuning.config import ExportConfig, typed
 from prompt_tuning.errors import UserError
-from prompt_tuning.files import written_whole
+from prompt_tuning.files import made_once
 from prompt_tuning.models.places import located
 from prompt_tuning.prompt_files import (
     RUN_FILE,
@@ -49,19 +50,27 @@ def run(config: ExportConfig) -> None:
     """Writes the folder, and uploads it if that is asked for."""
     path = prompt_file(Path(config.prompt))
     prompt, output = load_prompt(path), Path(config.output)
-    output.mkdir(parents=True, exist_ok=True)
+    record = RunFolder(path.parent).record() if path.name == RUN_FILE else None
+    if output.is_dir():
+        output.rmdir()  # it is empty
+    made_once(output, partial(_write, config, prompt, record))
+    print(f"{output}: {', '.join(sorted(each.name for each in output.iterdir()))}")
+    if config.push is not None:
+        print(_pushed(output, config.push))
+
+
+def _write(
+    config: ExportConfig, prompt: PromptFile, record: Mapping[str, Any] | None, output: Path
+) -> None:
+    """Makes the folder with the prompt and its card."""
+    output.mkdir()
     if config.format == "peft":
         save_peft(output, prompt, located_base(prompt), config.num_transformer_submodules)
     elif config.format == "npy":
         save_array(output / "prompt.npy", prompt)
     else:
         save_prompt(output / RUN_FILE, prompt.weight, prompt.metadata, prompt.init)
-    record = RunFolder(path.parent).record() if path.name == RUN_FILE else None
-    with written_whole(output / "README.md") as unfinished:
-        unfinished.write_text(_card(config, prompt, record), encoding="utf-8")
-    print(f"{output}: {', '.join(sorted(each.name for each in output.iterdir()))}")
-    if config.push is not None:
-        print(_pushed(output, config.push))
+    (output / "README.md").write_text(_card(config, prompt, record), encoding="utf-8")
 
 
 def located_base(prompt: PromptFile) -> str:

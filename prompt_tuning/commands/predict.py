@@ -13,7 +13,13 @@ from omegaconf import DictConfig
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from prompt_tuning.commands.answers import check_output, continued, opened_output, writer_of
+from prompt_tuning.commands.answers import (
+    check_output,
+    continued,
+    is_stdout,
+    opened_output,
+    writer_of,
+)
 from prompt_tuning.config import PredictConfig, typed
 from prompt_tuning.config_checks import untold_problems
 from prompt_tuning.errors import UserError, raise_all
@@ -59,7 +65,7 @@ def run(config: PredictConfig) -> None:
     output = Path(config.output)
     try:
         with opened(config.input) as lines, opened_output(output) as file:
-            num_done, remaining = continued(file, iter(lines), output)
+            num_done, remaining = continued(file, iter(lines), output, _only(config, prompts))
             predictor = _predictor(config, prompts, found)
             model = predictor.checkpoint
             print(f"model    {model.source}: {model.num_parameters:,} parameters", file=sys.stderr)
@@ -79,7 +85,7 @@ def run(config: PredictConfig) -> None:
         print(f"long     {long_inputs(predictor.num_long)}", file=sys.stderr)
     resumed = f", after {num_done:,} that were there" if num_done else ""
     counts = f"{num_lines:,} lines{resumed}, {num_errors:,} of them errors, {speed:,.1f} rows/s"
-    print(f"{output}: {counts}")
+    print(f"{output}: {counts}", file=sys.stderr if is_stdout(output) else sys.stdout)
     if num_errors:
         raise UserError(f"{num_errors:,} of {num_lines:,} rows have no answer", fix=f"see {output}")
 
@@ -143,11 +149,16 @@ def _predictor(
         max_tokens=config.machine.max_tokens_per_micro_batch,
         rows_in_memory=config.rows_in_memory,
     )
-    only = next(iter(prompts)) if config.prompt is not None else None
+    only = _only(config, prompts)
     configs = {name: task_of_prompt(each.metadata) for name, each in prompts.items()}
     trained_on = {name: task_of(task) if task else None for name, task in configs.items()}
     unreadable = {name: e.problem for name, e in found.items() if isinstance(e, UserError)}
     return Predictor(checkpoint, loaded, unreadable, tasks_of(found), trained_on, how, only)
+
+
+def _only(config: PredictConfig, prompts: Mapping[str, PromptFile]) -> str | None:
+    """The prompt of all rows, whatever they name; None: a row names its own."""
+    return next(iter(prompts)) if config.prompt is not None else None
 
 
 def read_prompts(config: PredictConfig) -> dict[str, PromptFile | UserError]:

@@ -1,6 +1,7 @@
 """`ptune report`: did the runs reproduce the paper? Records in, tables, figures and a page out."""
 
 import json
+import shutil
 from collections.abc import Iterable
 from dataclasses import asdict
 from hashlib import sha256
@@ -11,7 +12,7 @@ from omegaconf import DictConfig
 
 from prompt_tuning.composition import planned_runs
 from prompt_tuning.config import NOT_IN_HASH, ReportConfig, choices, config_dir, typed
-from prompt_tuning.files import made_once, stamp
+from prompt_tuning.files import made_once, read_json, stamp, with_checksum
 from prompt_tuning.report.artefact import PAPER, Artefact, write
 from prompt_tuning.report.catalogue import chosen
 from prompt_tuning.report.page import page
@@ -24,8 +25,10 @@ from prompt_tuning.report.records import (
     read_runs,
 )
 from prompt_tuning.report.tables import count_verdicts
+from prompt_tuning.run_folder import write_json
 
 PACKAGE = Path(__file__).parents[1]
+PLAN = "plan.json"  # of the cache: the configs of an artefact's runs
 
 
 def check(cfg: DictConfig) -> ReportConfig:
@@ -49,7 +52,7 @@ def run(config: ReportConfig) -> None:
     names = [artefact.name for artefact in chosen(name)]
     last = runs / "cache" / f"report-{sha256(_json(asdict(config)).encode()).hexdigest()[:8]}"
     is_asked = config.commit_records or config.wandb
-    if not is_asked and last.exists() and last.read_text() == _state(config, folders, names):
+    if not is_asked and _is_state(last, _state(config, folders, names)):
         print(f"nothing has changed since this was written: {path}")
         return
     records = [record for folder in folders for record in read_committed(folder)]
@@ -93,6 +96,10 @@ def _state(config: ReportConfig, committed: Iterable[Path], names: Iterable[str]
     return sha256(_json([asdict(config), facts]).encode()).hexdigest()
 
 
+def _is_state(path: Path, state: str) -> bool:
+    return path.is_file() and path.read_bytes() == state.encode()
+
+
 def _json(value: Any) -> str:
     return json.dumps(value, sort_keys=True)
 
@@ -117,10 +124,15 @@ def plan(artefact: Artefact, overrides: list[str], cache: Path) -> list[dict[str
     def compose(folder: Path) -> None:
         configs = [asdict(run) for sweep in sweeps for run in planned_runs(*sweep)]
         folder.mkdir()
-        (folder / "plan.json").write_text(json.dumps(configs), encoding="utf-8")
+        write_json(folder / PLAN, with_checksum({"configs": configs}))
 
-    folder = made_once(cache / f"plan-{artefact.name}-{digest.hexdigest()[:8]}", compose)
-    configs: list[dict[str, Any]] = json.loads((folder / "plan.json").read_text(encoding="utf-8"))
+    folder = cache / f"plan-{artefact.name}-{digest.hexdigest()[:8]}"
+    plan = read_json(made_once(folder, compose) / PLAN, configs=list)
+    if plan is None:  # damaged, which a warning has said
+        shutil.rmtree(folder)
+        plan = read_json(made_once(folder, compose) / PLAN, configs=list)
+    assert plan is not None, folder
+    configs: list[dict[str, Any]] = plan["configs"]
     return configs
 
 

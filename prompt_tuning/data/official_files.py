@@ -105,7 +105,7 @@ def _table(file: TextIO) -> Iterator[tuple[int, Record]]:
     num_quoted = dict.fromkeys(columns, 0)
     num_lines = 0
     for number, line in enumerate(file, start=2):
-        if not line.strip("\r\n"):
+        if not line.strip():
             continue
         cells = _cells(line)
         num_lines += 1

@@ -13,11 +13,11 @@ from functools import lru_cache
 from hashlib import sha256
 from itertools import takewhile
 from pathlib import Path
-from tempfile import NamedTemporaryFile
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from prompt_tuning.files import scratch_beside
 from prompt_tuning.tasks import Example
 
 if TYPE_CHECKING:
@@ -160,21 +160,21 @@ def _cache_key(
 
 def _save(split: EncodedSplit, path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    with NamedTemporaryFile(dir=path.parent, suffix=".tmp", delete=False) as unfinished:
-        try:
+    unfinished = scratch_beside(path)
+    try:
+        with unfinished.open("xb") as file:
             np.savez(
-                unfinished,
+                file,
                 inputs=_joined(split.inputs),
                 inputs_lengths=_lengths(split.inputs),
                 targets=_joined(split.targets),
                 targets_lengths=_lengths(split.targets),
                 truncated=[split.truncated_inputs, split.truncated_targets],
             )
-            unfinished.flush()
-            Path(unfinished.name).replace(path)  # whole or not at all
-        except BaseException:
-            Path(unfinished.name).unlink(missing_ok=True)
-            raise
+        unfinished.replace(path)  # whole or not at all
+    except BaseException:
+        unfinished.unlink(missing_ok=True)
+        raise
 
 
 def _load(path: Path, num_examples: int) -> EncodedSplit | None:

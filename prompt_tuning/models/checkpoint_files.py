@@ -13,6 +13,7 @@ from prompt_tuning.errors import UserError
 VOCABULARY_FILES = ("spiece.model", "tokenizer.json")
 # model_type: the feed_forward_proj of a config.json that does not say it, as transformers has it.
 FAMILY = {"t5": "relu", "mt5": "gated-gelu", "umt5": "gated-gelu"}
+_OBJECTS = ("config.json", "tokenizer_config.json", "tokenizer.json", "generation_config.json")
 _LFS_POINTER = b"version https://git-lfs"
 _COPY_AGAIN = "copy or download it again"
 
@@ -68,7 +69,7 @@ def check_folder(source: str) -> None:
         )
     for path in sorted(folder.iterdir()):
         if path.suffix in {".json", ".safetensors", ".bin"} or path.name in VOCABULARY_FILES:
-            _check_file(path)
+            _check_file(path, is_vocabulary=path.name == "spiece.model")
 
 
 def check_vocabulary(source: str) -> None:
@@ -117,7 +118,12 @@ def architecture_problem(name: str, config: Mapping[str, Any]) -> UserError | No
     )
 
 
-def _check_file(path: Path) -> None:
+def check_pieces(path: Path) -> None:
+    """Raises a UserError if a file is not a SentencePiece model."""
+    _check_file(path, is_vocabulary=True)
+
+
+def _check_file(path: Path, *, is_vocabulary: bool) -> None:
     with path.open("rb") as file:
         start = file.read(len(_LFS_POINTER))
     if not start:
@@ -128,16 +134,18 @@ def _check_file(path: Path) -> None:
             fix=f"git lfs pull, in {path.parent}",
         )
     try:
-        if path.suffix == ".json":
-            json.loads(path.read_text(encoding="utf-8"))
-        elif path.suffix == ".safetensors":
-            with safe_open(path, framework="pt"):
-                pass  # its header is read, and compared with the length of the file
-        elif path.name == "spiece.model":
+        if is_vocabulary:
             import sentencepiece
 
             sentencepiece.SentencePieceProcessor(str(path))
-    except (ValueError, SafetensorError, RuntimeError) as error:
+        elif path.suffix == ".json":
+            value = json.loads(path.read_text(encoding="utf-8"))
+            if path.name in _OBJECTS and not isinstance(value, dict):
+                raise ValueError(f"a {type(value).__name__} where an object belongs")
+        elif path.suffix == ".safetensors":
+            with safe_open(path, framework="pt"):
+                pass  # its header is read, and compared with the length of the file
+    except (ValueError, SafetensorError, RuntimeError, RecursionError) as error:
         raise UserError(f"{path} is damaged: {error}", fix=_COPY_AGAIN) from error
 
 

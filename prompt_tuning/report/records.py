@@ -131,7 +131,7 @@ class Library:
             if value is not None
             and not any(key == name or key.startswith(f"{name}.") for name in self._ignored)
         }
-        return json.dumps([values, config["seed"]], sort_keys=True)
+        return json.dumps([values, config.get("seed")], sort_keys=True)  # evaluations have none
 
 
 def read_runs(folder: Path) -> list[Record]:
@@ -144,8 +144,18 @@ def read_runs(folder: Path) -> list[Record]:
 
 
 def read_committed(folder: Path) -> list[Record]:
-    """The records of every JSONL file of a folder."""
-    return [record for path in sorted(folder.glob("*.jsonl")) for record in unpack(_lines(path))]
+    """The records of every JSONL file of a folder.
+
+    Raises:
+        UserError: a file is not what was written; names it.
+    """
+    records = []
+    for path in sorted(folder.glob("*.jsonl")):
+        try:
+            records += unpack(_lines(path))
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+            raise _damaged(path, error) from error
+    return records
 
 
 def commit(records: Mapping[str, Iterable[Record]], folder: Path) -> int:
@@ -175,9 +185,8 @@ def commit(records: Mapping[str, Iterable[Record]], folder: Path) -> int:
         if new:
             path = folder / f"{artefact}.jsonl"
             lines = sorted({*pack(new), *(_lines(path) if path.exists() else ())})
-            unfinished = path.with_suffix(".tmp")
-            unfinished.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
-            unfinished.replace(path)
+            with written_whole(path) as unfinished:
+                unfinished.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
     return len(committed) - num_before
 
 
@@ -189,8 +198,11 @@ def commit_answers(records: Mapping[str, Iterable[Record]], folder: Path) -> Non
     """
     for artefact, found in records.items():
         path = folder / "answers" / f"{artefact}.jsonl"
-        lines = set(_lines(path) if path.exists() else ())
-        kept = {json.loads(line)["name"] for line in lines}
+        try:
+            lines = set(_lines(path) if path.exists() else ())
+            kept = {json.loads(line)["name"] for line in lines}
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
+            raise _damaged(path, error) from error
         for record in found:
             told = None if record.folder is None or record.name in kept else _reported(record)
             if told is not None:
@@ -261,7 +273,7 @@ def pack(records: Iterable[Record]) -> list[str]:
         return block(value) if len(_json(value)) >= MIN_BLOCK else value
 
     def block(value: Any) -> Content:
-        name = sha256(_json(value).encode()).hexdigest()[:8]
+        name = _block_name(value)
         blocks[name] = value
         return {BLOCK: name}
 
@@ -290,9 +302,17 @@ def pack(records: Iterable[Record]) -> list[str]:
 
 
 def unpack(lines: Iterable[str]) -> list[Record]:
-    """The records of a file's lines."""
+    """The records of a file's lines.
+
+    Raises:
+        ValueError: a block does not say what its name is the hash of.
+        KeyError, TypeError, AttributeError: a line is no record, or lacks a block.
+    """
     parsed = [json.loads(line) for line in lines]
     blocks = {line["block"]: line["values"] for line in parsed if "block" in line}
+    for name, values in blocks.items():
+        if _block_name(values) != name:
+            raise ValueError(f"block {name} does not say what was written")
 
     def whole(value: Any) -> Any:
         if isinstance(value, list):
@@ -316,9 +336,22 @@ def unpack(lines: Iterable[str]) -> list[Record]:
     return records
 
 
+def _damaged(path: Path, error: Exception) -> UserError:
+    reason = f"it has no {error}" if isinstance(error, KeyError) else error
+    return UserError(
+        f"{path} is damaged: {reason}",
+        fix=f"put it back as it was committed: git checkout {path}",
+    )
+
+
+def _block_name(values: Any) -> str:
+    return sha256(_json(values).encode()).hexdigest()[:8]
+
+
 def _json(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
 def _lines(path: Path) -> list[str]:
-    return path.read_text(encoding="utf-8").splitlines()
+    """Ends of lines are \n alone: a text in a record may hold others, such as U+2028."""
+    return [line for line in path.read_text(encoding="utf-8").split("\n") if line]

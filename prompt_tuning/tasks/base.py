@@ -178,15 +178,16 @@ def require_texts(row: Row, name: str) -> list[str]:
 def class_id(row: Row, classes: Sequence[str]) -> int | None:
     """The class that `row["label"]` means; None for a test row (-1, null, or no such field).
 
-    The hub gives an id; official files an id, its digits, the class' name, or a boolean.
+    The hub gives an id; official files an id, its digits, the class' name, or a boolean; pandas,
+    of a column in which a label is missing, "1.0" and for none an empty cell or NaN.
     """
     label = row.get("label")
     if isinstance(label, bool):
         label = str(label)
     for i, name in enumerate(classes):
-        if label in (name, i, str(i)):
+        if label in (name, i, str(i), str(float(i))):
             return i
-    if label in (None, NO_LABEL):
+    if label in (None, NO_LABEL, str(NO_LABEL), str(float(NO_LABEL)), "") or label != label:
         return None
     raise RowError(f"label {label!r} is not in 0..{len(classes) - 1} or {', '.join(classes)}")
 

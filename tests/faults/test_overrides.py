@@ -1,5 +1,12 @@
-"""Overrides from a keyboard: whatever they say gives a config or the user's errors."""
+"""Overrides from a keyboard: whatever they say gives a config or the user's errors, soon."""
 
+import re
+import resource
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
@@ -55,3 +62,74 @@ def test_any_overrides_give_a_config_or_errors_of_the_users(overrides: list[str]
     found = config_of(overrides)
     if not isinstance(found, TrainConfig):
         assert all(isinstance(each, UserError) and each.problem for each in found)
+
+
+LONG = ",".join(map(str, range(3000)))
+WRONG = {
+    "unknown key": ["prompt.lenght=3"],
+    "unknown file": ["task=rtee"],
+    "unknown everything": [f"k{number}=1" for number in range(300)],
+    "out of range": ["prompt.length=100000"],
+    "no such folder": ["model.path=/nowhere"],
+    "open bracket": ["seed=" + "[" * 3000],
+    "deep list": ["seed=" + "[" * 150 + "]" * 150],
+    "deeper list": ["seed=" + "[" * 1000 + "]" * 1000],
+    "deep object": ["+seed=" + "{a:" * 300 + "1" + "}" * 300],
+    "a deep list in a sweep": ["-m", "seed=1,2," + "[" * 60 + "]" * 60],
+    "deep interpolation": ["seed=" + "${" * 500],
+    "a number of 5,000 digits": ["seed=" + "1" * 5000],
+    "a range of 5,000 digits": ["-m", f"seed=range({'1' * 5000})"],
+    "a billion": ["-m", "seed=range(0,1e9)"],
+    "40,000 runs": ["-m", "seed=range(0,200)", "prompt.length=range(1,201)"],
+    "10,000 runs and an unknown key": ["-m", "seed=range(0,10000)", "prompt.lenght=3"],
+    "10,000 runs and an unknown file": ["-m", "seed=range(0,10000)", "task=rtee"],
+    "10,000 runs and a value": ["-m", "seed=range(0,10000)", "training.batch_size=-1"],
+    "the first of 10,000": ["-m", "seed=range(-1,9999)"],
+    "the last of 10,000": ["-m", "seed=range(4294957297,4294967297)"],
+    "one of two on 2,000": ["-m", "seed=range(0,1000)", "training.batch_size=1,-1"],
+    "3,000 values": ["-m", f"seed={LONG}", "training.batch_size=-1"],
+    "an experiment of 600": ["-m", "experiment=fig3a", "optimizer.learning_rate=-1"],
+    "every file of every group": ["-m", "task=glob(*)", "model=glob(*)", "init=glob(*)", "seed=-1"],
+}
+CPU_SECONDS = 1.0
+
+
+def cpu_seconds_of(arguments: list[str], folder: Path) -> tuple[float, str]:
+    """What a process of `ptune train` takes of a CPU, user and system, and what it complains of."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    command = [sys.executable, "-X", "importtime", "-m", "prompt_tuning", "train", *arguments]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    assert done.returncode == 2, done.stderr[-3000:]
+    seconds = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return seconds, done.stderr
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize("overrides", WRONG.values(), ids=list(WRONG))
+def test_a_wrong_override_is_told_of_within_a_second_of_cpu(
+    overrides: list[str], tmp_path: Path
+) -> None:
+    """Of the CPU, not of the clock; once of three, for others may fill its caches; without torch.
+
+    The interpreter's start and all imports, a third of the second, are in it.
+    """
+    seconds = []
+    for _ in range(3):
+        used, said = cpu_seconds_of(overrides, tmp_path)
+        assert "ptune: error: " in said and not re.search(r"\|\s+torch\n", said)
+        seconds.append(used)
+        if used < CPU_SECONDS:
+            break
+    assert min(seconds) < CPU_SECONDS
+    assert not [*tmp_path.iterdir()]
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["deep list", "10,000 runs and a value", "the last of 10,000", "every file of every group"],
+)
+def test_the_slowest_kinds_of_wrong_overrides_are_told_of_within_a_second_of_cpu(
+    name: str, tmp_path: Path
+) -> None:
+    test_a_wrong_override_is_told_of_within_a_second_of_cpu(WRONG[name], tmp_path)

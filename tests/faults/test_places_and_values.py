@@ -1,6 +1,8 @@
 """Places that cannot be written, values that no machine takes: one line, exit 2, nothing left."""
 
 import resource
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -97,13 +99,20 @@ def test_a_folder_where_a_file_should_be_is_an_error_of_the_users(tmp_path: Path
         ["machine.num_threads=100000"],
         ["machine.device=cuda:1"],
         ["output_dir=" + "x" * 300],
+        ["init=from_text", "init.text=\udcff"],
+        ["init=from_text", "init.text='a\0b'"],
+        ["model.path='\0'"],
+        ["data.dir='a\0b'"],
+        ["init.words=[a,\udcff]"],
+        ["--resolve"],
+        ["--experimental-rerun", "config.pickle"],
         ["-m", "seed=range(0,3,0)"],
         ["-m", "seed=range(0,1e9)"],
         ["-m", "seed=range(0,1,1e-9)"],
         ["-m", "seed=range(3,0)"],
         ["-m", "seed=range(0,200)", "prompt.length=range(1,200)"],
     ],
-    ids=lambda overrides: " ".join(overrides)[:40],
+    ids=lambda overrides: ascii(" ".join(overrides))[1:40],
 )
 def test_a_value_that_cannot_be_is_refused_before_anything_is_loaded(
     overrides: list[str],
@@ -123,3 +132,24 @@ def test_cuda_without_a_gpu_is_refused(
 ) -> None:
     assert ptune(monkeypatch, tmp_path, *RUN, "machine.device=cuda") == 2
     assert "torch finds no GPU" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "streams", "status"),
+    [
+        ("list what=task", ">/dev/full", 2),
+        ("--help", ">/dev/full", 2),
+        ("list what=task", ">&-", 0),
+        ("--help", ">&- 2>&- <&-", 0),
+        ("score task=rte rows=-", "<&-", 0),
+        ("score task=rte rows=-", "<&- >/dev/full", 2),
+    ],
+)
+def test_streams_that_are_full_or_closed_end_in_no_traceback(
+    arguments: str, streams: str, status: int, tmp_path: Path
+) -> None:
+    command = f'exec "{sys.executable}" -m prompt_tuning {arguments} {streams}'
+    done = subprocess.run(command, shell=True, cwd=tmp_path, capture_output=True, check=False)
+    assert done.returncode == status, done.stderr
+    assert b"Traceback" not in done.stderr
+    assert status == 0 or done.stderr.count(b"ptune: error: ") == 1

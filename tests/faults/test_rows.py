@@ -1,14 +1,21 @@
 """Rows from strangers: whatever JSON holds gives examples or a reason, in every task."""
 
 import json
+import math
+import os
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from golden.test_text_formats import golden_of
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from quick_runs import lines_of, ptune
 
+from prompt_tuning.data.official_files import read_records
+from prompt_tuning.prompt_files import save_prompt
 from prompt_tuning.task_registry import TASKS
 from prompt_tuning.tasks import RowError
 
@@ -62,11 +69,27 @@ def test_a_record_with_anything_anywhere_gives_examples_or_a_reason(
         json.dumps(example.idx)
 
 
+@pytest.mark.parametrize("label", [None, math.nan, "", -1, -1.0, "-1", "-1.0"])
 @pytest.mark.parametrize("name", ["boolq", "sst2", "multirc", "mini_sst2", "wsc"])
-def test_a_null_label_is_no_label(name: str) -> None:
-    """As pandas writes a test set."""
-    (example,) = TASKS[name].examples({**golden_of(name).hub, "label": None})
+def test_a_null_label_is_no_label(name: str, label: object) -> None:
+    """As pandas writes a test set: as JSON or as a table."""
+    (example,) = TASKS[name].examples({**golden_of(name).hub, "label": label})
     assert not example.is_labelled
+
+
+@pytest.mark.parametrize("label", [1, 1.0, "1", "1.0", "positive"])
+def test_a_label_is_known_in_every_spelling_of_other_programs(label: object) -> None:
+    (example,) = TASKS["sst2"].examples({**golden_of("sst2").hub, "label": label})
+    assert example.is_labelled and example.targets == "positive"
+
+
+def test_a_blank_line_of_a_table_is_skipped(tmp_path: Path) -> None:
+    path = tmp_path / "dev.tsv"
+    path.write_text("sentence\tlabel\na\t1\n\t\n   \nb\t\n\n\r\n")
+    assert [record for _, record in read_records(path)] == [
+        {"sentence": "a", "label": "1"},
+        {"sentence": "b", "label": ""},
+    ]
 
 
 def test_an_unanswerable_question_is_refused() -> None:
@@ -78,3 +101,75 @@ def test_an_unanswerable_question_is_refused() -> None:
     flat = {"id": "1", "question": "q", "context": "c", "answers": answers, "is_impossible": True}
     with pytest.raises(RowError, match=r"SQuAD 2\.0"):
         TASKS["squad"].examples(flat)
+
+
+# Bytes of a line of input -> whether it is answered.
+LINES: dict[bytes, bool] = {
+    b'{"inputs": "a joy to watch"}': True,
+    b'{"inputs": ""}': True,
+    b'{"inputs": "a </s> b <extra_id_0> <pad>"}': True,
+    b'{"inputs": "\\u0000"}': True,
+    b"{'inputs': 'x'}": False,
+    b'{"prompt": "another", "inputs": "x"}': True,  # prompt= is for every row
+    b'{"prompt": null, "inputs": "x", "id": 7}': True,
+    b'{"prompt": ["a"], "inputs": "x"}': True,
+    b'{"inputs": "x", "error": "no network", "prediction": "y", "id": 8}': True,
+    b'{"inputs": "\\ud83d"}': False,
+    b'{"inputs": "x", "n": 1e999}': False,
+    b'{"inputs": "x", "n": NaN}': False,
+    b'{"inputs": "x", "n": ' + b"9" * 5000 + b"}": False,
+    b'{"inputs": "\xff"}': False,
+    b"\xff\xfe": False,
+    b"[" * 100_000: False,
+    b'{"a":' * 50_000: False,
+    b"null": False,
+    b'["inputs"]': False,
+    b"": False,
+    b'{"row": {"sentence": {"a": []}}}': False,
+    b'{"inputs": ["x"]}': False,
+    b'{"inputs": "' + b"x " * 100_000 + b'"}': False,  # more than max_input_tokens
+    b'{"inputs": "last"}': True,
+}
+
+
+def test_any_line_of_input_is_answered_or_gets_its_error_and_the_rest_goes_on(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Started again after any answer, also in the middle of a line, the same comes out."""
+    model = {"source": "embedded:ladder_100k/6000", "variant": "lm_adapted", "task": "mini_sst2"}
+    told = {"lm_adapt_steps": 6000, "target_sentinel": False, "revision": None}
+    save_prompt(tmp_path / "p.safetensors", np.ones((2, 32), np.float32), model | told)
+    (tmp_path / "rows.jsonl").write_bytes(b"\n".join(LINES))
+    command = ["predict", "prompt=p.safetensors", "input=rows.jsonl", "max_input_tokens=1000"]
+    assert ptune(monkeypatch, tmp_path, *command, "output=whole.jsonl") == 2
+    num_wrong = len(LINES) - sum(LINES.values())
+    assert f"{num_wrong} of {len(LINES)} rows have no answer" in capsys.readouterr().err
+    answers = lines_of(tmp_path / "whole.jsonl")
+    for (line, is_answered), answer in zip(LINES.items(), answers, strict=True):
+        assert ("error" not in answer, "prediction" in answer) == (is_answered,) * 2, line
+    assert [each.get("id") for each in answers if "id" in each] == [7, 8]
+
+    whole = (tmp_path / "whole.jsonl").read_bytes()
+    ends = [end for end, byte in enumerate(whole) if byte == ord("\n")]
+    for end in (ends[4] + 1, ends[7] + 1, ends[8] - 3, ends[8] + 20, ends[-2] + 1, len(whole) - 9):
+        (tmp_path / "torn.jsonl").write_bytes(whole[:end])
+        ptune(monkeypatch, tmp_path, *command, "output=torn.jsonl")
+        assert (tmp_path / "torn.jsonl").read_bytes() == whole, end
+
+
+def test_answers_to_standard_output_stand_whole_in_the_file_that_it_goes_to(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tiny_folder: Path
+) -> None:
+    """As `ptune predict output=/dev/stdout > answers.jsonl` has it; what is said goes elsewhere."""
+    np.save(tmp_path / "p.npy", np.ones((2, 64), np.float32))
+    (tmp_path / "rows.jsonl").write_text('{"inputs": "a joy"}\n' * 3)
+    command = ["predict", "prompt=p.npy", "input=rows.jsonl", "variant=lm_adapted"]
+    with (tmp_path / "answers.jsonl").open("w") as file:
+        monkeypatch.setattr("sys.stdout", file)
+        output = f"output=/proc/self/fd/{file.fileno()}"
+        assert ptune(monkeypatch, tmp_path, *command, f"model.path={tiny_folder}", output) == 0
+        assert os.fstat(file.fileno()).st_size
+    answers = lines_of(tmp_path / "answers.jsonl")
+    assert [answer["inputs"] for answer in answers] == ["a joy"] * 3

@@ -327,7 +327,8 @@ def test_what_no_check_foresees_is_an_error_that_names_the_checkpoint(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("time.sleep", lambda seconds: None)  # between the hub client's retries
-    (folder / "config.json").write_text("[1]")
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**config, "d_model": "wide"}))
     with pytest.raises(UserError, match=f"cannot load the checkpoint {folder}"):
         load(folder)
     with pytest.raises(UserError, match=r"model\.path"):

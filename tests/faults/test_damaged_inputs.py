@@ -1,0 +1,221 @@
+"""Damaged copies of what a user gives: rows, tables, tasks, checkpoints, prompts, records."""
+
+import json
+import random
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from faults.damages import DAMAGES
+from quick_runs import ptune
+
+from prompt_tuning.ladder.shipped_models import embedded_folder
+from prompt_tuning.prompt_files import load_prompt, save_peft, save_prompt
+from prompt_tuning.report.paper import paper_dir
+
+TRAIN = [
+    *("train", "model.path=model", "variant=lm_adapted", "tracking=none", "training.num_steps=1"),
+    *("evaluation.every_steps=1", "evaluation.num_examples=4", "training.batch_size=4"),
+    "evaluation.report_split=null",
+]
+OWN = [*TRAIN, "--config-dir", ".", "task=topics"]
+MINI = [*TRAIN, "task=mini_sst2"]
+EVALUATE = ["evaluate", "tracking=none", "evaluation.num_examples=4"]
+PREDICT = ["predict", "prompt=p.safetensors", "output=answers.jsonl"]
+ON = ["model=ladder_100k", "variant=lm_adapted", "task=mini_sst2"]
+PEFT = [*EVALUATE, "prompt=peft"]
+TEXT = [
+    *("pretrain", "shape.d_model=16", "shape.num_layers=1", "shape.num_heads=2", "shape.d_kv=8"),
+    *("shape.d_ff=32", "vocabulary.path=pieces.model", "corpus.text=text.txt", "tracking=none"),
+    *("corpus.held_out_fraction=0.2", "objective.inputs_length=24", "pretraining.batch_size=2"),
+    *("pretraining.num_steps=1", "evaluation.every_steps=1", "evaluation.num_segments=2"),
+]
+REPORT = ["report", "output_dir=site", "experiment=table5_ladder"]
+# A file -> a command that reads it.
+COMMANDS = {
+    "scored.jsonl": ["score", "task=rte", "rows=scored.jsonl"],
+    "data/RTE/val.jsonl": ["show", "task=rte", "rows=data/RTE/val.jsonl"],
+    "rows.jsonl": [*PREDICT, "input=rows.jsonl"],
+    "rows.csv": [*PREDICT, "input=rows.csv"],
+    "data/RTE/train.jsonl": [*TRAIN, "task=rte", "data.dir=data"],
+    "data/GLUE/SST-2/dev.tsv": [*EVALUATE, "prompt=p.safetensors", "task=sst2", "data.dir=data"],
+    "task/topics.yaml": OWN,
+    "train.csv": OWN,
+    "model/config.json": MINI,
+    "model/model.safetensors": MINI,
+    "model/spiece.model": MINI,
+    "model/tokenizer_config.json": MINI,
+    "p.safetensors": [*EVALUATE, "prompt=p.safetensors", "task=mini_sst2"],
+    "peft/adapter_config.json": PEFT,
+    "peft/adapter_model.safetensors": PEFT,
+    "p.npy": [*EVALUATE, *ON, "prompt=p.npy"],
+    "pieces.model": TEXT,
+    "text.txt": TEXT,
+    "site/runs/fig3a_ladder.jsonl": REPORT,
+    "site/runs/answers/fig3a_ladder.jsonl": [*REPORT, "commit_records=true"],
+}
+# What an error has instead of a file's name: it may be about all that there is of a kind.
+INSTEAD = {"task/topics.yaml": "task", "train.csv": "task topics", "text.txt": "documents"}
+FLIPS = 12  # of each file
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with all of these files as they should be."""
+    folder = tmp_path_factory.mktemp("whole")
+    shutil.copytree(embedded_folder("embedded:ladder_100k/6000"), folder / "model")
+    shutil.copy(folder / "model" / "spiece.model", folder / "pieces.model")
+    model = {"source": "embedded:ladder_100k/6000", "variant": "lm_adapted", "task": "mini_sst2"}
+    told = {"lm_adapt_steps": 6000, "target_sentinel": False, "revision": None}
+    weight = np.random.default_rng(0).random((5, 32), np.float32)
+    save_prompt(folder / "p.safetensors", weight, model | told)
+    np.save(folder / "p.npy", weight)
+    for name in ("peft", "data/RTE", "data/GLUE/SST-2", "task", "site/runs/answers"):
+        (folder / name).mkdir(parents=True)
+    save_peft(folder / "peft", load_prompt(folder / "p.safetensors"), "google/t5-small", 2)
+    labels = ["entailment", "not_entailment"]
+    rows = [
+        {"premise": f"It is {number}.", "hypothesis": "so", "label": labels[number % 2], "idx": 1}
+        for number in range(9)
+    ]
+    examples = [[f"row {number}", "ab"[number % 2]] for number in range(20)]
+    lines_of = {
+        "data/RTE/train.jsonl": [json.dumps(row) for row in rows],
+        "data/RTE/val.jsonl": [json.dumps(row) for row in rows],
+        "data/GLUE/SST-2/dev.tsv": ["sentence\tlabel", *(f"row {n}\t{n % 2}" for n in range(9))],
+        "scored.jsonl": [json.dumps({"row": row, "prediction": "entailment"}) for row in rows],
+        "rows.jsonl": [json.dumps({"inputs": f"x {number}"}) for number in range(9)],
+        "rows.csv": ["inputs,id", *(f"x {number},{number}" for number in range(9))],
+        "train.csv": ["text,topic", *map(",".join, examples)],
+        "task/topics.yaml": [
+            *("name: topics", 'inputs: "{text}"', "label: topic", "files: {train: train.csv}"),
+        ],
+        "text.txt": [f"the cat number {number} sat .\n" for number in range(60)],
+    }
+    for name, lines in lines_of.items():
+        (folder / name).write_text("\n".join(lines) + "\n")
+    committed = paper_dir().parent / "runs" / "table5_ladder.jsonl"
+    shutil.copy(committed, folder / "site" / "runs" / "fig3a_ladder.jsonl")
+    answers = {"name": "a", "split": "test", "answers": "eJw="}
+    (folder / "site/runs/answers/fig3a_ladder.jsonl").write_text(json.dumps(answers) + "\n")
+    return folder
+
+
+def check_read(
+    name: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    *,
+    is_told: bool = True,
+) -> None:
+    """The command that reads a file ends in 0 or 2 and, if `is_told`, in 2 says which file it is.
+
+    An answer for every line of input that there is.
+    """
+    status = ptune(monkeypatch, Path.cwd(), *COMMANDS[name])
+    said = capsys.readouterr().err
+    assert status in (0, 2), said
+    if status == 2 and name != "rows.jsonl" and is_told:
+        assert Path(name).name in said or INSTEAD.get(name, "?") in said
+    if name == "rows.jsonl":
+        asked = Path(name).read_bytes().removesuffix(b"\n")
+        num_lines = asked.count(b"\n") + 1 if asked else 0
+        answers = Path("answers.jsonl").read_bytes().split(b"\n")[:-1]
+        assert len([json.loads(line) for line in answers]) == num_lines
+        assert status == (2 if any(b'"error"' in line for line in answers) else 0)
+
+
+def check_damaged(
+    name: str,
+    damage: str,
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Damages the file in a copy of `whole` and has it read."""
+    monkeypatch.chdir(folder)
+    DAMAGES[damage](Path(name))
+    check_read(name, monkeypatch, capsys, is_told=damage != "flipped")
+
+
+@pytest.fixture
+def place(whole: Path, tmp_path: Path) -> Path:
+    """A copy of `whole`."""
+    return shutil.copytree(whole, tmp_path / "place")
+
+
+@pytest.mark.parametrize(
+    ("name", "damage"),
+    [
+        ("scored.jsonl", "truncated"),
+        ("rows.jsonl", "truncated"),
+        ("task/topics.yaml", "no text"),
+        ("task/topics.yaml", "deep"),
+        ("model/config.json", "deep"),
+        ("peft/adapter_config.json", "wrong type"),
+        ("site/runs/fig3a_ladder.jsonl", "truncated"),
+        ("site/runs/fig3a_ladder.jsonl", "random"),
+    ],
+)
+def test_a_damaged_file_is_named_in_one_line(
+    name: str,
+    damage: str,
+    place: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    check_damaged(name, damage, place, monkeypatch, capsys)
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize("damage", DAMAGES)
+@pytest.mark.parametrize("name", COMMANDS)
+def test_a_damaged_copy_of_any_file_is_read_or_named(
+    name: str,
+    damage: str,
+    place: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Of rows, those that can be answered are; of all else, nothing is made of a damaged file."""
+    check_damaged(name, damage, place, monkeypatch, capsys)
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize("number", range(FLIPS))
+@pytest.mark.parametrize("name", COMMANDS)
+def test_a_flipped_byte_of_any_file_breaks_no_command(
+    name: str,
+    number: int,
+    place: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """What a letter of a text was cannot be known; a traceback or a lost line can be avoided."""
+    monkeypatch.chdir(place)
+    rng = random.Random(f"{name} {number}")
+    content = bytearray(Path(name).read_bytes())
+    start = min(len(content), 2000) if number % 2 else len(content)  # headers half of the time
+    content[rng.randrange(start)] ^= 1 << rng.randrange(8)
+    Path(name).write_bytes(content)
+    check_read(name, monkeypatch, capsys, is_told=False)
+
+
+def test_the_files_are_read_as_they_are(
+    whole: Path, place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Else the tests above would find faults in nothing."""
+    monkeypatch.chdir(place)
+    for command in {tuple(command): None for command in COMMANDS.values()}:
+        (place / "answers.jsonl").unlink(missing_ok=True)
+        assert ptune(monkeypatch, place, *command) == 0, capsys.readouterr().err
+
+
+def test_a_report_passes_by_runs_that_it_is_not_about(
+    place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """An evaluation has no seed, a pre-training no task; both stand beside the runs."""
+    for command in (COMMANDS["p.safetensors"], TEXT, REPORT):
+        command = [*command, *(["output_dir=runs"] if command is TEXT else [])]
+        assert ptune(monkeypatch, place, *command) == 0, capsys.readouterr().err

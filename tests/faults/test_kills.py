@@ -1,0 +1,298 @@
+"""Commands that are killed (SIGKILL) and started again: what is left is what would have been.
+
+A command runs in a fork of this process, which has imported everything already: a start costs
+milliseconds, and a moment lies in the work and not in its imports.
+"""
+
+import json
+import os
+import random
+import shutil
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from prompt_tuning import cli
+
+# Imported once here, and not by every fork.
+from prompt_tuning.bench import run as _bench  # noqa: F401
+from prompt_tuning.ensembling import run as _ensembling  # noqa: F401
+from prompt_tuning.inspection import run as _inspection  # noqa: F401
+from prompt_tuning.ladder.shipped_models import embedded_folder
+from prompt_tuning.pretraining import text_to_checkpoint as _pretraining  # noqa: F401
+from prompt_tuning.report import page as _page  # noqa: F401
+from prompt_tuning.training import tuning as _tuning  # noqa: F401
+
+MODEL = "model=ladder_100k"
+RUN = [
+    *("train", MODEL, "tracking=none", "output_dir=out", "training.batch_size=4"),
+    *("training.num_steps=4", "evaluation.every_steps=2", "evaluation.num_examples=8"),
+    *("evaluation.report_split=null", "optimizer.learning_rate=0.3"),
+]
+USE = ["task=mini_sst2", "tracking=none", "output_dir=out"]
+TEXT = [
+    *("corpus.text=text.txt", "corpus.held_out_fraction=0.2", "objective.inputs_length=24"),
+    *("pretraining.batch_size=2", "pretraining.num_steps=4", "evaluation.every_steps=2"),
+    *("evaluation.num_segments=4", "pretraining.save_at_steps=[2]", "tracking=none"),
+]
+TINY = [
+    *("shape.d_model=16", "shape.num_layers=1", "shape.num_heads=2", "shape.d_kv=8"),
+    *("shape.d_ff=32", "vocabulary.num_pieces=150"),
+]
+COMMANDS = {
+    "train": [*RUN, "seed=7"],
+    "model tuning": [*RUN, "method=model_tuning"],
+    "prompt design": [*RUN, "method=prompt_design", "prompt.num_shots=2"],
+    "evaluate": ["evaluate", "prompt=a.safetensors", "evaluation.num_examples=20", *USE],
+    "ensemble": [
+        *("ensemble", "prompts=[a.safetensors,b.safetensors]", "evaluation.num_examples=20"),
+        *USE,
+    ],
+    "inspect": ["inspect", "prompt=a.safetensors", "num_random_draws=2", *USE],
+    "pretrain": ["pretrain", *TINY, *TEXT],
+    "adapt": ["adapt", f"checkpoint={embedded_folder('embedded:ladder_100k/6000')}", *TEXT],
+    "predict": [
+        *("predict", "prompt=a.safetensors", "input=rows.jsonl", "output=answers.jsonl"),
+        "rows_in_memory=4",
+    ],
+    "bench": [
+        *("bench", "size=nano", "batch_size=2", "num_batches=1", "num_rounds=1", "memory=false"),
+        *("prompt_length=4", "part=serving", "num_rows=2", "max_target_tokens=2"),
+    ],
+    "report": ["report", "experiment=table4", "runs=out", "output_dir=site"],
+    "report of runs": ["report", "experiment=table5_ladder", "runs=out", "output_dir=site"],
+    "records": [
+        *("report", "experiment=fig3a_ladder", "runs=out", "output_dir=site"),
+        "commit_records=true",
+    ],
+    "export": ["export", "prompt=a.safetensors", "output=exported", "format=peft"],
+    "compare": ["compare", "out/a", "out/b", "picture=picture.png"],
+}
+# What differs between two runs that nobody has disturbed; the checkout may change meanwhile.
+OF_THE_CLOCK = (
+    *("finished_at", "duration_s", "peak_memory_gib", "tokens_per_s", "train/tokens_per_s"),
+    *("resumed_at_steps", "checksum", "argv", "commit", "dirty"),
+)
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a process ended, after how many seconds and how many changes to files."""
+
+    status: int  # of waitpid
+    seconds: float
+    num_changes: int
+
+
+def run(folder: Path, arguments: list[str], *, die_at: int | float | None = None) -> Ended:
+    """Runs a command line in `folder`, in a process of its own.
+
+    Args:
+        folder: where it is started.
+        arguments: without the program's name.
+        die_at: it is killed after so many seconds or, an int, just before it makes, renames or
+            removes a file for this time; None: it is not.
+    """
+    counter, said = folder.with_name(f"{folder.name}.count"), folder.with_name(f"{folder.name}.log")
+    counter.write_bytes(b"")
+    begin = time.monotonic()
+    if (pid := os.fork()) == 0:
+        _be_the_command(folder, arguments, counter, said, die_at if type(die_at) is int else None)
+    if isinstance(die_at, float):
+        time.sleep(die_at)
+        os.kill(pid, signal.SIGKILL)
+    _, status = os.waitpid(pid, 0)
+    return Ended(status, time.monotonic() - begin, counter.stat().st_size)
+
+
+def _be_the_command(
+    folder: Path, arguments: list[str], counter: Path, said: Path, die_at: int | None
+) -> None:
+    """Never returns."""
+    status = 1
+    try:
+        os.chdir(folder)
+        torch.set_num_threads(1)  # torch renews its thread pool after a fork, and not thread-safely
+        with said.open("ab") as file:
+            for descriptor in (1, 2):
+                os.dup2(file.fileno(), descriptor)
+        sys.stdout, sys.stderr = (os.fdopen(number, "w", closefd=False) for number in (1, 2))
+        sys.argv = ["ptune", *arguments]
+        log = os.open(counter, os.O_WRONLY | os.O_APPEND)
+
+        def count(event: str, details: tuple[Any, ...]) -> None:
+            if _is_change(event, details, folder):
+                os.write(log, b".")
+                if os.fstat(log).st_size == die_at:
+                    os.kill(os.getpid(), signal.SIGKILL)
+
+        sys.addaudithook(count)
+        status = cli.main()
+        sys.stdout.flush()
+    except BaseException as error:
+        print(repr(error), file=sys.stderr, flush=True)
+    finally:
+        sys.stderr.flush()
+        os._exit(status)
+
+
+def _is_change(event: str, details: tuple[Any, ...], folder: Path) -> bool:
+    """Whether an event of Python's auditing is a change to a file in `folder`."""
+    if event == "open":
+        path, _, flags = details
+        is_change = bool(flags & (os.O_WRONLY | os.O_RDWR | os.O_CREAT))
+    else:
+        is_change = event in ("os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.truncate")
+        path = details[0] if is_change else None
+    if not is_change or not isinstance(path, str | bytes | os.PathLike):
+        return False
+    return Path(folder, os.fsdecode(path)).is_relative_to(folder)
+
+
+def left_in(folder: Path) -> dict[str, Any]:
+    """What a command has left behind, by file, without what the clock alone decides."""
+    left: dict[str, Any] = {}
+    for path in sorted(each for each in folder.rglob("*") if each.is_file()):
+        name, content = str(path.relative_to(folder)), path.read_bytes()
+        if path.name in ("lock", "log.txt") or path.name.startswith("report-"):
+            left[name] = ...
+        elif path.suffix == ".json" and "bench" in path.parts:
+            left[name] = sorted(json.loads(content))
+        elif path.suffix == ".json":
+            left[name] = _without_clock(json.loads(content))
+        elif path.name == "metrics.jsonl":
+            left[name] = [_without_clock(json.loads(line)) for line in content.splitlines()]
+        else:
+            left[name] = content
+    return left
+
+
+def _without_clock(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {
+            key: _without_clock(part)
+            for key, part in value.items()
+            if not key.startswith("time/") and key not in OF_THE_CLOCK
+        }
+    return [*map(_without_clock, value)] if isinstance(value, list) else value
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with what the commands read: two runs, their prompts, rows, text."""
+    folder = tmp_path_factory.mktemp("kills") / "place"
+    folder.mkdir()
+    for seed, name in enumerate("ab"):
+        status = run(folder, [*RUN, f"seed={seed}"]).status
+        assert status == 0, folder.with_name(f"{folder.name}.log").read_text()
+        (made,) = folder.glob(f"out/*-s{seed}-*")
+        shutil.copy(made / "prompt.safetensors", folder / f"{name}.safetensors")
+        made.rename(made.with_name(name))
+    rows = [{"inputs": f"the mood is happy {number}", "number": number} for number in range(20)]
+    (folder / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    texts = [f"the cat number {number} sat on the mat and saw a dog .\n" for number in range(60)]
+    (folder / "text.txt").write_text("\n".join(texts))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def undisturbed(place: Path) -> Callable[[str], tuple[dict[str, Any], Ended]]:
+    """What each command leaves if nobody disturbs it, and how it ends: done when it is asked."""
+    known: dict[str, tuple[dict[str, Any], Ended]] = {}
+
+    def ask(command: str) -> tuple[dict[str, Any], Ended]:
+        if command not in known:
+            folder = place.with_name(f"{command}-undisturbed")
+            shutil.copytree(place, folder)
+            ended = run(folder, COMMANDS[command])
+            assert ended.status == 0, folder.with_name(f"{folder.name}.log").read_text()
+            known[command] = left_in(folder), ended
+        return known[command]
+
+    return ask
+
+
+def is_refused(folder: Path, command: str, status: int) -> bool:
+    """Whether it is an export that was killed when all was done: it is not made over another."""
+    is_there = command == "export" and (folder / "exported").is_dir()
+    return is_there and os.waitstatus_to_exitcode(status) == 2
+
+
+def check_killed(
+    place: Path,
+    folder: Path,
+    command: str,
+    moments: list[int | float],
+    expected: dict[str, Any],
+) -> int:
+    """Kills a command at these moments, one after another, and lets it finish; counts the kills."""
+    shutil.copytree(place, folder)
+    num_killed = 0
+    for moment in moments:
+        status = run(folder, COMMANDS[command], die_at=moment).status
+        num_killed += status == signal.SIGKILL
+        is_fine = status in (0, signal.SIGKILL) or is_refused(folder, command, status)
+        assert is_fine, folder.with_name(f"{folder.name}.log").read_text()
+    status = run(folder, COMMANDS[command]).status
+    is_fine = status == 0 or is_refused(folder, command, status)
+    assert is_fine, (moments, folder.with_name(f"{folder.name}.log").read_text())
+    left = left_in(folder)
+    assert [*left] == [*expected], moments
+    for name, content in expected.items():
+        assert left[name] == content, (name, moments)
+    shutil.rmtree(folder)
+    return num_killed
+
+
+def some_changes(command: str, ended: Ended, number: int) -> Iterator[int]:
+    """Random changes to files before which a command is killed, the same at every run."""
+    rng = random.Random(command)
+    return (rng.randint(1, ended.num_changes) for _ in range(number))
+
+
+TRIALS = 8  # of each command
+QUICK = [
+    *("train", "evaluate", "ensemble", "inspect", "pretrain", "predict", "report"),
+    *("export", "compare"),
+]
+
+
+@pytest.mark.parametrize("command", QUICK)
+def test_a_killed_command_does_the_rest_when_it_is_started_again(
+    command: str, place: Path, undisturbed: Callable[[str], tuple[dict[str, Any], Ended]]
+) -> None:
+    """Killed once, just before one of its changes to files."""
+    expected, ended = undisturbed(command)
+    moments: list[int | float] = [*some_changes(command, ended, 1)]
+    folder = place.with_name(f"{command}-killed")
+    assert check_killed(place, folder, command, moments, expected) == 1
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize("trial", range(TRIALS))
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_command_killed_anywhere_does_the_rest_when_it_is_started_again(
+    command: str,
+    trial: int,
+    place: Path,
+    undisturbed: Callable[[str], tuple[dict[str, Any], Ended]],
+) -> None:
+    """Once to three times, after a share of its duration or before a change to its files.
+
+    The first moments of the trials are spread over the duration, one in each part of it.
+    """
+    expected, ended = undisturbed(command)
+    rng = random.Random(f"{command} {trial}")
+    moments: list[int | float] = [
+        (trial + rng.random()) / TRIALS * ended.seconds,
+        *rng.sample([rng.randint(1, ended.num_changes), rng.random() * ended.seconds], trial % 3),
+    ]
+    folder = place.with_name(f"{command}-{trial}")
+    check_killed(place, folder, command, moments, expected)
