@@ -218,23 +218,31 @@ def save(figure: Figure, folder: Path, name: str) -> None:
         png = BytesIO()
         figure.savefig(png, format="png", dpi=150, metadata={"Software": None})
         (folder / f"{name}.png").write_bytes(png.getvalue())
-        (folder / f"{name}.svg").write_text(_svg(figure, transparent=False), encoding="utf-8")
+        (folder / f"{name}.svg").write_text(_svg(figure, name, transparent=False), encoding="utf-8")
 
 
 def inline_svg(figure: Figure, name: str) -> str:
     """The figure for an HTML page: no background, in the page's colour of text."""
     with mpl.rc_context({**STYLE, "svg.hashsalt": f"{name} inline"}):
-        text = _svg(figure, transparent=True)
+        text = _svg(figure, name, transparent=True)
     text = text[text.index("<svg") :]
     text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
     text = re.sub(r' id="[A-Za-z0-9.]+_[0-9]+"', "", text)  # of no use, and on one page not unique
     return text.replace(INK, "currentColor")
 
 
-def _svg(figure: Figure, *, transparent: bool) -> str:
+def _svg(figure: Figure, name: str, *, transparent: bool) -> str:
+    """The drawing as text, the same every time; its ids begin with `name`.
+
+    Matplotlib names a part by a hash of its exact coordinates, whose last bits were seen to change
+    from process to process where the six printed digits do not: parts are counted instead.
+    """
     buffer = StringIO()
     figure.savefig(
         buffer, format="svg", transparent=transparent, metadata={"Date": None, "Creator": None}
     )
     text = re.sub(rf'<g id="{SAID}([^"]*)">', r"<g><title>\1</title>", buffer.getvalue())
+    hashed = dict.fromkeys(re.findall(r'\bid="([a-z][0-9a-f]{10})"', text))
+    counted = {old: f"{name}-{number}" for number, old in enumerate(hashed)}
+    text = re.sub(r"\b[a-z][0-9a-f]{10}\b", lambda found: counted.get(found[0], found[0]), text)
     return "\n".join(line.rstrip() for line in text.splitlines()) + "\n"
