@@ -280,7 +280,7 @@ def _method_problems(config: TrainConfig) -> Problems:
                 f"method={method} needs {key}", fix=f"add {key}=<value>, or leave {key} out"
             )
     refused = {key: value for key, (value, its_method) in settings.items() if method != its_method}
-    if method not in ("prompt_tuning", "model_tuning"):
+    if method not in TRAINED_ALONE:
         refused["evaluation.transfer_tasks"] = config.evaluation.transfer_tasks
         refused["training.patience"] = config.training.patience
     if method != "prompt_design":

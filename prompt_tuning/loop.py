@@ -159,7 +159,7 @@ class TrainingRun:
     def _state(self) -> dict[str, Any]:
         return {
             "progress": asdict(self.progress),
-            "trained": {name: whole(each.detach()) for name, each in self.method.trained.items()},
+            "trained": _on_cpu(self.method.trained),
             "best": self.best,
             "kept": self.kept,
             "optimizer": _whole_state(self.optimizer.state_dict()),
@@ -234,7 +234,7 @@ class TrainingRun:
         progress.evaluated_step = progress.step
         if score is not None and self.is_best(score):
             progress.best_score, progress.best_step = score, progress.step
-            self.best = {name: whole(value.detach()).clone() for name, value in trained.items()}
+            self.best = {name: value.clone() for name, value in _on_cpu(trained).items()}
         return score
 
     def _step(self, step: int, stop: StopRequests) -> float:
@@ -264,14 +264,14 @@ class TrainingRun:
 
 def _whole_state(state: Mapping[str, Any]) -> dict[str, Any]:
     """An optimiser's, with every tensor whole."""
-    kept = {
-        number: {
-            name: whole(value) if isinstance(value, Tensor) else value
-            for name, value in each.items()
-        }
-        for number, each in state["state"].items()
-    }
+    kept = {number: {**each, **_on_cpu(each)} for number, each in state["state"].items()}
     return {**state, "state": kept}
+
+
+def _on_cpu(values: Mapping[str, Any]) -> dict[str, Tensor]:
+    """The tensors among some values, each whole, without its history."""
+    tensors = {name: each for name, each in values.items() if isinstance(each, Tensor)}
+    return {name: whole(each.detach()).cpu() for name, each in tensors.items()}
 
 
 def _diverged(step: int, reason: str) -> UserError:
@@ -336,14 +336,12 @@ def _losses(
     lengths = [len(prompt) + len(ids) for ids in inputs]
     if settings.budget_has_targets:
         lengths = [length + len(ids) for length, ids in zip(lengths, targets, strict=True)]
-    shares = [
-        _micro_batches(rows, lengths, settings.max_tokens_per_micro_batch)
-        for rows in deal_by_tokens(lengths, ranks.size)
-    ]
-    own = shares[ranks.rank]
-    # With a share of the weights alone, who has fewer micro-batches runs on for the others' sake.
-    extra = [[0]] * (max(map(len, shares)) - len(own)) if method.is_spread else []
-    for number, group in enumerate([*own, *extra]):
+    shares, budget = deal_by_tokens(lengths, ranks.size), settings.max_tokens_per_micro_batch
+    own, extra = _micro_batches(shares[ranks.rank], lengths, budget), 0
+    if method.is_spread:  # who has fewer micro-batches runs on for the others' sake
+        most = max(len(_micro_batches(rows, lengths, budget)) for rows in shares)
+        extra = most - len(own)
+    for number, group in enumerate([*own, *[[0]] * extra]):
         model, own_dropout = method.make_model(), dropout and dropout.of_rows(group)
         encoded = model.encode(Rows.under(prompt, [inputs[i] for i in group]), own_dropout)
         group_targets = [targets[i] for i in group]

@@ -20,10 +20,10 @@ from prompt_tuning.config import DoctorConfig, TrainConfig, choices, file_of
 from prompt_tuning.errors import UserError
 from prompt_tuning.models.memory import Footprint
 from prompt_tuning.models.random_checkpoint import SHAPES, Shape
+from prompt_tuning.tasks import SUPERGLUE
 
 PROFILES = ("wic", "rte", "boolq", "multirc")  # lengths of real training sets
 CARDS_GB = (24, 40, 80, 141)  # 10^9 bytes
-MIXTURE = ("boolq", "cb", "copa", "multirc", "record", "rte", "wic", "wsc")  # equal parts
 PASSES = {
     "prompt_tuning": PROMPT_TUNING,
     "model_tuning": MODEL_TUNING,
@@ -157,10 +157,10 @@ def describe_hours(runs: Sequence[TrainConfig], config: DoctorConfig) -> Iterato
 
 
 def _operations_of(run: TrainConfig) -> float:
-    """Of all steps of a run."""
+    """Of all steps of a run; of a mixture, as if its tasks were equal parts."""
     if run.method not in PASSES:
         raise UserError(f"method={run.method} trains nothing, and evaluations are not counted")
-    tasks = MIXTURE if run.task.name == "superglue" else (run.task.name,)
+    tasks = SUPERGLUE if run.task.name == "superglue" else (run.task.name,)
     if missing := {*tasks} - {*load_profiles()}:
         raise UserError(f"the rows of task={missing.pop()} have not been counted")
     length, batch_size = run.prompt.length or 0, run.training.batch_size

@@ -10,7 +10,7 @@ from omegaconf import DictConfig
 from prompt_tuning.commands.hub_access import check_hub, hub_model
 from prompt_tuning.composition import planned_runs
 from prompt_tuning.config import TrainConfig, run_name
-from prompt_tuning.config_checks import train_config
+from prompt_tuning.config_checks import TRAINED_ALONE, train_config
 from prompt_tuning.errors import UserError
 from prompt_tuning.files import file_facts
 from prompt_tuning.made_from import changed_since
@@ -35,7 +35,7 @@ from prompt_tuning.tasks import Task
 def check(cfg: DictConfig) -> TrainConfig:
     """The run, or everything that is wrong with it; of data it reads a user's own task's only."""
     config = train_config(cfg)
-    if config.method not in ("prompt_tuning", "model_tuning"):
+    if config.method not in TRAINED_ALONE:
         refuse_several(f"method={config.method}")
     _check_processes(config)
     config = with_own_data(config, data_spec(config.data))

@@ -98,6 +98,8 @@ class PackedT5:
     these for every backward pass, since the fused weights are part of its graph.
     """
 
+    group: "ProcessGroup | None" = None  # whose processes share the weights
+
     def __init__(
         self, weights: Weights, config: FamilyConfig, stacks: Sequence[Any] | None = None
     ) -> None:
@@ -328,6 +330,7 @@ class FrozenT5(PackedT5):
                 position biases are whole in each. None: all weights are here.
         """
         weights = {name: weight.detach() for name, weight in model.state_dict().items()}
+        self.group = group
         placed = weights if device is None else OnDevice(weights, device)
         stacks = None
         if group is not None:

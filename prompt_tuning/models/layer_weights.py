@@ -249,10 +249,9 @@ def num_elsewhere(tensors: Iterable[Tensor]) -> int:
 
 
 def whole(tensor: Tensor) -> Tensor:
-    """A tensor that may be spread, whole on the CPU; all processes have to ask for it."""
+    """A tensor that may be spread, whole; all processes have to ask for it."""
     gather = getattr(tensor, "full_tensor", None)
-    full: Tensor = tensor if gather is None else gather()
-    return full.cpu()
+    return tensor if gather is None else gather()
 
 
 def as_spread(value: Tensor, like: Tensor, *, replicated: bool = False) -> Tensor:

@@ -1,7 +1,6 @@
 """What a run trains, before its first update: a prompt, or all weights of a model."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -14,32 +13,26 @@ from prompt_tuning.models.layer_weights import spread_trained
 from prompt_tuning.models.loading import Checkpoint, load_weights
 from prompt_tuning.models.methods import Method, ModelTuning, PromptTuning
 from prompt_tuning.prompt_files import check_fits, load_prompt
-from prompt_tuning.ranks import here
 from prompt_tuning.tasks import Task
-
-if TYPE_CHECKING:
-    from torch.distributed import ProcessGroup
 
 
 def make_method(config: TrainConfig, task: Task, checkpoint: Checkpoint) -> Method:
     """What a run on one task trains; raises as `first_prompt`."""
     if config.method == "model_tuning":
-        group = here().group if config.machine.spread_weights else None
-        return make_model_tuning(checkpoint, group)
+        return make_model_tuning(checkpoint)
     model, length = checkpoint.model, config.prompt.length
     assert isinstance(model, FrozenT5) and length is not None, (model, length)
     init = first_prompt(config.init, length, task, checkpoint, seed=config.seed)
     return PromptTuning(model, init.to(model.device).requires_grad_())
 
 
-def make_model_tuning(checkpoint: Checkpoint, group: "ProcessGroup | None" = None) -> ModelTuning:
+def make_model_tuning(checkpoint: Checkpoint) -> ModelTuning:
     """All weights of the checkpoint, to be trained from where they are.
 
     Args:
-        checkpoint: says device and dtype, too.
-        group: its processes share the weights of every layer; None: all are here.
+        checkpoint: says device and dtype, too, and which processes share the weights.
     """
-    model, revision = checkpoint.model, checkpoint.revision
+    model, revision, group = checkpoint.model, checkpoint.revision, checkpoint.model.group
     device = model.device if group is None else torch.device("cpu")
     weights, t5_config = load_weights(checkpoint.source, device=device, revision=revision)
     if group is None:

@@ -3,7 +3,6 @@
 import logging
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import torch
 
@@ -22,9 +21,6 @@ from prompt_tuning.ranks import TO_PART, TO_WAIT, LostProcess, Several, here, lo
 from prompt_tuning.run_folder import RunFolder
 from prompt_tuning.training.first_prompt import make_model_tuning
 from prompt_tuning.training.walk import training_run
-
-if TYPE_CHECKING:
-    from torch.distributed import ProcessGroup
 
 
 @dataclass(frozen=True)
@@ -81,13 +77,13 @@ def _training_of(work: SharedWork) -> TrainingRun:
         _choose_gpu(local_rank())
     group = here().group if config.machine.spread_weights else None
     checkpoint = load_source(work.source, work.revision, config.machine, group)
-    method = _method_of(config, checkpoint, group)
+    method = _method_of(config, checkpoint)
     return training_run(config, method, work.encoded, RunFolder(Path()))
 
 
-def _method_of(config: TrainConfig, checkpoint: Checkpoint, group: "ProcessGroup | None") -> Method:
+def _method_of(config: TrainConfig, checkpoint: Checkpoint) -> Method:
     if config.method == "model_tuning":
-        return make_model_tuning(checkpoint, group)
+        return make_model_tuning(checkpoint)
     model, length = checkpoint.model, config.prompt.length
     assert isinstance(model, FrozenT5) and length is not None, (model, length)
     prompt = torch.zeros(length, model.hidden_size, device=model.device)

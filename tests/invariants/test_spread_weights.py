@@ -72,10 +72,10 @@ def prompt_of(checkpoint: Checkpoint) -> Tensor:
 def method_of(
     checkpoint: Checkpoint, kind: str, group: distributed.ProcessGroup | None
 ) -> PromptTuning | ModelTuning:
-    if kind == "model":
-        return make_model_tuning(checkpoint, group)
     source = checkpoint.source
     loaded = load_checkpoint(source, revision=None, dtype=torch.float32, device=CPU, group=group)
+    if kind == "model":
+        return make_model_tuning(loaded)
     return PromptTuning(loaded.model, prompt_of(checkpoint))  # type: ignore[arg-type]
 
 
