@@ -13,6 +13,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+import forks
 import pytest
 from safetensors.numpy import load_file
 
@@ -39,35 +40,22 @@ PORTS = count(20000 + os.getpid() % 20000)
 SECONDS = 60  # for a process to end, on a busy machine
 
 
-def environment(**more: str) -> dict[str, str]:
-    return os.environ | {"OMP_NUM_THREADS": "1"} | more
-
-
 def once(overrides: list[str]) -> list[str]:
     """Overrides of which the last one of a key counts."""
     return [*{text.partition("=")[0]: text for text in overrides}.values()]
 
 
-def start(size: int, folder: Path, *arguments: str) -> list[subprocess.Popen[str]]:
+def start(size: int, folder: Path, *arguments: str) -> list[forks.Started]:
     """The processes of a run, rank 0 first, as torchrun would start them, but quicker."""
     port, processes = str(next(PORTS)), []
     for rank in range(size):
         variables = {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": str(size)}
         variables |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
-        processes.append(
-            subprocess.Popen(
-                [sys.executable, "-m", "prompt_tuning", *once([*arguments])],
-                cwd=folder,
-                env=environment(**variables),
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                text=True,
-            )
-        )
+        processes.append(forks.start(*once([*arguments]), folder=folder, **variables))
     return processes
 
 
-def ended(processes: list[subprocess.Popen[str]]) -> list[tuple[int, str, str]]:
+def ended(processes: list[forks.Started]) -> list[tuple[int | None, str, str]]:
     """Exit status, stdout and stderr of each process."""
     try:
         said = [process.communicate(timeout=SECONDS) for process in processes]
@@ -142,7 +130,7 @@ def test_torchrun_trains_the_prompt_of_one_process(alone: Path, tmp_path: Path) 
     done = subprocess.run(
         [*torchrun, f"--master-port={next(PORTS)}", "-m", "prompt_tuning", *once(RUN)],
         cwd=tmp_path,
-        env=environment(),
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
         capture_output=True,
         text=True,
         timeout=SECONDS,
@@ -226,7 +214,7 @@ def test_a_mistake_ends_all_processes_and_is_said_once(tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def training(tmp_path: Path) -> Iterator[list[subprocess.Popen[str]]]:
+def training(tmp_path: Path) -> Iterator[list[forks.Started]]:
     """Two processes that train."""
     spread = "machine.spread_weights=true"
     processes = start(2, tmp_path, *RUN, "training.num_steps=5000", spread)
@@ -238,7 +226,7 @@ def training(tmp_path: Path) -> Iterator[list[subprocess.Popen[str]]]:
 
 @pytest.mark.parametrize("dead", [0, 1])
 def test_the_others_end_when_one_dies(
-    training: list[subprocess.Popen[str]], tmp_path: Path, dead: int
+    training: list[forks.Started], tmp_path: Path, dead: int
 ) -> None:
     """Killed, without a word: the others find its connections closed."""
     training[dead].kill()

@@ -6,35 +6,16 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import forks
 import pytest
 from quick_runs import ptune
 
 QUICK = ["training.num_steps=30", "evaluation.every_steps=10", "training.batch_size=4"]
 SMALL = ["model=ladder_100k", "prompt.length=2", "evaluation.num_examples=20", "tracking=none"]
 SWEEP = ["train", "-m", "seed=0,1,2", "evaluation.report_split=null", *SMALL, *QUICK]
-
-
-def start(arguments: Sequence[str], folder: Path) -> subprocess.Popen[str]:
-    """Starts ptune in `folder`, with one thread and no W&B account."""
-    folder.mkdir(exist_ok=True)
-    return subprocess.Popen(
-        [sys.executable, "-m", "prompt_tuning.cli", *arguments],
-        cwd=folder,
-        env=os.environ | {"OMP_NUM_THREADS": "1", "NETRC": "/dev/null"},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-
-
-def finish(process: subprocess.Popen[str]) -> tuple[int, str, str]:
-    """Exit status, standard output, standard error."""
-    out, err = process.communicate(timeout=300)
-    return process.returncode, out, err
 
 
 def run_of(folder: Path, seed: int) -> Path | None:
@@ -74,13 +55,13 @@ def test_a_sweep_killed_midway_and_started_again_does_only_what_is_missing(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     """SIGKILL leaves no time to tidy up: the second run is in the middle of its training."""
-    process = start(SWEEP, tmp_path)
+    process = forks.start(*SWEEP, folder=tmp_path)
     give_up = time.monotonic() + 120
     while not ((run := run_of(tmp_path, 1)) and (run / "resume.pt").exists()):
-        assert time.monotonic() < give_up and process.poll() is None
+        assert time.monotonic() < give_up and process.returncode is None
         time.sleep(0.005)
     process.kill()
-    assert finish(process)[0] == -signal.SIGKILL
+    assert process.wait(timeout=60) == -signal.SIGKILL
     (done,) = runs_in(tmp_path)
     before = (done / "record.json").stat().st_mtime_ns
 
@@ -98,12 +79,10 @@ def test_a_sweep_killed_midway_and_started_again_does_only_what_is_missing(
 def test_two_processes_share_a_sweep_and_train_each_run_once(
     undisturbed: Path, tmp_path: Path
 ) -> None:
-    processes = [start(SWEEP, tmp_path), start(SWEEP, tmp_path)]
-    ends = [finish(process) for process in processes]
-    assert {status for status, _, _ in ends} <= {0, 75}, ends
-    left = sum(
-        out.count("in progress elsewhere") + out.count(": done before") for _, out, _ in ends
-    )
+    processes = [forks.start(*SWEEP, folder=tmp_path) for _ in range(2)]
+    said = "".join(process.communicate(timeout=300)[0] for process in processes)
+    assert {process.returncode for process in processes} <= {0, 75}, said
+    left = said.count("in progress elsewhere") + said.count(": done before")
     assert left >= 3  # one that was in progress is looked at again before the end
     runs, expected = runs_in(tmp_path), runs_in(undisturbed)
     assert [times_trained(run) for run in runs] == [1, 1, 1]
@@ -155,9 +134,13 @@ def test_a_run_that_fails_in_a_process_of_its_own_is_told_of_as_well(
 ) -> None:
     """Jobs of joblib are in other processes."""
     pytest.importorskip("hydra_plugins.hydra_joblib_launcher", reason="pip install '.[parallel]'")
-    status, _, err = finish(start([*FAILING, "hydra/launcher=processes"], tmp_path))
-    assert status == 2, err
-    check_failed(tmp_path, err, max(1, len(os.sched_getaffinity(0)) // 2))
+    command = [sys.executable, "-m", "prompt_tuning", *FAILING, "hydra/launcher=processes"]
+    environment = os.environ | forks.QUIET
+    done = subprocess.run(
+        command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 2, done.stderr
+    check_failed(tmp_path, done.stderr, max(1, len(os.sched_getaffinity(0)) // 2))
 
 
 def write_tiny_task(folder: Path) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import forks
 import pytest
 import yaml
 
@@ -24,19 +25,9 @@ SWEEP = [*RUN, "-m", "prompt.length=1,2", "seed=0,1", "tracking.group=lengths"]
 
 def start(*arguments: str, url: str, folder: Path, **environment: str) -> tuple[int, str]:
     """Exit status and output of a Python module's command line, as a user of W&B starts it."""
-    folder.mkdir(exist_ok=True)
-    done = subprocess.run(
-        [sys.executable, "-m", *arguments],
-        cwd=folder,
-        # A test in this process may have started W&B's service, in another folder.
-        env={name: text for name, text in os.environ.items() if name != "WANDB_SERVICE"}
-        | {"OMP_NUM_THREADS": "1", "WANDB_BASE_URL": url, "WANDB_API_KEY": 40 * "a"}
-        | environment,
-        capture_output=True,
-        text=True,
-        timeout=200,
-        check=False,
-    )
+    module, *given = arguments
+    account = {"WANDB_BASE_URL": url, "WANDB_API_KEY": 40 * "a"}
+    done = forks.run(*given, folder=folder, module=module, **account, **environment)
     return done.returncode, done.stdout + done.stderr
 
 
