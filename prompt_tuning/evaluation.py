@@ -36,6 +36,7 @@ class EvaluationSet:
     ends_of_answer: str = ""  # prompt design: characters that end an answer as EOS does
     source: Task | None = None  # whose words answer `task`; None: its own
     labels: Sequence[Tensor] = ()  # token ids of the class labels to rank, by class id; (): decode
+    rank: str | None = None  # how they are compared
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,7 @@ def evaluation_set(
     *,
     target_sentinel: bool = False,
     max_target_tokens: int | None = None,
-    rank_labels: bool = False,
+    rank: str | None = None,
     cache_dir: Path | None = None,
     source: Task | None = None,
 ) -> EvaluationSet:
@@ -65,7 +66,8 @@ def evaluation_set(
         checkpoint: whose tokenizer is used and whose device takes the ids.
         target_sentinel: the model says `<extra_id_0>` before its answer.
         max_target_tokens: where decoding stops; None: at the longest target or accepted answer.
-        rank_labels: the likeliest of the task's class labels answers; False: what is decoded.
+        rank: how the task's class labels are compared, of which one answers (`config.RANKS`);
+            None: what is decoded answers.
         cache_dir: of token ids; None does not cache.
         source: the task whose words answer this one (domain transfer); None: this one's.
     """
@@ -85,7 +87,7 @@ def evaluation_set(
         max_target_tokens = max(longest_target, longest_answer + target_sentinel)
     device = checkpoint.model.device
     inputs = [torch.tensor(ids, device=device) for ids in encoded.inputs]
-    words = (source or task).verbalizers if rank_labels else ()
+    words = (source or task).verbalizers if rank else ()
     return EvaluationSet(
         task,
         examples,
@@ -93,6 +95,7 @@ def evaluation_set(
         max_target_tokens,
         target_sentinel,
         labels=_label_ids(checkpoint, words, target_sentinel=target_sentinel),
+        rank=rank,
         source=source,
     )
 
@@ -164,7 +167,7 @@ def answers_to(
         on_batch: called with the number of rows after each forward pass.
     """
     words = (data.source or data.task).verbalizers
-    asked = Asked(rows, data.labels, data.max_target_tokens, max_tokens)
+    asked = Asked(rows, data.labels, data.rank, data.max_target_tokens, max_tokens)
     if checkpoint.model.is_spread:
         here().broadcast(asked)
     answers = asked.answers(checkpoint.model, on_batch)
@@ -179,6 +182,7 @@ class Asked:
 
     rows: Rows
     labels: Sequence[Tensor]  # token ids of each, the likeliest answers; (): decoded greedily
+    rank: str | None  # how they are compared
     max_target_tokens: int
     max_tokens: int | None  # as in `answers_to`
 
@@ -239,16 +243,18 @@ def label_scores(
     rows: Rows,
     words: Sequence[str],
     *,
+    rank: str,
     target_sentinel: bool,
     max_tokens: int | None,
     on_batch: Callable[[int], None] = lambda num_rows: None,
 ) -> list[Tensor]:
-    """Of each row the log-probability of every label, [K], summed over its tokens.
+    """Of each row the log-probability of every label, [K].
 
     Args:
         checkpoint: the T5 and its tokenizer.
         rows: any number, whatever their prompts.
         words: the K labels.
+        rank: how they are compared (`config.RANKS`).
         target_sentinel: the model says `<extra_id_0>` before its answer.
         max_tokens: encoder positions per forward pass; changes memory, not results. None: as many
             as training would have.

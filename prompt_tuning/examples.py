@@ -112,7 +112,7 @@ def scored_examples(
         checkpoint,
         target_sentinel=variant.target_sentinel,
         max_target_tokens=config.evaluation.max_target_tokens,
-        rank_labels=config.evaluation.rank is not None,
+        rank=config.evaluation.rank,
         cache_dir=cache_dir(config.data),
         source=source,
     )

@@ -109,7 +109,7 @@ class Prompt:
 class Answering:
     """How rows are answered."""
 
-    rank: str | None  # labels: the likeliest class label; None: what is decoded
+    rank: str | None  # how class labels are compared, of which one answers; None: what is decoded
     probabilities: bool  # of every label beside the answer
     max_input_tokens: int  # a longer row is an error
     max_target_tokens: int
@@ -205,10 +205,12 @@ class Predictor:
     ) -> Iterator[Answer]:
         """Of queries with the same labels."""
         labels = queries[0].labels
+        assert self.how.rank is not None, labels
         scored = label_scores(
             self.checkpoint,
             self._rows(queries),
             labels,
+            rank=self.how.rank,
             target_sentinel=queries[0].target_sentinel,
             max_tokens=self.how.max_tokens,
             on_batch=on_batch,

@@ -49,7 +49,7 @@ def test_the_likeliest_label_answers_each_example(
 ) -> None:
     """Label by label and row by row; a sentinel stands before the label, not in the answer."""
     data = evaluation_set(
-        RTE, examples, tiny_checkpoint, rank_labels=True, target_sentinel=with_sentinel
+        RTE, examples, tiny_checkpoint, rank="labels", target_sentinel=with_sentinel
     )
     made = evaluate_prompt(tiny_checkpoint, prompt, data, max_tokens=128)
     before = [tiny_checkpoint.sentinel_id] if with_sentinel else []
@@ -68,7 +68,7 @@ def test_another_tasks_labels_are_ranked_and_read_in_its_own_words(
 ) -> None:
     asked = [Example("sentence1: a sentence2: b", "equivalent", 0, label=1)]
     mrpc, qqp = TASKS["mrpc"], TASKS["qqp"]
-    data = evaluation_set(mrpc, asked, tiny_checkpoint, source=qqp, rank_labels=True)
+    data = evaluation_set(mrpc, asked, tiny_checkpoint, source=qqp, rank="labels")
     words = [tiny_checkpoint.tokenizer.decode(ids[:-1].tolist()) for ids in data.labels]
     assert words == list(TASKS["qqp"].verbalizers)
     (answer,) = evaluate_prompt(tiny_checkpoint, prompt, data, max_tokens=128).predictions
