@@ -34,7 +34,7 @@ MODEL_SOURCES = ("hub", "embedded", "packaged", "prompt")
 DATA_SOURCES = ("auto", "hub", "local", "embedded")
 DTYPES = ("auto", "float32", "bfloat16")
 COMPILE_MODES = ("default", "reduce-overhead")
-RANKS = ("labels",)
+RANKS = ("labels", "labels_per_token")  # by their likelihood, or its mean over their tokens
 OWN_TASK = "own"  # task=own: everything about it is on the command line
 
 # No machine takes more: beyond them a typing error would be a crash, or a run without end.

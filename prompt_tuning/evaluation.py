@@ -20,6 +20,7 @@ from prompt_tuning.ranks import here
 from prompt_tuning.tasks import Example, Task, as_answer_of
 
 SENTINEL = "<extra_id_0>"
+PER_TOKEN = "labels_per_token"  # of `config.RANKS`
 PRETRAINED_TOKENS = 512  # the longest input that T5 v1.1 was pre-trained on
 T = TypeVar("T")
 
@@ -199,10 +200,17 @@ class Asked:
                 max_tokens=self.max_tokens,
                 on_batch=on_batch,
             )
+        per_token = self.rank == PER_TOKEN
+
+        def likeliest(encoded: EncodedRows) -> list[list[int]]:
+            scores = score_labels(model, encoded, self.labels, per_token=per_token)
+            places: list[list[int]] = scores.argmax(1, True).tolist()
+            return places
+
         return _in_batches(
             model,
             self.rows,
-            lambda encoded: score_labels(model, encoded, self.labels).argmax(1, True).tolist(),
+            likeliest,
             max_tokens=self.max_tokens,
             on_batch=on_batch,
         )
@@ -261,10 +269,11 @@ def label_scores(
         on_batch: called with the number of rows after each forward pass.
     """
     labels = _label_ids(checkpoint, words, target_sentinel=target_sentinel)
+    model = checkpoint.model
     return _in_batches(
-        checkpoint.model,
+        model,
         rows,
-        lambda encoded: [*score_labels(checkpoint.model, encoded, labels)],
+        lambda encoded: [*score_labels(model, encoded, labels, per_token=rank == PER_TOKEN)],
         max_tokens=max_tokens,
         on_batch=on_batch,
     )

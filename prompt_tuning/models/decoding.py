@@ -38,22 +38,28 @@ def greedy_decode(model: PackedT5, encoded: EncodedRows, max_tokens: int) -> lis
 
 
 @torch.no_grad()
-def score_labels(model: PackedT5, encoded: EncodedRows, labels: Sequence[Tensor]) -> Tensor:
+def score_labels(
+    model: PackedT5, encoded: EncodedRows, labels: Sequence[Tensor], *, per_token: bool = False
+) -> Tensor:
     """Log-probabilities of K label texts for each of B encoded rows, decoded in one pass.
 
     Not the paper's way: a label always wins, where greedy decoding can say something else.
+    Source: Brown et al. (2020), section 2.4: per token on most tasks, so that a label does not lose
+    by its length.
 
     Args:
         model: the T5.
         encoded: B encoded rows.
         labels: K tensors [U_k] of token ids that end in EOS.
+        per_token: the mean over a label's tokens; False: their sum.
 
     Returns:
-        [B, K], summed over the tokens of a label, EOS included.
+        [B, K], over all tokens of a label, EOS included.
     """
     targets = list(labels) * len(encoded.states)
     logits = model.target_logits(encoded, targets)
     of_tokens = -F.cross_entropy(logits, torch.cat(targets), reduction="none")
     by_row = of_tokens.view(len(encoded.states), -1)  # [B, sum of U_k]
     of_labels = by_row.split([len(label) for label in labels], dim=1)
-    return torch.stack([tokens.sum(1) for tokens in of_labels], dim=1)
+    scores = [tokens.mean(1) if per_token else tokens.sum(1) for tokens in of_labels]
+    return torch.stack(scores, dim=1)

@@ -1,4 +1,4 @@
-"""evaluation.rank=labels: the likeliest class label answers, so that every answer is one.
+"""evaluation.rank=labels, labels_per_token: the likeliest class label answers, and nothing else.
 
 Source: Brown et al. (2020), section 2.4. Not the paper's way, which decodes greedily.
 """
@@ -12,7 +12,7 @@ from torch import Tensor
 
 from prompt_tuning.commands import train as train_command
 from prompt_tuning.composition import configs_of
-from prompt_tuning.config import config_hash
+from prompt_tuning.config import RANKS, config_hash
 from prompt_tuning.data.sources import DataSpec, load_split
 from prompt_tuning.errors import UserError
 from prompt_tuning.evaluation import evaluate_prompt, evaluation_set
@@ -43,21 +43,28 @@ def log_probability(checkpoint: Checkpoint, prompt: Tensor, text: str, target: l
     return float(logits.log_softmax(-1)[range(len(target)), target].sum())
 
 
+@pytest.mark.parametrize("rank", RANKS)
 @pytest.mark.parametrize("with_sentinel", [False, True])
 def test_the_likeliest_label_answers_each_example(
-    tiny_checkpoint: Checkpoint, prompt: Tensor, examples: list[Example], *, with_sentinel: bool
+    tiny_checkpoint: Checkpoint,
+    prompt: Tensor,
+    examples: list[Example],
+    rank: str,
+    *,
+    with_sentinel: bool,
 ) -> None:
     """Label by label and row by row; a sentinel stands before the label, not in the answer."""
-    data = evaluation_set(
-        RTE, examples, tiny_checkpoint, rank="labels", target_sentinel=with_sentinel
-    )
+    data = evaluation_set(RTE, examples, tiny_checkpoint, rank=rank, target_sentinel=with_sentinel)
     made = evaluate_prompt(tiny_checkpoint, prompt, data, max_tokens=128)
     before = [tiny_checkpoint.sentinel_id] if with_sentinel else []
     targets = [[*before, *tiny_checkpoint.encode_text(w), EOS_ID] for w in RTE.verbalizers]
     assert [ids.tolist() for ids in data.labels] == targets
+    lengths = [len(ids) if rank == "labels_per_token" else 1 for ids in targets]
+    assert len({*map(len, targets)}) > 1
     expected = []
     for example in examples:
         likely = [log_probability(tiny_checkpoint, prompt, example.inputs, ids) for ids in targets]
+        likely = [value / length for value, length in zip(likely, lengths, strict=True)]
         expected.append(RTE.verbalizers[likely.index(max(likely))])
     assert made.predictions == expected
     assert made.scores.num_unparseable == 0
