@@ -50,7 +50,7 @@ def check(cfg: DictConfig) -> PredictConfig:
 def config_of(cfg: DictConfig) -> PredictConfig:
     """The prompts and how they answer, whatever is asked; raises as `check`."""
     config = typed(PredictConfig, cfg)
-    if config.probabilities and not config.rank:
+    if config.probabilities and config.rank != "labels":
         raise UserError("probabilities=true are those of class labels", fix="add rank=labels")
     found = read_prompts(config)
     if config.library is None:
