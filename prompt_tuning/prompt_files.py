@@ -237,8 +237,8 @@ def mixed_models(prompts: Mapping[str, PromptFile]) -> list[UserError]:
     if len(names) <= 1:
         return []
     found = "; ".join(
-        f"{', '.join(of)}: {prompts[of[0]].metadata.get('source', 'unknown')}, width {width}"
-        for (_, width), of in names.items()
+        f"{', '.join(alike)}: {prompts[alike[0]].metadata.get('source', 'unknown')}, width {width}"
+        for (_, width), alike in names.items()
     )
     return [UserError(f"the prompts are of several models: {found}", fix="run one after another")]
 

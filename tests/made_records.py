@@ -52,7 +52,7 @@ def result(score: float, report: float | None = None, num_unparseable: int = 0) 
 
 def write_run(
     folder: Path,
-    of: dict[str, Any],
+    cfg: dict[str, Any],
     came_out: dict[str, Any],
     *,
     name: str | None = None,
@@ -63,7 +63,7 @@ def write_run(
     record = {
         "kind": "train",
         "result": came_out,
-        "config": of,
+        "config": cfg,
         "model": {"fingerprint": fingerprint, "num_parameters": 464_192, "dtype": "float32"},
         "data": {"train": {"sha256": data}, "truncated_inputs": 0},
         "duration_s": 60.0,
@@ -71,8 +71,8 @@ def write_run(
         "commit": "c0ffee",
         "dirty": False,
     }
-    axes = (of["task"]["name"], of["model"]["name"], of["method"], of["prompt"]["length"])
-    run = folder / (name or "-".join(map(str, (*axes, of["variant"]["name"], of["seed"]))))
+    axes = (cfg["task"]["name"], cfg["model"]["name"], cfg["method"], cfg["prompt"]["length"])
+    run = folder / (name or "-".join(map(str, (*axes, cfg["variant"]["name"], cfg["seed"]))))
     run.mkdir(parents=True)
     (run / "record.json").write_text(json.dumps(record))
     return run

@@ -155,7 +155,7 @@ def _check_plan(config: EnsembleConfig, runs: Sequence[TrainConfig]) -> None:
             f"experiment={name} has runs of method={', '.join(others)}, which leave no prompt",
             fix="'train=[\"method=prompt_tuning\"]'",
         )
-    counts = {len(of) for of in repetitions([asdict(run) for run in runs])}
+    counts = {len(seeds) for seeds in repetitions([asdict(run) for run in runs])}
     if any(count % config.num_prompts for count in counts):
         found = " or ".join(map(str, sorted(counts)))
         raise UserError(

@@ -77,7 +77,7 @@ def spreads(grid: Grid) -> str:
     sentences = []
     for model in grid.models:
         arms = {
-            series: {task: cell for (of, task), cell in grid.cells(series).items() if of == model}
+            series: {task: cell for (m, task), cell in grid.cells(series).items() if m == model}
             for series in grid.series
         }
         if len({frozenset(cells) for cells in arms.values()}) == 1 and all(arms.values()):

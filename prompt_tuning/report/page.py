@@ -81,9 +81,9 @@ def page(artefacts: Sequence[Artefact], limits: Tolerances) -> str:
 
 def _by_answer(artefacts: Sequence[Artefact]) -> Mapping[Answer, list[tuple[Artefact, Judged]]]:
     """Every claim with the artefact that answers it; all of the page corrected together."""
-    of = [artefact for artefact in artefacts for _ in artefact.claims]
+    owners = [artefact for artefact in artefacts for _ in artefact.claims]
     answered = judged(claim for artefact in artefacts for claim in artefact.claims)
-    both = [*zip(of, answered, strict=True)]
+    both = [*zip(owners, answered, strict=True)]
     return {word: [one for one in both if one[1].answer == word] for word in Answer}
 
 

@@ -92,7 +92,7 @@ class Inspections(Artefact):
             where = [run.series, run.model, run.task, run.seed]
             rows += [[*where, fact, value, None, None] for fact, value in facts.items()]
             measured = [result["measures"][column] or {} for column in COLUMNS]
-            rows += [[*where, name, *(of.get(name) for of in measured)] for name in MEASURES]
+            rows += [[*where, name, *(each.get(name) for each in measured)] for name in MEASURES]
         columns = ["series", "model", "task", "seed", "measure", *COLUMNS]
         frame = pd.DataFrame(rows, columns=columns).astype(dict.fromkeys(COLUMNS, float))
         return dict(tuple(frame.groupby(["series", "model", "measure"])))

@@ -14,13 +14,13 @@ def repetitions(configs: Sequence[Mapping[str, Any]]) -> list[list[int]]:
     for index, config in enumerate(configs):
         rest = json.dumps({**config, "seed": None}, sort_keys=True)
         found.setdefault(rest, {}).setdefault(config["seed"], index)
-    return [[of[seed] for seed in sorted(of)] for of in found.values()]
+    return [[places[seed] for seed in sorted(places)] for places in found.values()]
 
 
 def seed_groups(configs: Sequence[Mapping[str, Any]], size: int) -> list[list[int]]:
     """Those repetitions, `size` at a time: disjoint ensembles. Seeds left over are in none."""
     return [
-        of[first : first + size]
-        for of in repetitions(configs)
-        for first in range(0, len(of) - size + 1, size)
+        places[first : first + size]
+        for places in repetitions(configs)
+        for first in range(0, len(places) - size + 1, size)
     ]

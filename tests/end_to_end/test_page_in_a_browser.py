@@ -23,7 +23,8 @@ const seen = [];
 addEventListener("load", () => {
   for (const frame of document.querySelectorAll("iframe")) {
     const page = frame.contentDocument, root = page.documentElement;
-    const ends = [...page.querySelectorAll("a[href^='#']")].map(a => a.getAttribute("href").slice(1));
+    const links = [...page.querySelectorAll("a[href^='#']")];
+    const ends = links.map(link => link.getAttribute("href").slice(1));
     const nav = page.querySelector("nav").getBoundingClientRect();
     root.scrollTop = 5000;
     seen.push({

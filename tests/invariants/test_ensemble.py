@@ -30,8 +30,8 @@ def record_of(folder: Path, kind: str) -> dict[str, Any]:
     (path,) = folder.glob(f"runs/{kind}-*/record.json")
     record: dict[str, Any] = json.loads(path.read_text())
     record["predictions"] = {
-        of.stem: [json.loads(line)["prediction"] for line in of.read_text().splitlines()]
-        for of in path.parent.glob("predictions/*.jsonl")
+        file.stem: [json.loads(line)["prediction"] for line in file.read_text().splitlines()]
+        for file in path.parent.glob("predictions/*.jsonl")
     }
     shutil.rmtree(path.parent)
     return record
@@ -133,10 +133,10 @@ def test_all_prompts_share_the_batches_of_one_pass(
     given = ["task=mini_boolq", "evaluation.num_examples=40", *SETTINGS]
     given.append(f"machine.max_tokens_per_micro_batch={budget}")
     assert ptune(monkeypatch, tmp_path, "ensemble", listed(prompts), *given) == 0
-    lengths = [length for of, _ in seen for length in of]
+    lengths = [length for batch, _ in seen for length in batch]
     assert len(seen) == len(split_by_tokens(lengths, budget)) == {500: 6, 100_000: 1}[budget]
-    assert Counter(k for _, of in seen for k in of) == {0: 40, 1: 40, 2: 40}
-    assert max(len(set(of)) for _, of in seen) == {500: 2, 100_000: 3}[budget]
+    assert Counter(k for _, prompts in seen for k in prompts) == {0: 40, 1: 40, 2: 40}
+    assert max(len(set(prompts)) for _, prompts in seen) == {500: 2, 100_000: 3}[budget]
     cost = record_of(tmp_path, "ensemble")["cost"]
     assert (cost["num_rows"], cost["num_forward_passes"]) == (120, len(seen))
     model, width = 121_344, 32

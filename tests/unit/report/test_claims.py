@@ -101,12 +101,14 @@ def gap(folder: Path, gaps: dict[str, float], prompt: float = 70.0) -> Judged:
     plan: list[dict[str, Any]] = []
     for model, ahead in gaps.items():
         for changed, score in (({}, prompt), (TUNED, prompt + ahead)):
-            of = {"model__name": model, **changed}
+            changes = {"model__name": model, **changed}
             for seed in range(10):
-                run = write_run(folder, config(seed, **of), result(0.0, score + 0.1 * (seed % 3)))
+                run = write_run(
+                    folder, config(seed, **changes), result(0.0, score + 0.1 * (seed % 3))
+                )
                 text = (run / "record.json").read_text()
                 (run / "record.json").write_text(text.replace("464192", str(SIZES[model])))
-                plan.append(config(seed, **of))
+                plan.append(config(seed, **changes))
     made = filled("fig1_ladder_fresh", folder, *plan)
     return judged(made.claims)[0]
 
@@ -141,9 +143,9 @@ def test_what_lm_adaptation_gives_prompts_beyond_model_tuning(tmp_path: Path) ->
         (TUNED, "lm_adapted", 90.0),
         (TUNED, "span_corruption", 75.0),
     ):
-        of = {**method, "variant__name": variant}
-        write_seeds(tmp_path, [score - 1, score, score + 1], **of)
-        plan += seeds(**of)
+        changes = {**method, "variant__name": variant}
+        write_seeds(tmp_path, [score - 1, score, score + 1], **changes)
+        plan += seeds(**changes)
     found = answers(filled("fig3c_ladder", tmp_path, *plan))
     extra = found["Do prompts gain more from LM adaptation than model tuning does?"]
     assert extra.claim.tests[0].effect.value == pytest.approx(10.0)
@@ -155,8 +157,8 @@ def test_the_spread_of_initialisations_stands_beside_its_own_null(tmp_path: Path
     plan, scores = [], {"random_uniform": 60.0, "sampled_vocab": 60.0, "class_label": 60.0}
     for init, score in scores.items():
         plan += seeds(init__strategy=init)
-        for seed, of in enumerate(plan[-3:]):
-            write_run(tmp_path, of, result(0.0, score + 5 * seed), name=f"{init}-{seed}")
+        for seed, cfg in enumerate(plan[-3:]):
+            write_run(tmp_path, cfg, result(0.0, score + 5 * seed), name=f"{init}-{seed}")
     made = filled("fig3b_ladder", tmp_path, *plan)
     (trend,) = (claim for claim in made.claims if "matter less" in claim.question)
     assert "400k 0.0 (chance " in trend.detail and "p = 1)" in trend.detail
@@ -187,10 +189,10 @@ def test_the_page_says_which_answers_rest_on_runs_older_than_the_rule(
     """One such run is enough: whoever wrote the rule could have seen it."""
     for length, mean in ((1, 51), (20, 81)):
         for seed in range(3):
-            of, score = config(seed, prompt__length=length), mean + seed
+            cfg, score = config(seed, prompt__length=length), mean + seed
             is_first = (length, seed) == (1, 0)
             ended = {"finished_at": finished_at} if is_first else {}
-            write_run(tmp_path, of, result(score, score), **ended)
+            write_run(tmp_path, cfg, result(score, score), **ended)
     plan = [*seeds(prompt__length=1), *seeds(prompt__length=20)]
     text = " ".join(page([filled("fig3a_ladder", tmp_path, *plan)], tolerances()).split())
     assert f"{number} of the 1 claims with a test" in text

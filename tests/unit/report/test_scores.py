@@ -59,9 +59,9 @@ def test_a_run_of_another_config_is_not_the_planned_one(tmp_path: Path) -> None:
 
 
 def test_machine_tracking_and_the_place_of_data_make_no_other_run(tmp_path: Path) -> None:
-    of = config(machine__num_threads=1, tracking__name="wandb", data__dir="/data", experiment="x")
-    del of["prompt"]["num_shots"]  # a record from before that key
-    write_run(tmp_path, of, result(60.0, 60.0))
+    cfg = config(machine__num_threads=1, tracking__name="wandb", data__dir="/data", experiment="x")
+    del cfg["prompt"]["num_shots"]  # a record from before that key
+    write_run(tmp_path, cfg, result(60.0, 60.0))
     assert len(filled("fig3a_ladder", tmp_path, *seeds()).grid.records) == 1
 
 

@@ -40,20 +40,24 @@ def config(
 
 
 def inspected(
-    folder: Path, of: Any, trained: dict[str, float], name: str = "", **changed: Any
+    folder: Path, cfg: Any, trained: dict[str, float], name: str = "", **changed: Any
 ) -> None:
     """A record about one run: what its prompt measures, and what stands beside it."""
     init = changed.get("init", {"tightness": 0.3, "rows_sharing": 0.5})
     random = {"tightness": 0.1, "rows_sharing": 0.2, "domain_share": 0.1}
-    run = folder / (name or f"inspect-{of['task']['name']}-{len([*folder.glob('*')])}")
+    run = folder / (name or f"inspect-{cfg['task']['name']}-{len([*folder.glob('*')])}")
     run.mkdir(parents=True)
     record = {
         "kind": "inspect",
         "finished_at": "2026-11-26T00:00:00+00:00",
-        "members": [{"config": of, "seed": of["seed"], "score": 75.0}]
+        "members": [{"config": cfg, "seed": cfg["seed"], "score": 75.0}]
         if changed.get("is_member", True)
         else [],
-        "config": {"model": of["model"], "top_k": changed.get("top_k", 5), "control_tokens": False},
+        "config": {
+            "model": cfg["model"],
+            "top_k": changed.get("top_k", 5),
+            "control_tokens": False,
+        },
         "model": {"fingerprint": "f0"},
         "result": {
             "measures": {"prompt": trained, "init": init, "random": random},
@@ -97,8 +101,8 @@ def test_other_settings_are_not_those_of_the_report(tmp_path: Path) -> None:
 
 def test_a_number_is_the_mean_over_tasks_of_seeds_that_have_them_all(tmp_path: Path) -> None:
     planned = [config(seed, task=task) for seed in range(3) for task in ("mini_rte", "mini_sst2")]
-    for value, of in zip((0.4, 0.6, 0.6, 0.8, 0.9), planned, strict=False):  # seed 2 lacks a task
-        inspected(tmp_path, of, {"tightness": value})
+    for value, cfg in zip((0.4, 0.6, 0.6, 0.8, 0.9), planned, strict=False):  # seed 2 lacks a task
+        inspected(tmp_path, cfg, {"tightness": value})
     made = filled(NAME, tmp_path, *planned)
     trained, before, random, count = row(made, *TIGHTNESS)
     assert (trained, before, random) == ("0.600 ± 0.141†", "0.300 ± 0.000†", "0.100 ± 0.000†")
@@ -112,17 +116,17 @@ def test_a_number_is_the_mean_over_tasks_of_seeds_that_have_them_all(tmp_path: P
 def test_what_a_record_does_not_have_is_a_dash(tmp_path: Path) -> None:
     """A prompt file from before inits were kept has nothing to say about drift."""
     planned = [config(seed) for seed in range(3)]
-    for of in planned:
-        inspected(tmp_path, of, {"tightness": 0.4}, init=None)
+    for cfg in planned:
+        inspected(tmp_path, cfg, {"tightness": 0.4}, init=None)
     made = filled(NAME, tmp_path, *planned)
     assert row(made, *TIGHTNESS) == ["0.400 ± 0.000", "-", "0.100 ± 0.000", "3"]
     assert not any("cosine to the row before" in line[0] for line in made.table.rows)
 
 
-def trained(folder: Path, of: Any, score: float = 75.0) -> None:
+def trained(folder: Path, cfg: Any, score: float = 75.0) -> None:
     """The run that made the prompt, with its score; the floor of made records is 52.5."""
     name = f"run-{len([*folder.glob('run-*')])}"
-    write_run(folder, of, result(score, score), name=name)
+    write_run(folder, cfg, result(score, score), name=name)
 
 
 def claim(made: Artefact, start: str) -> Judged:
@@ -133,10 +137,10 @@ def claim(made: Artefact, start: str) -> Judged:
 def test_claims_compare_each_prompt_with_itself_before_training(tmp_path: Path) -> None:
     """Tighter than random vectors and looser than before: the clusters are the init's."""
     planned = [config(seed, length=length) for seed in range(3) for length in (20, 100)]
-    for i, of in enumerate(planned):
-        trained(tmp_path, of)
+    for i, cfg in enumerate(planned):
+        trained(tmp_path, cfg)
         shared = {"rows_sharing": 0.9 + 0.01 * (i // 2), "distinct": 0.4}
-        inspected(tmp_path, of, {"tightness": 0.2 + 0.01 * (i // 2), **shared})
+        inspected(tmp_path, cfg, {"tightness": 0.2 + 0.01 * (i // 2), **shared})
     made = filled(NAME, tmp_path, *planned)
     tight = claim(made, "Does training make the neighbours")
     assert tight.answer == Answer.CONTRADICTED
@@ -148,9 +152,9 @@ def test_claims_compare_each_prompt_with_itself_before_training(tmp_path: Path) 
 
 def test_prompts_that_have_not_learnt_their_task_say_nothing(tmp_path: Path) -> None:
     planned = [config(seed) for seed in range(3)]
-    for of in planned:
-        trained(tmp_path, of, 55.0)
-        inspected(tmp_path, of, {"tightness": 0.9})
+    for cfg in planned:
+        trained(tmp_path, cfg, 55.0)
+        inspected(tmp_path, cfg, {"tightness": 0.9})
     made = filled(NAME, tmp_path, *planned)
     assert made.learnt == set()  # type: ignore[attr-defined]
     assert {found.answer for found in judged(made.claims)} == {Answer.NOT_TESTABLE}
@@ -161,9 +165,9 @@ def test_labels_persist_if_training_loses_none(
     tmp_path: Path, share: float, answer: Answer
 ) -> None:
     planned = [config(seed) for seed in range(3)]
-    for of in planned:
-        trained(tmp_path, of)
-        inspected(tmp_path, of, {"labels_persist": share}, init={"labels_persist": 1.0})
+    for cfg in planned:
+        trained(tmp_path, cfg)
+        inspected(tmp_path, cfg, {"labels_persist": share}, init={"labels_persist": 1.0})
     assert claim(filled(NAME, tmp_path, *planned), "With class labels").answer == answer
 
 
@@ -180,8 +184,8 @@ def test_a_report_regenerates_from_committed_inspections(tmp_path: Path) -> None
     planned = [
         config(seed, init=init) for seed in range(3) for init in ("class_label", "sampled_vocab")
     ]
-    for of in planned:
-        inspected(tmp_path / "runs", of, {"tightness": 0.4, "labels_in_several": 0.5})
+    for cfg in planned:
+        inspected(tmp_path / "runs", cfg, {"tightness": 0.4, "labels_in_several": 0.5})
     made = filled(NAME, tmp_path / "runs", *planned)
     committed = tmp_path / "results" / "committed"
     assert commit({made.name: made.records}, committed) == 6

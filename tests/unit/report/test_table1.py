@@ -35,11 +35,13 @@ def both_directions(method: str, seed: int) -> list[dict[str, Any]]:
 
 def made_of(folder: Path, scores: dict[str, tuple[float, float]], num_seeds: int = 3) -> Artefact:
     """Runs of both methods and directions: at home and zero-shot, a point more every seed."""
-    planned = [of for m in METHODS for seed in range(num_seeds) for of in both_directions(m, seed)]
-    for of in planned:
-        at_home, zero_shot = (score + of["seed"] for score in scores[of["method"]])
-        target = {"mini_boolq": "mini_boolq_b"}.get(of["task"]["name"], "mini_boolq")
-        write_run(folder, of, result(at_home, target, zero_shot))
+    planned = [
+        cfg for m in METHODS for seed in range(num_seeds) for cfg in both_directions(m, seed)
+    ]
+    for cfg in planned:
+        at_home, zero_shot = (score + cfg["seed"] for score in scores[cfg["method"]])
+        target = {"mini_boolq": "mini_boolq_b"}.get(cfg["task"]["name"], "mini_boolq")
+        write_run(folder, cfg, result(at_home, target, zero_shot))
     return filled("table2_ladder", folder, *planned)
 
 
@@ -76,9 +78,9 @@ def test_few_seeds_make_no_claim(tmp_path: Path) -> None:
 
 def test_runs_of_other_weights_are_not_averaged(tmp_path: Path) -> None:
     planned = [config(seed, task__name="mini_boolq") for seed in range(3)]
-    for of in planned:
+    for cfg in planned:
         came_out = result(90.0, "mini_boolq_b", 70.0)
-        write_run(tmp_path, of, came_out, fingerprint=f"f{of['seed'] // 2}")
+        write_run(tmp_path, cfg, came_out, fingerprint=f"f{cfg['seed'] // 2}")
     assert filled("table2_ladder", tmp_path, *planned).table.rows == []
 
 
@@ -94,10 +96,10 @@ def test_our_run_of_the_papers_model_gets_a_verdict(tmp_path: Path) -> None:
     """On the dev set, which the paper reports; metric by metric."""
     model = {"model__name": "xxl", "task__name": "qqp"}
     planned = [config(seed, **model) for seed in range(3)]
-    for of in planned:
+    for cfg in planned:
         zero_shot = {**answers(0.0), "metrics": {"accuracy": 77.0, "f1": 60.0}, "floor": None}
         came_out = {**answers(90.0), "report": None, "floor": None, "transfer": {"mrpc": zero_shot}}
-        write_run(tmp_path, of, came_out)
+        write_run(tmp_path, cfg, came_out)
     made = filled("table2", tmp_path, *planned)
     start = ("qqp", "mrpc", "prompt_tuning")
     assert row(made, *start, "accuracy")[1:] == ["77.00", "0.00", "3", "+0.70", "match"]

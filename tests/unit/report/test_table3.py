@@ -45,11 +45,11 @@ def write_ensemble(
         "config": {"tie": tie, "output_dir": str(folder)},
         "members": [
             {
-                "config": {**of, "output_dir": "elsewhere"},
-                "seed": of["seed"],
+                "config": {**cfg, "output_dir": "elsewhere"},
+                "seed": cfg["seed"],
                 "scores": {"score": score, "metrics": dict.fromkeys(metrics or (), score)},
             }
-            for of, score in members
+            for cfg, score in members
         ],
         "result": {
             **{
@@ -76,15 +76,15 @@ def write_ensemble(
     return path
 
 
-def write_groups(folder: Path, groups: Iterable[tuple[list[float], float]], **of: Any) -> None:
+def write_groups(folder: Path, groups: Iterable[tuple[list[float], float]], **changes: Any) -> None:
     """Ensembles of five, seeds counted on."""
     for number, (scores, vote) in enumerate(groups):
-        members = [(config(5 * number + k, **of), score) for k, score in enumerate(scores)]
+        members = [(config(5 * number + k, **changes), score) for k, score in enumerate(scores)]
         write_ensemble(folder, members, vote)
 
 
-def fifteen(**of: Any) -> list[dict[str, Any]]:
-    return [config(seed, **of) for seed in range(15)]
+def fifteen(**changes: Any) -> list[dict[str, Any]]:
+    return [config(seed, **changes) for seed in range(15)]
 
 
 def cells(made: Artefact, *start: str) -> dict[str, str]:
@@ -95,12 +95,13 @@ def cells(made: Artefact, *start: str) -> dict[str, str]:
 def test_seeds_in_groups_are_disjoint_and_do_not_mix_configurations() -> None:
     plan = [config(seed, task) for seed in (4, 0, 3, 1, 2, 5, 0) for task in ("a", "b")]
     groups = [
-        [(plan[i]["task"]["name"], plan[i]["seed"]) for i in of] for of in seed_groups(plan, 2)
+        [(plan[i]["task"]["name"], plan[i]["seed"]) for i in group]
+        for group in seed_groups(plan, 2)
     ]
     one = [[("a", 0), ("a", 1)], [("a", 2), ("a", 3)], [("a", 4), ("a", 5)]]
-    assert groups == [*one, *[[("b", seed) for _, seed in of] for of in one]]
+    assert groups == [*one, *[[("b", seed) for _, seed in seeds] for seeds in one]]
     assert len(seed_groups(plan, 4)) == 2  # 4 and 5 are left over
-    assert [len(of) for of in repetitions(plan)] == [6, 6]
+    assert [len(group) for group in repetitions(plan)] == [6, 6]
 
 
 def test_an_ensemble_is_found_by_the_runs_that_it_is_about(tmp_path: Path) -> None:
@@ -108,17 +109,17 @@ def test_an_ensemble_is_found_by_the_runs_that_it_is_about(tmp_path: Path) -> No
     members = [(config(seed), 50.0) for seed in range(3)]
     path = write_ensemble(tmp_path, members, 60.0)
     library = library_of(tmp_path)
-    of = [run for run, _ in members]
-    for asked in (of, of[::-1]):
+    runs = [run for run, _ in members]
+    for asked in (runs, runs[::-1]):
         found = library.find("ensemble", asked)
         assert found is not None and found.folder == path.parent
-    for other in (of[:2], [*of, config(3)], [*of[:2], config(2, model="ladder_1m")], []):
+    for other in (runs[:2], [*runs, config(3)], [*runs[:2], config(2, model="ladder_1m")], []):
         assert library.find("ensemble", other) is None
-    assert library.find("inspect", of) is None
+    assert library.find("inspect", runs) is None
     write_ensemble(tmp_path, members, 61.0, tie="best")
     both = library_of(tmp_path)
     for tie in ("first", "best"):
-        found = both.find("ensemble", of, tie=tie)
+        found = both.find("ensemble", runs, tie=tie)
         assert found is not None and found.content["config"]["tie"] == tie
 
 
@@ -170,7 +171,7 @@ def test_the_papers_table_has_a_verdict_on_all_three_columns(tmp_path: Path) -> 
     for task, vote in (("rte", 93.5 - 2.1), ("wic", 77.4 + 1.9)):
         published = next(row for row in rows("table3") if row["task"] == task)
         values = (float(published["average"]), float(published["best"]), vote)
-        members = [(of, values[0]) for of in plan if of["task"]["name"] == task]
+        members = [(cfg, values[0]) for cfg in plan if cfg["task"]["name"] == task]
         write_ensemble(tmp_path, members, vote, metrics={"accuracy": values})
     made = filled("table3", tmp_path, *plan)
     assert cells(made, "rte", "accuracy")["verdict"] == "off"
@@ -190,11 +191,11 @@ def test_the_superglue_line_is_the_mean_over_tasks_of_each_column(tmp_path: Path
         by_task.setdefault(row["task"], {})[row["metric"]] = values
     plan = [config(seed, task, "xxl") for task in by_task for seed in range(5)]
     for task, metrics in by_task.items():
-        members = [(of, 0.0) for of in plan if of["task"]["name"] == task]
+        members = [(cfg, 0.0) for cfg in plan if cfg["task"]["name"] == task]
         path = write_ensemble(tmp_path, members, 0.0, metrics=metrics)
         record = json.loads(path.read_text())
         for place, name in enumerate(("average", "best", "ensemble")):
-            mean = sum(of[place] for of in metrics.values()) / len(metrics)
+            mean = sum(each[place] for each in metrics.values()) / len(metrics)
             record["result"][name]["score"] = mean
         path.write_text(json.dumps(record))
     found = cells(filled("table3", tmp_path, *plan), "superglue", "score")
