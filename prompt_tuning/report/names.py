@@ -14,6 +14,7 @@ NAMES = {
     "sampled_vocab": "sampled vocab",
     "random_uniform": "random uniform",
     "labels": "labels ranked",
+    "labels_per_token": "labels ranked per token",
     "flan": "in FLAN's words",
     "flan_small_int8": "the real T5 Small",
     "small": "Small",
@@ -28,6 +29,7 @@ NAMES = {
     "prompt.num_shots": "examples shown",
     "prompt.template": "words",
     "evaluation.rank": "answer",
+    "training.num_steps": "steps",
     "variant.lm_adapt_steps": "steps of LM adaptation",
 }
 

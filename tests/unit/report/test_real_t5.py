@@ -61,14 +61,15 @@ def test_runs_of_other_weights_are_not_averaged(tmp_path: Path) -> None:
 
 def test_prompt_design_has_no_step_0_and_one_row_for_each_of_its_texts(tmp_path: Path) -> None:
     shown = {"method": "prompt_design", "prompt__length": None, "init__strategy": None}
+    shown["evaluation__rank"] = "labels"
     plain, worded = (
         {**shown, "prompt__num_shots": 0, "prompt__template": t} for t in (None, "flan")
     )
     for name, changed, score in (("plain", plain, 74.9), ("worded", worded, 79.1)):
         write_run(tmp_path, flan(**changed), came_out(score, None), name=name)
     made = filled("fig1_flan", tmp_path, flan(**plain), flan(**worded))
-    assert row(made, "sst2", "prompt_design, 0")[2:5] == ["-", "74.9 ± - (1)†", "74.9"]
-    assert row(made, "sst2", "prompt_design, 0, flan")[-1] == "0 of 1 (0 to 79 %)"
+    assert row(made, "sst2", "prompt_design, 0, labels")[2:5] == ["-", "74.9 ± - (1)†", "74.9"]
+    assert row(made, "sst2", "prompt_design, 0, flan, labels")[-1] == "0 of 1 (0 to 79 %)"
 
 
 def test_no_number_of_it_has_a_verdict_and_the_papers_small_stands_beside(tmp_path: Path) -> None:
