@@ -25,6 +25,7 @@ from prompt_tuning.bench.settings import BenchConfig, bench_name
 from prompt_tuning.bench.tables import TERMINAL_ONLY, frame_of, speed_up, table_name
 from prompt_tuning.composition import configs_of
 from prompt_tuning.config import typed
+from prompt_tuning.report.records import portable
 from prompt_tuning.report.tables import markdown
 
 Record = Mapping[str, Any]
@@ -101,7 +102,7 @@ def measure(runs: Path, records: Path) -> None:
     found = read(records)
     for name in planned():
         found[name] = json.loads((runs / name / "record.json").read_text("utf-8"))
-    lines = [json.dumps({"name": name, **found[name]}) for name in sorted(found)]
+    lines = [json.dumps({"name": name, **portable(found[name])}) for name in sorted(found)]
     records.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
 
 

@@ -245,7 +245,7 @@ def portable(content: Mapping[str, Any]) -> Content:
     configs = [content["config"], *(run["config"] for run in content.get("members", ()))]
     text = json.dumps(content, ensure_ascii=False)
     for config in configs:
-        places = {config.get("output_dir"): "runs", config.get("data", {}).get("dir"): "data"}
+        places = {config.get("output_dir"): "runs", (config.get("data") or {}).get("dir"): "data"}
         for place, name in places.items():
             if place and Path(place).is_absolute():
                 text = re.sub(rf'(?<=["=]){re.escape(json.dumps(place)[1:-1])}(?=["/])', name, text)

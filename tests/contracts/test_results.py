@@ -90,6 +90,8 @@ def test_committed_records_are_records_of_runs(records: list[Record]) -> None:
         chosen(path.stem)
         lines = path.read_text(encoding="utf-8").splitlines()
         assert lines == sorted({*lines}), path
+    for path in (RESULTS / "bench.jsonl", *(RESULTS / "runs").glob("*.jsonl")):
+        lines = path.read_text(encoding="utf-8").splitlines()
         assert not [line for line in lines if '"/' in line or "=/" in line], path
 
 
