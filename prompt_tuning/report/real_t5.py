@@ -155,7 +155,7 @@ FIG1_FLAN = RealScores(
     FIG1_RUNS,
     ("method", "prompt.num_shots", "prompt.template", "evaluation.rank"),
     "The same weights under every method. Prompt design ranks the class labels, by likelihood or "
-    "its mean over tokens, behind 0 or 4 solved examples or in FLAN's own words; nothing is trained.",
+    "its mean over tokens, behind 0 or 4 solved examples or in FLAN's words; nothing is trained.",
     orientation="fig1",
     asked=methods,
 )
