@@ -144,7 +144,7 @@ def points_of(
                 if problems:
                     return [], problems
                 print(f"ptune: checking {num_points} runs", file=sys.stderr)
-            points = product(*map(_points_of_axis, axes))
+            points = product(*(_with_values(axis, _elements(axis)) for axis in axes))
             return [composer.point(point) for point in points], problems
         except (HydraException, OmegaConfBaseException, YAMLError) as error:
             return [], [*problems, hydra_problem(error)]
@@ -445,11 +445,6 @@ def _elements(override: Override) -> list[str]:
     if not override.is_sweep_override():
         return [override.get_value_element_as_str()]
     return list(override.sweep_string_iterator()) if override.is_discrete_sweep() else []
-
-
-def _points_of_axis(override: Override) -> list[Override]:
-    """The override, or one with a single value for each that it names."""
-    return _with_values(override, _elements(override))
 
 
 def _first_point(override: Override) -> Override:

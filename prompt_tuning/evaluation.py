@@ -21,8 +21,10 @@ from prompt_tuning.tasks import Example, Task, as_answer_of
 
 SENTINEL = "<extra_id_0>"
 PER_TOKEN = "labels_per_token"  # of `config.RANKS`
-PRETRAINED_TOKENS = 512  # the longest input that T5 v1.1 was pre-trained on
+# The longest input that T5 v1.1 was pre-trained on (Raffel et al., 2020, section 3.1.2).
+PRETRAINED_TOKENS = 512
 T = TypeVar("T")
+OnBatch = Callable[[int], None]
 
 
 @dataclass(frozen=True)
@@ -75,8 +77,6 @@ def evaluation_set(
     encoded = encode_split(
         examples,
         checkpoint.tokenizer,
-        max_input_tokens=None,
-        max_target_tokens=None,
         target_sentinel_id=checkpoint.sentinel_id if target_sentinel else None,
         cache_dir=cache_dir,
     )
@@ -95,19 +95,10 @@ def evaluation_set(
         inputs,
         max_target_tokens,
         target_sentinel,
-        labels=_label_ids(checkpoint, words, target_sentinel=target_sentinel),
+        labels=label_ids(checkpoint, words, target_sentinel=target_sentinel),
         rank=rank,
         source=source,
     )
-
-
-def long_inputs_line(data: EvaluationSet) -> dict[str, str]:
-    """The line of a header on inputs that are longer than any of pre-training, if there are such.
-
-    Source: Raffel et al. (2020), section 3.1.2: 512 tokens.
-    """
-    num_long = sum(len(ids) > PRETRAINED_TOKENS for ids in data.inputs)
-    return {"long": long_inputs(num_long)} if num_long else {}
 
 
 def long_inputs(num_long: int) -> str:
@@ -116,7 +107,7 @@ def long_inputs(num_long: int) -> str:
     return f"{counted}; none is cut"
 
 
-def _label_ids(
+def label_ids(
     checkpoint: Checkpoint, words: Sequence[str], *, target_sentinel: bool
 ) -> list[Tensor]:
     """Each label as the decoder would say it: token ids that end in EOS."""
@@ -132,18 +123,9 @@ def evaluate_prompt(
     data: EvaluationSet,
     *,
     max_tokens: int | None,
-    on_batch: Callable[[int], None] = lambda num_rows: None,
+    on_batch: OnBatch = lambda num_rows: None,
 ) -> Evaluation:
-    """Answers every example under `prompt` and scores the text.
-
-    Args:
-        checkpoint: the T5 and its tokenizer.
-        prompt: [P, H]; P is 0 for a model that needs none.
-        data: the examples.
-        max_tokens: encoder positions per forward pass; changes memory, not results. None: as many
-            as training would have.
-        on_batch: called with the number of rows after each forward pass.
-    """
+    """Answers every example under `prompt` [P, H] and scores the text; as `decode_tokens`."""
     rows = Rows.under(prompt, data.inputs)
     predictions = answers_to(checkpoint, rows, data, max_tokens=max_tokens, on_batch=on_batch)
     return Evaluation(score(data.task, data.examples, predictions), predictions)
@@ -155,17 +137,11 @@ def answers_to(
     data: EvaluationSet,
     *,
     max_tokens: int | None,
-    on_batch: Callable[[int], None] = lambda num_rows: None,
+    on_batch: OnBatch = lambda num_rows: None,
 ) -> list[str]:
     """The answer to each row under its prompt: decoded greedily, or the likeliest of the labels.
 
-    Args:
-        checkpoint: the T5 and its tokenizer.
-        rows: inputs of `data`, as often as they are asked.
-        data: what answers look like.
-        max_tokens: encoder positions per forward pass; changes memory, not results. None: as many
-            as training would have.
-        on_batch: called with the number of rows after each forward pass.
+    `rows` are inputs of `data`, as often as they are asked; the rest as in `decode_tokens`.
     """
     words = (data.source or data.task).verbalizers
     asked = Asked(rows, data.labels, data.rank, data.max_target_tokens, max_tokens)
@@ -188,29 +164,28 @@ class Asked:
     max_tokens: int | None  # as in `answers_to`
 
     @torch.no_grad()
-    def answers(
-        self, model: PackedT5, on_batch: Callable[[int], None] = lambda num_rows: None
-    ) -> list[list[int]]:
-        """To each row the place of the likeliest label, or token ids without EOS."""
-        if not self.labels:
-            return decode_tokens(
-                model,
-                self.rows,
-                max_target_tokens=self.max_target_tokens,
-                max_tokens=self.max_tokens,
-                on_batch=on_batch,
-            )
+    def scores(self, model: PackedT5, on_batch: OnBatch = lambda num_rows: None) -> list[Tensor]:
+        """Of each row the log-probability of every label, [K]."""
         per_token = self.rank == PER_TOKEN
 
-        def likeliest(encoded: EncodedRows) -> list[list[int]]:
-            scores = score_labels(model, encoded, self.labels, per_token=per_token)
-            places: list[list[int]] = scores.argmax(1, True).tolist()
-            return places
+        def score_rows(encoded: EncodedRows) -> list[Tensor]:
+            return [*score_labels(model, encoded, self.labels, per_token=per_token)]
 
         return _in_batches(
+            model, self.rows, score_rows, max_tokens=self.max_tokens, on_batch=on_batch
+        )
+
+    def answers(
+        self, model: PackedT5, on_batch: OnBatch = lambda num_rows: None
+    ) -> list[list[int]]:
+        """To each row the place of the likeliest label, or token ids without EOS."""
+        if self.labels:
+            scores = self.scores(model, on_batch)
+            return torch.stack(scores).argmax(1, True).tolist() if scores else []
+        return decode_tokens(
             model,
             self.rows,
-            likeliest,
+            max_target_tokens=self.max_target_tokens,
             max_tokens=self.max_tokens,
             on_batch=on_batch,
         )
@@ -246,57 +221,18 @@ def let_go(model: PackedT5) -> None:
 
 
 @torch.no_grad()
-def label_scores(
-    checkpoint: Checkpoint,
-    rows: Rows,
-    words: Sequence[str],
-    *,
-    rank: str,
-    target_sentinel: bool,
-    max_tokens: int | None,
-    on_batch: Callable[[int], None] = lambda num_rows: None,
-) -> list[Tensor]:
-    """Of each row the log-probability of every label, [K].
-
-    Args:
-        checkpoint: the T5 and its tokenizer.
-        rows: any number, whatever their prompts.
-        words: the K labels.
-        rank: how they are compared (`config.RANKS`).
-        target_sentinel: the model says `<extra_id_0>` before its answer.
-        max_tokens: encoder positions per forward pass; changes memory, not results. None: as many
-            as training would have.
-        on_batch: called with the number of rows after each forward pass.
-    """
-    labels = _label_ids(checkpoint, words, target_sentinel=target_sentinel)
-    model = checkpoint.model
-    return _in_batches(
-        model,
-        rows,
-        lambda encoded: [*score_labels(model, encoded, labels, per_token=rank == PER_TOKEN)],
-        max_tokens=max_tokens,
-        on_batch=on_batch,
-    )
-
-
-@torch.no_grad()
 def decode_tokens(
     model: PackedT5,
     rows: Rows,
     *,
     max_target_tokens: int,
     max_tokens: int | None,
-    on_batch: Callable[[int], None] = lambda num_rows: None,
+    on_batch: OnBatch = lambda num_rows: None,
 ) -> list[list[int]]:
     """What the model says greedily to each row under its prompt: token ids without EOS.
 
-    Args:
-        model: the T5.
-        rows: any number, whatever their prompts.
-        max_target_tokens: where decoding stops.
-        max_tokens: encoder positions per forward pass; changes memory, not results. None: as many
-            as training would have.
-        on_batch: called with the number of rows after each forward pass.
+    `max_tokens` are encoder positions per forward pass, which change memory, not results; None: as
+    many as training would have. `on_batch` gets the number of rows after each forward pass.
     """
     return _in_batches(
         model,
@@ -313,7 +249,7 @@ def _in_batches(
     answer: Callable[[EncodedRows], Sequence[T]],
     *,
     max_tokens: int | None,
-    on_batch: Callable[[int], None],
+    on_batch: OnBatch,
 ) -> list[T]:
     """What `answer` makes of each row, in their order; rows of like length are encoded together."""
     answers: dict[int, T] = {}

@@ -72,7 +72,7 @@ def written_whole(path: Path) -> Iterator[Path]:
 
     The bytes are on the disk before the name is: a power failure leaves the old file or the new.
     """
-    unfinished = path.with_name(f"{path.name}.tmp")
+    unfinished = scratch_beside(path)
     try:
         yield unfinished
         _to_disk(unfinished)

@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from prompt_tuning.data.batches import BatchOrder, deal_by_tokens, split_by_tokens
+from prompt_tuning.data.batches import batch_order, deal_by_tokens, split_by_tokens
 from prompt_tuning.errors import UserError
 from prompt_tuning.interrupts import StopRequests, stop_if_hopeless
 from prompt_tuning.models.frozen_t5 import Rows
@@ -58,10 +58,10 @@ def shuffled(
     examples: EncodedExamples, batch_size: int, *, seed: int
 ) -> Callable[[int], EncodedExamples]:
     """The batch of every step, counted from 0: every example once an epoch, in a seeded order."""
-    order = BatchOrder(len(examples.inputs), batch_size, seed)
+    order = batch_order(len(examples.inputs), batch_size, seed)
 
     def batch_of_step(step: int) -> EncodedExamples:
-        indices = order[step]
+        indices = order(step)
         return EncodedExamples(
             [examples.inputs[i] for i in indices], [examples.targets[i] for i in indices]
         )

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from prompt_tuning.errors import UserError
 from prompt_tuning.files import stamp
-from prompt_tuning.ladder.shipped_models import EMBEDDED_MODELS, embedded_source
+from prompt_tuning.ladder.shipped_models import EMBEDDED, EMBEDDED_MODELS
 
 FINGERPRINTED = ("shared.weight", "lm_head.weight")  # as in models/loading.py
 _NUMBERS_AT_ONCE = 2**24
@@ -85,9 +85,8 @@ def _fingerprint(embedding: Path, head: Path, *stamps: tuple[int, int]) -> str |
 
 
 def _folder_of(source: str) -> Path:
-    prefix = embedded_source("")
-    if source.startswith(prefix):
-        return EMBEDDED_MODELS / source.removeprefix(prefix)
+    if source.startswith(EMBEDDED):
+        return EMBEDDED_MODELS / source.removeprefix(EMBEDDED)
     return Path(source)
 
 

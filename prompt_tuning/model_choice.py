@@ -1,7 +1,6 @@
 """From the config's model, variant and machine to a checkpoint that is loaded."""
 
 import hashlib
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,19 +10,15 @@ import torch
 from prompt_tuning.config import FrozenMachineConfig, MachineConfig, ModelConfig, VariantConfig
 from prompt_tuning.devices import resolved_device, resolved_dtype
 from prompt_tuning.files import made_once
-from prompt_tuning.ladder.shipped_models import embedded_source
+from prompt_tuning.ladder.shipped_models import EMBEDDED
 from prompt_tuning.models.loading import Checkpoint, load_checkpoint, write_untrained_checkpoint
-from prompt_tuning.models.packaged import packaged_source
+from prompt_tuning.models.packaged import PACKAGED
 from prompt_tuning.prompt_files import PromptFile, check_fits
 
 if TYPE_CHECKING:
     from torch.distributed import ProcessGroup
 
-_SOURCES: dict[str, Callable[[str], str]] = {
-    "hub": str,
-    "embedded": embedded_source,
-    "packaged": packaged_source,
-}
+_PREFIXES = {"hub": "", "embedded": EMBEDDED, "packaged": PACKAGED}
 
 
 def load_model(
@@ -89,7 +84,7 @@ def source_of(
         source = model.path
     else:
         assert variant is not None, model
-        source = _SOURCES[model.source](checkpoint_of(model, variant))
+        source = _PREFIXES[model.source] + checkpoint_of(model, variant)
     if variant is not None and variant.random_weights:
         return str(_untrained_folder(source, model.revision, cache)), None
     return source, model.revision

@@ -11,22 +11,22 @@ SECONDS_TO_ANSWER = 4.0
 
 
 @cache
-def problem_with(url: str) -> str | None:
-    """Why a server cannot be reached within `SECONDS_TO_ANSWER`; None: it, or its proxy, answers.
+def problem_with(url: str, seconds: float = SECONDS_TO_ANSWER) -> str | None:
+    """Why a server cannot be reached in time; None: it, or its proxy, answers.
 
     Asked once in a process, since every run of a sweep would wait.
     """
 
     def ask() -> str | None:
         try:
-            urllib.request.urlopen(url, timeout=SECONDS_TO_ANSWER).close()
+            urllib.request.urlopen(url, timeout=seconds).close()
         except urllib.error.HTTPError:
             return None  # an answer all the same
         except (OSError, ValueError) as error:
             return str(getattr(error, "reason", error)) or type(error).__name__
         return None
 
-    problem: str | None = bounded(ask, SECONDS_TO_ANSWER, otherwise="no answer in time")
+    problem: str | None = bounded(ask, seconds, otherwise="no answer in time")
     return problem
 
 

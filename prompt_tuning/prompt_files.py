@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from prompt_tuning.errors import UserError, printable, raise_all
+from prompt_tuning.errors import UserError, printable
 from prompt_tuning.files import written_whole
 
 TENSOR = "prompt"
@@ -175,23 +175,6 @@ def load_prompt(path: Path) -> PromptFile:
     if not all(np.isfinite(array).all() for array in (weight, init) if array is not None):
         raise UserError(f"prompt file {path} holds values that are not finite in float32")
     return PromptFile(weight, metadata, init)
-
-
-def load_prompts(paths: Mapping[str, Path]) -> dict[str, PromptFile]:
-    """Prompts that one frozen model is to serve at once, by the names they are given.
-
-    Raises:
-        UserError: one cannot be read, or they are of several models; all that is wrong at once.
-    """
-    prompts: dict[str, PromptFile] = {}
-    problems: list[UserError] = []
-    for name, path in paths.items():
-        try:
-            prompts[name] = load_prompt(path)
-        except UserError as error:
-            problems += error.parts
-    raise_all([*problems, *mixed_models(prompts)])
-    return prompts
 
 
 def library_paths(folder: Path) -> dict[str, Path]:

@@ -141,7 +141,6 @@ class Several(Ranks):
 
     @property
     def group(self) -> "ProcessGroup":
-        """As `Ranks.group`."""
         return self._group
 
     def lost(self) -> AbstractContextManager[None]:
@@ -149,11 +148,6 @@ class Several(Ranks):
         return _lost(of_messages=True)
 
     def broadcast(self, value: Any = None) -> Any:
-        """As `Ranks.broadcast`.
-
-        Raises:
-            LostProcess: a process has ended.
-        """
         import torch
 
         packed = io.BytesIO()
@@ -168,11 +162,7 @@ class Several(Ranks):
         return torch.load(io.BytesIO(message[0]), map_location="cpu", weights_only=False)
 
     def add_up(self, loss: float, tensors: Iterable["Tensor"], stop: StopRequests) -> float:
-        """As `Ranks.add_up`, in one message.
-
-        Raises:
-            LostProcess: a process has ended.
-        """
+        """As `Ranks.add_up`, in one message."""
         import torch
 
         tensors = [each for each in tensors if not hasattr(each, "full_tensor")]

@@ -158,7 +158,6 @@ class Bar:
     """One progress bar."""
 
     def __init__(self, bars: Progress, task: TaskID) -> None:
-        """Made by `Reporter.bar`."""
         self._bars = bars
         self._task = task
 

@@ -12,15 +12,16 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from prompt_tuning.config import EvaluateConfig
+from prompt_tuning.config import EvaluateConfig, PredictConfig
 from prompt_tuning.data.sources import load_split
 from prompt_tuning.data.tokenization import decode_ids
 from prompt_tuning.evaluation import (
     PRETRAINED_TOKENS,
+    Asked,
     decode_tokens,
     evaluate_prompt,
-    label_scores,
-    long_inputs_line,
+    label_ids,
+    long_inputs,
     strip_sentinel,
     write_predictions,
 )
@@ -66,13 +67,14 @@ def evaluate(config: EvaluateConfig, folder: RunFolder, prompt: PromptFile, sha2
             prompts, config.model, config.variant, config.machine, folder.cache
         )
         data = scored_examples(task, split.examples, checkpoint, config, variant)
+        num_long = sum(len(ids) > PRETRAINED_TOKENS for ids in data.inputs)
         run.header(
             {
                 "prompt": f"{path}: {prompt.length} x {prompt.hidden_size}, "
                 f"trained on {prompt.metadata.get('task', 'an unknown task')}",
                 "model": f"{checkpoint.source}: {checkpoint.num_parameters:,} parameters",
                 "task": f"{task.name}: {split.size}" + rank_text(config.evaluation),
-                **long_inputs_line(data),
+                **({"long": long_inputs(num_long)} if num_long else {}),
             }
         )
         axes = [task.name, config.split, f"P{prompt.length}"]
@@ -106,18 +108,6 @@ class Prompt:
 
 
 @dataclass(frozen=True)
-class Answering:
-    """How rows are answered."""
-
-    rank: str | None  # how class labels are compared, of which one answers; None: what is decoded
-    probabilities: bool  # of every label beside the answer
-    max_input_tokens: int  # a longer row is an error
-    max_target_tokens: int
-    max_tokens: int | None  # encoder positions per forward pass; None: as `evaluation.py` does
-    rows_in_memory: int
-
-
-@dataclass(frozen=True)
 class _Query:
     """A row that can be answered."""
 
@@ -137,7 +127,7 @@ class Predictor:
     unreadable: Mapping[str, str]  # prompts that a row may name all the same: what is wrong
     tasks: Mapping[str, str | None]  # of every prompt that a row may name, also of those not here
     trained_on: Mapping[str, Task | None]  # of the prompts that are here
-    how: Answering
+    how: PredictConfig
     only: str | None = None  # the prompt of all rows, whatever they name
     num_long: int = field(default=0, init=False)  # inputs so far beyond the lengths of pre-training
 
@@ -193,7 +183,7 @@ class Predictor:
             self.checkpoint.model,
             self._rows(queries),
             max_target_tokens=self.how.max_target_tokens,
-            max_tokens=self.how.max_tokens,
+            max_tokens=self.how.machine.max_tokens_per_micro_batch,
             on_batch=on_batch,
         )
         for query, ids in zip(queries, said, strict=True):
@@ -204,18 +194,11 @@ class Predictor:
         self, queries: Sequence[_Query], on_batch: Callable[[int], None]
     ) -> Iterator[Answer]:
         """Of queries with the same labels."""
-        labels = queries[0].labels
-        assert self.how.rank is not None, labels
-        scored = label_scores(
-            self.checkpoint,
-            self._rows(queries),
-            labels,
-            rank=self.how.rank,
-            target_sentinel=queries[0].target_sentinel,
-            max_tokens=self.how.max_tokens,
-            on_batch=on_batch,
-        )
-        for scores in scored:
+        labels, sentinel = queries[0].labels, queries[0].target_sentinel
+        ids, how = label_ids(self.checkpoint, labels, target_sentinel=sentinel), self.how
+        max_tokens = how.machine.max_tokens_per_micro_batch
+        asked = Asked(self._rows(queries), ids, how.rank, how.max_target_tokens, max_tokens)
+        for scores in asked.scores(self.checkpoint.model, on_batch):
             answer: Answer = {"prediction": labels[int(scores.argmax())]}
             if self.how.probabilities:
                 shares = scores.double().softmax(0).tolist()

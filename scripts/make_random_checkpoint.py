@@ -13,7 +13,8 @@ of memory and disk, XXL 42.
 import argparse
 from pathlib import Path
 
-from prompt_tuning.models.random_checkpoint import SHAPES, write_random_checkpoint
+from prompt_tuning.models.random_checkpoint import write_random_checkpoint
+from prompt_tuning.shapes import SHAPES
 
 
 def main() -> None:

@@ -13,7 +13,8 @@ from safetensors.torch import save_file
 from transformers import AutoTokenizer
 
 from prompt_tuning.models.loading import Checkpoint, load_checkpoint
-from prompt_tuning.models.random_checkpoint import Shape, random_weights, write_random_checkpoint
+from prompt_tuning.models.random_checkpoint import random_weights, write_random_checkpoint
+from prompt_tuning.shapes import Shape
 
 torch.set_num_threads(1)  # tiny tensors: two threads wait for each other on a busy machine
 

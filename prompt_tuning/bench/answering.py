@@ -30,7 +30,7 @@ from prompt_tuning.data.batches import split_by_tokens
 from prompt_tuning.evaluation import decode_tokens
 from prompt_tuning.models.decoding import greedy_decode, score_labels
 from prompt_tuning.models.frozen_t5 import EncodedRows, FrozenT5, Rows
-from prompt_tuning.models.random_checkpoint import parameter_shapes
+from prompt_tuning.shapes import parameter_shapes
 
 LABEL_TOLERANCE = 1e-3  # of a label's summed log-probability, in nats
 OTHER_ANSWERS = 1e-3  # share of rows: a random model has likeliest tokens that differ by rounding

@@ -27,7 +27,7 @@ from prompt_tuning.bench.hugging_face import padded, with_peft_prompt
 from prompt_tuning.bench.settings import BenchConfig
 from prompt_tuning.bench.workload import Batch
 from prompt_tuning.config import TrainConfig
-from prompt_tuning.data.batches import BatchOrder
+from prompt_tuning.data.batches import batch_order
 from prompt_tuning.data.tokenization import EncodedSplit, decode_ids
 from prompt_tuning.evaluation import EvaluationSet, evaluate_prompt, evaluation_set, score_of
 from prompt_tuning.examples import encode_training_examples, load_splits
@@ -187,8 +187,8 @@ def _peft_trainer(course: Course, folder: Path) -> Call:
     inputs, targets = (
         [torch.tensor(ids) for ids in rows] for rows in (course.train.inputs, course.train.targets)
     )
-    order = BatchOrder(len(inputs), config.training.batch_size, config.seed)
-    in_order = [i for step in range(config.training.num_steps) for i in order[step]]
+    order = batch_order(len(inputs), config.training.batch_size, config.seed)
+    in_order = [i for step in range(config.training.num_steps) for i in order(step)]
     rows: Any = [(inputs[i], targets[i]) for i in in_order]
     dev_rows: Any = [(ids.cpu(), targets[0]) for ids in dev.inputs]
 

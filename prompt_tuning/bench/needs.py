@@ -19,7 +19,7 @@ from prompt_tuning.bench.workload import MAX_INPUT_TOKENS, VOCAB_SIZE, load_prof
 from prompt_tuning.config import DoctorConfig, TrainConfig, choices, file_of
 from prompt_tuning.errors import UserError
 from prompt_tuning.models.memory import Footprint
-from prompt_tuning.models.random_checkpoint import SHAPES, Shape
+from prompt_tuning.shapes import SHAPES, Shape
 from prompt_tuning.tasks import SUPERGLUE
 
 PROFILES = ("wic", "rte", "boolq", "multirc")  # lengths of real training sets

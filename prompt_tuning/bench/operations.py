@@ -15,7 +15,7 @@ from torch import Tensor
 from prompt_tuning.bench.costs import interleave
 from prompt_tuning.bench.workload import Place
 from prompt_tuning.models import products
-from prompt_tuning.models.random_checkpoint import Shape
+from prompt_tuning.shapes import Shape
 
 RATE_REPEATS = 5
 

@@ -20,8 +20,9 @@ from prompt_tuning.bench.settings import BenchConfig
 from prompt_tuning.config import MachineConfig
 from prompt_tuning.model_choice import machine_of
 from prompt_tuning.models.frozen_t5 import EOS_ID
-from prompt_tuning.models.random_checkpoint import SHAPES, Shape, hub_config, random_weights
+from prompt_tuning.models.random_checkpoint import hub_config, random_weights
 from prompt_tuning.pretraining.objectives import span_corruption_lengths
+from prompt_tuning.shapes import SHAPES, Shape
 
 PROFILES_PATH = Path(__file__).with_name("profiles.json")
 MAX_INPUT_TOKENS = 512  # EOS included; Source: google-research/prompt-tuning, TASK_FEATURE_LENGTHS

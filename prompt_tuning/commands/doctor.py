@@ -6,8 +6,6 @@ With model=, what its prompt tuning needs of a GPU; with experiment=, the GPU ho
 import netrc
 import os
 import platform
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, requires, version
 from importlib.util import find_spec
@@ -20,6 +18,7 @@ from prompt_tuning.composition import planned_runs
 from prompt_tuning.config import SPLITS, DoctorConfig, choices, file_of, typed
 from prompt_tuning.data.sources import DataSpec, check_available
 from prompt_tuning.errors import UserError
+from prompt_tuning.network import problem_with
 from prompt_tuning.task_registry import TASKS
 from prompt_tuning.tasks import Task
 
@@ -107,16 +106,11 @@ def _in_netrc(host: str) -> bool:
 
 def _hub(timeout_s: float) -> Iterator[Finding]:
     name, url = "Hugging Face hub", os.environ.get("HF_ENDPOINT", "https://huggingface.co")
-    try:
-        urllib.request.urlopen(url, timeout=timeout_s).close()
-    except urllib.error.HTTPError:
-        pass  # an answer all the same
-    except (OSError, ValueError) as error:
-        reason = str(getattr(error, "reason", error))
+    if reason := problem_with(url, timeout_s):
         fix = "use model.path=<folder> and data.dir=<folder>, or set HF_ENDPOINT to a mirror"
         yield name, f"{url} does not answer: {reason}", fix
-        return
-    yield name, f"{url} answers", None
+    else:
+        yield name, f"{url} answers", None
 
 
 def _checkpoints() -> Iterator[Finding]:

@@ -129,7 +129,7 @@ def _predictor(
     import torch
 
     from prompt_tuning.model_choice import load_model_of, variant_of
-    from prompt_tuning.use import Answering, Predictor, Prompt
+    from prompt_tuning.use import Predictor, Prompt
 
     by_path = {Path(name): prompt for name, prompt in prompts.items()}
     cache = Path(config.cache_dir)
@@ -141,19 +141,11 @@ def _predictor(
         )
         for name, prompt in prompts.items()
     }
-    how = Answering(
-        rank=config.rank,
-        probabilities=config.probabilities,
-        max_input_tokens=config.max_input_tokens,
-        max_target_tokens=config.max_target_tokens,
-        max_tokens=config.machine.max_tokens_per_micro_batch,
-        rows_in_memory=config.rows_in_memory,
-    )
     only = _only(config, prompts)
     configs = {name: task_of_prompt(each.metadata) for name, each in prompts.items()}
     trained_on = {name: task_of(task) if task else None for name, task in configs.items()}
     unreadable = {name: e.problem for name, e in found.items() if isinstance(e, UserError)}
-    return Predictor(checkpoint, loaded, unreadable, tasks_of(found), trained_on, how, only)
+    return Predictor(checkpoint, loaded, unreadable, tasks_of(found), trained_on, config, only)
 
 
 def _only(config: PredictConfig, prompts: Mapping[str, PromptFile]) -> str | None:

@@ -1,7 +1,6 @@
 """`ptune report`: did the runs reproduce the paper? Records in, tables, figures and a page out."""
 
 import json
-import shutil
 from collections.abc import Iterable
 from dataclasses import asdict
 from hashlib import sha256
@@ -12,7 +11,7 @@ from omegaconf import DictConfig
 
 from prompt_tuning.composition import planned_runs
 from prompt_tuning.config import NOT_IN_HASH, ReportConfig, choices, config_dir, typed
-from prompt_tuning.files import made_once, read_json, stamp, with_checksum
+from prompt_tuning.files import read_json, stamp, with_checksum
 from prompt_tuning.report.artefact import PAPER, Artefact, write
 from prompt_tuning.report.catalogue import chosen
 from prompt_tuning.report.page import page
@@ -28,7 +27,6 @@ from prompt_tuning.report.tables import count_verdicts
 from prompt_tuning.run_folder import write_json
 
 PACKAGE = Path(__file__).parents[1]
-PLAN = "plan.json"  # of the cache: the configs of an artefact's runs
 
 
 def check(cfg: DictConfig) -> ReportConfig:
@@ -121,19 +119,14 @@ def plan(artefact: Artefact, overrides: list[str], cache: Path) -> list[dict[str
     for path in sorted(made_by):
         digest.update(path.read_bytes())
 
-    def compose(folder: Path) -> None:
+    path = cache / f"plan-{artefact.name}-{digest.hexdigest()[:8]}.json"
+    if read_json(path, configs=list) is None:  # not there, or damaged, which a warning has said
+        cache.mkdir(parents=True, exist_ok=True)
         configs = [asdict(run) for sweep in sweeps for run in planned_runs(*sweep)]
-        folder.mkdir()
-        write_json(folder / PLAN, with_checksum({"configs": configs}))
-
-    folder = cache / f"plan-{artefact.name}-{digest.hexdigest()[:8]}"
-    plan = read_json(made_once(folder, compose) / PLAN, configs=list)
-    if plan is None:  # damaged, which a warning has said
-        shutil.rmtree(folder)
-        plan = read_json(made_once(folder, compose) / PLAN, configs=list)
-    assert plan is not None, folder
-    configs: list[dict[str, Any]] = plan["configs"]
-    return configs
+        write_json(path, with_checksum({"configs": configs}))
+    plan = read_json(path, configs=list)
+    assert plan is not None, path
+    return list(plan["configs"])
 
 
 def closing_line(artefact: Artefact) -> str:

@@ -87,14 +87,7 @@ def _lengths(config: ShowConfig, examples: Sequence[Example], *, cut: bool) -> s
 
     source, revision = source_of(config.model, config.variant, Path())
     _, tokenizer = load_description(source, revision=revision)
-    encoded = encode_split(
-        examples,
-        tokenizer,
-        max_input_tokens=None,
-        max_target_tokens=None,
-        target_sentinel_id=None,
-        cache_dir=None,
-    )
+    encoded = encode_split(examples, tokenizer)
     inputs, targets = ([len(ids) for ids in texts] for texts in (encoded.inputs, encoded.targets))
     line = f"inputs {median(inputs):,.0f}, at most {max(inputs):,}; targets at most {max(targets)}"
     limit = config.max_input_tokens

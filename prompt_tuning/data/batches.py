@@ -1,36 +1,28 @@
 """Which examples a step sees, and how rows are split to fit the memory."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import lru_cache
 
 import numpy as np
 
 
-class BatchOrder:
-    """An endless, seeded order of examples: every epoch a new permutation, batches run across.
+def batch_order(num_examples: int, batch_size: int, seed: int) -> Callable[[int], list[int]]:
+    """The examples of every step, counted from 0: each epoch a permutation, batches run across.
 
-    The batch of a step follows from seed and step alone, so a resumed run sees what it would have.
+    They follow from seed and step alone, so a resumed run sees what it would have. A batch larger
+    than the data set takes examples of the next epoch too.
     """
+    assert num_examples > 0 and batch_size > 0, (num_examples, batch_size)
 
-    def __init__(self, num_examples: int, batch_size: int, seed: int) -> None:
-        """A batch larger than the data set takes examples of the next epoch too."""
-        assert num_examples > 0 and batch_size > 0, (num_examples, batch_size)
-        self._num_examples = num_examples
-        self._batch_size = batch_size
-        self._seed = seed
-        self._epoch = -1
-        self._permutation = np.empty(0, dtype=np.int64)
+    @lru_cache(maxsize=2)
+    def permutation(epoch: int) -> list[int]:
+        return np.random.default_rng([seed, epoch]).permutation(num_examples).tolist()
 
-    def __getitem__(self, step: int) -> list[int]:
-        """Indices of the examples of step `step`, counted from 0."""
-        first = step * self._batch_size
-        return [self._example(position) for position in range(first, first + self._batch_size)]
+    def batch(step: int) -> list[int]:
+        positions = range(step * batch_size, (step + 1) * batch_size)
+        return [permutation(at // num_examples)[at % num_examples] for at in positions]
 
-    def _example(self, position: int) -> int:
-        epoch, place = divmod(position, self._num_examples)
-        if epoch != self._epoch:
-            rng = np.random.default_rng([self._seed, epoch])
-            self._epoch, self._permutation = epoch, rng.permutation(self._num_examples)
-        return int(self._permutation[place])
+    return batch
 
 
 def deal_by_tokens(lengths: Sequence[int], num_shares: int) -> list[list[int]]:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from prompt_tuning.files import scratch_beside
+from prompt_tuning.files import written_whole
 from prompt_tuning.tasks import Example
 
 if TYPE_CHECKING:
@@ -46,10 +46,10 @@ def encode_split(
     examples: Sequence[Example],
     tokenizer: "PreTrainedTokenizerFast",
     *,
-    max_input_tokens: int | None,
-    max_target_tokens: int | None,
-    target_sentinel_id: int | None,
-    cache_dir: Path | None,
+    max_input_tokens: int | None = None,
+    max_target_tokens: int | None = None,
+    target_sentinel_id: int | None = None,
+    cache_dir: Path | None = None,
 ) -> EncodedSplit:
     """The token ids of the examples, in their order.
 
@@ -160,21 +160,15 @@ def _cache_key(
 
 def _save(split: EncodedSplit, path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = scratch_beside(path)
-    try:
-        with unfinished.open("xb") as file:
-            np.savez(
-                file,
-                inputs=_joined(split.inputs),
-                inputs_lengths=_lengths(split.inputs),
-                targets=_joined(split.targets),
-                targets_lengths=_lengths(split.targets),
-                truncated=[split.truncated_inputs, split.truncated_targets],
-            )
-        unfinished.replace(path)  # whole or not at all
-    except BaseException:
-        unfinished.unlink(missing_ok=True)
-        raise
+    with written_whole(path) as unfinished, unfinished.open("xb") as file:
+        np.savez(
+            file,
+            inputs=_joined(split.inputs),
+            inputs_lengths=_lengths(split.inputs),
+            targets=_joined(split.targets),
+            targets_lengths=_lengths(split.targets),
+            truncated=[split.truncated_inputs, split.truncated_targets],
+        )
 
 
 def _load(path: Path, num_examples: int) -> EncodedSplit | None:

@@ -8,7 +8,7 @@ from typing import Any
 
 from prompt_tuning.config import TrainConfig, config_hash, run_name
 from prompt_tuning.errors import UserError, raise_all
-from prompt_tuning.prompt_files import PromptFile, load_prompts
+from prompt_tuning.prompt_files import PromptFile, load_prompt, mixed_models
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,8 @@ def read_members(
             allowed="two prompts or more",
             fix="add prompts, or ptune evaluate prompt=<file>",
         )
-    prompts = load_prompts({str(path): path for path in paths})
+    prompts = {str(path): load_prompt(path) for path in paths}
+    raise_all(mixed_models(prompts))
     trained_by: list[TrainConfig | None] = [*runs] or [None] * len(paths)
     members = [
         Member(path, prompts[str(path)], hashlib.sha256(path.read_bytes()).hexdigest(), run)

@@ -48,7 +48,7 @@ def ballots_of(task: Task, examples: Sequence[Example], answers: Sequence[str]) 
 
 def normaliser(task: Task) -> Callable[[str], str]:
     """The text of an answer without what makes no difference to the task's score."""
-    if task.parse_prediction is wsc.parse:
+    if task.parse is wsc.parse:
         return wsc.clean
     if issubclass(METRICS[task.metrics[0]], Squad):
         return normalise

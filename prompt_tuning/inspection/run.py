@@ -7,6 +7,7 @@ from typing import Any
 
 from prompt_tuning.config import InspectConfig, hidden_sizes
 from prompt_tuning.data.sources import Split, load_split
+from prompt_tuning.data.tokenization import encode_texts
 from prompt_tuning.errors import UserError
 from prompt_tuning.inspection.neighbours import Neighbours, Vocabulary, unit
 from prompt_tuning.inspection.statistics import Question, map_axes, on_map, statistics_of
@@ -141,16 +142,16 @@ def _question(inspected: Inspected) -> Question:
             f"top_k={config.top_k}, and the vocabulary has {len(ids)} pieces",
             fix="choose a smaller top_k",
         )
-    vocabulary = Vocabulary(table.weight[ids], table.pieces(ids), ids)
+    vocabulary = Vocabulary(table.weight[ids], table.tokenizer.convert_ids_to_tokens(ids), ids)
     words, texts = [*inspected.label_words], inspected.texts
     domain = set[int]()
     if texts:
-        encoded = table.encode_texts([example.inputs for example in texts.examples])
+        encoded = encode_texts([each.inputs for each in texts.examples], table.tokenizer)
         domain = {token_id for text in encoded for token_id in text}
     return Question(
         vocabulary,
         config.top_k,
-        dict(zip(words, table.encode_texts(words) if words else [], strict=True)),
+        dict(zip(words, encode_texts(words, table.tokenizer) if words else [], strict=True)),
         frozenset(vocabulary.places(sorted(domain))),
         has_label_rows=inspected.prompt.metadata.get("init") == "class_label",
     )

@@ -12,7 +12,6 @@ from torch import Tensor
 from transformers import PreTrainedTokenizerFast
 from transformers.utils.hub import cached_file
 
-from prompt_tuning.data.tokenization import encode_texts
 from prompt_tuning.models.checkpoint_files import commit_of, reading
 from prompt_tuning.models.loading import (
     ENDS,
@@ -47,14 +46,6 @@ class EmbeddingTable:
         sentinels = {i for piece, i in vocabulary.items() if "<extra_id_" in piece}  # mT5: pieces
         control = sentinels.union(self.tokenizer.all_special_ids)
         return [i for i in every if with_control_tokens or i not in control]
-
-    def pieces(self, token_ids: list[int]) -> list[str]:
-        """As SentencePiece writes them: "▁the"."""
-        return list(self.tokenizer.convert_ids_to_tokens(token_ids))
-
-    def encode_texts(self, texts: list[str]) -> list[list[int]]:
-        """Token ids of texts, without EOS."""
-        return encode_texts(texts, self.tokenizer)
 
 
 def load_embedding_table(source: str, revision: str | None) -> EmbeddingTable:

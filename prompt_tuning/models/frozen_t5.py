@@ -32,7 +32,7 @@ from prompt_tuning.models.layers import (
     rms_norm,
 )
 from prompt_tuning.models.products import linear
-from prompt_tuning.models.random_checkpoint import Shape
+from prompt_tuning.shapes import Shape
 
 if TYPE_CHECKING:
     from torch.distributed import ProcessGroup

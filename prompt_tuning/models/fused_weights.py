@@ -1,6 +1,7 @@
 """The weights of a T5 v1.1 layer, fused: fewer products, and norm scales folded into them."""
 
-from collections.abc import Iterator, Mapping
+from collections import UserDict
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Self
 
@@ -10,24 +11,18 @@ from torch import Tensor
 Weights = Mapping[str, Tensor]  # by their names in a checkpoint
 
 
-class OnDevice(Mapping[str, Tensor]):
+class OnDevice(UserDict[str, Tensor]):
     """Weights that go to a device one by one, as they are asked for.
 
     What is fused there is fused from a layer's weights: a GPU never holds them all beside it.
     """
 
     def __init__(self, weights: Weights, device: torch.device) -> None:
-        """Takes weights that may be anywhere."""
-        self._weights, self._device = weights, device
+        super().__init__(weights)
+        self._device = device
 
     def __getitem__(self, name: str) -> Tensor:
-        return self._weights[name].to(self._device)
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._weights)
-
-    def __len__(self) -> int:
-        return len(self._weights)
+        return self.data[name].to(self._device)
 
 
 @dataclass(frozen=True)

@@ -62,7 +62,6 @@ class Stack(Generic[W]):
     is_spread = False
 
     def __init__(self, layers: Iterable[W]) -> None:
-        """Takes the weights of every layer."""
         self.layers: list[_Here[W]] = [_Here(weights) for weights in layers]
 
     def __call__(self, through: Callable[..., Any], x: Tensor) -> Any:
@@ -121,7 +120,6 @@ class SpreadStack(nn.Module):
             module.set_force_sum_reduction_for_comms(True)
 
     def forward(self, through: Callable[..., Any], x: Tensor) -> Any:
-        """As `Stack`."""
         return through(self.layers, x)
 
 
@@ -129,7 +127,6 @@ class FrozenLayer(nn.Module, Generic[W]):
     """Fused weights of a layer; gradients go through them and not to them."""
 
     def __init__(self, weights: W) -> None:
-        """Takes weights, which get other places once they are spread."""
         super().__init__()
         self._kind: type[W] = type(weights)
         self._parts = {part.name: type(getattr(weights, part.name)) for part in fields(weights)}

@@ -35,7 +35,8 @@ from prompt_tuning.models.checkpoint_files import (
 from prompt_tuning.models.frozen_t5 import FamilyConfig, FamilyModel, FrozenT5, PackedT5
 from prompt_tuning.models.packaged import provenance
 from prompt_tuning.models.places import located
-from prompt_tuning.models.random_checkpoint import Shape, random_weights
+from prompt_tuning.models.random_checkpoint import random_weights
+from prompt_tuning.shapes import Shape
 
 if TYPE_CHECKING:
     from torch.distributed import ProcessGroup

@@ -12,7 +12,7 @@ from typing import Self
 import torch
 
 from prompt_tuning.models.frozen_t5 import PackedT5
-from prompt_tuning.models.random_checkpoint import Shape, parameter_shapes
+from prompt_tuning.shapes import Shape, parameter_shapes
 
 CPU_TOKENS = 2048  # encoder positions of a micro-batch that fit a CPU's cache
 # The other half is for what a backward pass makes and drops again, for the padding of rows that

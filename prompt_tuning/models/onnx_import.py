@@ -18,13 +18,8 @@ from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
 
 from prompt_tuning.errors import UserError
-from prompt_tuning.models.random_checkpoint import (
-    NUM_BUCKETS,
-    Shape,
-    hub_config,
-    parameter_shapes,
-    tokenizer_config,
-)
+from prompt_tuning.models.random_checkpoint import hub_config, tokenizer_config
+from prompt_tuning.shapes import NUM_BUCKETS, Shape, parameter_shapes
 
 if TYPE_CHECKING:
     import onnx

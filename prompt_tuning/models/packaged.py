@@ -17,7 +17,7 @@ from prompt_tuning.errors import UserError
 from prompt_tuning.files import made_once, sha256_of
 
 PROVENANCE = "provenance.json"  # in the imported folder: where it is from, and its files' hashes
-_PREFIX = "packaged:"
+PACKAGED = "packaged:"  # begins the sources of such models
 
 
 @dataclass(frozen=True)
@@ -80,16 +80,6 @@ PACKAGED_MODELS = {
 }
 
 
-def packaged_source(name: str) -> str:
-    """The source of a packaged model, as prompts and records name it."""
-    return _PREFIX + name
-
-
-def is_packaged(source: str) -> bool:
-    """Whether a source names a packaged model."""
-    return source.startswith(_PREFIX)
-
-
 def check_installed(name: str) -> None:
     """Raises a UserError if the package is missing or of another version; reads no weights."""
     model = PACKAGED_MODELS[name]
@@ -112,9 +102,9 @@ def imported_folder(source: str) -> Path:
     Raises:
         UserError: the package is missing, or holds other files than the known ones.
     """
-    name = source.removeprefix(_PREFIX)
+    name = source.removeprefix(PACKAGED)
     if name not in PACKAGED_MODELS:
-        known = ", ".join(map(packaged_source, PACKAGED_MODELS))
+        known = ", ".join(f"{PACKAGED}{name}" for name in PACKAGED_MODELS)
         raise UserError(f"this version of ptune has no model {source}", allowed=known)
     model = PACKAGED_MODELS[name]
     folder = _cache() / f"{name}-{model.values_sha256[:16]}"

@@ -1,7 +1,7 @@
 """Where a model's files are, by the name that prompts and records have of it."""
 
-from prompt_tuning.ladder.shipped_models import embedded_folder, is_embedded
-from prompt_tuning.models.packaged import imported_folder, is_packaged
+from prompt_tuning.ladder.shipped_models import EMBEDDED, embedded_folder
+from prompt_tuning.models.packaged import PACKAGED, imported_folder
 
 
 def located(source: str) -> str:
@@ -10,8 +10,8 @@ def located(source: str) -> str:
     Raises:
         UserError: this version of ptune has no such model, or its package is not installed.
     """
-    if is_embedded(source):
+    if source.startswith(EMBEDDED):
         return str(embedded_folder(source))
-    if is_packaged(source):
+    if source.startswith(PACKAGED):
         return str(imported_folder(source))
     return source

@@ -20,7 +20,7 @@ from prompt_tuning.models.loading import (
     weights_fingerprint,
 )
 from prompt_tuning.models.methods import ModelTuning
-from prompt_tuning.models.random_checkpoint import Shape, write_random_checkpoint
+from prompt_tuning.models.random_checkpoint import write_random_checkpoint
 from prompt_tuning.pretraining.corpus import Corpus, hold_out, load_corpus
 from prompt_tuning.pretraining.documents import TextSource, local_text, text_source
 from prompt_tuning.pretraining.held_out import HeldOutWatch, WorldProbes
@@ -31,6 +31,7 @@ from prompt_tuning.pretraining.segments import SegmentOrder, make_rows, segmenta
 from prompt_tuning.pretraining.vocabulary import write_vocabulary
 from prompt_tuning.protocol import started
 from prompt_tuning.run_folder import RunFolder
+from prompt_tuning.shapes import Shape
 
 NUM_PROBES = 200  # of each kind
 

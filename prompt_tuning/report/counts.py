@@ -1,52 +1,24 @@
-"""Exact parameter counts, in closed form from the shapes of T5 v1.1: figure 4 and table 4."""
+"""Exact parameter counts, from the shapes of T5 v1.1: figure 4 and table 4."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
+from math import prod
 from typing import ClassVar, NamedTuple
 
 from prompt_tuning.report.artefact import COUNTS, Artefact
 from prompt_tuning.report.paper import MATCH, OFF
 from prompt_tuning.report.tables import Table
+from prompt_tuning.shapes import SHAPES, parameter_shapes
 
 VOCABULARY_ROWS = 32_128
-POSITION_BUCKETS = 32  # of the relative position bias, one table in encoder and one in decoder
 REPARAMETERISATION = 512  # hidden width of prefix tuning's own network (Li and Liang, 2021)
 WARP_VECTORS = 76  # what figure 4 plots, whatever the length
 
 
-@dataclass(frozen=True)
-class Sizes:
-    """The sizes of a T5 v1.1; encoder and decoder have `num_layers` each."""
-
-    d_model: int
-    num_layers: int
-    num_heads: int
-    d_ff: int
-    prefix_layers: int  # as prefix tuning is counted in figure 4
-    d_kv: int = 64
-
-
-# Source: google-research/prompt-tuning configs/models/sizes.
-# Figure 4 counts prefix tuning on Small with the 6 layers of T5's first small.
-SHAPES = {
-    "small": Sizes(512, 8, 6, 1024, 6),
-    "base": Sizes(768, 12, 12, 2048, 12),
-    "large": Sizes(1024, 24, 16, 2816, 24),
-    "xl": Sizes(2048, 24, 32, 5120, 24),
-    "xxl": Sizes(4096, 24, 64, 10240, 24),
-}
-
-
 def model_parameters(size: str) -> int:
-    """Every weight: two embeddings, the layers, their norms, two tables of position biases."""
-    shape = SHAPES[size]
-    width, inner = shape.d_model, shape.num_heads * shape.d_kv
-    attention, feed_forward = 4 * width * inner + width, 3 * width * shape.d_ff + width
-    encoder = shape.num_layers * (attention + feed_forward)
-    decoder = shape.num_layers * (2 * attention + feed_forward)
-    tables = 2 * POSITION_BUCKETS * shape.num_heads
-    return 2 * VOCABULARY_ROWS * width + encoder + decoder + 2 * width + tables
+    """Of all weights."""
+    return sum(map(prod, parameter_shapes(SHAPES[size], VOCABULARY_ROWS).values()))
 
 
 def method_parameters(method: str, size: str, length: int) -> int:
@@ -54,7 +26,8 @@ def method_parameters(method: str, size: str, length: int) -> int:
 
     Source: figure 4 of the paper and its appendix; the formulas are in results/paper/figure4.csv.
     """
-    width, layers = SHAPES[size].d_model, SHAPES[size].prefix_layers
+    width = SHAPES[size].d_model
+    layers = 6 if size == "small" else SHAPES[size].num_layers  # those of T5's first small
     counts = {
         "model_tuning": model_parameters(size),
         "prefix_tuning_train": width * (length + REPARAMETERISATION * (1 + 2 * layers)),

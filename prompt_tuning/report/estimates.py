@@ -9,6 +9,13 @@ import pandas as pd
 from scipy.stats import t
 
 
+def means_by_seed(scores: pd.DataFrame, tasks: Sequence[str]) -> list[float]:
+    """The unweighted mean over tasks (rows have `seed`, `task`, `score`) of seeds that have all."""
+    known = scores[scores["task"].isin(tasks)].dropna(subset="score")
+    by_seed = known.groupby("seed")["score"]
+    return [fmean(seed) for _, seed in by_seed if len(seed) == len(tasks)]
+
+
 @dataclass(frozen=True)
 class Spread:
     """What some seeds scored."""
@@ -24,24 +31,6 @@ class Spread:
         if not found:
             return None
         return cls(fmean(found), stdev(found) if len(found) > 1 else None, len(found))
-
-    @classmethod
-    def over_parts(
-        cls, scores: pd.DataFrame, part: str, parts: Sequence[str] | None = None
-    ) -> "Spread | None":
-        """Over seeds, of the unweighted mean over parts; seeds that lack one do not count.
-
-        Args:
-            scores: a row a `seed` and part, with a `score`.
-            part: the column of the parts, such as tasks.
-            parts: all that there are to be; None: those there are.
-        """
-        known = scores.dropna(subset="score")
-        if parts is not None:
-            known = known[known[part].isin(parts)]
-        num_parts = known[part].nunique() if parts is None else len(parts)
-        by_seed = (seed for _, seed in known.groupby("seed")["score"])
-        return cls.of(fmean(seed) for seed in by_seed if len(seed) == num_parts)
 
     @property
     def half_width(self) -> float:

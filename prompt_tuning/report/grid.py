@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from prompt_tuning.made_from import flat
-from prompt_tuning.report.estimates import Spread
+from prompt_tuning.report.estimates import Spread, means_by_seed
 from prompt_tuning.report.records import Config, Record
 from prompt_tuning.report.statistics import fails_to_learn
 
@@ -123,7 +123,7 @@ class Grid:
         """
         if not tasks or any(self._substances.get((*place, task)) != 1 for task in tasks):
             return None
-        return Spread.over_parts(self.cell(place), "task", tasks)
+        return Spread.of(means_by_seed(self.cell(place), tasks))
 
     def cells(self, series: str) -> dict[Case, list[float]]:
         """The scores of a series by model and task; not those of runs that differ in their data."""
@@ -144,16 +144,6 @@ class Grid:
         if 2 * sum(failed) > len(failed):
             return "floor"
         return "ceiling" if len(scores) and scores.mean() > CEILING else ""
-
-    def means_by_seed(self, place: Place) -> list[float]:
-        """A mean over all tasks for every seed that has them."""
-        scores = self.cell(place)
-        scores = scores[scores["task"].isin(self.tasks)].groupby("seed")["score"]
-        return [
-            mean
-            for mean, count in scores.agg(["mean", "size"]).to_numpy()
-            if count == len(self.tasks)
-        ]
 
     def num_parameters(self, place: Place) -> int:
         """Of the model, as a record has it; 0 without one."""

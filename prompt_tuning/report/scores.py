@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from prompt_tuning.report.artefact import Artefact
 from prompt_tuning.report.claims import Claim, Papers
 from prompt_tuning.report.counts import model_parameters
+from prompt_tuning.report.estimates import means_by_seed
 from prompt_tuning.report.figures import Curve, score_figure, tick_models
 from prompt_tuning.report.grid import CEILING, Grid, Place
 from prompt_tuning.report.names import human
@@ -150,7 +151,7 @@ class LadderScores(Artefact):
             runs = [
                 (grid.num_parameters((series, model)), score)
                 for model in grid.models
-                for score in grid.means_by_seed((series, model))
+                for score in means_by_seed(grid.cell((series, model)), grid.tasks)
             ]
             curves.append(Curve(series, sorted(points), index, human(series), runs=runs))
         floors = grid.mean_floors()

@@ -17,7 +17,7 @@ from matplotlib.figure import Figure
 
 from prompt_tuning.report.artefact import LADDER, REAL, Artefact, Panels
 from prompt_tuning.report.claims import MARGIN_OF_ONE_TASK, Claim, Terms, asked_of
-from prompt_tuning.report.estimates import Spread
+from prompt_tuning.report.estimates import Spread, means_by_seed
 from prompt_tuning.report.figures import COLOURS, STYLE
 from prompt_tuning.report.grid import CELL, Case, Grid, Place, fail
 from prompt_tuning.report.names import human
@@ -100,7 +100,7 @@ class Inspections(Artefact):
     def spread(self, place: Place, measure: str, column: str = PROMPT) -> Spread | None:
         """Of a measure, over seeds that have every task."""
         numbers = self.numbers[(*place, measure)]
-        return Spread.over_parts(numbers.assign(score=numbers[column]), "task", self.grid.tasks)
+        return Spread.of(means_by_seed(numbers.assign(score=numbers[column]), self.grid.tasks))
 
     @cached_property
     def table(self) -> Table:

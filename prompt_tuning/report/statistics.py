@@ -71,12 +71,10 @@ class Effect:
         return max(self.p_value(above=-margin), mirrored.p_value(above=-margin))
 
 
-def combination(terms: Sequence[tuple[float, Cell]], *, seed: int = 0) -> Effect:
+def combination(terms: Sequence[tuple[float, Cell]]) -> Effect:
     """The weighted sum of cell means, its variance the weighted sum of the cells' own.
 
-    Args:
-        terms: weight and scores of each cell.
-        seed: of the bootstrap, which makes the interval if every cell has enough seeds.
+    If every cell has enough seeds, a bootstrap makes the interval.
     """
     value = sum(weight * float(np.mean(cell)) for weight, cell in terms)
     if any(len(cell) < 2 for _, cell in terms):
@@ -90,28 +88,12 @@ def combination(terms: Sequence[tuple[float, Cell]], *, seed: int = 0) -> Effect
     half = error * float(stats.t.ppf((1 + CONFIDENCE) / 2, df))
     low, high = value - half, value + half
     if all(len(cell) >= MIN_SEEDS_OF_BOOTSTRAP for _, cell in terms):
-        low, high = np.percentile(_bootstrap(terms, seed), [2.5, 97.5]).tolist()
+        low, high = np.percentile(_bootstrap(terms), [2.5, 97.5]).tolist()
     return Effect(value, error, df, low, high)
 
 
-def difference(first: Cells, second: Cells) -> Effect:
-    """First minus second arm, the mean over tasks; both have the same tasks."""
-    assert first.keys() == second.keys(), (first.keys(), second.keys())
-    return combination(difference_terms(first, second))
-
-
-def difference_terms(first: Cells, second: Cells) -> list[tuple[float, Cell]]:
-    """The cells of such a difference with their weights."""
-    share = 1 / len(first)
-    return [*((share, cell) for cell in first.values()), *((-share, second[t]) for t in first)]
-
-
 def trend(differences: Mapping[float, Sequence[tuple[float, Cell]]]) -> Effect:
-    """The slope over sizes, in points per factor of ten of the parameters.
-
-    Args:
-        differences: at each number of parameters the terms of a value, such as `difference_terms`.
-    """
+    """The slope of values over numbers of parameters, in points per factor of ten of these."""
     places = np.log10(np.array(list(differences)))
     centred = places - places.mean()
     weights = centred / (centred**2).sum()
@@ -124,7 +106,7 @@ def trend(differences: Mapping[float, Sequence[tuple[float, Cell]]]) -> Effect:
     )
 
 
-def spread_beyond_chance(arms: Mapping[str, Cells], *, seed: int = 0) -> tuple[float, float, float]:
+def spread_beyond_chance(arms: Mapping[str, Cells]) -> tuple[float, float, float]:
     """Best minus worst arm: what was seen, its mean if the arms were equal, and the p-value.
 
     The null gives every score of a task to a random arm, 10,000 times.
@@ -132,7 +114,7 @@ def spread_beyond_chance(arms: Mapping[str, Cells], *, seed: int = 0) -> tuple[f
     tasks = list(next(iter(arms.values())))
     sizes = {task: [len(cells[task]) for cells in arms.values()] for task in tasks}
     pooled = {task: np.concatenate([cells[task] for cells in arms.values()]) for task in tasks}
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(0)
 
     def spread(values: Mapping[str, NDArray[np.float64]]) -> float:
         parts = [np.split(values[task], np.cumsum(sizes[task])[:-1]) for task in tasks]
@@ -193,9 +175,9 @@ def answer_alike(effect: Effect, corrected_p: float, margin: float) -> Answer:
     return Answer.CONTRADICTED if outside else Answer.INCONCLUSIVE
 
 
-def _bootstrap(terms: Sequence[tuple[float, Cell]], seed: int) -> NDArray[np.float64]:
+def _bootstrap(terms: Sequence[tuple[float, Cell]]) -> NDArray[np.float64]:
     """The sum with the seeds of every cell drawn again, with replacement."""
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(0)
     total = np.zeros(BOOTSTRAP_DRAWS)
     for weight, cell in terms:
         values = np.asarray(cell, dtype=float)

@@ -82,8 +82,11 @@ class Task:
     t5_prefix: str  # what T5 puts in front of the inputs; "" where T5 has no task name
     metrics: tuple[str, ...]  # keys of `metrics.METRICS`; the first is the headline
     to_examples: Callable[[Row, bool], list[Example]]  # (row, training)
-    parse_prediction: Callable[[str, Example], Prediction]
-    flatten_record: Callable[[Row], list[Row]]
+    # What a predicted text answers; None, which is wrong, if it is no answer.
+    parse: Callable[[str, Example], Prediction]
+    # The flat rows of an official, perhaps nested, record; a flat row comes back as it is. RowError
+    # where it is of neither form.
+    flatten: Callable[[Row], list[Row]]
     origin: Origin
     report_split: str | None = None  # labelled, and free of choices: recipe=mini reports it
     verbalizers: tuple[str, ...] = ()  # by class id; () for free text
@@ -112,14 +115,6 @@ class Task:
             return examples
         return [replace(e, inputs=f"{self.t5_prefix} {e.inputs}") for e in examples]
 
-    def flatten(self, record: Row) -> list[Row]:
-        """The flat rows of an official, perhaps nested, record; a flat row comes back as it is.
-
-        Raises:
-            RowError: the record is of neither form.
-        """
-        return self.flatten_record(record)
-
     def group_of(self, row: Row) -> str:
         """What a row must not be parted from when a part of a split is held out: its text's kin.
 
@@ -131,10 +126,6 @@ class Task:
             return str(row[field])
         examples = self.to_examples(row, False)
         return examples[0].inputs if examples else repr(row)
-
-    def parse(self, prediction: str, example: Example) -> Prediction:
-        """What a predicted text answers; None, which is wrong, if it is no answer."""
-        return self.parse_prediction(prediction, example)
 
 
 def as_json(example: Example) -> dict[str, Any]:

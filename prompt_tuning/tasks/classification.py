@@ -29,7 +29,6 @@ def classification_task(
     fields: tuple[str, ...],
     verbalizers: tuple[str, ...],
     metrics: tuple[str, ...] = ("accuracy",),
-    t5_prefix: str | None = None,
     clean: Callable[[str], str] = str,
     unnest: Callable[[Row], list[Row]] = keep_flat,
     dropped_because: str = "",
@@ -38,7 +37,6 @@ def classification_task(
     """A task whose inputs are `fields`, in this order, and whose targets are `verbalizers`.
 
     Args:
-        t5_prefix: T5's task name, if it is not `name`.
         clean: Applied to the joined inputs.
         unnest: Makes flat rows of an official record; labels are turned into class ids after it.
         name, about, origin, metrics, dropped_because, together: As in `Task`.
@@ -67,11 +65,11 @@ def classification_task(
     return Task(
         name=name,
         about=about,
-        t5_prefix=name if t5_prefix is None else t5_prefix,
+        t5_prefix=name,
         metrics=metrics,
         to_examples=to_examples,
-        parse_prediction=parse,
-        flatten_record=flatten,
+        parse=parse,
+        flatten=flatten,
         origin=origin,
         verbalizers=verbalizers,
         init_words=verbalizers,

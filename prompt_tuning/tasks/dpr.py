@@ -54,6 +54,6 @@ DPR = Task(
     t5_prefix="wsc:",
     metrics=("exact_text",),
     to_examples=to_examples,
-    parse_prediction=parse_text,
-    flatten_record=flatten,
+    parse=parse_text,
+    flatten=flatten,
 )

@@ -73,7 +73,7 @@ def as_instruction(task: Task) -> Task:
     return replace(
         task,
         to_examples=to_examples,
-        parse_prediction=parse,
+        parse=parse,
         verbalizers=text.answers,
         t5_prefix="",
     )

@@ -62,8 +62,8 @@ RECORD = Task(
     t5_prefix="record",
     metrics=("squad_by_query",),
     to_examples=to_examples,
-    parse_prediction=parse_text,
-    flatten_record=flatten,
+    parse=parse_text,
+    flatten=flatten,
     together=("passage",),
     init_words=("commonsense", "reasoning", "reading", "comprehension"),  # the paper's footnote 7
 )

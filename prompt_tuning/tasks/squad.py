@@ -107,8 +107,8 @@ SQUAD = Task(
     t5_prefix="",
     metrics=("squad",),
     to_examples=to_examples,
-    parse_prediction=parse_text,
-    flatten_record=flatten,
+    parse=parse_text,
+    flatten=flatten,
     together=("title", "context"),
     selection=("f1",),  # the paper chooses and reports by F1 (section 5)
 )

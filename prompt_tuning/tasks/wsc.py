@@ -125,8 +125,8 @@ WSC = Task(
     t5_prefix="wsc:",
     metrics=("accuracy",),
     to_examples=to_examples,
-    parse_prediction=parse,
-    flatten_record=flatten,
+    parse=parse,
+    flatten=flatten,
     init_words=("commonsense", "pronoun", "resolution"),  # the paper's footnote 7
     dropped_because="WSC: not the referent (training uses label 1 only)",
 )

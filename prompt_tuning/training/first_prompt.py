@@ -16,13 +16,18 @@ from prompt_tuning.prompt_files import check_fits, load_prompt
 from prompt_tuning.tasks import Task
 
 
-def make_method(config: TrainConfig, task: Task, checkpoint: Checkpoint) -> Method:
-    """What a run on one task trains; raises as `first_prompt`."""
+def make_method(config: TrainConfig, task: Task | None, checkpoint: Checkpoint) -> Method:
+    """What a run on one task trains; raises as `first_prompt`.
+
+    A prompt of zeros where there is no task: its values come from the first process.
+    """
     if config.method == "model_tuning":
         return make_model_tuning(checkpoint)
     model, length = checkpoint.model, config.prompt.length
     assert isinstance(model, FrozenT5) and length is not None, (model, length)
-    init = first_prompt(config.init, length, task, checkpoint, seed=config.seed)
+    init = torch.zeros(length, model.hidden_size)
+    if task is not None:
+        init = first_prompt(config.init, length, task, checkpoint, seed=config.seed)
     return PromptTuning(model, init.to(model.device).requires_grad_())
 
 

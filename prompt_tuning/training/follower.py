@@ -14,12 +14,10 @@ from prompt_tuning.evaluation import answer_along
 from prompt_tuning.interrupts import Interrupted, StopRequests, silence_stdout
 from prompt_tuning.loop import TrainingRun
 from prompt_tuning.model_choice import load_source
-from prompt_tuning.models.frozen_t5 import FrozenT5
-from prompt_tuning.models.loading import Checkpoint
-from prompt_tuning.models.methods import Method, PromptTuning
+from prompt_tuning.models.methods import Method
 from prompt_tuning.ranks import TO_PART, TO_WAIT, LostProcess, Several, here, local_rank
 from prompt_tuning.run_folder import RunFolder
-from prompt_tuning.training.first_prompt import make_model_tuning
+from prompt_tuning.training.first_prompt import make_method
 from prompt_tuning.training.walk import training_run
 
 
@@ -77,17 +75,9 @@ def _training_of(work: SharedWork) -> TrainingRun:
         _choose_gpu(local_rank())
     group = here().group if config.machine.spread_weights else None
     checkpoint = load_source(work.source, work.revision, config.machine, group)
-    method = _method_of(config, checkpoint)
-    return training_run(config, method, work.encoded, RunFolder(Path()))
-
-
-def _method_of(config: TrainConfig, checkpoint: Checkpoint) -> Method:
-    if config.method == "model_tuning":
-        return make_model_tuning(checkpoint)
-    model, length = checkpoint.model, config.prompt.length
-    assert isinstance(model, FrozenT5) and length is not None, (model, length)
-    prompt = torch.zeros(length, model.hidden_size, device=model.device)
-    return PromptTuning(model, prompt.requires_grad_())
+    return training_run(
+        config, make_method(config, None, checkpoint), work.encoded, RunFolder(Path())
+    )
 
 
 def _choose_gpu(number: int) -> None:

@@ -6,7 +6,6 @@ illegal; without it an answer is decoded greedily, as everywhere here.
 """
 
 import time
-from collections.abc import Sequence
 from dataclasses import replace
 
 import torch
@@ -23,11 +22,9 @@ from prompt_tuning.data.sources import Split
 from prompt_tuning.evaluation import EvaluationSet, write_predictions
 from prompt_tuning.examples import load_splits, scored_examples
 from prompt_tuning.model_choice import load_model
-from prompt_tuning.models.loading import Checkpoint
 from prompt_tuning.protocol import started
 from prompt_tuning.run_folder import RunFolder
 from prompt_tuning.task_data import designed_task
-from prompt_tuning.tasks import Example, Task
 from prompt_tuning.training import outcome
 from prompt_tuning.training.walk import ScoredTask, answered
 
@@ -70,7 +67,14 @@ def train(config: TrainConfig, folder: RunFolder) -> None:
         begun = time.monotonic()
 
         def ready(split: Split) -> EvaluationSet:
-            return designed(task, split.examples, text, checkpoint, config)
+            """A split behind the text.
+
+            A target sentinel is the decoder's alone, as in training: it is taken off the answer,
+            and the examples in the text, which are inputs here, have none.
+            """
+            queries = with_prompt(split.examples, text)
+            data = scored_examples(task, queries, checkpoint, config, config.variant)
+            return replace(data, ends_of_answer=ends_of_answer(task))
 
         report = ready(splits.report) if splits.report else None
         scored, scores = ScoredTask(config, task, splits, ready(splits.evaluation), report), {}
@@ -90,20 +94,3 @@ def train(config: TrainConfig, folder: RunFolder) -> None:
         )
         how = f" behind {len(shots)} examples"
         run.say(*outcome.closing_lines(run, task.name, result, how, duration_s))
-
-
-def designed(
-    task: Task,
-    examples: Sequence[Example],
-    text: str,
-    checkpoint: Checkpoint,
-    config: TrainConfig,
-) -> EvaluationSet:
-    """A split behind the text of a prompt.
-
-    A target sentinel is the decoder's alone, as in training: it is taken off the answer, and the
-    examples in the text, which are inputs here, have none.
-    """
-    queries = with_prompt(examples, text)
-    data = scored_examples(task, queries, checkpoint, config, config.variant)
-    return replace(data, ends_of_answer=ends_of_answer(task))

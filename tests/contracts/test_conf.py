@@ -17,7 +17,7 @@ from prompt_tuning.composition import configs_of, points_of
 from prompt_tuning.config import INITS, METHODS, Key, TaskConfig, choices, config_dir
 from prompt_tuning.config_checks import train_config
 from prompt_tuning.hydra_app import with_keys
-from prompt_tuning.models.random_checkpoint import SHAPES
+from prompt_tuning.shapes import SHAPES
 from prompt_tuning.task_registry import CHOICES as TASK_CHOICES
 
 EXAMPLE = Path(__file__).parents[2] / "scripts" / "example_task"

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from prompt_tuning import cli
+from prompt_tuning.data.tokenization import encode_texts
 from prompt_tuning.inspection.measures import norm_measures
 from prompt_tuning.inspection.neighbours import Vocabulary
 from prompt_tuning.inspection.statistics import Question, statistics_of
@@ -16,8 +17,9 @@ from prompt_tuning.ladder.shipped_models import EMBEDDED_MODELS
 from prompt_tuning.models import initializers
 from prompt_tuning.models.embeddings import EmbeddingTable, load_embedding_table
 from prompt_tuning.models.loading import Checkpoint
-from prompt_tuning.models.random_checkpoint import Shape, write_random_checkpoint
+from prompt_tuning.models.random_checkpoint import write_random_checkpoint
 from prompt_tuning.prompt_files import save_prompt
+from prompt_tuning.shapes import Shape
 from prompt_tuning.task_registry import TASKS
 
 PUBLISHED = {  # RMS of a number; mean, smallest and largest norm of a row
@@ -65,13 +67,13 @@ def test_every_label_is_in_its_row_of_a_class_label_init(model: str, task: str) 
     """Before training nothing has drifted: whatever persists less later has been lost by it."""
     table, words = ladder_table(model), TASKS[task].init_words
     ids = table.token_ids(with_control_tokens=False)
-    vocabulary = Vocabulary(table.weight[ids], table.pieces(ids), ids)
+    vocabulary = Vocabulary(table.weight[ids], table.tokenizer.convert_ids_to_tokens(ids), ids)
     embedding, generator = torch.from_numpy(table.weight), torch.Generator().manual_seed(0)
     rest = initializers.sampled_vocab(20, embedding, sample_size=5000, generator=generator)
     init = initializers.class_label(
-        rest, embedding, words=words, encode=lambda word: table.encode_texts([word])[0]
+        rest, embedding, words=words, encode=lambda word: encode_texts([word], table.tokenizer)[0]
     ).numpy()
-    label_ids = dict(zip(words, table.encode_texts([*words]), strict=True))
+    label_ids = dict(zip(words, encode_texts([*words], table.tokenizer), strict=True))
     question = Question(vocabulary, 5, label_ids, frozenset(), has_label_rows=True)
     result, _ = statistics_of(question, init, init, num_draws=1, seed=0)
     for column in ("prompt", "init"):

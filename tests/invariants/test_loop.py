@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from prompt_tuning.data.batches import BatchOrder
+from prompt_tuning.data.batches import batch_order
 from prompt_tuning.errors import UserError
 from prompt_tuning.interrupts import Interrupted, StopRequests
 from prompt_tuning.loop import (
@@ -364,11 +364,11 @@ def test_the_loss_of_a_hopeless_target_is_finite() -> None:
 
 
 def test_every_epoch_sees_every_example_once_and_no_batch_is_cut() -> None:
-    order = BatchOrder(num_examples=10, batch_size=4, seed=0)
-    seen = [index for step in range(10) for index in order[step]]
-    assert all(len(order[step]) == 4 for step in range(10))
+    order = batch_order(num_examples=10, batch_size=4, seed=0)
+    seen = [index for step in range(10) for index in order(step)]
+    assert all(len(order(step)) == 4 for step in range(10))
     for epoch in range(4):
         assert sorted(seen[10 * epoch : 10 * (epoch + 1)]) == list(range(10))
     assert seen[:10] != seen[10:20]
-    assert order[7] == BatchOrder(10, 4, seed=0)[7]
-    assert order[7] != BatchOrder(10, 4, seed=1)[7]
+    assert order(7) == batch_order(10, 4, seed=0)(7)
+    assert order(7) != batch_order(10, 4, seed=1)(7)

@@ -40,7 +40,7 @@ from prompt_tuning.config import typed
 from prompt_tuning.errors import UserError
 from prompt_tuning.evaluation import decode_tokens
 from prompt_tuning.models.frozen_t5 import Rows
-from prompt_tuning.models.random_checkpoint import Shape
+from prompt_tuning.shapes import Shape
 
 CPU = torch.device("cpu")
 FAST = ("size=nano", "batch_size=3", "num_batches=2", "num_rounds=1", "prompt_length=10")

@@ -9,7 +9,7 @@ from prompt_tuning.commands.doctor import check
 from prompt_tuning.composition import configs_of, planned_runs
 from prompt_tuning.config import DoctorConfig
 from prompt_tuning.errors import UserError
-from prompt_tuning.models.random_checkpoint import SHAPES
+from prompt_tuning.shapes import SHAPES
 
 SMALL = Needs(SHAPES["small"], prompt_length=100, value_bytes=2)
 

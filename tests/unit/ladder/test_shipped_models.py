@@ -13,7 +13,7 @@ from prompt_tuning.config_checks import train_config
 from prompt_tuning.data.sources import DataSpec, load_split
 from prompt_tuning.errors import UserError
 from prompt_tuning.ladder.mini_tasks import MINI
-from prompt_tuning.ladder.shipped_models import EMBEDDED_MODELS, embedded_source
+from prompt_tuning.ladder.shipped_models import EMBEDDED, EMBEDDED_MODELS
 from prompt_tuning.ladder.world import LADDER_WORLD, World
 from prompt_tuning.models.loading import Checkpoint, load_checkpoint
 from prompt_tuning.models.places import located
@@ -30,7 +30,7 @@ def model_config(name: str) -> ModelConfig:
 
 def load(folder: str) -> Checkpoint:
     return load_checkpoint(
-        embedded_source(folder),
+        EMBEDDED + folder,
         revision=None,
         dtype=torch.float32,
         device=torch.device("cpu"),

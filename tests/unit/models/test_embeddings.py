@@ -9,6 +9,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from prompt_tuning.data.tokenization import encode_texts
 from prompt_tuning.errors import UserError
 from prompt_tuning.models import embeddings
 from prompt_tuning.models.embeddings import load_embedding_table
@@ -25,7 +26,7 @@ def assert_is(table: embeddings.EmbeddingTable, checkpoint: Checkpoint) -> None:
     np.testing.assert_array_equal(table.weight, checkpoint.model.embedding.numpy())
     assert table.weight.dtype == np.float32
     assert table.fingerprint == checkpoint.fingerprint
-    assert table.encode_texts(["positive"]) == [checkpoint.encode_text("positive")]
+    assert encode_texts(["positive"], table.tokenizer) == [checkpoint.encode_text("positive")]
 
 
 def never(*_: object, **__: object) -> None:
@@ -82,7 +83,7 @@ def test_neighbours_are_pieces_of_text(tiny_folder: Path) -> None:
     ids = table.token_ids(with_control_tokens=False)
     every = table.token_ids(with_control_tokens=True)
     assert every == [*range(len(table.tokenizer))] and len(every) <= len(table.weight)
-    left_out = table.pieces(sorted({*every} - {*ids}))
+    left_out = table.tokenizer.convert_ids_to_tokens(sorted({*every} - {*ids}))
     sentinels = {f"<extra_id_{i}>" for i in range(100)}
     assert {*left_out} == {"<pad>", "</s>", "<unk>", *sentinels}
     assert len(ids) == len(every) - 103

@@ -24,12 +24,8 @@ from prompt_tuning.models.loading import (
     weights_fingerprint,
     write_untrained_checkpoint,
 )
-from prompt_tuning.models.random_checkpoint import (
-    SHAPES,
-    Shape,
-    tokenizer_config,
-    write_random_checkpoint,
-)
+from prompt_tuning.models.random_checkpoint import tokenizer_config, write_random_checkpoint
+from prompt_tuning.shapes import SHAPES, Shape
 
 CPU = torch.device("cpu")
 FAMILY = ["t5", "mt5", "umt5"]

@@ -13,7 +13,7 @@ from prompt_tuning.models import layers, memory
 from prompt_tuning.models.frozen_t5 import FamilyModel, FrozenT5, Rows
 from prompt_tuning.models.layers import Dropout
 from prompt_tuning.models.memory import Footprint, tokens_per_micro_batch
-from prompt_tuning.models.random_checkpoint import NUM_BUCKETS
+from prompt_tuning.shapes import NUM_BUCKETS
 
 PROMPT_LENGTH = 5
 BOUND = 0.03  # relative; seen: 0.016

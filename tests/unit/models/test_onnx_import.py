@@ -15,7 +15,8 @@ from safetensors.torch import load_file
 from prompt_tuning.errors import UserError
 from prompt_tuning.models.loading import load_checkpoint
 from prompt_tuning.models.onnx_import import import_onnx
-from prompt_tuning.models.random_checkpoint import Shape, random_weights
+from prompt_tuning.models.random_checkpoint import random_weights
+from prompt_tuning.shapes import Shape
 
 SHAPE = Shape(d_model=16, num_layers=2, num_heads=2, d_kv=4, d_ff=24)
 ROWS = 256

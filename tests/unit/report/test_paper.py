@@ -4,7 +4,6 @@ from collections import Counter
 
 import pytest
 
-from prompt_tuning.models.random_checkpoint import SHAPES, SUBLAYERS
 from prompt_tuning.report import counts
 from prompt_tuning.report.estimates import Spread
 from prompt_tuning.report.fig4 import figure4
@@ -30,12 +29,8 @@ TOTALS = {
 
 
 @pytest.mark.parametrize("size", SIZES)
-def test_the_closed_form_is_the_shape_and_the_papers_total(size: str) -> None:
-    shape, sizes = SHAPES[size], counts.SHAPES[size]
-    for name in ("d_model", "num_layers", "num_heads", "d_kv", "d_ff"):
-        assert getattr(sizes, name) == getattr(shape, name)
+def test_the_tensors_of_a_shape_add_up_to_the_papers_total(size: str) -> None:
     assert counts.model_parameters(size) == TOTALS[size]
-    assert [*SUBLAYERS] == ["encoder", "decoder"]
 
 
 def test_all_30_counts_of_table_4_are_reproduced_to_the_last_digit() -> None:

@@ -11,12 +11,12 @@ from statsmodels.stats.weightstats import ttost_ind
 
 from prompt_tuning.report.statistics import (
     Answer,
+    Cell,
+    Cells,
     Effect,
     answer,
     answer_alike,
     combination,
-    difference,
-    difference_terms,
     fails_to_learn,
     holm,
     mcnemar,
@@ -26,6 +26,16 @@ from prompt_tuning.report.statistics import (
 )
 
 FIRST, SECOND = [71.0, 74.5, 69.2], [60.1, 65.9, 64.0, 58.8]
+
+
+def difference_terms(first: Cells, second: Cells) -> list[tuple[float, Cell]]:
+    """Of first minus second arm, the mean over their tasks."""
+    share = 1 / len(first)
+    return [*((share, cell) for cell in first.values()), *((-share, second[t]) for t in first)]
+
+
+def difference(first: Cells, second: Cells) -> Effect:
+    return combination(difference_terms(first, second))
 
 
 def test_of_one_task_the_difference_is_welchs_test() -> None:

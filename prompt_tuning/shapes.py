@@ -1,0 +1,81 @@
+"""The shapes of T5 v1.1: its sizes, and the shape of every tensor."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, fields
+from typing import Any, Self
+
+NUM_BUCKETS = 32  # of the relative position bias
+
+
+@dataclass(frozen=True)
+class Shape:
+    """The sizes of a T5 v1.1; encoder and decoder have `num_layers` each."""
+
+    d_model: int
+    num_layers: int
+    num_heads: int
+    d_kv: int
+    d_ff: int
+
+    @classmethod
+    def of(cls, config: Any) -> Self:
+        """That of a checkpoint's config."""
+        return cls(**{each.name: getattr(config, each.name) for each in fields(cls)})
+
+    @property
+    def inner(self) -> int:
+        """The width of all heads together."""
+        return self.num_heads * self.d_kv
+
+
+SUBLAYERS = {
+    "encoder": ("SelfAttention", "DenseReluDense"),
+    "decoder": ("SelfAttention", "EncDecAttention", "DenseReluDense"),
+}
+# Rows, columns and standard deviation of each matrix of a layer.
+ATTENTION: dict[str, Callable[[Shape], tuple[int, int, float]]] = {
+    "q": lambda s: (s.inner, s.d_model, (s.d_model * s.d_kv) ** -0.5),
+    "k": lambda s: (s.inner, s.d_model, s.d_model**-0.5),
+    "v": lambda s: (s.inner, s.d_model, s.d_model**-0.5),
+    "o": lambda s: (s.d_model, s.inner, s.inner**-0.5),
+}
+FEED_FORWARD: dict[str, Callable[[Shape], tuple[int, int, float]]] = {
+    "wi_0": lambda s: (s.d_ff, s.d_model, s.d_model**-0.5),
+    "wi_1": lambda s: (s.d_ff, s.d_model, s.d_model**-0.5),
+    "wo": lambda s: (s.d_model, s.d_ff, s.d_ff**-0.5),
+}
+
+# Source: google-research/prompt-tuning configs/models/sizes.
+SHAPES = {
+    "small": Shape(d_model=512, num_layers=8, num_heads=6, d_kv=64, d_ff=1024),
+    "base": Shape(d_model=768, num_layers=12, num_heads=12, d_kv=64, d_ff=2048),
+    "large": Shape(d_model=1024, num_layers=24, num_heads=16, d_kv=64, d_ff=2816),
+    "xl": Shape(d_model=2048, num_layers=24, num_heads=32, d_kv=64, d_ff=5120),
+    "xxl": Shape(d_model=4096, num_layers=24, num_heads=64, d_kv=64, d_ff=10240),
+}
+
+
+def parameter_shapes(shape: Shape, vocab_rows: int) -> dict[str, tuple[int, ...]]:
+    """The shape of every tensor of a T5 v1.1, by its hub name."""
+    return {name: size for name, size, _ in parameters_of(shape, vocab_rows, "t5")}
+
+
+def parameters_of(
+    shape: Shape, vocab_rows: int, model_type: str
+) -> Iterator[tuple[str, tuple[int, ...], float | None]]:
+    """Name, shape and deviation of every tensor; the scales of norms start at one: None."""
+    yield "shared.weight", (vocab_rows, shape.d_model), 1.0
+    yield "lm_head.weight", (vocab_rows, shape.d_model), 1.0  # untied: a tensor of its own
+    for stack, sublayers in SUBLAYERS.items():
+        for block in range(shape.num_layers):
+            for index, sublayer in enumerate(sublayers):
+                layer = f"{stack}.block.{block}.layer.{index}"
+                yield f"{layer}.layer_norm.weight", (shape.d_model,), None
+                matrices = FEED_FORWARD if sublayer == "DenseReluDense" else ATTENTION
+                for name, sizes in matrices.items():
+                    rows, columns, deviation = sizes(shape)
+                    yield f"{layer}.{sublayer}.{name}.weight", (rows, columns), deviation
+        yield f"{stack}.final_layer_norm.weight", (shape.d_model,), None
+        for block in range(shape.num_layers if model_type == "umt5" else 1):
+            table = f"{stack}.block.{block}.layer.0.SelfAttention.relative_attention_bias.weight"
+            yield table, (NUM_BUCKETS, shape.num_heads), shape.d_model**-0.5
