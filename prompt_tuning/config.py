@@ -507,8 +507,8 @@ def config_hash(config: Any) -> str:
     It promises that two runs with one hash compute the same numbers up to the order in which
     floating-point numbers are summed: device, threads, micro-batch budget and compilation change
     that order and nothing else. It does not promise the same score: a seed that sits on an edge can
-    fall either way (results/LOG.md: 71.6 against 47.4 under two budgets). Nor does it see inside
-    files: their hashes are in the record.
+    fall either way (results/LOG.md: one of eight scored 50.4 and 98.8 under two budgets). Nor does
+    it see inside files: their hashes are in the record.
     """
     values = _hashed_values(config)
     machine = getattr(config, "machine", None)
