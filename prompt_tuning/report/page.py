@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from statistics import fmean
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
@@ -65,7 +66,8 @@ def page(artefacts: Sequence[Artefact], limits: Tolerances) -> str:
         whose=WHOSE,
         claims=claims,
         num_tested=len(tested),
-        num_before_rule=sum(map(_before_rule, tested)),
+        num_before_rule=sum(_share_before_rule(one) == 1 for one in tested),
+        num_partly_before=sum(0 < _share_before_rule(one) < 1 for one in tested),
         picture=_picture(artefacts),
         limits=limits,
         colours=COLOURS,
@@ -111,13 +113,15 @@ def _seeds(artefact: Artefact) -> str:
     if seeds.empty:
         return NOTHING
     which = str(seeds.min()) if seeds.nunique() == 1 else f"{seeds.min()} to {seeds.max()}"
-    return which + (", before the rule" if _before_rule(artefact) else "")
+    share = _share_before_rule(artefact)
+    how_many = "" if share == 1 else f"{100 * share:.0f} % of runs "
+    return which + (f", {how_many}before the rule" if share else "")
 
 
-def _before_rule(artefact: Artefact) -> bool:
-    """Whether any of its runs had ended, and could have been seen, when the rule was written."""
+def _share_before_rule(artefact: Artefact) -> float:
+    """Of its runs, those that had ended, and could have been seen, when the rule was written."""
     ends = [datetime.fromisoformat(record.content["finished_at"]) for record in artefact.records]
-    return any(end < RULE_SINCE for end in ends)
+    return fmean(end < RULE_SINCE for end in ends)
 
 
 def _picture(artefacts: Sequence[Artefact]) -> Markup:

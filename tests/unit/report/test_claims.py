@@ -180,23 +180,26 @@ def test_the_papers_effects_are_those_of_its_points() -> None:
 
 
 @pytest.mark.parametrize(
-    ("finished_at", "number"),
-    [("2026-11-25T18:39:03+00:00", 1), ("2026-11-25T18:39:04+00:00", 0)],
+    ("num_older", "sentence", "beside"),
+    [
+        (6, "1 of the 1 claims with a test rest", "0 to 2, before the rule"),
+        (1, "0 of the 1 claims with a test rest", "0 to 2, 17 % of runs before the rule"),
+        (0, "0 of the 1 claims with a test rest", "0 to 2 <"),
+    ],
 )
 def test_the_page_says_which_answers_rest_on_runs_older_than_the_rule(
-    tmp_path: Path, finished_at: str, number: int
+    tmp_path: Path, num_older: int, sentence: str, beside: str
 ) -> None:
-    """One such run is enough: whoever wrote the rule could have seen it."""
-    for length, mean in ((1, 51), (20, 81)):
-        for seed in range(3):
-            cfg, score = config(seed, prompt__length=length), mean + seed
-            is_first = (length, seed) == (1, 0)
-            ended = {"finished_at": finished_at} if is_first else {}
-            write_run(tmp_path, cfg, result(score, score), **ended)
+    """One such run is told of: whoever wrote the rule could have seen it."""
     plan = [*seeds(prompt__length=1), *seeds(prompt__length=20)]
+    for number, cfg in enumerate(plan):
+        score = {1: 51, 20: 81}[cfg["prompt"]["length"]] + cfg["seed"]
+        second = "03" if number < num_older else "04"
+        ended = {"finished_at": f"2026-11-25T18:39:{second}+00:00"}
+        write_run(tmp_path, cfg, result(score, score), **ended)
     text = " ".join(page([filled("fig3a_ladder", tmp_path, *plan)], tolerances()).split())
-    assert f"{number} of the 1 claims with a test" in text
-    assert ("0 to 2, before the rule" in text) == bool(number)
+    assert sentence in text and ("1 in part: they" in text) == (num_older == 1)
+    assert beside.replace(" <", "</td>") in text
 
 
 def test_an_effect_of_the_papers_own_outside_the_margin_is_said_to_be() -> None:
