@@ -13,15 +13,11 @@ from prompt_tuning.report.names import human
 from prompt_tuning.report.paper import SIZES, published_scores
 
 METHODS = ("prompt_tuning", "model_tuning")
-REAL_FIGURE, LADDER_FIGURES = "fig1_flan", ("fig1_ladder_fresh", "fig1_ladder")
+REAL_FIGURE, LADDER_FIGURE = "fig1_flan", "fig1_ladder_fresh"
 CAPTION = (
     "Score of prompts (green) and of tuning all weights (orange). Left: published. Middle and "
     "right: measured here, on other models and other tasks, so that only shapes compare, no "
     "numbers. Dotted: what needs no learning."
-)
-FLATTERED = (
-    " On the right, the formats and seeds that the recipe was tuned on: they flatter prompts and "
-    "judge nothing; the other formats and seeds 3 to 12 are not all run."
 )
 
 
@@ -31,19 +27,17 @@ def overview(artefacts: Sequence[Artefact]) -> tuple[Figure, str] | None:
     None where a part is not shown.
     """
     known = {artefact.name: artefact for artefact in artefacts}
-    ladders = [known[name] for name in LADDER_FIGURES if name in known]
-    if REAL_FIGURE not in known or not ladders:
+    if not known.keys() >= {REAL_FIGURE, LADDER_FIGURE}:
         return None
-    ladder = next((one for one in ladders if all(_points(one).values())), ladders[-1])
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(10, 3.3), layout="constrained")
         paper, real, toy = figure.subplots(1, 3, sharey=True)
         _draw_paper(paper)
         _draw_real(real, known[REAL_FIGURE])
-        _draw_ladder(toy, ladder)
+        _draw_ladder(toy, known[LADDER_FIGURE])
         paper.set_ylabel("score, %")
         figure.legend(*paper.get_legend_handles_labels(), loc="outside lower center", ncols=2)
-        return figure, CAPTION + ("" if ladder.name == LADDER_FIGURES[0] else FLATTERED)
+        return figure, CAPTION
 
 
 def _draw_paper(axes: Any) -> None:
@@ -79,23 +73,16 @@ def _draw_real(axes: Any, artefact: Artefact) -> None:
     axes.set_title("Measured: a real T5 Small, by task", fontsize=9)
 
 
-def _points(artefact: Artefact) -> dict[str, list[tuple[float, float, float]]]:
-    """By method, on the same LM-adapted weights: parameters, mean over all tasks, deviation."""
-    grid = artefact.grid
-    return {
-        method: [
+def _draw_ladder(axes: Any, artefact: Artefact) -> None:
+    """On the same LM-adapted weights, the mean over all formats."""
+    grid, sizes = artefact.grid, []
+    axes.set_xscale("log")
+    for turn, (method, series) in enumerate(zip(METHODS, (PROMPTS, TUNED), strict=True)):
+        points = [
             (grid.num_parameters((series, model)), spread.mean, spread.deviation or 0.0)
             for model in grid.models
             if (spread := grid.spread((series, model), grid.tasks))
         ]
-        for method, series in zip(METHODS, (PROMPTS, TUNED), strict=True)
-    }
-
-
-def _draw_ladder(axes: Any, artefact: Artefact) -> None:
-    grid, sizes = artefact.grid, []
-    axes.set_xscale("log")
-    for turn, (method, points) in enumerate(_points(artefact).items()):
         if points:
             draw(axes, Curve(method, points, turn, human(method)))
             sizes += [x for x, *_ in points]
