@@ -1,5 +1,6 @@
 """Figure 4: the parameters that a task has of its own, by method."""
 
+from dataclasses import replace
 from functools import cached_property
 from statistics import fmean
 
@@ -10,6 +11,7 @@ from prompt_tuning.report.counts import Count, Counts, method_parameters, model_
 from prompt_tuning.report.figures import BESIDE, COLOURS, MARKERS, SIZE, STYLE
 from prompt_tuning.report.names import human
 from prompt_tuning.report.paper import SIZES, rows
+from prompt_tuning.report.tables import Table
 
 LENGTHS = range(1, 101)  # of prompts: the figure shows the mean over these
 READING_ERROR = 1e-5  # it is read off a drawing: five to six digits
@@ -26,8 +28,26 @@ def figure4() -> list[Count]:
     return counts
 
 
+def shares() -> dict[str, float]:
+    """Of a prompt of 100 positions among the parameters of each model, in percent."""
+    return {
+        size: 100 * method_parameters("prompt_tuning", size, LENGTHS[-1]) / model_parameters(size)
+        for size in SIZES
+    }
+
+
 class Figure4(Counts):
     """The counts as curves over the size of the model."""
+
+    @cached_property
+    def table(self) -> Table:
+        """And the paper's sentence on them: below 0.01 % beyond a billion parameters."""
+        listed = ", ".join(f"{human(size)} {share:.4f} %" for size, share in shares().items())
+        note = (
+            "The paper, on this figure: less than 0.01 % task-specific parameters for models over a "
+            f"billion parameters (XL and XXL). A prompt of {LENGTHS[-1]} positions: {listed}."
+        )
+        return replace(super().table, notes=(*super().table.notes, note))
 
     @cached_property
     def figure(self) -> Figure:

@@ -6,7 +6,7 @@ import pytest
 
 from prompt_tuning.report import counts
 from prompt_tuning.report.estimates import Spread
-from prompt_tuning.report.fig4 import figure4
+from prompt_tuning.report.fig4 import figure4, shares
 from prompt_tuning.report.paper import (
     SIZES,
     Published,
@@ -96,3 +96,10 @@ def test_a_spread_is_the_sample_deviation() -> None:
     assert str(Spread.of([60.0, 70.0, 86.0])) == "72.0 ± 13.1 (3)"
     assert str(Spread.of([60.0])) == "60.0 ± - (1)"
     assert Spread.of([]) is None
+
+
+def test_beyond_a_billion_parameters_a_prompt_is_below_a_ten_thousandth() -> None:
+    """What the paper says of figure 4; of Large, below a billion, it is not so."""
+    below = [size for size, share in shares().items() if share < 0.01]
+    assert below == ["xl", "xxl"] == [size for size in SIZES if TOTALS[size] > 1e9]
+    assert shares()["xxl"] == pytest.approx(100 * 409_600 / 11_135_332_352)
