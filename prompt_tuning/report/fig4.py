@@ -44,8 +44,8 @@ class Figure4(Counts):
         """And the paper's sentence on them: below 0.01 % beyond a billion parameters."""
         listed = ", ".join(f"{human(size)} {share:.4f} %" for size, share in shares().items())
         note = (
-            "The paper, on this figure: less than 0.01 % task-specific parameters for models over a "
-            f"billion parameters (XL and XXL). A prompt of {LENGTHS[-1]} positions: {listed}."
+            "The paper, on this figure: less than 0.01 % task-specific parameters for models over "
+            f"a billion parameters (XL and XXL). A prompt of {LENGTHS[-1]} positions: {listed}."
         )
         return replace(super().table, notes=(*super().table.notes, note))
 
