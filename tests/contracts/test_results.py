@@ -4,14 +4,16 @@ import re
 import subprocess
 import tomllib
 from collections import Counter
+from functools import cache
 from pathlib import Path
 
 import matplotlib
 import pytest
 
+from prompt_tuning.commands import report as report_command
 from prompt_tuning.commands.report import plan
-from prompt_tuning.composition import configs_of
-from prompt_tuning.config import NOT_IN_HASH, choices
+from prompt_tuning.composition import configs_of, planned_runs
+from prompt_tuning.config import NOT_IN_HASH, TrainConfig, choices
 from prompt_tuning.report.artefact import PAPER, Artefact, write
 from prompt_tuning.report.catalogue import ARTEFACTS, chosen
 from prompt_tuning.report.page import page
@@ -29,16 +31,32 @@ def records() -> list[Record]:
     return read_committed(RESULTS / "runs")
 
 
+@cache
+def planned(experiment: str, *overrides: str) -> list[TrainConfig]:
+    """Its runs, composed once for all tests."""
+    return planned_runs(experiment, overrides)
+
+
 @pytest.fixture(scope="session")
 def report(records: list[Record], tmp_path_factory: pytest.TempPathFactory) -> list[Artefact]:
     """Every artefact, from the committed records alone."""
     library, scratch = Library(records, NOT_IN_HASH), tmp_path_factory.mktemp("plans")
-    return [
-        artefact.filled(plan(artefact, [], scratch), library)
-        if artefact.models != PAPER or library.has_model(SIZES)
-        else artefact
-        for artefact in ARTEFACTS
-    ]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(report_command, "planned_runs", lambda name, own: planned(name, *own))
+        return [
+            artefact.filled(plan(artefact, [], scratch), library)
+            if artefact.models != PAPER or library.has_model(SIZES)
+            else artefact
+            for artefact in ARTEFACTS
+        ]
+
+
+@pytest.mark.parametrize("experiment", choices("experiment"))
+def test_every_grid_point_of_an_experiment_is_a_valid_run(experiment: str) -> None:
+    """And the file's head counts them, each once."""
+    number = len({repr(config) for config in planned(experiment)})
+    text = (REPOSITORY / "conf" / "experiment" / f"{experiment}.yaml").read_text()
+    assert re.search(rf"^# .*\b{number} runs\b", text, re.MULTILINE), number
 
 
 def test_every_experiment_is_part_of_an_artefact() -> None:

@@ -20,7 +20,7 @@ RUN = [
     *("training.num_steps=4", "evaluation.every_steps=2", "evaluation.num_examples=8"),
     "evaluation.report_split=null",
 ]
-SWEEP = [*RUN, "-m", "prompt.length=1,2", "seed=0,1", "tracking.group=lengths"]
+SWEEP = [*RUN, "-m", "prompt.length=1,2", "seed=0", "tracking.group=lengths"]
 
 
 def start(*arguments: str, url: str, folder: Path, **environment: str) -> tuple[int, str]:
@@ -45,7 +45,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path
 
 @pytest.fixture(scope="module")
 def sweep(server: tuple[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of a sweep of four runs that was online."""
+    """The folder of a sweep of two runs that was online."""
     folder = tmp_path_factory.mktemp("sweep")
     status, said = start("prompt_tuning.cli", *SWEEP, url=server[0], folder=folder)
     assert status == 0 and "W&B" not in said, said
@@ -77,7 +77,7 @@ def test_a_sweep_arrives_with_group_tags_config_curves_summary_and_prompts(
     requests = received(server[1])
     begun = [sent for sent in mutations(requests, "UpsertBucket") if sent["displayName"]]
     runs = {path.parent.name: path.parent for path in sweep.glob("runs/*/record.json")}
-    assert {sent["displayName"] for sent in begun} == {*runs} and len(runs) == 4
+    assert {sent["displayName"] for sent in begun} == {*runs} and len(runs) == 2
     for sent in begun:
         folder, run_id = runs[sent["displayName"]], sent["name"]
         record = json.loads((folder / "record.json").read_text())
@@ -111,7 +111,7 @@ def test_a_sweep_arrives_with_group_tags_config_curves_summary_and_prompts(
             record["result"]["best_step"],
         )
     summaries = [each["sent"] for each in requests if each["path"].endswith("wandb-summary.json")]
-    assert len(summaries) == 4 and all("best/score" in summary for summary in summaries)
+    assert len(summaries) == 2 and all("best/score" in summary for summary in summaries)
     prompts = [r["sent"]["bytes"] for r in requests if r["path"].endswith("prompt.safetensors")]
     sizes = [(folder / "prompt.safetensors").stat().st_size for folder in runs.values()]
     assert sorted(prompts) == sorted(sizes)

@@ -56,7 +56,7 @@ def config_of(overrides: list[str]) -> TrainConfig | list[UserError]:
     return problems or config
 
 
-@settings(max_examples=80, deadline=None, suppress_health_check=[*HealthCheck])
+@settings(max_examples=40, deadline=None, suppress_health_check=[*HealthCheck])
 @given(overrides=st.lists(OVERRIDE, min_size=1, max_size=3))
 def test_any_overrides_give_a_config_or_errors_of_the_users(overrides: list[str]) -> None:
     found = config_of(overrides)

@@ -141,7 +141,7 @@ def test_cuda_without_a_gpu_is_refused(
         ("--help", ">/dev/full", 2),
         ("list what=task", ">&-", 0),
         ("--help", ">&- 2>&- <&-", 0),
-        ("score task=rte rows=-", "<&-", 0),
+        ("show task=rte rows=-", "<&-", 0),
         ("score task=rte rows=-", "<&- >/dev/full", 2),
     ],
 )

@@ -69,6 +69,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     folder = tmp_path_factory.mktemp("trained")
     own = ["model=ladder_100k", "task=mini_sst2", "seed=0,1,2"]
     short = ["training.num_steps=40", "evaluation.every_steps=40", "evaluation.num_examples=60"]
+    short += ["evaluation.report_split=null"]
     with pytest.MonkeyPatch.context() as monkeypatch:
         assert ptune(monkeypatch, folder, "train", "-m", *own, *short, *SETTINGS) == 0
     return sorted(folder.glob("runs/*/prompt.safetensors"))

@@ -53,12 +53,6 @@ def test_the_record_says_what_the_frozen_model_says_behind_the_seeds_examples(
     assert "3 of 3 solved examples, drawn by seed 5" in (tmp_path / "log.txt").read_text()
 
 
-def test_the_same_run_again_is_the_same(tiny_folder: Path, tmp_path: Path) -> None:
-    config = design_of(tiny_folder, "prompt.num_shots=2", "evaluation.report_split=null")
-    first, second = (record_of(tmp_path / name, config) for name in ("first", "second"))
-    assert first["result"] == second["result"]
-
-
 def test_as_many_examples_as_fit_are_shown_and_the_number_is_said(
     tiny_folder: Path, tiny_checkpoint: Checkpoint, tmp_path: Path
 ) -> None:

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from prompt_tuning.commands import train as train_command
 from prompt_tuning.composition import configs_of
-from prompt_tuning.config import RANKS, config_hash
+from prompt_tuning.config import RANKS
 from prompt_tuning.data.sources import DataSpec, load_split
 from prompt_tuning.errors import UserError
 from prompt_tuning.evaluation import evaluate_prompt, evaluation_set
@@ -101,11 +101,3 @@ def test_free_text_cannot_be_ranked() -> None:
     )
     with pytest.raises(UserError, match="task=mini_squad is answered with free text"):
         train_command.check(cfg)
-
-
-def test_a_run_that_ranks_is_another_run_and_all_others_keep_their_name(tiny_folder: Path) -> None:
-    plain, null, ranked = (
-        config_hash(config_of(tiny_folder, *given))
-        for given in ([], ["evaluation.rank=null"], ["evaluation.rank=labels"])
-    )
-    assert plain == null != ranked

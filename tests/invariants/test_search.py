@@ -13,9 +13,9 @@ pytest.importorskip("optuna", reason="optuna is not installed: pip install '.[se
 FAST = [
     *("model=ladder_100k", "task=mini_rte", "tracking=none", "training.batch_size=8"),
     *("training.num_steps=24", "evaluation.every_steps=8", "evaluation.num_examples=8"),
-    "prompt.length=10",
+    *("prompt.length=10", "evaluation.report_split=null"),
 ]
-SEARCH = [*("train", "-m", "hydra/sweeper=optuna", "evaluation.report_split=null"), *FAST]
+SEARCH = ["train", "-m", "hydra/sweeper=optuna", *FAST]
 RATE = "optimizer.learning_rate=tag(log,interval(0.01,3))"
 
 

@@ -332,6 +332,7 @@ def test_what_a_task_offers_to_report_is_in_the_hash_only_if_it_is_reported() ->
         "training.dropout=0.2",
         "method=model_tuning",
         "evaluation.rank=labels",
+        "evaluation.transfer_tasks=[mini_boolq]",
     ],
 )
 def test_what_changes_a_result_changes_the_hash(override: str) -> None:

@@ -68,7 +68,7 @@ def test_listing_runs_makes_no_folder(
         ("what=run", "did you mean runs?"),
         ("what=runs experiment=fig3a_lader", "did you mean fig3a_ladder?"),
         ("experiment=fig3a", "add what=runs"),
-        ('what=runs experiment=fig3a train=["modle=small"]', "did you mean model?"),
+        ('what=runs experiment=table1 train=["modle=small"]', "did you mean model?"),
     ],
 )
 def test_a_mistake_in_what_to_list_is_named(

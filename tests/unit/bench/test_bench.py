@@ -194,8 +194,7 @@ def test_other_answers_in_a_batch_are_not_recorded(
         is_whole = question == "num_rows=5" or len(rows.prompts) > 1
         return said[1:] + said[:1] if is_whole else said
 
-    config = config_of("part=serving", question)
-    assert measure_serving(config, print)["arms"]
+    config = config_of("part=serving", "num_batches=1", question)
     monkeypatch.setattr(answering, "decode_tokens", shifted)
     with pytest.raises(NotEqualError, match=r"stream: other tokens|5 of 5 answers"):
         measure_serving(config, print)

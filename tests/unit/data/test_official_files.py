@@ -41,12 +41,6 @@ def test_quotes_in_a_table_are_plain_characters(tmp_path):
     ]
 
 
-def test_a_byte_order_mark_is_no_part_of_the_first_column(tmp_path):
-    """GLUE's MRPC files start with one."""
-    path = write(tmp_path, "x.tsv", "Quality\t#1 ID\n1\t2\n", encoding="utf-8-sig")
-    assert read(path) == [(2, {"Quality": "1", "#1 ID": "2"})]
-
-
 def test_missing_cells_are_no_null_and_an_empty_line_is_none(tmp_path):
     path = write(tmp_path, "x.tsv", "a\tb\tc\n1\t2\n\n1\t\t3\n\r\n")
     assert read(path) == [
