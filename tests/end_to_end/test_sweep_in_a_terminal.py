@@ -49,7 +49,8 @@ def test_eight_runs_under_two_processes_are_counted_timed_and_compared(tmp_path:
     begun = re.findall(r"run (\d) of 8: task=\w+ prompt.length=\d seed=\d", text)
     assert sorted(map(int, begun)) == [*range(1, 9)]
     assert re.search(r"\d done, about \d+ (s|min) left\)", text)
-    assert sum(bool(re.match(r"\d/8  step +20 ", line)) for line in lines) == 8
+    assert len(re.findall(r"\bstep +20 ", text)) == 8
+    assert {*re.findall(r"\b(\d)/8\b", text)} == {*"12345678"}
     head = next(i for i, line in enumerate(lines) if line.startswith("task"))
     assert lines[head].split() == ["task", "prompt.length", "validation", "sd", "runs"]
     rows = [line.split()[:2] for line in lines[head + 1 : head + 5]]
