@@ -68,9 +68,12 @@ class _Console(Console):
 
 
 def say(text: str) -> None:
-    """One line on the terminal, at once."""
+    """One line on the terminal, at once.
+
+    Its end is written with it: another process may write to the same terminal in between.
+    """
     try:
-        print(f"{_prefix.get()}{text}", flush=True)
+        print(f"{_prefix.get()}{text}\n", end="", flush=True)
     except BrokenPipeError:
         silence_stdout()
 
