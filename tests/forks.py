@@ -24,7 +24,6 @@ _SERVER.set_forkserver_preload(
         "transformers.models.t5.modeling_t5",
         "torch.distributed",
         "hydra.main",
-        "hydra.experimental.callbacks",
     ]
 )
 QUIET = {"OMP_NUM_THREADS": "1", "NETRC": "/dev/null"}  # one thread, no W&B account

@@ -120,11 +120,12 @@ def plan(artefact: Artefact, overrides: list[str], cache: Path) -> list[dict[str
         digest.update(path.read_bytes())
 
     path = cache / f"plan-{artefact.name}-{digest.hexdigest()[:8]}.json"
-    if read_json(path, configs=list) is None:  # not there, or damaged, which a warning has said
+    plan = read_json(path, configs=list)
+    if plan is None:  # not there, or damaged, which a warning has said
         cache.mkdir(parents=True, exist_ok=True)
         configs = [asdict(run) for sweep in sweeps for run in planned_runs(*sweep)]
         write_json(path, with_checksum({"configs": configs}))
-    plan = read_json(path, configs=list)
+        plan = read_json(path, configs=list)  # as every later call reads it: JSON's keys are texts
     assert plan is not None, path
     return list(plan["configs"])
 

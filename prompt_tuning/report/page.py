@@ -57,6 +57,7 @@ def page(artefacts: Sequence[Artefact], limits: Tolerances) -> str:
     )
     claims = _by_answer(artefacts)
     tested = [one for found in claims.values() for one, each in found if each.claim.tests]
+    shares = [_share_before_rule(one) for one in tested]
     at = {place: [one for one in artefacts if one.place == place] for place in GROUPS}
     return environment.get_template("page.html.jinja").render(
         artefacts=artefacts,
@@ -66,8 +67,8 @@ def page(artefacts: Sequence[Artefact], limits: Tolerances) -> str:
         whose=WHOSE,
         claims=claims,
         num_tested=len(tested),
-        num_before_rule=sum(_share_before_rule(one) == 1 for one in tested),
-        num_partly_before=sum(0 < _share_before_rule(one) < 1 for one in tested),
+        num_before_rule=sum(share == 1 for share in shares),
+        num_partly_before=sum(0 < share < 1 for share in shares),
         picture=_picture(artefacts),
         limits=limits,
         colours=COLOURS,

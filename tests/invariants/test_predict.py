@@ -216,6 +216,20 @@ def test_a_label_answers_with_the_softmax_of_its_score(
         assert answer["prediction"] == words[int(shares[1] > shares[0])]
 
 
+@pytest.mark.parametrize("rank", ["null", "labels_per_token"])
+def test_shares_are_those_of_whole_labels_alone(
+    monkeypatch: pytest.MonkeyPatch,
+    tiny_folder: Path,
+    library: Path,
+    capsys: pytest.CaptureFixture[str],
+    rank: str,
+) -> None:
+    """A mean over tokens is no log-probability of anything."""
+    asked = [write(library.parent, [{"inputs": "a"}]), "probabilities=true", f"rank={rank}"]
+    assert ptune(monkeypatch, tiny_folder, library, *asked) == 2
+    assert "add rank=labels" in capsys.readouterr().err
+
+
 def test_prompts_of_several_models_are_refused(
     monkeypatch: pytest.MonkeyPatch,
     tiny_folder: Path,

@@ -91,12 +91,9 @@ def test_hours_of_an_experiment_are_those_of_its_runs() -> None:
     ],
 )
 def test_an_experiment_without_hours_is_refused(experiment: str, problem: str) -> None:
+    runs, config = planned_runs(experiment, ["seed=0"]), config_of(f"experiment={experiment}")
     with pytest.raises(UserError, match=problem):
-        [
-            *describe_hours(
-                planned_runs(experiment, ["seed=0"]), config_of(f"experiment={experiment}")
-            )
-        ]
+        [*describe_hours(runs, config)]
 
 
 def test_a_model_of_another_shape_is_refused_with_those_that_have_one() -> None:
