@@ -5,7 +5,7 @@ a task; its terms are weights and cells, a cell the scores of its seeds.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import fmean
 
 from prompt_tuning.report.grid import Case, Grid
@@ -28,7 +28,6 @@ MIN_SIZES = 3  # of a trend
 Terms = Sequence[tuple[float, Cell]]
 PROMPTS, TUNED = "prompt_tuning, lm_adapted", "model_tuning, lm_adapted"
 FEW = f"fewer than {MIN_SEEDS} seeds, or an arm is missing"
-AT_AN_END = f"fewer than {MIN_SIZES} sizes at which neither arm is at the floor or the ceiling"
 
 
 @dataclass(frozen=True)
@@ -120,14 +119,17 @@ def asked_of(
 def closes(question: str, grid: Grid, first: str, second: str, paper: str) -> Claim:
     """The gap, first minus second, falls with size, and at the largest size it is nothing."""
     falls = shrinks(question, "Gap", grid, minus(grid, first, second), (first, second), paper)
-    if not falls.tests:
-        return falls
     cases = _enough(minus(grid, first, second))
+    if not cases:
+        return falls
     largest = max(cases, key=lambda case: grid.num_parameters((first, case[0])))[0]
     at_largest = {case: terms for case, terms in cases.items() if case[0] == largest}
     effect = combination([(w / len(at_largest), c) for ts in at_largest.values() for w, c in ts])
+    what = f"Gap at {human(largest)}"
+    if not falls.tests:
+        return replace(falls, detail=f"{what}: {effect}. {falls.detail}")
     margin = MARGIN if len(at_largest) > 1 else MARGIN_OF_ONE_TASK
-    alike = Evidence(f"Gap at {human(largest)}", effect, margin=margin)
+    alike = Evidence(what, effect, margin=margin)
     return Claim(question, paper, [*falls.tests, alike], falls.detail)
 
 
@@ -141,11 +143,14 @@ def shrinks(
 ) -> Claim:
     """A value falls with the logarithm of the parameters, over all sizes that can say so."""
     known = _enough(cases)
-    models = [model for model in grid.models if not any(grid.at_an_end(arm, model) for arm in arms)]
-    models = [model for model in models if any(case[0] == model for case in known)]
+    seeded = {model for model, _ in known}
+    left_out = {model: _why_left_out(grid, model, arms, seeded) for model in grid.models}
+    models = [model for model, why in left_out.items() if not why]
     if len(models) < MIN_SIZES:
-        why = AT_AN_END if known else FEW
-        return Claim(question, paper, detail=by_model(what, known), why_not=why)
+        reasons = ", ".join(f"{human(model)} {why}" for model, why in left_out.items() if why)
+        needed = f"a trend needs {MIN_SIZES} sizes off floor and ceiling"
+        why_not = f"{needed}, {len(models)} of {len(left_out)} are ({reasons})" if known else FEW
+        return Claim(question, paper, detail=by_model(what, known), why_not=why_not)
     tasks = set.intersection(*({t for m, t in known if m == model} for model in models))
     sizes: dict[float, Terms] = {
         grid.num_parameters((next(iter(arms)), model)): [
@@ -174,6 +179,14 @@ def by_model(what: str, cases: Mapping[Case, Terms]) -> str:
         values.setdefault(model, []).append(sum(weight * fmean(cell) for weight, cell in terms))
     listed = ", ".join(f"{human(model)} {fmean(each):+.1f}" for model, each in values.items())
     return f"{what}, model by model: {listed}."
+
+
+def _why_left_out(grid: Grid, model: str, arms: Iterable[str], seeded: Collection[str]) -> str:
+    """Why a size says nothing of a trend; empty if it does."""
+    ends = dict.fromkeys(end for arm in arms if (end := grid.at_an_end(arm, model)))
+    if ends:
+        return f"is at the {' and the '.join(ends)}"
+    return "" if model in seeded else "has too few seeds"
 
 
 def _enough(cases: Mapping[Case, Terms]) -> dict[Case, Terms]:

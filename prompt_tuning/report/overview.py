@@ -5,6 +5,7 @@ from typing import Any
 
 import matplotlib as mpl
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
 from prompt_tuning.report.artefact import Artefact
 from prompt_tuning.report.claims import PROMPTS, TUNED
@@ -17,7 +18,7 @@ REAL_FIGURE, LADDER_FIGURE = "fig1_flan", "fig1_ladder_fresh"
 CAPTION = (
     "Score of prompts (green) and of tuning all weights (orange). Left: published. Middle and "
     "right: measured here, on other models and other tasks, so that only shapes compare, no "
-    "numbers. Dotted: what needs no learning."
+    "numbers. Dotted: the floor, which needs no learning."
 )
 
 
@@ -30,13 +31,16 @@ def overview(artefacts: Sequence[Artefact]) -> tuple[Figure, str] | None:
     if not known.keys() >= {REAL_FIGURE, LADDER_FIGURE}:
         return None
     with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(10, 3.3), layout="constrained")
+        figure = Figure(figsize=(10, 3.0), layout="constrained")
         paper, real, toy = figure.subplots(1, 3, sharey=True)
         _draw_paper(paper)
         _draw_real(real, known[REAL_FIGURE])
         _draw_ladder(toy, known[LADDER_FIGURE])
         paper.set_ylabel("score, %")
-        figure.legend(*paper.get_legend_handles_labels(), loc="outside lower center", ncols=2)
+        handles, labels = paper.get_legend_handles_labels()
+        floor = Line2D([], [], linestyle=":", color=INK)
+        entries = [*handles, floor], [*labels, "floor: needs no learning"]
+        figure.legend(*entries, loc="outside upper center", ncols=3)
         return figure, CAPTION
 
 
@@ -57,9 +61,9 @@ def _draw_paper(axes: Any) -> None:
 def _draw_real(axes: Any, artefact: Artefact) -> None:
     """Task by task; the dotted lines are the best constant answers."""
     grid = artefact.grid
-    tasks = [task for task in grid.tasks if (grid.scores["task"] == task).any()]
-    for turn, method in enumerate(METHODS):
-        cells = {task: cell for (_, task), cell in grid.cells(method).items()}
+    measured = [{task: cell for (_, task), cell in grid.cells(m).items()} for m in METHODS]
+    tasks = [task for task in grid.tasks if any(task in cells for cells in measured)]
+    for turn, (method, cells) in enumerate(zip(METHODS, measured, strict=True)):
         for x, task in enumerate(tasks):
             for score in cells.get(task, ()):
                 (run,) = axes.plot(x + 0.2 * turn - 0.1, score, "osD"[turn], color=COLOURS[turn])

@@ -1,6 +1,6 @@
 """The report as one HTML page: one file, figures inside, nothing fetched, no script."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from statistics import fmean
@@ -11,7 +11,8 @@ from matplotlib.figure import Figure
 
 from prompt_tuning.report import figures
 from prompt_tuning.report.artefact import COUNTS, LADDER, PAPER, REAL, TIMES, Artefact
-from prompt_tuning.report.claims import Judged, judged
+from prompt_tuning.report.claims import Claim, Judged, judged
+from prompt_tuning.report.fig1 import MAIN_QUESTION
 from prompt_tuning.report.names import human
 from prompt_tuning.report.overview import overview
 from prompt_tuning.report.paper import MATCH, NOTHING, OFF, VERDICTS, Tolerances
@@ -56,7 +57,8 @@ def page(artefacts: Sequence[Artefact], limits: Tolerances) -> str:
         undefined=StrictUndefined,
     )
     claims = _by_answer(artefacts)
-    tested = [one for found in claims.values() for one, each in found if each.claim.tests]
+    both = [one for found in claims.values() for one in found]
+    tested = [artefact for artefact, each in both if each.claim.tests]
     shares = [_share_before_rule(one) for one in tested]
     at = {place: [one for one in artefacts if one.place == place] for place in GROUPS}
     return environment.get_template("page.html.jinja").render(
@@ -66,6 +68,8 @@ def page(artefacts: Sequence[Artefact], limits: Tolerances) -> str:
         models_run={whose: _models(artefacts, whose) for whose in WHOSE},
         whose=WHOSE,
         claims=claims,
+        main_claim=next((one for _, one in both if one.claim.question == MAIN_QUESTION), None),
+        by_question=_by_question,
         num_tested=len(tested),
         num_before_rule=sum(share == 1 for share in shares),
         num_partly_before=sum(0 < share < 1 for share in shares),
@@ -88,6 +92,16 @@ def _by_answer(artefacts: Sequence[Artefact]) -> Mapping[Answer, list[tuple[Arte
     answered = judged(claim for artefact in artefacts for claim in artefact.claims)
     both = [*zip(owners, answered, strict=True)]
     return {word: [one for one in both if one[1].answer == word] for word in Answer}
+
+
+def _by_question(
+    found: Iterable[tuple[Artefact, Judged]],
+) -> Mapping[str, list[tuple[Artefact, Claim]]]:
+    """What was asked of the ladder and of the real T5 stands once, with both effects."""
+    questions: dict[str, list[tuple[Artefact, Claim]]] = {}
+    for artefact, each in found:
+        questions.setdefault(each.claim.question, []).append((artefact, each.claim))
+    return questions
 
 
 def _models(artefacts: Sequence[Artefact], whose: str) -> str:

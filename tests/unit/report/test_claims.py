@@ -96,7 +96,7 @@ def test_every_test_of_a_claim_has_to_hold() -> None:
     assert judged([Claim("?", "", [up, down])])[0].answer == Answer.CONTRADICTED
 
 
-def gap(folder: Path, gaps: dict[str, float], prompt: float = 70.0) -> Judged:
+def gap(folder: Path, gaps: dict[str, float], prompt: float = 70.0) -> Artefact:
     """Figure 1 with model tuning ahead of prompts by so many points at each size."""
     plan: list[dict[str, Any]] = []
     for model, ahead in gaps.items():
@@ -109,29 +109,41 @@ def gap(folder: Path, gaps: dict[str, float], prompt: float = 70.0) -> Judged:
                 text = (run / "record.json").read_text()
                 (run / "record.json").write_text(text.replace("464192", str(SIZES[model])))
                 plan.append(config(seed, **changes))
-    made = filled("fig1_ladder_fresh", folder, *plan)
-    return judged(made.claims)[0]
+    return filled("fig1_ladder_fresh", folder, *plan)
 
 
 def test_a_gap_closes_if_it_falls_over_all_sizes_and_is_nothing_at_the_largest(
     tmp_path: Path,
 ) -> None:
     names = [*SIZES]
-    found = gap(tmp_path / "a", dict(zip(names, (20.0, 10.0, 0.0), strict=True)))
+    found, *_ = judged(gap(tmp_path / "a", dict(zip(names, (20.0, 10.0, 0.0), strict=True))).claims)
     assert found.claim.question.startswith("Does the gap between prompts and tuning the same")
     assert found.answer == Answer.SUPPORTED
     slope, at_largest = found.claim.tests
     assert slope.effect.value == pytest.approx(-19.3, abs=0.1) and slope.sign == -1
     assert at_largest.effect.value == pytest.approx(0.0)
-    open_still = gap(tmp_path / "b", dict(zip(names, (28.0, 18.0, 8.0), strict=True)))
+    made = gap(tmp_path / "b", dict(zip(names, (28.0, 18.0, 8.0), strict=True)))
+    open_still, *_ = judged(made.claims)
     assert open_still.answer == Answer.CONTRADICTED
 
 
-def test_sizes_at_the_floor_or_the_ceiling_carry_no_trend(tmp_path: Path) -> None:
-    """The floor of made records is 52.5: 54 is guessing."""
-    found = gap(tmp_path, dict.fromkeys(SIZES, 1.0), prompt=53.0)
+def test_sizes_at_the_floor_or_the_ceiling_carry_no_trend_and_the_page_leads_with_why(
+    tmp_path: Path,
+) -> None:
+    """The floor of made records is 52.5: 54 is guessing. Without a trend there is still a gap."""
+    gaps = dict(zip(SIZES, (1.0, 30.0, 46.6), strict=True))
+    made = gap(tmp_path, gaps, prompt=53.0)
+    found, *_ = judged(made.claims)
     assert found.answer == Answer.NOT_TESTABLE
-    assert found.claim.why_not.startswith("fewer than 3 sizes at which neither arm")
+    assert found.claim.why_not == (
+        "a trend needs 3 sizes off floor and ceiling, 0 of 3 are (100k is at the floor, "
+        "400k is at the floor, 1m is at the ceiling and the floor)"
+    )
+    assert found.claim.detail.startswith("Gap at 1m: +46.6 [+46.5, +46.7]. Gap, model by model: ")
+    first_screen = " ".join(page([made], tolerances()).partition("<h2")[0].split())
+    assert "close as the model grows? The paper says yes; our runs:" in first_screen
+    assert "A trend needs 3 sizes off floor and ceiling, 0 of 3 are (100k" in first_screen
+    assert "Gap at 1m: +46.6 [+46.5, +46.7]." in first_screen
 
 
 def test_what_lm_adaptation_gives_prompts_beyond_model_tuning(tmp_path: Path) -> None:
@@ -182,9 +194,9 @@ def test_the_papers_effects_are_those_of_its_points() -> None:
 @pytest.mark.parametrize(
     ("num_older", "sentence", "beside"),
     [
-        (6, "1 of the 1 claims with a test rest", "0 to 2, before the rule"),
-        (1, "0 of the 1 claims with a test rest", "0 to 2, 17 % of runs before the rule"),
-        (0, "0 of the 1 claims with a test rest", "0 to 2 <"),
+        (6, "1 rest on older runs,", "0 to 2, before the rule"),
+        (1, "0 rest on older runs, 1 in part,", "0 to 2, 17 % of runs before the rule"),
+        (0, "1 of the 1 claims with a test rest wholly on runs younger", "0 to 2 <"),
     ],
 )
 def test_the_page_says_which_answers_rest_on_runs_older_than_the_rule(
@@ -198,7 +210,7 @@ def test_the_page_says_which_answers_rest_on_runs_older_than_the_rule(
         ended = {"finished_at": f"2026-11-25T18:39:{second}+00:00"}
         write_run(tmp_path, cfg, result(score, score), **ended)
     text = " ".join(page([filled("fig3a_ladder", tmp_path, *plan)], tolerances()).split())
-    assert sentence in text and ("1 in part: they" in text) == (num_older == 1)
+    assert sentence in text and ("1 in part," in text) == (num_older == 1)
     assert beside.replace(" <", "</td>") in text
 
 
