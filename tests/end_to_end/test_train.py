@@ -118,30 +118,24 @@ LONGER = [
 ]
 
 
-@pytest.fixture(scope="module")
-def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run long enough to be stopped, and not stopped."""
-    folder = tmp_path_factory.mktemp("uninterrupted")
-    ptune("train", *LONGER, folder=folder)
-    return only_run(folder)
+def test_a_run_that_is_stopped_twice_continues_to_the_same_prompt(tmp_path: Path) -> None:
+    """From outside, between two steps, by Ctrl-C and by kill: bit for bit the prompt of a run that
+    was not stopped."""
+    whole, halting = tmp_path / "whole", tmp_path / "halting"
+    ptune("train", *LONGER, folder=whole)
+    for number, step in ((signal.SIGINT, 10), (signal.SIGTERM, 110)):
+        process = forks.start("train", *LONGER, folder=halting)
+        wait_for_step(halting, step)
+        process.send_signal(number)
+        assert process.wait(timeout=60) == 128 + number
+        run = only_run(halting)
+        assert (run / "resume.pt").exists() and not (run / "record.json").exists()
 
-
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_stopped_run_leaves_a_resume_point_and_continues_to_the_same_prompt(
-    uninterrupted: Path, tmp_path: Path, number: signal.Signals
-) -> None:
-    """Stopped from outside between two steps, started again: bit for bit the same prompt."""
-    process = forks.start("train", *LONGER, folder=tmp_path)
-    wait_for_step(tmp_path, 10)
-    process.send_signal(number)
-    assert process.wait(timeout=60) == 128 + number
-    run = only_run(tmp_path)
-    assert (run / "resume.pt").exists() and not (run / "record.json").exists()
-
-    resumed = ptune("train", *LONGER, folder=tmp_path)
-    assert "resumed at step" in resumed.stdout
-    assert logged(run) == logged(uninterrupted)
-    first, second = (load_file(path / "prompt.safetensors") for path in (run, uninterrupted))
+    resumed = ptune("train", *LONGER, folder=halting)
+    assert "resumed at step 1" in resumed.stdout
+    expected = only_run(whole)
+    assert logged(run) == logged(expected)
+    first, second = (load_file(path / "prompt.safetensors") for path in (run, expected))
     for name in ("prompt", "init"):
         assert (first[name] == second[name]).all(), name
 
