@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean
 
-from prompt_tuning.report.grid import Case, Grid
+from prompt_tuning.report.grid import CEILING, Case, Grid
 from prompt_tuning.report.names import human
 from prompt_tuning.report.paper import SIZES, published_scores
 from prompt_tuning.report.statistics import (
@@ -25,6 +25,7 @@ from prompt_tuning.report.statistics import (
 
 MARGIN, MARGIN_OF_ONE_TASK = 2.0, 5.0  # points within which two things are alike
 MIN_SIZES = 3  # of a trend
+END = {"floor": "mostly fails to learn", "ceiling": f"is above {CEILING:g} %"}
 Terms = Sequence[tuple[float, Cell]]
 PROMPTS, TUNED = "prompt_tuning, lm_adapted", "model_tuning, lm_adapted"
 FEW = f"fewer than {MIN_SEEDS} seeds, or an arm is missing"
@@ -125,7 +126,7 @@ def closes(question: str, grid: Grid, first: str, second: str, paper: str) -> Cl
     largest = max(cases, key=lambda case: grid.num_parameters((first, case[0])))[0]
     at_largest = {case: terms for case, terms in cases.items() if case[0] == largest}
     effect = combination([(w / len(at_largest), c) for ts in at_largest.values() for w, c in ts])
-    what = f"Gap at {human(largest)}"
+    what = f"Gap, tuning minus prompts, at {human(largest)}"
     if not falls.tests:
         return replace(falls, detail=f"{what}: {effect}. {falls.detail}")
     margin = MARGIN if len(at_largest) > 1 else MARGIN_OF_ONE_TASK
@@ -147,9 +148,9 @@ def shrinks(
     left_out = {model: _why_left_out(grid, model, arms, seeded) for model in grid.models}
     models = [model for model, why in left_out.items() if not why]
     if len(models) < MIN_SIZES:
-        reasons = ", ".join(f"{human(model)} {why}" for model, why in left_out.items() if why)
-        needed = f"a trend needs {MIN_SIZES} sizes off floor and ceiling"
-        why_not = f"{needed}, {len(models)} of {len(left_out)} are ({reasons})" if known else FEW
+        reasons = "; ".join(f"at {human(model)} {why}" for model, why in left_out.items() if why)
+        needed = f"a trend needs {MIN_SIZES} sizes, {len(models)} of {len(left_out)} can say so"
+        why_not = f"{needed} ({reasons})" if known else FEW
         return Claim(question, paper, detail=by_model(what, known), why_not=why_not)
     tasks = set.intersection(*({t for m, t in known if m == model} for model in models))
     sizes: dict[float, Terms] = {
@@ -183,10 +184,12 @@ def by_model(what: str, cases: Mapping[Case, Terms]) -> str:
 
 def _why_left_out(grid: Grid, model: str, arms: Iterable[str], seeded: Collection[str]) -> str:
     """Why a size says nothing of a trend; empty if it does."""
-    ends = dict.fromkeys(end for arm in arms if (end := grid.at_an_end(arm, model)))
-    if ends:
-        return f"is at the {' and the '.join(ends)}"
-    return "" if model in seeded else "has too few seeds"
+    ends = [
+        f"{human(arm.partition(',')[0])} {END[end]}"
+        for arm in arms
+        if (end := grid.at_an_end(arm, model))
+    ]
+    return " and ".join(ends) if ends or model in seeded else "there are too few seeds"
 
 
 def _enough(cases: Mapping[Case, Terms]) -> dict[Case, Terms]:
@@ -209,7 +212,9 @@ class Papers:
         gaps = [gap for _, gap in self._gaps(first, second)]
         where = f"mean of {len(gaps)} sizes" if len(gaps) > 1 else f"T5 {human(self.sizes[0])}"
         outside = margin is not None and abs(fmean(gaps)) > margin
-        return f"{fmean(gaps):+.1f} ({where})" + (", outside the margin too" if outside else "")
+        return f"{fmean(gaps):+.1f} ({where})" + (
+            f", beyond {margin:g} points too" if outside else ""
+        )
 
     def trend(self, first: str, second: str) -> str:
         """How that changes with size, and what is left at the largest."""

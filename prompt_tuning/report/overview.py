@@ -18,7 +18,8 @@ REAL_FIGURE, LADDER_FIGURE = "fig1_flan", "fig1_ladder_fresh"
 CAPTION = (
     "Score of prompts (green) and of tuning all weights (orange). Left: published. Middle and "
     "right: measured here, on other models and other tasks, so that only shapes compare, no "
-    "numbers. Dotted: the floor, which needs no learning."
+    "numbers. Dotted: the floor, which needs no learning. Bands: a standard deviation. Middle: "
+    "a point a run."
 )
 
 
@@ -74,7 +75,7 @@ def _draw_real(axes: Any, artefact: Artefact) -> None:
     axes.set_xticks(range(len(tasks)), tasks, rotation=45)
     if not tasks:
         axes.text(0.5, 0.5, "not run yet", transform=axes.transAxes, ha="center")
-    axes.set_title("Measured: a real T5 Small, by task", fontsize=9)
+    axes.set_title("Measured: a real T5 Small, a point a run", fontsize=9)
 
 
 def _draw_ladder(axes: Any, artefact: Artefact) -> None:

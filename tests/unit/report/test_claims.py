@@ -136,14 +136,15 @@ def test_sizes_at_the_floor_or_the_ceiling_carry_no_trend_and_the_page_leads_wit
     found, *_ = judged(made.claims)
     assert found.answer == Answer.NOT_TESTABLE
     assert found.claim.why_not == (
-        "a trend needs 3 sizes off floor and ceiling, 0 of 3 are (100k is at the floor, "
-        "400k is at the floor, 1m is at the ceiling and the floor)"
+        "a trend needs 3 sizes, 0 of 3 can say so (at 100k model tuning mostly fails to learn and "
+        "prompt tuning mostly fails to learn; at 400k prompt tuning mostly fails to learn; at 1m "
+        "model tuning is above 99 % and prompt tuning mostly fails to learn)"
     )
-    assert found.claim.detail.startswith("Gap at 1m: +46.6 [+46.5, +46.7]. Gap, model by model: ")
+    assert found.claim.detail.startswith("Gap, tuning minus prompts, at 1m: +46.6 [+46.5, +46.7]. ")
     first_screen = " ".join(page([made], tolerances()).partition("<h2")[0].split())
     assert "close as the model grows? The paper says yes; our runs:" in first_screen
-    assert "A trend needs 3 sizes off floor and ceiling, 0 of 3 are (100k" in first_screen
-    assert "Gap at 1m: +46.6 [+46.5, +46.7]." in first_screen
+    assert "A trend needs 3 sizes, 0 of 3 can say so (at 100k" in first_screen
+    assert "Gap, tuning minus prompts, at 1m: +46.6 [+46.5, +46.7]." in first_screen
 
 
 def test_what_lm_adaptation_gives_prompts_beyond_model_tuning(tmp_path: Path) -> None:
@@ -194,9 +195,9 @@ def test_the_papers_effects_are_those_of_its_points() -> None:
 @pytest.mark.parametrize(
     ("num_older", "sentence", "beside"),
     [
-        (6, "1 rest on older runs,", "0 to 2, before the rule"),
-        (1, "0 rest on older runs, 1 in part,", "0 to 2, 17 % of runs before the rule"),
-        (0, "1 of the 1 claims with a test rest wholly on runs younger", "0 to 2 <"),
+        (6, "1 rest on runs made before it:", "0 to 2, before the rule"),
+        (1, "0 rest on runs made before it, 1 partly:", "0 to 2, 17 % of runs before the rule"),
+        (0, "1 of the 1 tested answers rest wholly on runs made after the rule", "0 to 2 <"),
     ],
 )
 def test_the_page_says_which_answers_rest_on_runs_older_than_the_rule(
@@ -210,7 +211,7 @@ def test_the_page_says_which_answers_rest_on_runs_older_than_the_rule(
         ended = {"finished_at": f"2026-11-25T18:39:{second}+00:00"}
         write_run(tmp_path, cfg, result(score, score), **ended)
     text = " ".join(page([filled("fig3a_ladder", tmp_path, *plan)], tolerances()).split())
-    assert sentence in text and ("1 in part," in text) == (num_older == 1)
+    assert sentence in text and ("1 partly:" in text) == (num_older == 1)
     assert beside.replace(" <", "</td>") in text
 
 
@@ -218,5 +219,5 @@ def test_an_effect_of_the_papers_own_outside_the_margin_is_said_to_be() -> None:
     """A sentence of the paper may be contradicted by its own figure: the sentinel's is."""
     papers = Papers("fig3c")
     given = ("span_corruption_sentinel", "span_corruption")
-    assert papers.gap(*given, margin=2.0) == "+5.6 (mean of 5 sizes), outside the margin too"
+    assert papers.gap(*given, margin=2.0) == "+5.6 (mean of 5 sizes), beyond 2 points too"
     assert papers.gap(*given, margin=6.0) == papers.gap(*given) == "+5.6 (mean of 5 sizes)"
