@@ -16,26 +16,30 @@ HEAVY = ("torch", "transformers", "datasets", "wandb", "evaluate")
 SECONDS = 2.5  # of processor time, with the cost of counting imports; waiting is not ours
 
 
-def ptune(
-    *arguments: str, folder: Path, **environment: str
-) -> tuple[subprocess.CompletedProcess[str], set[str], float]:
-    """Runs ptune in `folder`: what it did, which heavy packages it imported, its CPU seconds."""
-    command = [sys.executable, "-X", "importtime", str(PTUNE), *arguments]
-    before = _cpu_s_of_children()
+def python(*arguments: str, folder: Path) -> tuple[subprocess.CompletedProcess[str], set[str]]:
+    """An interpreter in `folder`: what it did, and which heavy packages it imported."""
     done = subprocess.run(
-        command,
+        [sys.executable, "-X", "importtime", *arguments],
         cwd=folder,
         capture_output=True,
         text=True,
         timeout=120,
-        env=os.environ | {"OMP_NUM_THREADS": "1"} | environment,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
     )
-    seconds = _cpu_s_of_children() - before
     lines = done.stderr.splitlines()
     timed = {line.rpartition("|")[2].strip() for line in lines if line.startswith("import time:")}
     assert timed, done.stderr
     done.stderr = "\n".join(line for line in lines if not line.startswith("import time:"))
-    return done, timed & set(HEAVY), seconds
+    return done, timed & set(HEAVY)
+
+
+def ptune(
+    *arguments: str, folder: Path
+) -> tuple[subprocess.CompletedProcess[str], set[str], float]:
+    """The installed command: that, and its CPU seconds."""
+    before = _cpu_s_of_children()
+    done, heavy = python(str(PTUNE), *arguments, folder=folder)
+    return done, heavy, _cpu_s_of_children() - before
 
 
 def _cpu_s_of_children() -> float:
@@ -52,16 +56,26 @@ def test_help_is_there_at_once(tmp_path: Path, arguments: list[str]) -> None:
     assert seconds < 1
 
 
-@pytest.mark.parametrize("command", COMMANDS)
-def test_every_command_shows_its_keys_and_its_config(tmp_path: Path, command: str) -> None:
-    done, heavy, _ = ptune(command, "--help", folder=tmp_path)
-    assert done.returncode == 0
-    assert done.stdout.startswith(f"ptune {command} key=value ...")
-    assert not heavy
-    done, heavy, _ = ptune(command, "--cfg", "job", folder=tmp_path)
-    assert done.returncode == 0
-    assert "hydra" not in done.stdout
-    assert not heavy
+SHOW_ALL = """
+import sys
+from prompt_tuning import cli
+from prompt_tuning.commands import COMMANDS
+for command in COMMANDS:
+    for asked in ("--help",), ("--cfg", "job"):
+        sys.argv = ["ptune", command, *asked]
+        print("\\f", cli.main(), sep="")
+"""
+
+
+def test_every_command_shows_its_keys_and_its_config(tmp_path: Path) -> None:
+    """One after the other in one interpreter, which imports nothing heavy for any of them."""
+    done, heavy = python("-c", SHOW_ALL, folder=tmp_path)
+    assert done.returncode == 0 and not heavy
+    *shown, last = done.stdout.split("\f0\n")
+    assert not last and len(shown) == 2 * len(COMMANDS)
+    for command, keys, config in zip(COMMANDS, shown[::2], shown[1::2], strict=True):
+        assert keys.startswith(f"ptune {command} key=value ...")
+        assert config and "hydra" not in config
     assert not list(tmp_path.iterdir())
 
 

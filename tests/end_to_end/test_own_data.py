@@ -4,8 +4,6 @@ import csv
 import importlib.util
 import json
 import random
-import subprocess
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -130,13 +128,3 @@ def test_a_prompt_is_evaluated_on_the_task_that_it_was_trained_on(
     (again,) = tmp_path.glob("runs/evaluate-topics-test-*/record.json")
     result = json.loads(again.read_text())["result"]
     assert {key: result[key] for key in reported} == reported
-
-
-def test_a_sweep_in_processes_knows_the_users_task(tmp_path: Path) -> None:
-    """Each job composes the task again, in a process of its own."""
-    settings = ["tracking=none", "training.num_steps=2", "evaluation.every_steps=2"]
-    command = [sys.executable, "-m", "prompt_tuning.cli", "train", "-m", "--config-dir", "."]
-    sweep = ["task=topics", "seed=0,1", "model=ladder_100k", f"output_dir={tmp_path}"]
-    launcher = ["hydra/launcher=processes", "hydra.launcher.n_jobs=2"]
-    subprocess.run([*command, *sweep, *settings, *launcher], cwd=EXAMPLE, check=True)
-    assert len([*tmp_path.glob("topics-*/record.json")]) == 2

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,6 +14,7 @@ import forks
 import pytest
 from quick_runs import ptune
 
+EXAMPLE = Path(__file__).parents[2] / "scripts" / "example_task"
 QUICK = ["training.num_steps=30", "evaluation.every_steps=10", "training.batch_size=4"]
 SMALL = ["model=ladder_100k", "prompt.length=2", "evaluation.num_examples=20", "tracking=none"]
 SWEEP = ["train", "-m", "seed=0,1,2", "evaluation.report_split=null", *SMALL, *QUICK]
@@ -102,12 +104,12 @@ def broken(tmp_path: Path) -> Path:
 FAILING = ["train", "-m", "task=rte,cb", "data.dir=data", *SMALL, "training.num_steps=2"]
 
 
-def check_failed(folder: Path, err: str, num_threads: int | None) -> None:
+def check_failed(folder: Path, err: str, num_threads: int | None, other: str = "cb") -> None:
     """The other run is finished, and the reason is told and kept."""
     assert "ptune: 1 of 2 runs failed:" in err
     assert "task=rte" in err.splitlines()[-1] and "train.jsonl:3" in err.splitlines()[-1]
     (finished,) = runs_in(folder)
-    assert finished.name.startswith("cb-")
+    assert finished.name.startswith(f"{other}-")
     (failure,) = folder.glob("runs/*/failure.json")
     assert "train.jsonl:3" in json.loads(failure.read_text())["error"]
     config = json.loads((finished / "config.json").read_text())
@@ -129,18 +131,24 @@ def test_a_failing_run_does_not_stop_the_others_and_its_reason_is_kept(
     assert len(runs_in(tmp_path)) == 2
 
 
-def test_a_run_that_fails_in_a_process_of_its_own_is_told_of_as_well(
+def test_a_failure_in_a_process_of_its_own_is_told_of_and_a_users_task_is_known_there(
     broken: Path, tmp_path: Path
 ) -> None:
-    """Jobs of joblib are in other processes."""
+    """Jobs of joblib are in other processes, and each composes its task again."""
     pytest.importorskip("hydra_plugins.hydra_joblib_launcher", reason="pip install '.[parallel]'")
+    shutil.copytree(EXAMPLE, tmp_path / "data", dirs_exist_ok=True)
     command = [sys.executable, "-m", "prompt_tuning", *FAILING, "hydra/launcher=processes"]
-    environment = os.environ | forks.QUIET
+    command[command.index("task=rte,cb")] = "task=rte,topics"
     done = subprocess.run(
-        command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+        [*command, "--config-dir", "data"],
+        cwd=tmp_path,
+        env=os.environ | forks.QUIET,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 2, done.stderr
-    check_failed(tmp_path, done.stderr, max(1, len(os.sched_getaffinity(0)) // 2))
+    check_failed(tmp_path, done.stderr, max(1, len(os.sched_getaffinity(0)) // 2), "topics")
 
 
 def write_tiny_task(folder: Path) -> None:
