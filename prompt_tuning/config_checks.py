@@ -92,7 +92,7 @@ def experiment_problems(config: InspectConfig | EnsembleConfig) -> Problems:
         "task": config.task,
         "variant": config.variant,
         "model": config.model.source != "prompt" or config.model.path,
-        "data.dir": is_ensemble and config.data.dir,
+        "data.dir": config.data.dir,
     }
     for key in filter(given.get, given):
         yield UserError(

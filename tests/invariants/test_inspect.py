@@ -177,6 +177,7 @@ def test_a_bare_array_needs_a_model_and_is_told_which_have_its_width(
         (("experiment=section7_laddr",), "did you mean section7_ladder"),
         (("experiment=fig1_ladder_model_tuning",), "without a soft prompt"),
         (("experiment=fig3b_ladder", "model=ladder_400k"), "'train=[\"model=<name>\"]'"),
+        (("experiment=fig3b_flan", "data.dir=data"), "'train=[\"data.dir=<name>\"]'"),
         (("prompt=rowless.npy", "top_k=1"), "2 or more"),
     ],
 )
