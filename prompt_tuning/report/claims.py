@@ -25,7 +25,7 @@ from prompt_tuning.report.statistics import (
 
 MARGIN, MARGIN_OF_ONE_TASK = 2.0, 5.0  # points within which two things are alike
 MIN_SIZES = 3  # of a trend
-END = {"floor": "mostly fails to learn", "ceiling": f"is above {CEILING:g} %"}
+END = {"floor": "most runs fail to learn", "ceiling": f"above {CEILING:g} %"}
 Terms = Sequence[tuple[float, Cell]]
 PROMPTS, TUNED = "prompt_tuning, lm_adapted", "model_tuning, lm_adapted"
 FEW = f"fewer than {MIN_SEEDS} seeds, or an arm is missing"
@@ -184,12 +184,13 @@ def by_model(what: str, cases: Mapping[Case, Terms]) -> str:
 
 def _why_left_out(grid: Grid, model: str, arms: Iterable[str], seeded: Collection[str]) -> str:
     """Why a size says nothing of a trend; empty if it does."""
-    ends = [
-        f"{human(arm.partition(',')[0])} {END[end]}"
-        for arm in arms
-        if (end := grid.at_an_end(arm, model))
-    ]
-    return " and ".join(ends) if ends or model in seeded else "there are too few seeds"
+    ends: dict[str, list[str]] = {}
+    for arm in arms:
+        if end := grid.at_an_end(arm, model):
+            ends.setdefault(END[end], []).append(human(arm.partition(",")[0]))
+    if not ends:
+        return "" if model in seeded else "there are too few seeds"
+    return ", ".join(f"{end}: {' and '.join(names)}" for end, names in ends.items())
 
 
 def _enough(cases: Mapping[Case, Terms]) -> dict[Case, Terms]:

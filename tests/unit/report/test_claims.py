@@ -136,9 +136,9 @@ def test_sizes_at_the_floor_or_the_ceiling_carry_no_trend_and_the_page_leads_wit
     found, *_ = judged(made.claims)
     assert found.answer == Answer.NOT_TESTABLE
     assert found.claim.why_not == (
-        "a trend needs 3 sizes, 0 of 3 can say so (at 100k model tuning mostly fails to learn and "
-        "prompt tuning mostly fails to learn; at 400k prompt tuning mostly fails to learn; at 1m "
-        "model tuning is above 99 % and prompt tuning mostly fails to learn)"
+        "a trend needs 3 sizes, 0 of 3 can say so (at 100k most runs fail to learn: model tuning "
+        "and prompt tuning; at 400k most runs fail to learn: prompt tuning; at 1m above 99 %: "
+        "model tuning, most runs fail to learn: prompt tuning)"
     )
     assert found.claim.detail.startswith("Gap, tuning minus prompts, at 1m: +46.6 [+46.5, +46.7]. ")
     first_screen = " ".join(page([made], tolerances()).partition("<h2")[0].split())
