@@ -38,7 +38,7 @@ class Grid:
         series: Sequence[str],
         find: Callable[[Config], Record | None],
     ) -> "Grid":
-        """The runs of a plan.
+        """The runs of a plan; one that two of its sweeps ask for counts once.
 
         Args:
             plan: the config of every run.
@@ -51,7 +51,8 @@ class Grid:
             curve = ", ".join(str(values[key]) for key in series if values.get(key) is not None)
             names = [str(values[key]) for key in ("model.name", "task.name", "method")]
             rows.append([curve, *names, config["seed"], find(config)])
-        return cls(pd.DataFrame(rows, columns=PLANNED, dtype=object))
+        planned = pd.DataFrame(rows, columns=PLANNED, dtype=object)
+        return cls(planned.drop_duplicates([*CELL, "method", "seed"], ignore_index=True))
 
     @cached_property
     def found(self) -> pd.DataFrame:

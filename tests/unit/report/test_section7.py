@@ -113,6 +113,17 @@ def test_a_number_is_the_mean_over_tasks_of_seeds_that_have_them_all(tmp_path: P
     assert "class_label, 20 on ladder_400k: mini_sst2, seed 2" in made.markdown
 
 
+def test_a_prompt_that_two_experiments_train_counts_once(tmp_path: Path) -> None:
+    """Twice the same number is no second seed."""
+    planned = [config(seed) for seed in range(3)]
+    for value, cfg in zip((0.4, 0.5, 0.6), planned, strict=True):
+        inspected(tmp_path, cfg, {"tightness": value})
+    again = [cfg | {"experiment": "fig3b_ladder"} for cfg in planned]
+    made = filled(NAME, tmp_path, *planned, *again)
+    assert row(made, *TIGHTNESS) == ["0.500 ± 0.100", "0.300 ± 0.000", "0.100 ± 0.000", "3"]
+    assert (len(made.grid.planned), len(made.records)) == (3, 3)
+
+
 def test_what_a_record_does_not_have_is_a_dash(tmp_path: Path) -> None:
     """A prompt file from before inits were kept has nothing to say about drift."""
     planned = [config(seed) for seed in range(3)]
