@@ -107,13 +107,17 @@ def asked_of(
     paper: str,
     *,
     sign: int = 1,
-    margin: float | None = None,
+    alike: bool = False,
 ) -> Claim:
-    """A claim on the mean of a value over all cases; those of too few seeds are left out."""
+    """A claim on the mean of a value over all cases; those of too few seeds are left out.
+
+    It is that the value has a sign or, `alike`, that it is nothing.
+    """
     known = _enough(cases)
     if not known:
         return Claim(question, paper)
     effect = combination([(w / len(known), cell) for terms in known.values() for w, cell in terms])
+    margin = _margin(known) if alike else None
     return Claim(question, paper, [Evidence(what, effect, sign, margin)], by_model(what, known))
 
 
@@ -129,8 +133,7 @@ def closes(question: str, grid: Grid, first: str, second: str, paper: str) -> Cl
     what = f"Gap, tuning minus prompts, at {human(largest)}"
     if not falls.tests:
         return replace(falls, detail=f"{what}: {effect}. {falls.detail}")
-    margin = MARGIN if len(at_largest) > 1 else MARGIN_OF_ONE_TASK
-    alike = Evidence(what, effect, margin=margin)
+    alike = Evidence(what, effect, margin=_margin(at_largest))
     return Claim(question, paper, [*falls.tests, alike], falls.detail)
 
 
@@ -191,6 +194,11 @@ def _why_left_out(grid: Grid, model: str, arms: Iterable[str], seeded: Collectio
     if not ends:
         return "" if model in seeded else "there are too few seeds"
     return ", ".join(f"{end}: {' and '.join(names)}" for end, names in ends.items())
+
+
+def _margin(cases: Iterable[Case]) -> float:
+    """Within which their mean is nothing."""
+    return MARGIN if len({task for _, task in cases}) > 1 else MARGIN_OF_ONE_TASK
 
 
 def _enough(cases: Mapping[Case, Terms]) -> dict[Case, Terms]:

@@ -32,7 +32,7 @@ def length(grid: Grid, papers: Papers) -> list[Claim]:
             "150 minus 20",
             minus(grid, "150", "20"),
             papers.gap("150", "20", margin=MARGIN),
-            margin=MARGIN,
+            alike=True,
         ),
     ]
     if len(papers.sizes) > 1:
@@ -108,7 +108,7 @@ def objective(grid: Grid, papers: Papers) -> list[Claim]:
             "With sentinel minus without",
             minus(grid, f"{plain}_sentinel", plain),
             papers.gap("span_corruption_sentinel", "span_corruption", margin=MARGIN),
-            margin=MARGIN,
+            alike=True,
         ),
     ]
 

@@ -16,7 +16,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from prompt_tuning.report.artefact import LADDER, REAL, Artefact, Panels
-from prompt_tuning.report.claims import MARGIN_OF_ONE_TASK, Claim, Terms, asked_of
+from prompt_tuning.report.claims import Claim, Terms, asked_of
 from prompt_tuning.report.estimates import Spread, means_by_seed
 from prompt_tuning.report.figures import COLOURS, STYLE
 from prompt_tuning.report.grid import CELL, Case, Grid, Place, fail
@@ -148,7 +148,7 @@ class Inspections(Artefact):
             self._claim("Do rows come to share neighbours?", "rows_sharing"),
             self._claim(distinct, "distinct", lambda place: place[0].endswith(", 100"), sign=-1),
             self._claim("Do words of the task's texts come near?", "domain_share"),
-            self._claim(kept, "labels_persist", labelled, margin=MARGIN_OF_ONE_TASK),
+            self._claim(kept, "labels_persist", labelled, alike=True),
         ]
 
     def _claim(
@@ -158,7 +158,7 @@ class Inspections(Artefact):
         which: Callable[[Place], bool] = lambda place: True,
         *,
         sign: int = 1,
-        margin: float | None = None,
+        alike: bool = False,
     ) -> Claim:
         """On 100 times a measure, trained minus before training, prompt by prompt."""
         cases: dict[Case, Terms] = {}
@@ -173,7 +173,7 @@ class Inspections(Artefact):
                 if len(gains):
                     cases[f"{human(place[1])}, {human(place[0])}", str(task)] = [(1.0, [*gains])]
         what = "Trained minus before training, times 100"
-        made = asked_of(question, what, cases, "described, no number", sign=sign, margin=margin)
+        made = asked_of(question, what, cases, "described, no number", sign=sign, alike=alike)
         if beside:
             random = f"Minus random vectors, the mean over prompts: {fmean(beside):+.1f}."
             made = replace(made, detail=f"{made.detail} {random}".strip())

@@ -68,6 +68,22 @@ def test_alike_takes_evidence_and_not_its_absence(
     assert answers(made)[ALIKE].answer == answer
 
 
+@pytest.mark.parametrize(
+    ("tasks", "margin"), [(["mini_rte"], 5.0), (["mini_rte", "mini_wic"], 2.0)]
+)
+def test_one_task_alone_has_the_wider_margin_of_the_rule(
+    tmp_path: Path, tasks: list[str], margin: float
+) -> None:
+    plan: list[dict[str, Any]] = []
+    for task in tasks:
+        for length in (20, 150):
+            changes = {"task__name": task, "prompt__length": length}
+            write_seeds(tmp_path, [80.0, 81.0, 82.0], **changes)
+            plan += seeds(**changes)
+    found = answers(filled("fig3a_ladder", tmp_path, *plan))[ALIKE]
+    assert [test.margin for test in found.claim.tests] == [margin]
+
+
 def test_two_seeds_answer_nothing(tmp_path: Path) -> None:
     made = lengths(tmp_path, {1: [50, 51], 20: [80, 81], 150: [80, 81]})
     assert {one.answer for one in judged(made.claims)} == {Answer.NOT_TESTABLE}
