@@ -248,7 +248,8 @@ def portable(content: Mapping[str, Any]) -> Content:
         places = {config.get("output_dir"): "runs", (config.get("data") or {}).get("dir"): "data"}
         for place, name in places.items():
             if place and Path(place).is_absolute():
-                text = re.sub(rf'(?<=["=]){re.escape(json.dumps(place)[1:-1])}(?=["/])', name, text)
+                own = re.escape(json.dumps(place)[1:-1])
+                text = re.sub(rf'(?<=["=]){own}(?=["/\\])', name, text)
     text = re.sub(r'"/[^"]*/embedded_models/', '"embedded:', text)
     text = re.sub(r'("(?:file|(?:train|validation|test)_file)": ")/[^"]*/', r"\1", text)
     made: Content = json.loads(text)

@@ -105,11 +105,17 @@ def test_a_committed_record_has_no_path_of_its_machine() -> None:
         "members": [{"config": member, "path": "/home/b/out/r/prompt.safetensors"}],
         "model": {"source": "/opt/ptune/prompt_tuning/embedded_models/ladder_400k/6000"},
         "data": {"train": {"file": "/big/data/RTE/train.jsonl"}, "test": {"file": "/tmp/t.jsonl"}},
-        "command": ["/opt/bin/ptune", "train", "output_dir=/home/a/out", "data.dir=/big/data"],
+        "command": [
+            *("/opt/bin/ptune", "train", "output_dir=/home/a/out", "data.dir=/big/data"),
+            'train=["data.dir=/big/data"]',
+        ],
     }
     made = portable(record)
     assert '"/' not in json.dumps(made) and "=/" not in json.dumps(made)
-    assert made["command"] == ["ptune", "train", "output_dir=runs", "data.dir=data"]
+    assert made["command"] == [
+        *("ptune", "train", "output_dir=runs", "data.dir=data"),
+        'train=["data.dir=data"]',
+    ]
     assert made["members"][0]["path"] == "runs/r/prompt.safetensors"
     assert made["data"]["train"]["file"] == "data/RTE/train.jsonl"
     assert made["data"]["test"]["file"] == "t.jsonl"
