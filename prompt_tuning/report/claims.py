@@ -116,20 +116,20 @@ def asked_of(
     known = _enough(cases)
     if not known:
         return Claim(question, paper)
-    effect = combination([(w / len(known), cell) for terms in known.values() for w, cell in terms])
     margin = _margin(known) if alike else None
-    return Claim(question, paper, [Evidence(what, effect, sign, margin)], by_model(what, known))
+    test = Evidence(what, _mean(known), sign, margin)
+    return Claim(question, paper, [test], by_model(what, known))
 
 
 def closes(question: str, grid: Grid, first: str, second: str, paper: str) -> Claim:
     """The gap, first minus second, falls with size, and at the largest size it is nothing."""
-    falls = shrinks(question, "Gap", grid, minus(grid, first, second), (first, second), paper)
     cases = _enough(minus(grid, first, second))
+    falls = shrinks(question, "Gap", grid, cases, (first, second), paper)
     if not cases:
         return falls
     largest = max(cases, key=lambda case: grid.num_parameters((first, case[0])))[0]
     at_largest = {case: terms for case, terms in cases.items() if case[0] == largest}
-    effect = combination([(w / len(at_largest), c) for ts in at_largest.values() for w, c in ts])
+    effect = _mean(at_largest)
     what = f"Gap, tuning minus prompts, at {human(largest)}"
     if not falls.tests:
         return replace(falls, detail=f"{what}: {effect}. {falls.detail}")
@@ -194,6 +194,11 @@ def _why_left_out(grid: Grid, model: str, arms: Iterable[str], seeded: Collectio
     if not ends:
         return "" if model in seeded else "there are too few seeds"
     return ", ".join(f"{end}: {' and '.join(names)}" for end, names in ends.items())
+
+
+def _mean(cases: Mapping[Case, Terms]) -> Effect:
+    """The mean of a value over its cases."""
+    return combination([(w / len(cases), cell) for terms in cases.values() for w, cell in terms])
 
 
 def _margin(cases: Iterable[Case]) -> float:

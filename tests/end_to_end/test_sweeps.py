@@ -101,7 +101,7 @@ def broken(tmp_path: Path) -> Path:
     return data
 
 
-FAILING = ["train", "-m", "task=rte,cb", "data.dir=data", *SMALL, "training.num_steps=2"]
+FAILING = ["train", "-m", "data.dir=data", *SMALL, "training.num_steps=2"]
 
 
 def check_failed(folder: Path, err: str, num_threads: int | None, other: str = "cb") -> None:
@@ -122,10 +122,10 @@ def test_a_failing_run_does_not_stop_the_others_and_its_reason_is_kept(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    assert ptune(monkeypatch, tmp_path, *FAILING) == 2
+    assert ptune(monkeypatch, tmp_path, *FAILING, "task=rte,cb") == 2
     check_failed(tmp_path, capsys.readouterr().err, None)
     broken.write_text(broken.read_text().replace("text", "premise"))
-    assert ptune(monkeypatch, tmp_path, *FAILING) == 0
+    assert ptune(monkeypatch, tmp_path, *FAILING, "task=rte,cb") == 0
     assert capsys.readouterr().err == ""
     assert not [*tmp_path.glob("runs/*/failure.json")]
     assert len(runs_in(tmp_path)) == 2
@@ -137,10 +137,9 @@ def test_a_failure_in_a_process_of_its_own_is_told_of_and_a_users_task_is_known_
     """Jobs of joblib are in other processes, and each composes its task again."""
     pytest.importorskip("hydra_plugins.hydra_joblib_launcher", reason="pip install '.[parallel]'")
     shutil.copytree(EXAMPLE, tmp_path / "data", dirs_exist_ok=True)
-    command = [sys.executable, "-m", "prompt_tuning", *FAILING, "hydra/launcher=processes"]
-    command[command.index("task=rte,cb")] = "task=rte,topics"
+    command = [sys.executable, "-m", "prompt_tuning", *FAILING, "task=rte,topics"]
     done = subprocess.run(
-        [*command, "--config-dir", "data"],
+        [*command, "--config-dir", "data", "hydra/launcher=processes"],
         cwd=tmp_path,
         env=os.environ | forks.QUIET,
         capture_output=True,
