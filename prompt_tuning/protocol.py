@@ -45,6 +45,8 @@ def do_once(
         InProgress: another process does the same.
     """
 
+    told: set[str] = set()  # once, though it is looked at twice
+
     def stands() -> bool:
         record = None if rerun else folder.record()
         if record is None:
@@ -54,7 +56,9 @@ def do_once(
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             reason, said = f"its record is damaged ({type(error).__name__}: {error})", ""
         if reason:
-            say(f"{folder.name}: done before, but {reason}: it is done again")
+            if reason not in told:
+                say(f"{folder.name}: done before, but {reason}: it is done again")
+            told.add(reason)
             return False
         say(f"{folder.name}: done before, {said}")
         folder.tidy()

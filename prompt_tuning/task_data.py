@@ -9,6 +9,7 @@ from typing import Any, cast
 from prompt_tuning.config import DataConfig, DecodingConfig, TaskConfig, TrainConfig
 from prompt_tuning.data.sources import DataSpec, check_available, content_of
 from prompt_tuning.errors import UserError, did_you_mean
+from prompt_tuning.files import file_facts
 from prompt_tuning.own_data import from_metadata, own_task_of, with_labels
 from prompt_tuning.task_registry import MIXTURES, TASKS
 from prompt_tuning.tasks import Mixture, Task, can_transfer
@@ -172,3 +173,25 @@ def data_spec(data: DataConfig) -> DataSpec:
         test_file=data.test_file,
         num_held_out=data.num_held_out,
     )
+
+
+def data_now(config: TrainConfig) -> dict[str, Any]:
+    """What a training run would be made from now, as its record has it."""
+    names, data = config.evaluation, config.data
+    splits = ["train", names.split, names.report_split]
+    if config.method == MULTITASK:
+        mixture = mixture_of(config.task)
+        scored = {task.name: content_now(task, data, splits) for task in mixture.scored}
+        unscored = {task.name: content_now(task, data, ["train"]) for task in mixture.unscored}
+        return {"tasks": scored | unscored}
+    found = content_now(designed_task(config), data, splits)
+    if config.init.path is not None:
+        found["init"] = file_facts(Path(config.init.path))
+    others = {
+        task.name: content_of_split
+        for task in transfer_targets(config)
+        for content_of_split in content_now(
+            task, official_names(data), [names.report_split or names.split]
+        ).values()
+    }
+    return found | ({"transfer": others} if others else {})

@@ -40,8 +40,9 @@ from prompt_tuning.models.methods import Method, PromptTuning
 from prompt_tuning.models.places import located
 from prompt_tuning.optim import Adafactor
 from prompt_tuning.run_folder import RunFolder
-from prompt_tuning.task_data import task_of
+from prompt_tuning.task_data import data_now, task_of
 from prompt_tuning.training.first_prompt import first_prompt
+from prompt_tuning.training.outcome import model_facts
 from prompt_tuning.training.walk import training_run
 
 
@@ -117,7 +118,12 @@ def measure_end_to_end(
         }
         for side, own in courses.items()
     }
-    return {"baseline": "peft_trainer", "target_score": config.target_score, "arms": arms}
+    return {
+        "baseline": "peft_trainer",
+        "target_score": config.target_score,
+        "arms": arms,
+        "made_from": {"data": data_now(train), "model": model_facts(ready.checkpoint)},
+    }
 
 
 def _prepare(config: BenchConfig, train: TrainConfig) -> Course:

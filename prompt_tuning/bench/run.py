@@ -11,7 +11,7 @@ from prompt_tuning.bench.answering import measure_evaluation, measure_serving
 from prompt_tuning.bench.arms import check_equality
 from prompt_tuning.bench.end_to_end import measure_end_to_end
 from prompt_tuning.bench.growth import measure_growth
-from prompt_tuning.bench.settings import ARMS, BenchConfig
+from prompt_tuning.bench.settings import ARMS, OPPONENTS, BenchConfig
 from prompt_tuning.bench.steps import measure_steps
 from prompt_tuning.bench.tables import table_of
 from prompt_tuning.bench.workload import Place, draw_batches
@@ -20,7 +20,6 @@ from prompt_tuning.environment import package_versions
 from prompt_tuning.protocol import started
 from prompt_tuning.run_folder import RunFolder
 
-OPPONENTS = ("peft", "transformers", "accelerate")
 MEASURES: dict[str, Callable[..., dict[str, Any]]] = {  # of every part but end_to_end
     **dict.fromkeys(ARMS, measure_steps),
     "evaluation": measure_evaluation,

@@ -18,6 +18,7 @@ from prompt_tuning.config import (
 from prompt_tuning.errors import UserError, did_you_mean
 
 PEFT_ARMS = ("peft_512", "peft_tight", "peft_longest")
+OPPONENTS = ("peft", "transformers", "accelerate")
 ARMS = {  # of what is measured step by step, the slowest first; the last two are the headline
     "training": (*PEFT_ARMS, "ptune"),
     "model_tuning": ("hf_longest", "ptune"),

@@ -7,6 +7,7 @@ from pathlib import Path
 from omegaconf import DictConfig
 
 from prompt_tuning.bench.settings import (
+    OPPONENTS,
     BenchConfig,
     bench_name,
     bench_problems,
@@ -15,10 +16,12 @@ from prompt_tuning.bench.settings import (
 from prompt_tuning.commands import train
 from prompt_tuning.composition import configs_of
 from prompt_tuning.config import TrainConfig, typed
-from prompt_tuning.environment import code_version
+from prompt_tuning.environment import environment, package_versions
 from prompt_tuning.errors import UserError, raise_all
+from prompt_tuning.made_from import changed_since
 from prompt_tuning.protocol import Record, do_once
 from prompt_tuning.run_folder import RunFolder
+from prompt_tuning.task_data import data_now
 
 
 def check(cfg: DictConfig) -> BenchConfig:
@@ -30,17 +33,27 @@ def check(cfg: DictConfig) -> BenchConfig:
 
 
 def run(config: BenchConfig) -> None:
-    """Measures, unless this commit has done so before: then its table is printed again."""
+    """Measures, unless this code has done so here before: then its table is printed again."""
     folder = RunFolder(Path(config.output_dir) / bench_name(config))
+    train = _train_config(config)
 
     def load() -> Callable[[], None]:
         from prompt_tuning.bench.run import bench  # imports torch
 
-        return partial(bench, config, _train_config(config), folder)
+        return partial(bench, config, train, folder)
 
     def changed(record: Record) -> str | None:
-        is_same = record["commit"] == code_version()["commit"]
-        return None if is_same else "by another commit"
+        now, opponents = environment(), package_versions(OPPONENTS)
+        if record["commit"] != now["commit"]:
+            return "by another commit"
+        if record["dirty"] or now["dirty"]:
+            return "by code that was not committed"
+        if [record["versions"], record["opponents"]] != [now["versions"], opponents]:
+            return "with other versions of its packages"
+        if any(record["machine"][key] != now["machine"][key] for key in ("processor", "num_cpus")):
+            return "on another machine"
+        made_from = record["result"].get("made_from")  # of part=end_to_end alone
+        return made_from and changed_since(made_from, data_now(train), train.model.path)
 
     def describe(record: Record) -> str:
         from prompt_tuning.bench.tables import table_of  # imports pandas

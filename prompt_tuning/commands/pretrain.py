@@ -1,5 +1,6 @@
 """`ptune pretrain` and `ptune adapt`: a T5 v1.1 from text, or its LM adaptation."""
 
+import json
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -9,10 +10,12 @@ from omegaconf import DictConfig
 from prompt_tuning.config import typed
 from prompt_tuning.errors import raise_all
 from prompt_tuning.made_from import changed_since
-from prompt_tuning.pretraining.documents import local_text
+from prompt_tuning.pretraining.documents import texts_now
 from prompt_tuning.pretraining.schema import PretrainConfig, pretrain_name, pretrain_problems
 from prompt_tuning.protocol import Record, do_once
 from prompt_tuning.run_folder import RunFolder
+
+WORDS = {"source": "text", "held_out": "held-out text", "vocabulary": "vocabulary"}
 
 
 def check(cfg: DictConfig) -> PretrainConfig:
@@ -32,9 +35,10 @@ def run(config: PretrainConfig, command: str = "pretrain") -> None:
         return partial(pretrain, config, folder, command)
 
     def changed(record: Record) -> str | None:
-        text = config.corpus.text
-        if text is not None and record["data"]["source"] != local_text(text).identity:
-            return f"the text of {text} has changed since"
+        before, now = record["data"], texts_now(config.corpus, config.vocabulary)
+        for name, facts in json.loads(json.dumps(now)).items():
+            if not facts.items() <= before.get(name, facts).items():
+                return f"its {WORDS[name]} has changed since"
         return changed_since(record, {}, config.checkpoint)
 
     def describe(record: Record) -> str:

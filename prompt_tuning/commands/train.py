@@ -3,7 +3,6 @@
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from omegaconf import DictConfig
 
@@ -12,7 +11,6 @@ from prompt_tuning.composition import planned_runs
 from prompt_tuning.config import TrainConfig, run_name
 from prompt_tuning.config_checks import TRAINED_ALONE, train_config
 from prompt_tuning.errors import UserError
-from prompt_tuning.files import file_facts
 from prompt_tuning.made_from import changed_since
 from prompt_tuning.own_data import with_own_data
 from prompt_tuning.protocol import Record, do_once
@@ -22,7 +20,7 @@ from prompt_tuning.task_data import (
     MULTITASK,
     check_data,
     check_rank,
-    content_now,
+    data_now,
     data_spec,
     designed_task,
     mixture_of,
@@ -72,19 +70,19 @@ def run(config: TrainConfig) -> None:
     folder = folder_of(config)
 
     def load() -> Callable[[], None]:
-        check_hub(hub_model(config.model, config.variant), _data_now(config))
+        check_hub(hub_model(config.model, config.variant), data_now(config))
         return partial(_walk_of(config.method), config, folder)
 
-    def changed(record: Record) -> str | None:
-        return changed_since(record, _data_now(config), config.model.path)
-
+    changed = partial(_changed, config)
     do_once(folder, load, rerun=config.rerun, describe=_describe(folder), changed=changed)
 
 
 def trained_runs(
     experiment: str, overrides: Sequence[str] = ()
 ) -> list[tuple[TrainConfig, RunFolder]]:
-    """The runs of an experiment, all finished: those that were not are trained, one by one.
+    """The runs of an experiment, all finished and made from what is there now.
+
+    Those that are not are trained, one by one.
 
     Raises:
         UserError: as `planned_runs`, or a run cannot be trained.
@@ -92,9 +90,14 @@ def trained_runs(
     """
     runs = [(config, folder_of(config)) for config in planned_runs(experiment, overrides)]
     for config, folder in runs:
-        if folder.record() is None:
+        record = folder.record()
+        if config.rerun or record is None or _changed(config, record):
             run(config)
     return runs
+
+
+def _changed(config: TrainConfig, record: Record) -> str | None:
+    return changed_since(record, data_now(config), config.model.path)
 
 
 def folder_of(config: TrainConfig) -> RunFolder:
@@ -124,28 +127,6 @@ def _walk_of(method: str) -> Callable[[TrainConfig, RunFolder], None]:
     from prompt_tuning.training import tuning
 
     return tuning.train
-
-
-def _data_now(config: TrainConfig) -> dict[str, Any]:
-    """What the run would be made from now, as its record has it."""
-    names, data = config.evaluation, config.data
-    splits = ["train", names.split, names.report_split]
-    if config.method == MULTITASK:
-        mixture = mixture_of(config.task)
-        scored = {task.name: content_now(task, data, splits) for task in mixture.scored}
-        unscored = {task.name: content_now(task, data, ["train"]) for task in mixture.unscored}
-        return {"tasks": scored | unscored}
-    found = content_now(designed_task(config), data, splits)
-    if config.init.path is not None:
-        found["init"] = file_facts(Path(config.init.path))
-    others = {
-        task.name: content_of_split
-        for task in transfer_targets(config)
-        for content_of_split in content_now(
-            task, official_names(data), [names.report_split or names.split]
-        ).values()
-    }
-    return found | ({"transfer": others} if others else {})
 
 
 def _check_mixture(config: TrainConfig, splits: list[str]) -> None:

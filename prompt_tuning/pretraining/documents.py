@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from prompt_tuning.errors import UserError
-from prompt_tuning.files import sha256_of
+from prompt_tuning.files import file_facts, sha256_of
 from prompt_tuning.ladder.running_text import FACTS_MIX, FULL_MIX, documents
 from prompt_tuning.ladder.world import LADDER_WORLD, VERSION, World
-from prompt_tuning.pretraining.schema import CorpusConfig
+from prompt_tuning.pretraining.schema import CorpusConfig, VocabularyConfig
 
 
 @dataclass(frozen=True)
@@ -34,6 +34,20 @@ def text_source(corpus: CorpusConfig) -> TextSource:
         return world_text(corpus.world, number, max_sentences=max_sentences)
     assert corpus.hub is not None, corpus
     return hub_text(corpus.hub, corpus.hub_config)
+
+
+def texts_now(corpus: CorpusConfig, vocabulary: VocabularyConfig | None) -> dict[str, Any]:
+    """What a run would be made from now, as its record has it: text, held-out text, vocabulary.
+
+    Raises:
+        UserError: a file is not there.
+    """
+    found: dict[str, Any] = {"source": text_source(corpus).identity}
+    if corpus.held_out_text is not None:
+        found["held_out"] = {"source": local_text(corpus.held_out_text).identity}
+    if vocabulary is not None and vocabulary.path is not None:
+        found["vocabulary"] = file_facts(Path(vocabulary.path))
+    return found
 
 
 def local_text(path: str) -> TextSource:

@@ -5,6 +5,8 @@ from dataclasses import asdict, replace
 from functools import partial
 from itertools import islice
 from pathlib import Path
+from shutil import rmtree
+from typing import Any
 
 import torch
 from transformers import PreTrainedTokenizerFast
@@ -22,7 +24,7 @@ from prompt_tuning.models.loading import (
 from prompt_tuning.models.methods import ModelTuning
 from prompt_tuning.models.random_checkpoint import write_random_checkpoint
 from prompt_tuning.pretraining.corpus import Corpus, hold_out, load_corpus
-from prompt_tuning.pretraining.documents import TextSource, local_text, text_source
+from prompt_tuning.pretraining.documents import TextSource, local_text, text_source, texts_now
 from prompt_tuning.pretraining.held_out import HeldOutWatch, WorldProbes
 from prompt_tuning.pretraining.objectives import make_objective
 from prompt_tuning.pretraining.schedule import learning_rate, make_optimizer
@@ -48,6 +50,8 @@ def pretrain(config: PretrainConfig, folder: RunFolder, kind: str) -> None:
     """
     with started(folder, kind, config) as run:
         source = text_source(config.corpus)
+        if not folder.resume_path.exists():
+            rmtree(folder.path / "first", ignore_errors=True)  # of a run on other text
         first = first_checkpoint(config, source, folder.path / "first")
         _, tokenizer = load_description(first)
         corpus, held_out = corpora(config, source, tokenizer)
@@ -57,7 +61,7 @@ def pretrain(config: PretrainConfig, folder: RunFolder, kind: str) -> None:
         fingerprint = weights_fingerprint(weights["shared.weight"], weights["lm_head.weight"])
         made_from = {
             "model": {"source": first, "fingerprint": fingerprint},  # before the first step
-            "data": {**corpus.provenance, "num_tokens_trained_on": corpus.num_tokens},
+            "data": _data_facts(config, corpus, held_out),
         }
         training.restore()
         run.check_resumed(training.kept, made_from)
@@ -133,6 +137,14 @@ def corpora(
     if settings.held_out_text is None:
         return hold_out(corpus, settings.held_out_fraction, seed=config.seed)
     return corpus, load_corpus(local_text(settings.held_out_text), tokenizer, cache_dir=cache)
+
+
+def _data_facts(config: PretrainConfig, corpus: Corpus, held_out: Corpus) -> dict[str, Any]:
+    """Of the corpus, and of files beside it; `texts_now` has the same names."""
+    facts = {**corpus.provenance, "num_tokens_trained_on": corpus.num_tokens}
+    if config.corpus.held_out_text is not None:
+        facts["held_out"] = held_out.provenance
+    return {**texts_now(config.corpus, config.vocabulary), **facts}
 
 
 def rows_of_step(

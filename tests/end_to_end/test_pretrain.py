@@ -64,6 +64,42 @@ def test_a_model_is_pretrained_adapted_and_prompted(
     assert "score" in ptune(*train, "evaluation.report_split=null")
 
 
+def test_a_pretraining_stands_as_long_as_the_files_that_it_was_made_from(
+    ptune: Callable[..., str], tmp_path: Path
+) -> None:
+    """The text, the held-out text and the vocabulary, each by its content."""
+
+    def write(name: str, animal: str) -> None:
+        lines = [f"the {animal} number {i} sat on the mat and saw a dog .\n" for i in range(40)]
+        (tmp_path / name).write_text("\n".join(lines))
+
+    def made(*overrides: str) -> tuple[str, bytes]:
+        said = ptune("pretrain", "name=nano", "pretraining.num_steps=1", *TINY, *QUICK, *overrides)
+        folder = max(
+            (tmp_path / "checkpoints").glob("nano-*"), key=lambda path: path.stat().st_mtime
+        )
+        return said, (folder / "first" / "spiece.model").read_bytes()
+
+    for name in ("text.txt", "held_out.txt"):
+        write(name, "cat")
+    own = ["corpus.held_out_text=held_out.txt"]
+    _, of_cats = made(*own)
+    write("text.txt", "walrus")
+    said, of_walruses = made(*own)
+    assert "done before, but its text has changed since" in said
+    assert of_walruses != of_cats, "the vocabulary of the other text"
+
+    own.append("vocabulary.path=own.model")
+    (tmp_path / "own.model").write_bytes(of_cats)
+    made(*own)
+    assert "is done again" not in made(*own)[0]
+    (tmp_path / "own.model").write_bytes(of_walruses)
+    assert "its vocabulary has changed since" in made(*own)[0]
+    write("held_out.txt", "walrus")
+    assert "its held-out text has changed since" in made(*own)[0]
+    assert "is done again" not in made(*own)[0]
+
+
 @pytest.mark.parametrize(
     ("arguments", "reasons"),
     [

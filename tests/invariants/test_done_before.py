@@ -12,6 +12,8 @@ import torch
 from quick_runs import QUICK, ptune
 from safetensors.torch import load_file, save_file
 
+from prompt_tuning.commands import train
+from prompt_tuning.composition import configs_of
 from prompt_tuning.interrupts import Interrupted, StopRequests
 from prompt_tuning.models.loading import Checkpoint
 from prompt_tuning.prompt_files import save_prompt
@@ -131,6 +133,27 @@ def test_what_another_process_is_at_is_left_to_it(repeated: Any, place: Path) ->
     with RunFolder(path.parent).claimed():
         said, _ = repeated(status=75)
     assert f"{path.parent.name} is in progress elsewhere: process" in said
+
+
+def test_an_experiments_runs_are_trained_again_from_other_data(
+    place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Before their prompts vote or are looked at."""
+    monkeypatch.chdir(place)
+    given = [*COMMANDS["train"], "model.path=model", *SETTINGS]
+    configs, problems = configs_of("train", [*given, "seed=0,1"], multirun=True)
+    assert not problems
+    monkeypatch.setattr(train, "planned_runs", lambda *_: [train.check(cfg) for cfg in configs])
+
+    def said() -> str:
+        assert len(train.trained_runs("any")) == 2
+        return capsys.readouterr().out
+
+    said()
+    assert said() == ""
+    write_rows(place / "data", "val", first_label=1)
+    assert said().count("its data have changed since (validation)") == 2
+    assert said() == ""
 
 
 def test_a_run_that_was_stopped_does_not_go_on_with_other_data(

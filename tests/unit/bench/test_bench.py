@@ -34,9 +34,11 @@ from prompt_tuning.bench.workload import (
     draw_batches,
     load_profiles,
 )
+from prompt_tuning.commands import bench as bench_command
 from prompt_tuning.commands.bench import check
 from prompt_tuning.composition import configs_of
 from prompt_tuning.config import typed
+from prompt_tuning.environment import environment
 from prompt_tuning.errors import UserError
 from prompt_tuning.evaluation import decode_tokens
 from prompt_tuning.models.frozen_t5 import Rows
@@ -241,6 +243,9 @@ def test_a_bench_runs_from_the_command_line_to_its_tables(
     """Nano, every way of measuring; only a loose bound, as the machine may be busy."""
     training = ["batch_size=8", "arms=[peft_longest,ptune]"]
     run = 'train=["task=mini_sst2","evaluation.every_steps=2","evaluation.num_examples=20"]'
+    # These sources may be changed, and are not while this runs.
+    code = {"commit": "abcdef0", "dirty": False}
+    monkeypatch.setattr("prompt_tuning.environment.code_version", lambda: code)
     for arguments in (
         training,
         ["part=evaluation"],
@@ -260,11 +265,11 @@ def test_a_bench_runs_from_the_command_line_to_its_tables(
         (user_s,), (sys_s,), (seconds,) = (arm[k][0] for k in ("user_s", "sys_s", "seconds"))
         assert seconds == pytest.approx(user_s + sys_s, abs=2e-6)
     assert all(arm["step"] == 2 for arm in by_table["end_to_end"]["arms"].values())
+    assert by_table["end_to_end"]["made_from"]["data"]["train"]["sha256"]
+    assert by_table["end_to_end"]["made_from"]["model"]["fingerprint"]
     said = capsys.readouterr().out
     assert all(line in said for record in records.values() for line in table_of(record))
-    monkeypatch.setattr(bench_run, "bench", lambda *_: pytest.fail("measured again"))
-    assert ptune(monkeypatch, tmp_path, "bench", *quick(training)) == 0
-    assert "done before" in capsys.readouterr().out
+    check_done_before(tmp_path, monkeypatch, capsys, quick(training))
 
     kept = tmp_path / "bench.jsonl"
     lines = [json.dumps({"name": name, **record}) for name, record in records.items()]
@@ -273,6 +278,29 @@ def test_a_bench_runs_from_the_command_line_to_its_tables(
     written = (tmp_path / "bench.md").read_text()
     for row in ("8 | 0.1 | rte | peft_longest", "3 | rte | 2 | stream_mixed", "rte | 5 | ptune_p"):
         assert f"| nano | {row}" in written
+
+
+def check_done_before(
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    arguments: Sequence[str],
+) -> None:
+    """Measured again by other code, under other packages, on another machine; and only then."""
+    monkeypatch.setattr(bench_run, "bench", lambda *_: print("measured again"))
+    here = environment()
+    others = {
+        "by another commit": {"commit": "0123abc"},
+        "by code that was not committed": {"dirty": True},
+        "with other versions of its packages": {"versions": {**here["versions"], "torch": "1"}},
+        "on another machine": {"machine": {**here["machine"], "processor": "another"}},
+    }
+    for reason, other in {"": {}, **others}.items():
+        monkeypatch.setattr(bench_command, "environment", lambda other=other: {**here, **other})
+        assert ptune(monkeypatch, folder, "bench", *arguments) == 0
+        said = capsys.readouterr().out
+        assert reason in said and ("measured again" in said) == bool(reason), said
+        assert "done before" in said
 
 
 def bench_results(monkeypatch: pytest.MonkeyPatch) -> Any:
