@@ -12,7 +12,7 @@ from omegaconf import DictConfig
 
 from prompt_tuning.commands.train import trained_runs
 from prompt_tuning.composition import planned_runs
-from prompt_tuning.config import InspectConfig, TrainConfig
+from prompt_tuning.config import InspectConfig, TrainConfig, config_hash
 from prompt_tuning.config_checks import inspect_config
 from prompt_tuning.errors import UserError
 from prompt_tuning.files import file_facts
@@ -93,7 +93,7 @@ def _name(
     if "fingerprint" not in prompt.metadata:
         asked |= {key: values[key] for key in ("model", "variant")}
     if task is None or not task.is_embedded:
-        asked["data"] = asdict(replace(config.data, cache_dir=None))
+        asked["data"] = config_hash(config.data)  # not where it lies: the record has its hashes
     digest = hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()[:8]
     trained_by = path.resolve().parent.name.rpartition("-")[0]
     return f"inspect-{(path.stem == 'prompt' and trained_by) or path.stem}-{digest}"
