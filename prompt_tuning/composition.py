@@ -69,11 +69,16 @@ MOST_RUNS = 10_000  # of a command line: all are checked before the first begins
 
 
 def recipe_of(model: str) -> str:
-    """The recipe that a model's file asks for; a file that is not in conf/ cannot."""
-    return file_of("model", model).recipe if model in choices("model") else "mini"
+    """What `ptune train` takes where recipe= is not given, by where a model's weights are.
+
+    The hub's are the paper's models and their kin; a packaged one is small enough for a CPU, and
+    what was made here is for the mini tasks, as is a file that is not in conf/.
+    """
+    source = file_of("model", model).source if model in choices("model") else "embedded"
+    return {"hub": "paper", "packaged": "short"}.get(source, "mini")
 
 
-# conf/train.yaml asks for it, in whichever process Hydra composes a run.
+# conf/ asks for both, in whichever process Hydra composes a run.
 def gpus_of_a_run() -> int:
     """What a launcher asks for each run: a GPU if this machine has one."""
     return int(has_cuda())

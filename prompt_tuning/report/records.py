@@ -28,6 +28,7 @@ PLACES = (
     "data.source",
     *(f"data.{split}_file" for split in ("train", "validation", "test")),
 )
+GONE = ("model.recipe",)  # a key of earlier records that moved no result
 # What a line has of a run; all else may be shared with other runs.
 OWN = (
     *("result", "history", "members", "prompt", "cost", "config_hash"),
@@ -88,7 +89,7 @@ class Library:
 
     def __init__(self, records: Iterable[Record], ignored: Sequence[str]) -> None:
         """Takes records in; `ignored` are keys of a config that do not change a result."""
-        self._ignored = (*ignored, *PLACES)
+        self._ignored = (*ignored, *PLACES, *GONE)
         self._records: dict[tuple[str, frozenset[str]], list[Record]] = defaultdict(list)
         for record in records:
             about = record.content.get("members", [record.content])

@@ -39,7 +39,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "optim": set(),
     "prompt_files": {"errors", "files"},
     "metrics": {"errors", "tasks"},
-    "models": {"errors", "files", "data", "ladder", "shapes"},
+    "models": {"devices", "errors", "files", "data", "ladder", "shapes"},
     "config": {"errors", "devices", "task_registry"},
     "config_checks": {"errors", "models", "prompt_files", "config"},
     "composition": {"devices", "errors", "config", "config_checks", "task_registry"},
@@ -49,7 +49,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         *("config", "tracking"),
     },
     "own_data": {"errors", "tasks", "task_registry", "data", "config"},
-    "task_data": {"errors", "tasks", "task_registry", "data", "config", "own_data"},
+    "task_data": {"errors", "files", "tasks", "task_registry", "data", "config", "own_data"},
     "loop": {
         *("errors", "interrupts", "terminal", "tracking", "resume_points", "data", "models"),
         "ranks",
