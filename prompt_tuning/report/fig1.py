@@ -53,7 +53,12 @@ def methods(grid: Grid, papers: Papers) -> list[Claim]:
 FIG1 = PaperScores(
     "fig1",
     TITLE,
-    sweeps=(("fig1",), ("fig1_multitask",), ("fig1_prompt_design",)),
+    sweeps=(
+        ("fig1",),
+        ("fig1_model_tuning",),
+        ("fig1_multitask",),
+        ("fig1_prompt_design",),
+    ),
     series=("method",),
     note="GPT-3's curve is what the paper quotes of Brown et al. (2020): it has no verdict.",
 )

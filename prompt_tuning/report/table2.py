@@ -6,7 +6,7 @@ from prompt_tuning.report.table1 import Transfer
 TABLE2 = Transfer(
     "table2",
     "Table 2: zero-shot transfer of paraphrase detection",
-    sweeps=(("table2",),),
+    sweeps=(("table2",), ("table2_model_tuning",)),
     series=("method",),
     domain="paraphrases",
 )

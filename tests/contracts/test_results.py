@@ -10,10 +10,17 @@ from pathlib import Path
 import matplotlib
 import pytest
 
+from prompt_tuning.bench.needs import describe_hours
 from prompt_tuning.commands import report as report_command
 from prompt_tuning.commands.report import plan
 from prompt_tuning.composition import configs_of, planned_runs
-from prompt_tuning.config import NOT_IN_HASH, TrainConfig, choices
+from prompt_tuning.config import (
+    OF_NO_QUESTION,
+    DoctorConfig,
+    TrainConfig,
+    choices,
+    typed,
+)
 from prompt_tuning.report.artefact import PAPER, Artefact, write
 from prompt_tuning.report.catalogue import ARTEFACTS, chosen
 from prompt_tuning.report.page import page
@@ -40,7 +47,7 @@ def planned(experiment: str, *overrides: str) -> list[TrainConfig]:
 @pytest.fixture(scope="session")
 def report(records: list[Record], tmp_path_factory: pytest.TempPathFactory) -> list[Artefact]:
     """Every artefact, from the committed records alone."""
-    library, scratch = Library(records, NOT_IN_HASH), tmp_path_factory.mktemp("plans")
+    library, scratch = Library(records, OF_NO_QUESTION), tmp_path_factory.mktemp("plans")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(report_command, "planned_runs", lambda name, own: planned(name, *own))
         return [
@@ -57,6 +64,17 @@ def test_every_grid_point_of_an_experiment_is_a_valid_run(experiment: str) -> No
     number = len({repr(config) for config in planned(experiment)})
     text = (REPOSITORY / "conf" / "experiment" / f"{experiment}.yaml").read_text()
     assert re.search(rf"^# .*\b{number} runs\b", text, re.MULTILINE), number
+
+
+@pytest.mark.parametrize("experiment", choices("experiment"))
+def test_an_experiment_says_what_it_costs(experiment: str) -> None:
+    """Without -m it is said; of the paper's models, what `ptune doctor` adds up."""
+    text = (REPOSITORY / "conf" / "experiment" / f"{experiment}.yaml").read_text()
+    (cost,) = re.findall(r"\bCost: (.*)", text)
+    if estimate := re.match(r"about ([\d,]+) hours of an A100", cost):
+        (cfg,), _ = configs_of("doctor", [f"experiment={experiment}"])
+        hours = dict(describe_hours(planned(experiment), typed(DoctorConfig, cfg)))["all"]
+        assert hours.startswith(f"{estimate[1]} GPU hours")
 
 
 def test_every_experiment_is_part_of_an_artefact() -> None:
