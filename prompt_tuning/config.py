@@ -19,7 +19,7 @@ from typing import Any, TypeVar, cast, get_args, get_origin, get_type_hints
 from omegaconf import MISSING, DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from prompt_tuning.devices import resolved_dtype
+from prompt_tuning.devices import TOKENS_ON_CPU, resolved_device, resolved_dtype
 from prompt_tuning.errors import UserError, closest, did_you_mean, raise_all
 from prompt_tuning.task_registry import CHOICES
 
@@ -47,8 +47,11 @@ LARGEST_POOL = 1024  # threads
 
 # Is a key's value part of a run's identity? Never: it does not change a result, or only names it.
 # If set: the key came later; runs where it is null keep their hash. As null: what the value stands
-# for has a hash of its own in the record.
+# for has a hash of its own in the record. Order of sums: it changes nothing else, which is enough
+# to make another run of the same question; those with the order that a CPU has by itself keep
+# their hash.
 ALWAYS, NEVER, IF_SET, AS_NULL = "always", "never", "if set", "as null"
+ORDER_OF_SUMS = "order of sums"
 
 # What a number may be held to: in words, and as a test.
 LIMITS: dict[str, tuple[str, Callable[[float, float], bool]]] = {
@@ -95,7 +98,7 @@ def key(
     Args:
         meaning: with its unit; what null means.
         one_of: the texts that are allowed; null is too where the type says so.
-        hashed: one of ALWAYS, NEVER, IF_SET, AS_NULL.
+        hashed: one of ALWAYS, NEVER, IF_SET, AS_NULL, ORDER_OF_SUMS.
         hash_name: the name that the key had when runs were first recorded.
         or_pattern: what a text may match instead of being `one_of`.
         may_be_absent: a file of conf/ need not have it; null then.
@@ -125,7 +128,6 @@ class ModelConfig:
     revision: str | None = key("of the hub's repository; null: its newest")
     hidden_size: int | None = key("H; null: known once the model is read", at_least=1)
     path: str | None = key("a folder in the hub's layout, or a hub id, instead of all these")
-    recipe: str = key("what ptune train takes where recipe= is not given", hashed=NEVER)
 
 
 @dataclass(frozen=True)
@@ -281,9 +283,9 @@ class MachineConfig:
     )
     dtype: str = key("auto: bfloat16 on cuda, else float32", one_of=DTYPES)
     max_tokens_per_micro_batch: int | None = key(
-        "in one pass, prompt included; null: 2048 on a CPU, what fits on a GPU",
+        f"in one pass, prompt included; null: {TOKENS_ON_CPU} on a CPU, what fits on a GPU",
         at_least=1,
-        hashed=NEVER,
+        hashed=ORDER_OF_SUMS,
     )
     num_threads: int | None = key(
         "of the CPU; null: torch's choice", at_least=1, at_most=LARGEST_POOL, hashed=NEVER
@@ -294,14 +296,18 @@ class MachineConfig:
 class FrozenMachineConfig(MachineConfig):
     """What a run with a frozen model may use."""
 
-    compile: str | None = key("of torch.compile; null: off", one_of=COMPILE_MODES, hashed=NEVER)
+    compile: str | None = key(
+        "of torch.compile; null: off", one_of=COMPILE_MODES, hashed=ORDER_OF_SUMS
+    )
 
 
 @dataclass(frozen=True)
 class TrainMachineConfig(FrozenMachineConfig):
     """What a run that trains may use."""
 
-    spread_weights: bool = key("over torchrun's processes, each a share (FSDP2)", hashed=NEVER)
+    spread_weights: bool = key(
+        "over torchrun's processes, each a share (FSDP2)", hashed=ORDER_OF_SUMS
+    )
 
 
 @dataclass(frozen=True)
@@ -504,11 +510,14 @@ class ReportConfig:
 def config_hash(config: Any) -> str:
     """8 hexadecimal digits that name a configuration (a dataclass): what its result follows from.
 
-    It promises that two runs with one hash compute the same numbers up to the order in which
-    floating-point numbers are summed: device, threads, micro-batch budget and compilation change
-    that order and nothing else. It does not promise the same score: a seed that sits on an edge can
-    fall either way (results/LOG.md: one of eight scored 50.4 and 98.8 under two budgets). Nor does
-    it see inside files: their hashes are in the record.
+    It holds whatever key can move a result. Where a GPU is what auto stands for, its dtype and its
+    micro-batches (what fits) are in it, so that a run on a GPU and one on a CPU are two.
+
+    It does not hold what the machine and the code bring along: processor, threads, processes,
+    versions of libraries, the commit. They change the order in which numbers are summed, and
+    training multiplies that: on the ladder two runs that differ in the last digit at step 1 have
+    nothing in common after 30 steps (results/LOG.md, 2026-11-27). One seed under another of them
+    is another draw, as another seed is. The record has them all, and the hashes of its files.
     """
     values = _hashed_values(config)
     machine = getattr(config, "machine", None)
@@ -516,6 +525,8 @@ def config_hash(config: Any) -> str:
         dtype = resolved_dtype(machine.dtype, machine.device)
         # float32 is "auto" here: that is what it meant where the first results were made, on CPUs.
         values["machine"]["dtype"] = "auto" if dtype == "float32" else dtype
+        if resolved_device(machine.device) != "cpu" and machine.max_tokens_per_micro_batch is None:
+            values["machine"]["max_tokens_per_micro_batch"] = "what fits"
     canonical = json.dumps(values, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(canonical.encode()).hexdigest()[:8]
 
@@ -527,21 +538,23 @@ def _hashed_values(config: Any) -> dict[str, Any]:
         about, value = each.metadata["key"], getattr(config, each.name)
         if about.hashed == NEVER or (about.hashed == IF_SET and value is None):
             continue
+        if about.hashed == ORDER_OF_SUMS and value in (None, False, TOKENS_ON_CPU):
+            continue
         if is_dataclass(value):
             value = _hashed_values(value)
         values[about.hash_name or each.name] = None if about.hashed == AS_NULL else value
     return values
 
 
-def _not_hashed(schema: type, prefix: str = "") -> Iterator[str]:
-    """The keys and sections that the hash leaves out, dotted."""
+def _of_no_question(schema: type, prefix: str = "") -> Iterator[str]:
+    """The keys and sections that are no part of what is asked, dotted."""
     hints = get_type_hints(schema)
     for each in fields(schema):
         section = _section(hints[each.name])
-        if each.metadata["key"].hashed == NEVER:
+        if each.metadata["key"].hashed in (NEVER, ORDER_OF_SUMS):
             yield f"{prefix}{each.name}"
         elif section is not None:
-            yield from _not_hashed(section, f"{prefix}{each.name}.")
+            yield from _of_no_question(section, f"{prefix}{each.name}.")
 
 
 def run_name(config: TrainConfig) -> str:
@@ -767,4 +780,4 @@ def _out_of_range(name: str, value: Any, about: Key) -> list[UserError]:
     return []
 
 
-NOT_IN_HASH = (*_not_hashed(TrainConfig),)
+OF_NO_QUESTION = (*_of_no_question(TrainConfig),)

@@ -11,6 +11,8 @@ from pathlib import Path
 
 from prompt_tuning.errors import UserError
 
+TOKENS_ON_CPU = 2048  # encoder positions of a micro-batch that fit its cache
+
 
 def resolved_device(device: str) -> str:
     """cpu or cuda, as `machine.device` says; auto: cuda where there is one."""

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from prompt_tuning.config import NOT_IN_HASH
+from prompt_tuning.config import OF_NO_QUESTION
 from prompt_tuning.report.artefact import Artefact
 from prompt_tuning.report.catalogue import chosen
 from prompt_tuning.report.records import Library, read_committed, read_runs
@@ -85,7 +85,7 @@ def write_seeds(folder: Path, scores: Iterable[float], **changed: Any) -> None:
 
 def library_of(folder: Path) -> Library:
     """The records of runs in a folder, and those committed in it."""
-    return Library([*read_runs(folder), *read_committed(folder / "committed")], NOT_IN_HASH)
+    return Library([*read_runs(folder), *read_committed(folder / "committed")], OF_NO_QUESTION)
 
 
 def filled(name: str, folder: Path, *planned: dict[str, Any]) -> Artefact:

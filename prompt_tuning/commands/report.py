@@ -10,7 +10,7 @@ from typing import Any
 from omegaconf import DictConfig
 
 from prompt_tuning.composition import planned_runs
-from prompt_tuning.config import NOT_IN_HASH, ReportConfig, choices, config_dir, typed
+from prompt_tuning.config import OF_NO_QUESTION, ReportConfig, choices, config_dir, typed
 from prompt_tuning.files import read_json, stamp, with_checksum
 from prompt_tuning.report.artefact import PAPER, Artefact, write
 from prompt_tuning.report.catalogue import chosen
@@ -54,7 +54,7 @@ def run(config: ReportConfig) -> None:
         print(f"nothing has changed since this was written: {path}")
         return
     records = [record for folder in folders for record in read_committed(folder)]
-    library = Library([*read_runs(runs), *records], NOT_IN_HASH)
+    library = Library([*read_runs(runs), *records], OF_NO_QUESTION)
     artefacts = [
         # Composing the paper's 1,800 runs takes minutes: not where none of them can be there.
         artefact.filled(plan(artefact, config.train, runs / "cache"), library)

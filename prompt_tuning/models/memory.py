@@ -11,10 +11,10 @@ from typing import Self
 
 import torch
 
+from prompt_tuning.devices import TOKENS_ON_CPU
 from prompt_tuning.models.frozen_t5 import PackedT5
 from prompt_tuning.shapes import Shape, parameter_shapes
 
-CPU_TOKENS = 2048  # encoder positions of a micro-batch that fit a CPU's cache
 # The other half is for what a backward pass makes and drops again, for the padding of rows that
 # are unlike, and for the gaps in what the allocator has.
 SHARE_FOR_KEPT = 0.5
@@ -118,7 +118,7 @@ def tokens_per_micro_batch(
     if asked is not None:
         return asked
     if frozen is None or frozen.device.type != "cuda":
-        return CPU_TOKENS
+        return TOKENS_ON_CPU
     free = free_bytes(frozen.device)
     return Footprint.of(frozen).tokens_that_fit(free, lengths, longest_target)
 

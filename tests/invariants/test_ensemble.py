@@ -12,7 +12,7 @@ import pytest
 from quick_runs import QUICK, ptune
 
 from prompt_tuning.composition import configs_of
-from prompt_tuning.config import NOT_IN_HASH
+from prompt_tuning.config import OF_NO_QUESTION
 from prompt_tuning.config_checks import train_config
 from prompt_tuning.data.batches import split_by_tokens
 from prompt_tuning.model_choice import load_source
@@ -221,7 +221,7 @@ def test_an_experiment_trains_what_is_missing_and_votes_on_what_its_runs_report(
     assert ptune(monkeypatch, tmp_path, *arguments) == 0
     assert [config.seed for config in trained] == [3, 1, 0, 2]
     assert {config.tracking.name for config in trained} == {"none"}
-    library = Library(read_runs(tmp_path / "runs"), NOT_IN_HASH)
+    library = Library(read_runs(tmp_path / "runs"), OF_NO_QUESTION)
     plan = {config.seed: asdict(config) for config in trained}
     for pair in ((0, 1), (3, 2)):
         found = library.find("ensemble", [plan[seed] for seed in pair], tie="first")
@@ -267,4 +267,4 @@ def test_records_of_given_prompts_are_about_no_runs_and_do_not_stop_a_library(
     (tmp_path / "a").mkdir()
     path = tmp_path / "a" / "record.json"
     path.write_text(json.dumps({"kind": "ensemble", "members": [{"path": "a"}], "config": {}}))
-    assert Library(read_runs(tmp_path), NOT_IN_HASH).find("ensemble", []) is None
+    assert Library(read_runs(tmp_path), OF_NO_QUESTION).find("ensemble", []) is None

@@ -20,16 +20,23 @@ def train(*overrides: str) -> TrainConfig:
 def test_the_hash_has_the_dtype_that_auto_means_on_this_machine(
     monkeypatch: pytest.MonkeyPatch, *, has_cuda: bool
 ) -> None:
-    """bfloat16 on a GPU and float32 on a CPU are two results, typed or not: two folders."""
-    float32, bfloat16 = (
-        config_hash(train(f"machine.dtype={dtype}")) for dtype in ("float32", "bfloat16")
-    )
-    assert float32 != bfloat16
+    """bfloat16 on a GPU and float32 on a CPU are two results, typed or not: two folders.
+
+    So are float32 on both: a GPU's micro-batches are what fits, and add up in another order.
+    """
     monkeypatch.setattr(devices, "has_cuda", lambda: has_cuda)
-    assert config_hash(train()) == (bfloat16 if has_cuda else float32)
-    assert config_hash(train("machine.device=cpu")) == float32
-    assert config_hash(train("machine.device=cuda")) == bfloat16
-    assert config_hash(train("machine.device=cuda", "machine.dtype=float32")) == float32
+    named = {
+        (device, dtype): config_hash(train(f"machine.device={device}", f"machine.dtype={dtype}"))
+        for device in ("cpu", "cuda")
+        for dtype in ("float32", "bfloat16")
+    }
+    assert len({*named.values()}) == 4
+    meant = named["cuda", "bfloat16"] if has_cuda else named["cpu", "float32"]
+    assert config_hash(train()) == meant
+    assert config_hash(train("machine.device=cpu")) == named["cpu", "float32"]
+    assert config_hash(train("machine.device=cuda:1")) == named["cuda", "bfloat16"]
+    budget = "machine.max_tokens_per_micro_batch=4096"
+    assert len({config_hash(train(budget, f"machine.device={d}")) for d in ("cpu", "cuda")}) == 2
 
 
 def test_a_machine_is_asked_for_a_gpu_as_torch_asks_it() -> None:
