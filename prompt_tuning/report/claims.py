@@ -25,6 +25,7 @@ from prompt_tuning.report.statistics import (
 
 MARGIN, MARGIN_OF_ONE_TASK = 2.0, 5.0  # points within which two things are alike
 MIN_SIZES = 3  # of a trend
+MOST_NAMED = 3  # tasks
 END = {"floor": "most runs fail to learn", "ceiling": f"above {CEILING:g} %"}
 Terms = Sequence[tuple[float, Cell]]
 PROMPTS, TUNED = "prompt_tuning, lm_adapted", "model_tuning, lm_adapted"
@@ -67,10 +68,22 @@ class Claim:
     tests: Sequence[Evidence] = ()
     detail: str = ""  # size by size
     why_not: str = FEW  # there is no test
+    tasks: Sequence[str] = ()  # that it rests on, by their names
+    counted: bool | None = None  # true or false by counting, without a run: there is no test
 
     def __str__(self) -> str:
         tests = "; ".join(f"{test}, p = {test.p:.2g} before correction" for test in self.tests)
-        return f"{self.question} {tests or f'Not testable here: {self.why_not}'}. {self.detail}"
+        if self.counted is not None:
+            return f"{self.question} {self.detail}"
+        where = f" On {', '.join(self.tasks)}." if self.tasks else ""
+        tests = tests or f"Not testable here: {self.why_not}"
+        return f"{self.question} {tests}.{where} {self.detail}"
+
+    @property
+    def on(self) -> str:
+        """The tasks that it rests on, counted where they are more than a line has room for."""
+        few = len(self.tasks) <= MOST_NAMED
+        return ", ".join(self.tasks) if few else f"{len(self.tasks)} tasks"
 
 
 @dataclass(frozen=True)
@@ -90,7 +103,9 @@ def judged(claims: Iterable[Claim]) -> list[Judged]:
     for claim in claims:
         p_values = [next(left) for _ in claim.tests]
         answers = {t.answer(p) for t, p in zip(claim.tests, p_values, strict=True)}
-        if not answers or Answer.NOT_TESTABLE in answers:
+        if claim.counted is not None:
+            word = Answer.SUPPORTED if claim.counted else Answer.CONTRADICTED
+        elif not answers or Answer.NOT_TESTABLE in answers:
             word = Answer.NOT_TESTABLE
         elif Answer.CONTRADICTED in answers:
             word = Answer.CONTRADICTED
@@ -108,17 +123,19 @@ def asked_of(
     *,
     sign: int = 1,
     alike: bool = False,
+    ends: Mapping[str, str] | None = None,
 ) -> Claim:
     """A claim on the mean of a value over all cases; those of too few seeds are left out.
 
-    It is that the value has a sign or, `alike`, that it is nothing.
+    It is that the value has a sign or, `alike`, that it is nothing. `ends` marks models whose arms
+    are at the floor or the ceiling.
     """
     known = _enough(cases)
     if not known:
         return Claim(question, paper)
     margin = _margin(known) if alike else None
     test = Evidence(what, _mean(known), sign, margin)
-    return Claim(question, paper, [test], by_model(what, known))
+    return Claim(question, paper, [test], by_model(what, known, ends), tasks=_tasks(known))
 
 
 def closes(question: str, grid: Grid, first: str, second: str, paper: str) -> Claim:
@@ -134,7 +151,7 @@ def closes(question: str, grid: Grid, first: str, second: str, paper: str) -> Cl
     if not falls.tests:
         return replace(falls, detail=f"{what}: {effect}. {falls.detail}")
     alike = Evidence(what, effect, margin=_margin(at_largest))
-    return Claim(question, paper, [*falls.tests, alike], falls.detail)
+    return replace(falls, tests=[*falls.tests, alike])
 
 
 def shrinks(
@@ -148,13 +165,18 @@ def shrinks(
     """A value falls with the logarithm of the parameters, over all sizes that can say so."""
     known = _enough(cases)
     seeded = {model for model, _ in known}
-    left_out = {model: _why_left_out(grid, model, arms, seeded) for model in grid.models}
+    ends = ends_of(grid, arms)
+    left_out = {
+        model: ends.get(model, "" if model in seeded else "there are too few seeds")
+        for model in grid.models
+    }
     models = [model for model, why in left_out.items() if not why]
     if len(models) < MIN_SIZES:
         reasons = "; ".join(f"at {human(model)} {why}" for model, why in left_out.items() if why)
         needed = f"a trend needs {MIN_SIZES} sizes, {len(models)} of {len(left_out)} can say so"
         why_not = f"{needed} ({reasons})" if known else FEW
-        return Claim(question, paper, detail=by_model(what, known), why_not=why_not)
+        detail = by_model(what, known)  # whose marks the reason has
+        return Claim(question, paper, detail=detail, why_not=why_not, tasks=_tasks(known))
     tasks = set.intersection(*({t for m, t in known if m == model} for model in models))
     sizes: dict[float, Terms] = {
         grid.num_parameters((next(iter(arms)), model)): [
@@ -165,7 +187,8 @@ def shrinks(
         for model in models
     }
     test = Evidence(f"{what}, per factor of ten of the parameters", trend(sizes), sign=-1)
-    return Claim(question, paper, [test], by_model(what, known))
+    detail = by_model(what, known, ends)
+    return Claim(question, paper, [test], detail, tasks=[*map(human, sorted(tasks))])
 
 
 def minus(grid: Grid, first: str, second: str) -> dict[Case, Terms]:
@@ -174,26 +197,38 @@ def minus(grid: Grid, first: str, second: str) -> dict[Case, Terms]:
     return {case: [(1, one[case]), (-1, two[case])] for case in one if case in two}
 
 
-def by_model(what: str, cases: Mapping[Case, Terms]) -> str:
-    """A value model by model, the mean over its cases."""
+def by_model(what: str, cases: Mapping[Case, Terms], ends: Mapping[str, str] | None = None) -> str:
+    """A value model by model, the mean over its cases; models at an end are marked as such."""
     if not cases:
         return ""
     values: dict[str, list[float]] = {}
     for (model, _), terms in cases.items():
         values.setdefault(model, []).append(sum(weight * fmean(cell) for weight, cell in terms))
-    listed = ", ".join(f"{human(model)} {fmean(each):+.1f}" for model, each in values.items())
+    marks = {model: f" ({end})" for model, end in (ends or {}).items()}
+    listed = ", ".join(
+        f"{human(model)} {fmean(each):+.1f}{marks.get(model, '')}" for model, each in values.items()
+    )
     return f"{what}, model by model: {listed}."
 
 
-def _why_left_out(grid: Grid, model: str, arms: Iterable[str], seeded: Collection[str]) -> str:
-    """Why a size says nothing of a trend; empty if it does."""
-    ends: dict[str, list[str]] = {}
-    for arm in arms:
-        if end := grid.at_an_end(arm, model):
-            ends.setdefault(END[end], []).append(human(arm.partition(",")[0]))
-    if not ends:
-        return "" if model in seeded else "there are too few seeds"
-    return ", ".join(f"{end}: {' and '.join(names)}" for end, names in ends.items())
+def ends_of(grid: Grid, arms: Iterable[str]) -> dict[str, str]:
+    """The models at which an arm is at the floor or the ceiling, and which arm at which."""
+    found = {}
+    for model in grid.models:
+        ends: dict[str, list[str]] = {}
+        for arm in arms:
+            if end := grid.at_an_end(arm, model):
+                name = f"with {arm}" if arm.isdigit() else human(arm.partition(",")[0])
+                ends.setdefault(END[end], []).append(name)
+        if ends:
+            listed = (f"{end}: {' and '.join(names)}" for end, names in ends.items())
+            found[model] = ", ".join(listed)
+    return found
+
+
+def _tasks(cases: Iterable[Case]) -> list[str]:
+    """Those of some cases by their names; of a transfer both."""
+    return [*dict.fromkeys(" to ".join(map(human, task.split())) for _, task in cases)]
 
 
 def _mean(cases: Mapping[Case, Terms]) -> Effect:

@@ -22,7 +22,7 @@ class _Control(LadderScores):
             bars = [(each.mean, each.half_width) if each else None for each in spreads]
             series.append(Bars(human(place[0]), bars))
         floors = [grid.floors(task)["shortcut"].max() for task in grid.tasks]
-        return bar_figure(self.title, self.legend, grid.tasks, series, floors)
+        return bar_figure(self.title, self.legend, [*map(human, grid.tasks)], series, floors)
 
 
 CONTROL_LADDER = _Control(
@@ -37,4 +37,6 @@ CONTROL_LADDER = _Control(
     ),
     ("method", "variant.name"),
     "No claim of the paper.",
+    caption="To see: where a bar of random weights stays at the dotted floor, a prompt drew on "
+    "pre-training. Whiskers: 95 % intervals.",
 )

@@ -7,13 +7,14 @@ from math import prod
 from typing import ClassVar, NamedTuple
 
 from prompt_tuning.report.artefact import COUNTS, Artefact
-from prompt_tuning.report.paper import MATCH, OFF
+from prompt_tuning.report.paper import FITTED, MATCH, MISPRINT, OFF
 from prompt_tuning.report.tables import Table
 from prompt_tuning.shapes import SHAPES, parameter_shapes
 
 VOCABULARY_ROWS = 32_128
 REPARAMETERISATION = 512  # hidden width of prefix tuning's own network (Li and Liang, 2021)
 WARP_VECTORS = 76  # what figure 4 plots, whatever the length
+FITTED_METHODS = ("prefix_tuning_train", "prefix_tuning_infer", "warp")
 
 
 def model_parameters(size: str) -> int:
@@ -48,11 +49,16 @@ class Count(NamedTuple):
     ours: float
     error: float = 0.0  # of reading the paper's, as a share
     printed: str = ""  # where the paper has a misprint: what it prints
+    is_fitted: bool = False  # our formula was chosen by this very number
 
     @property
     def verdict(self) -> str:
-        """To the last digit that was published."""
-        return MATCH if abs(self.ours - self.paper) <= self.error * self.paper else OFF
+        """To the last digit that was published, or what that says less than it seems."""
+        if abs(self.ours - self.paper) > self.error * self.paper:
+            return OFF
+        if self.is_fitted:
+            return FITTED
+        return MISPRINT if self.printed else MATCH
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,10 +1,19 @@
 """Figure 1: prompt tuning against model tuning, the multi-task baseline and prompt design."""
 
 from prompt_tuning.report.artefact import LADDER
-from prompt_tuning.report.claims import PROMPTS, TUNED, Claim, Papers, asked_of, closes, minus
+from prompt_tuning.report.claims import (
+    PROMPTS,
+    TUNED,
+    Claim,
+    Papers,
+    asked_of,
+    closes,
+    ends_of,
+    minus,
+)
 from prompt_tuning.report.grid import Grid
 from prompt_tuning.report.paper import published_scores
-from prompt_tuning.report.scores import LadderScores, PaperScores
+from prompt_tuning.report.scores import CURVES, PAPERS_CURVES, LadderScores, PaperScores
 
 GAP_CLOSES = "Does the gap between prompts and {} close as the model grows?"
 MAIN_QUESTION = GAP_CLOSES.format("tuning the same weights")
@@ -40,6 +49,7 @@ def methods(grid: Grid, papers: Papers) -> list[Claim]:
             lead,
             minus(grid, PROMPTS, RANKED),
             f"{points['prompt_tuning', 'xxl'].mean - at_175b:+.1f} (T5 XXL, GPT-3 175B)",
+            ends=ends_of(grid, (PROMPTS, RANKED)),
         ),
         asked_of(
             "Is a prompt on a small model better than prompt design on a far larger one?",
@@ -61,6 +71,8 @@ FIG1 = PaperScores(
     ),
     series=("method",),
     note="GPT-3's curve is what the paper quotes of Brown et al. (2020): it has no verdict.",
+    caption="To see: prompt tuning meets model tuning at the right, as the model grows, and prompt "
+    f"design stays far below. {PAPERS_CURVES}",
 )
 ADAPTED = (
     "The ladder's models judge claims only after LM adaptation, whose text asks for it: model "
@@ -82,6 +94,8 @@ FIG1_LADDER = LadderScores(
     "The recipe was tuned while these seeds were seen, on formats that prompts of ladder_400k "
     "solve: they flatter prompts, and judge nothing. Left out are mini_wic, mini_copa and "
     f"mini_squad; the control has them, on ladder_400k. {ADAPTED}",
+    caption="To see: on these formats and seeds, on which the recipe was tuned, prompts come close "
+    f"to model tuning; the next figure takes that back. {CURVES}",
 )
 FIG1_LADDER_FRESH = LadderScores(
     "fig1_ladder_fresh",
@@ -100,4 +114,6 @@ FIG1_LADDER_FRESH = LadderScores(
     "which has no classes.",
     asked=methods,
     orientation="fig1",
+    caption="To see: whether prompt tuning comes nearer to model tuning from left to right, and "
+    f"how wide its runs scatter. {CURVES}",
 )

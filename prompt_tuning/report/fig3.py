@@ -10,13 +10,14 @@ from prompt_tuning.report.claims import (
     Claim,
     Papers,
     asked_of,
+    ends_of,
     minus,
     shrinks,
 )
 from prompt_tuning.report.grid import Grid
 from prompt_tuning.report.names import human
 from prompt_tuning.report.paper import NOTHING
-from prompt_tuning.report.scores import Asked, LadderScores, PaperScores
+from prompt_tuning.report.scores import CURVES, PAPERS_CURVES, Asked, LadderScores, PaperScores
 from prompt_tuning.report.statistics import spread_beyond_chance
 
 UNIFORM, VOCAB, LABELS = "random_uniform", "sampled_vocab", "class_label"
@@ -26,13 +27,20 @@ def length(grid: Grid, papers: Papers) -> list[Claim]:
     """Positions help up to 20, less so on larger models, and beyond 20 they change little."""
     gain, shares = minus(grid, "20", "1"), ("20", "1")
     found = [
-        asked_of("Are 20 positions better than one?", "20 minus 1", gain, papers.gap(*shares)),
+        asked_of(
+            "Are 20 positions better than one?",
+            "20 minus 1",
+            gain,
+            papers.gap(*shares),
+            ends=ends_of(grid, shares),
+        ),
         asked_of(
             "Do prompts of 150 positions score like those of 20?",
             "150 minus 20",
             minus(grid, "150", "20"),
             papers.gap("150", "20", margin=MARGIN),
             alike=True,
+            ends=ends_of(grid, ("150", "20")),
         ),
     ]
     if len(papers.sizes) > 1:
@@ -49,31 +57,33 @@ def initialisation(grid: Grid, papers: Papers) -> list[Claim]:
         for case in labels
         if case in vocab and case in uniform
     }
-    what = "The other two minus random uniform"
+    what, arms = "The other two minus random uniform", (UNIFORM, VOCAB, LABELS)
     found = [
         asked_of(
             "Is random uniform the worst initialisation?",
             what,
             lead,
             f"{papers.gap(LABELS, UNIFORM)}, class label",
+            ends=ends_of(grid, arms),
         ),
         asked_of(
             "Are class labels a better initialisation than sampled vocabulary?",
             "Class label minus sampled vocab",
             minus(grid, LABELS, VOCAB),
             papers.gap(LABELS, VOCAB),
+            ends=ends_of(grid, (LABELS, VOCAB)),
         ),
     ]
     if len(papers.sizes) > 1:
         question = "Does the initialisation matter less on a larger model?"
-        arms, paper = (UNIFORM, VOCAB, LABELS), papers.trend(LABELS, UNIFORM)
+        paper = papers.trend(LABELS, UNIFORM)
         made = shrinks(question, what, grid, lead, arms, paper)
         found.append(replace(made, detail=f"{made.detail} {spreads(grid)}"))
     return found
 
 
 def spreads(grid: Grid) -> str:
-    """Best minus worst arm of every size, beside what equal arms would give by chance."""
+    """Best minus worst arm of every size, less what equal arms would give by chance."""
     sentences = []
     for model in grid.models:
         arms = {
@@ -82,8 +92,11 @@ def spreads(grid: Grid) -> str:
         }
         if len({frozenset(cells) for cells in arms.values()}) == 1 and all(arms.values()):
             seen, chance, p = spread_beyond_chance(arms)
-            sentences.append(f"{human(model)} {seen:.1f} (chance {chance:.1f}, p = {p:.2g})")
-    return f"Best minus worst, beside equal ones by chance: {', '.join(sentences) or NOTHING}."
+            beyond = f"{seen - chance:+.1f} ({seen:.1f} less {chance:.1f}, p = {p:.2g})"
+            sentences.append(f"{human(model)} {beyond}")
+    return (
+        f"Best minus worst, less that of equal ones by chance: {', '.join(sentences) or NOTHING}."
+    )
 
 
 def objective(grid: Grid, papers: Papers) -> list[Claim]:
@@ -102,6 +115,7 @@ def objective(grid: Grid, papers: Papers) -> list[Claim]:
             "Extra gain of prompts",
             extra,
             f"{papers.gap('lm_adapted', 'span_corruption')}, prompts alone",
+            ends=ends_of(grid, (PROMPTS, plain, TUNED, tuned)),
         ),
         asked_of(
             "Is a sentinel before the targets of little use to prompts on an unadapted model?",
@@ -109,6 +123,7 @@ def objective(grid: Grid, papers: Papers) -> list[Claim]:
             minus(grid, f"{plain}_sentinel", plain),
             papers.gap("span_corruption_sentinel", "span_corruption", margin=MARGIN),
             alike=True,
+            ends=ends_of(grid, (f"{plain}_sentinel", plain)),
         ),
     ]
 
@@ -123,6 +138,7 @@ def adaptation(grid: Grid, papers: Papers) -> list[Claim]:
             f"{int(last):,} minus {int(half):,} steps",
             minus(grid, last, half),
             papers.gap("100000", "50000"),
+            ends=ends_of(grid, (last, half)),
         )
     ]
 
@@ -138,16 +154,27 @@ def _panel(
     title: str,
     series: str,
     asked: Asked,
+    to_see: str,
     *,
     note: str = "",
     remark: str = "",
     ladder_series: tuple[str, ...] = (),
     also: tuple[tuple[str, ...], ...] = (),
 ) -> tuple[PaperScores, LadderScores]:
-    """With the paper's models, and on the ladder, which the remark is about."""
+    """With the paper's models, and on the ladder, which the remark is about.
+
+    `to_see` is what the paper's figure shows: what to look for.
+    """
     on_ladder = f"{name}_ladder"
     return (
-        PaperScores(name, title, sweeps=((name,),), series=(series,), note=note),
+        PaperScores(
+            name,
+            title,
+            sweeps=((name,),),
+            series=(series,),
+            note=note,
+            caption=f"To see: {to_see}. {PAPERS_CURVES}",
+        ),
         LadderScores(
             on_ladder,
             f"{title}, on the ladder",
@@ -157,18 +184,32 @@ def _panel(
             remark,
             asked=asked,
             orientation=name,
+            caption=f"To look for, as in the paper: {to_see}. {CURVES}",
         ),
     )
 
 
 FIG3 = (
-    *_panel("fig3a", "Figure 3(a): prompt length", "prompt.length", length),
-    *_panel("fig3b", "Figure 3(b): initialisation", "init.strategy", initialisation),
+    *_panel(
+        "fig3a",
+        "Figure 3(a): prompt length",
+        "prompt.length",
+        length,
+        "twenty positions are enough, more change little, and the largest model nearly needs one",
+    ),
+    *_panel(
+        "fig3b",
+        "Figure 3(b): initialisation",
+        "init.strategy",
+        initialisation,
+        "random uniform lies below the other two, and all three meet as the model grows",
+    ),
     *_panel(
         "fig3c",
         "Figure 3(c): pre-training objective",
         "variant.name",
         objective,
+        "LM adaptation lies far above the others, but for the largest model",
         remark=f"{CONFOUNDED} What is judged is therefore the interaction: how much more prompts "
         "gain than model tuning of the same weights. An arm with as many tokens of the same text "
         "under both objectives is for the next ladder.",
@@ -180,6 +221,7 @@ FIG3 = (
         "Figure 3(d): steps of LM adaptation",
         "variant.lm_adapt_steps",
         adaptation,
+        "the more steps of adaptation, the higher the curve, and the largest model needs few",
         note="The paper's deviations here are half of a band that is not symmetric.",
         remark=f"{CONFOUNDED} Only steps that saw the same text are compared.",
     ),

@@ -1,19 +1,25 @@
 """Figure 4: the parameters that a task has of its own, by method."""
 
-from dataclasses import replace
 from functools import cached_property
 from statistics import fmean
 
 import matplotlib as mpl
 from matplotlib.figure import Figure
 
-from prompt_tuning.report.counts import Count, Counts, method_parameters, model_parameters
-from prompt_tuning.report.figures import BESIDE, COLOURS, MARKERS, SIZE, STYLE
+from prompt_tuning.report.claims import Claim
+from prompt_tuning.report.counts import (
+    FITTED_METHODS,
+    Count,
+    Counts,
+    method_parameters,
+    model_parameters,
+)
+from prompt_tuning.report.figures import BESIDE, COLOURS, MARKERS, SIZE, STYLE, say
 from prompt_tuning.report.names import human
 from prompt_tuning.report.paper import SIZES, rows
-from prompt_tuning.report.tables import Table
 
 LENGTHS = range(1, 101)  # of prompts: the figure shows the mean over these
+BILLION, MOST_PERCENT = 1e9, 0.01
 READING_ERROR = 1e-5  # it is read off a drawing: five to six digits
 
 
@@ -24,7 +30,8 @@ def figure4() -> list[Count]:
         for size in SIZES:
             method, paper = row["method"], float(row[size])
             ours = fmean(method_parameters(method, size, length) for length in LENGTHS)
-            counts.append(Count(method, size, paper, ours, READING_ERROR))
+            fitted = method in FITTED_METHODS
+            counts.append(Count(method, size, paper, ours, READING_ERROR, is_fitted=fitted))
     return counts
 
 
@@ -40,14 +47,16 @@ class Figure4(Counts):
     """The counts as curves over the size of the model."""
 
     @cached_property
-    def table(self) -> Table:
-        """And the paper's sentence on them: below 0.01 % beyond a billion parameters."""
-        listed = ", ".join(f"{human(size)} {share:.4f} %" for size, share in shares().items())
-        note = (
-            "The paper, on this figure: less than 0.01 % task-specific parameters for models over "
-            f"a billion parameters (XL and XXL). A prompt of {LENGTHS[-1]} positions: {listed}."
+    def claims(self) -> list[Claim]:
+        """The paper's sentence on this figure, counted."""
+        question = (
+            "Is a prompt less than 0.01 % of the parameters of a model of over a billion of them?"
         )
-        return replace(super().table, notes=(*super().table.notes, note))
+        listed = ", ".join(f"{human(size)} {share:.4f} %" for size, share in shares().items())
+        detail = f"A prompt of {LENGTHS[-1]} positions: {listed}. Counted: no run is needed."
+        large = [share for size, share in shares().items() if model_parameters(size) > BILLION]
+        counted = max(large) < MOST_PERCENT
+        return [Claim(question, "less than 0.01 %", detail=detail, counted=counted)]
 
     @cached_property
     def figure(self) -> Figure:
@@ -63,6 +72,9 @@ class Figure4(Counts):
                 axes.plot(
                     x, [count.ours for count in shown], "-", color=colour, label=human(series)
                 )
+                for place, count in zip(x, shown, strict=True):
+                    (over,) = axes.plot(place, count.ours, "o", markersize=12, alpha=0)
+                    say(over, f"{human(series)}, {human(count.size)}: {count.ours:,.12g}")
                 paper = [count.paper for count in shown]
                 axes.plot(x, paper, MARKERS[index % 6], color=colour, markerfacecolor="none")
             axes.set_xscale("log")
@@ -81,4 +93,7 @@ FIG4 = Figure4(
     "formulas of prefix tuning (512 hidden units, 6 layers of Small) and WARP (76 vectors) were "
     "fitted to the drawing: that they match says that the drawing was read right, no more.",
     counts=figure4,
+    caption="To see: the line of prompts lies three to five powers of ten below that of model "
+    "tuning, further the larger the model. Lines: counted here; marks: the paper's. Both axes are "
+    "logarithmic.",
 )

@@ -1,5 +1,7 @@
 """What a person calls the values of a config."""
 
+import re
+
 NAMES = {
     "prompt_tuning": "prompt tuning",
     "model_tuning": "model tuning",
@@ -22,6 +24,26 @@ NAMES = {
     "large": "Large",
     "xl": "XL",
     "xxl": "XXL",
+    "sst2": "SST-2",
+    "boolq": "BoolQ",
+    "cb": "CB",
+    "copa": "COPA",
+    "multirc": "MultiRC",
+    "record": "ReCoRD",
+    "rte": "RTE",
+    "wic": "WiC",
+    "wsc": "WSC",
+    "squad": "SQuAD",
+    "squad_b": "SQuAD of the other domain",
+    "boolq_b": "BoolQ of the other domain",
+    "race": "RACE",
+    "drop": "DROP",
+    "quoref": "Quoref",
+    "qqp": "QQP",
+    "mrpc": "MRPC",
+    "prefix_tuning_train": "prefix tuning, while training",
+    "prefix_tuning_infer": "prefix tuning, in use",
+    "warp": "WARP",
     "method": "method",
     "variant.name": "pre-training",
     "init.strategy": "initialisation",
@@ -35,6 +57,6 @@ NAMES = {
 
 
 def human(text: str) -> str:
-    """A series or a model: its parts by their names."""
-    parts = (part.removeprefix("ladder_") for part in text.split(", "))
+    """A series, a model or a task: its parts by their names; the page says whose they are."""
+    parts = (re.sub("^(ladder|mini|mrqa)_", "", part) for part in text.split(", "))
     return ", ".join(NAMES.get(part, part) for part in parts)

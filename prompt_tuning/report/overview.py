@@ -32,7 +32,7 @@ def overview(artefacts: Sequence[Artefact]) -> tuple[Figure, str] | None:
     if not known.keys() >= {REAL_FIGURE, LADDER_FIGURE}:
         return None
     with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(10, 3.0), layout="constrained")
+        figure = Figure(figsize=(10, 2.7), layout="constrained")
         paper, real, toy = figure.subplots(1, 3, sharey=True)
         _draw_paper(paper)
         _draw_real(real, known[REAL_FIGURE])
@@ -68,11 +68,11 @@ def _draw_real(axes: Any, artefact: Artefact) -> None:
         for x, task in enumerate(tasks):
             for score in cells.get(task, ()):
                 (run,) = axes.plot(x + 0.2 * turn - 0.1, score, "osD"[turn], color=COLOURS[turn])
-                say(run, f"{human(method)} on {task}: {score:.1f}")
+                say(run, f"{human(method)} on {human(task)}: {score:.1f}")
     for x, task in enumerate(tasks):
         for floor in grid.scores.loc[grid.scores["task"] == task, "floor"].dropna().head(1):
             axes.hlines(floor, x - 0.4, x + 0.4, linestyle=":", color=INK)
-    axes.set_xticks(range(len(tasks)), tasks, rotation=45)
+    axes.set_xticks(range(len(tasks)), [human(task) for task in tasks])
     if not tasks:
         axes.text(0.5, 0.5, "not run yet", transform=axes.transAxes, ha="center")
     axes.set_title("Measured: a real T5 Small, a point a run", fontsize=9)

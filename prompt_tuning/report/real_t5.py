@@ -11,7 +11,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from prompt_tuning.report.artefact import REAL, Artefact
-from prompt_tuning.report.claims import Claim, Papers, asked_of, minus
+from prompt_tuning.report.claims import Claim, Papers, asked_of, ends_of, minus
 from prompt_tuning.report.estimates import Spread
 from prompt_tuning.report.fig3 import initialisation, length
 from prompt_tuning.report.figures import Column, Panel, panel_figure
@@ -86,11 +86,13 @@ class RealScores(Artefact):
         places, tasks = self.grid.places, self.grid.tasks
         if self.panel_a_task:
             panels = [
-                Panel(task, [self._column(place, task, human(place[0])) for place in places])
+                Panel(human(task), [self._column(place, task, human(place[0])) for place in places])
                 for task in tasks
             ]
         else:
-            panels = [Panel("", [self._column(place, t, t) for t in tasks]) for place in places]
+            panels = [
+                Panel("", [self._column(place, t, human(t)) for t in tasks]) for place in places
+            ]
         if self.orientation:
             published = published_scores(self.orientation)
             columns = [
@@ -117,16 +119,19 @@ def methods(grid: Grid, papers: Papers) -> list[Claim]:
             "Model tuning minus prompt",
             minus(grid, "model_tuning", prompts),
             papers.gap("model_tuning", prompts),
+            ends=ends_of(grid, ("model_tuning", prompts)),
         ),
         asked_of(
             "Are prompts better than prompt design on the same model?",
             "Prompt minus prompt design, four examples",
             minus(grid, prompts, design),
             "none at this size",
+            ends=ends_of(grid, (prompts, design)),
         ),
     ]
 
 
+POINTS = "Dots: runs; crosses: the same before training; dotted: the best constant answer."
 PER_TOKEN = "evaluation.rank=labels_per_token"
 FIG1_RUNS = (
     ("fig1_flan",),
@@ -147,6 +152,7 @@ GATE_FLAN = RealScores(
     "has 22 % of its training set, ReCoRD 64 training queries and 123 of validation, QQP 20,000 "
     "rows; SQuAD is its dev file, split by article.",
     panel_a_task=False,
+    caption=f"To see: which tasks have a dot well above their dotted line. {POINTS}",
 )
 FIG1_FLAN = RealScores(
     "fig1_flan",
@@ -158,6 +164,8 @@ FIG1_FLAN = RealScores(
     "its mean over tokens, behind 0 or 4 solved examples or in FLAN's words; nothing is trained.",
     orientation="fig1",
     asked=methods,
+    caption="To see: on SST-2 a prompt comes near model tuning and lies above prompt design; "
+    f"which methods leave the line on the other tasks. {POINTS} Right: the paper's Small.",
 )
 FIG3A_FLAN = RealScores(
     "fig3a_flan",
@@ -167,6 +175,8 @@ FIG3A_FLAN = RealScores(
     ("prompt.length",),
     orientation="fig3a",
     asked=length,
+    caption="To see: whether one position does as well as 150. "
+    f"{POINTS} Right: the paper's Small, where it does not.",
 )
 FIG3B_FLAN = RealScores(
     "fig3b_flan",
@@ -177,6 +187,8 @@ FIG3B_FLAN = RealScores(
     "SQuAD's answers are free text: it has no class labels to start from.",
     orientation="fig3b",
     asked=initialisation,
+    caption="To see: whether the three initialisations end at one height. "
+    f"{POINTS} Right: the paper's Small.",
 )
 CONTROL_FLAN = RealScores(
     "control_flan",
@@ -185,6 +197,7 @@ CONTROL_FLAN = RealScores(
     (("control_flan",), ("fig1_flan", "task=sst2"), ("table2_flan", "task=mrpc")),
     ("variant.name",),
     "No claim of the paper: a prompt that learns here does not draw on pre-training.",
+    caption=f"To see: whether a prompt before random weights leaves the dotted line. {POINTS}",
 )
 LONG_FLAN = RealScores(
     "long_flan",
@@ -193,5 +206,6 @@ LONG_FLAN = RealScores(
     (("gate_flan", "task=wic"), ("gate_flan", "task=wic", *LONGER)),
     ("training.num_steps",),
     "No claim of the paper, whose prompts have 30,000 steps: is time what is missing in the gate?",
+    caption=f"To see: how far ten times the steps lift a run above the dotted line. {POINTS}",
 )
 REAL_T5 = (GATE_FLAN, LONG_FLAN, FIG1_FLAN, FIG3A_FLAN, FIG3B_FLAN)

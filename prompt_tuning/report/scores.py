@@ -28,6 +28,8 @@ from prompt_tuning.report.tables import (
     with_mark,
 )
 
+PAPERS_CURVES = "Dashed: published; solid: ours, where there are runs. Bands: a deviation."
+CURVES = "Points: runs; lines: their means; bands: a deviation; dotted: the floors."
 SHOWN_ILLEGAL_SHARE = 0.01  # of a cell's answers
 Asked = Callable[[Grid, Papers], list[Claim]]  # what the scores say, beside the paper's effects
 
@@ -140,20 +142,26 @@ class LadderScores(Artefact):
 
     @cached_property
     def figure(self) -> Figure:
-        """The mean over tasks, with its floors as dotted lines."""
+        """The mean over tasks, or over those that a series has; the floors as dotted lines."""
         grid, curves = self.grid, []
         for index, series in enumerate(grid.series):
+            there = {task for _, task in grid.cells(series)}
+            tasks = [task for task in grid.tasks if task in there]
             points = [
                 (grid.num_parameters((series, model)), spread.mean, spread.deviation or 0.0)
                 for model in grid.models
-                if (spread := grid.spread((series, model), grid.tasks))
+                if (spread := grid.spread((series, model), tasks))
             ]
             runs = [
                 (grid.num_parameters((series, model)), score)
                 for model in grid.models
-                for score in means_by_seed(grid.cell((series, model)), grid.tasks)
+                for score in means_by_seed(grid.cell((series, model)), tasks)
             ]
-            curves.append(Curve(series, sorted(points), index, human(series), runs=runs))
+            name = human(series)
+            if 0 < len(tasks) < len(grid.tasks):
+                left_out = [human(task) for task in grid.tasks if task not in there]
+                name += f"\n(without {', '.join(left_out)})"
+            curves.append(Curve(series, sorted(points), index, name, runs=runs))
         floors = grid.mean_floors()
         lines = dict(zip(("majority", "best shortcut"), floors, strict=True)) if floors else {}
         label = f"mean over {len(grid.tasks)} tasks, %"

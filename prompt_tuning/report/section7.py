@@ -18,7 +18,7 @@ from matplotlib.figure import Figure
 from prompt_tuning.report.artefact import LADDER, REAL, Artefact, Panels
 from prompt_tuning.report.claims import Claim, Terms, asked_of
 from prompt_tuning.report.estimates import Spread, means_by_seed
-from prompt_tuning.report.figures import COLOURS, STYLE
+from prompt_tuning.report.figures import COLOURS, STYLE, say
 from prompt_tuning.report.grid import CELL, Case, Grid, Place, fail
 from prompt_tuning.report.names import human
 from prompt_tuning.report.paper import NOTHING
@@ -174,6 +174,15 @@ class Inspections(Artefact):
                     cases[f"{human(place[1])}, {human(place[0])}", str(task)] = [(1.0, [*gains])]
         what = "Trained minus before training, times 100"
         made = asked_of(question, what, cases, "described, no number", sign=sign, alike=alike)
+        if alike and cases:
+            drifts = [
+                self.numbers[(*place, "drift_cosine")][PROMPT]
+                for place in self.places
+                if which(place)
+            ]
+            cosine = pd.concat(drifts).mean()
+            moved = f"Cosine of a row to itself before training, the mean: {cosine:.3f}."
+            made = replace(made, detail=f"{made.detail} {moved}".strip())
         if beside:
             random = f"Minus random vectors, the mean over prompts: {fmean(beside):+.1f}."
             made = replace(made, detail=f"{made.detail} {random}".strip())
@@ -195,7 +204,7 @@ class Inspections(Artefact):
             for axes, measure in zip(panels, DRAWN, strict=True):
                 self._draw(axes, measure)
                 axes.set_title(MEASURES[measure], fontsize=8)
-            names = [f"{series}\n{model}" for series, model in self.places]
+            names = [f"{human(series)}\n{human(model)}" for series, model in self.places]
             for axes in panels[2:]:
                 axes.set_xticks(range(len(names)), names, rotation=90, fontsize=7)
             handles = panels[0].get_legend_handles_labels()
@@ -208,6 +217,9 @@ class Inspections(Artefact):
         for column, (title, colour, marker, aside) in COLUMNS.items():
             spreads = enumerate(self.spread(place, measure, column) for place in self.places)
             known = [(x + aside, spread) for x, spread in spreads if spread]
+            for x, spread in known:
+                (over,) = axes.plot(x, spread.mean, "o", markersize=12, alpha=0)
+                say(over, f"{title}: {spread.mean:.3f}")
             axes.errorbar(
                 [x for x, _ in known],
                 [spread.mean for _, spread in known],
@@ -225,12 +237,17 @@ class Inspections(Artefact):
         return Panels(names, ("task.name",), [f"inspect/{name}" for name in MEASURES])
 
 
+TO_SEE = (
+    "To look for, as in section 7: circles (trained) above squares (the same prompts before "
+    "training) and crosses (random vectors). Means over seeds, with their deviations."
+)
 SECTION7_FLAN = Inspections(
     "section7_flan",
     "Section 7 on a real T5 Small: what prompts of SST-2 look like among the vocabulary",
     REAL,
     (("fig3a_flan",), ("fig3b_flan",)),
     ("init.strategy", "prompt.length"),
+    caption=TO_SEE,
 )
 SECTION7_LADDER = Inspections(
     "section7_ladder",
@@ -241,4 +258,5 @@ SECTION7_LADDER = Inspections(
         ("section7_ladder", "model=ladder_400k", "init=class_label", "prompt.length=100"),
     ),
     ("init.strategy", "prompt.length"),
+    caption=TO_SEE,
 )

@@ -10,8 +10,8 @@ from prompt_tuning.report.artefact import LADDER, PAPER, REAL, Artefact, Panels
 from prompt_tuning.report.claims import Claim, Terms, asked_of, by_model
 from prompt_tuning.report.estimates import Spread
 from prompt_tuning.report.grid import Case, fail
-from prompt_tuning.report.paper import Published, rows
-from prompt_tuning.report.tables import OURS, Table, compared, number, with_mark
+from prompt_tuning.report.paper import NOTHING, Published, rows
+from prompt_tuning.report.tables import OURS, Table, compared, failed_text, number, with_mark
 
 PAPERS_MODEL = "xxl"  # not stated; inferred from its score on SQuAD and its count of runs
 ROUTE = ["method", "model", "source", "target"]  # what was trained, on which task, asked which
@@ -83,15 +83,18 @@ class Transfer(Artefact):
                 for answers in (at_home, found, of_target)
             )
             floor = number(next(iter(found["floor"].dropna()), None), digits=1)
-            lines.append([*route, in_domain, zero_shot, floor, trained])
+            lines.append([*route, in_domain, self._failed(at_home), zero_shot, floor, trained])
         note = (
             "Percent on test: mean ± sample standard deviation over seeds (number of seeds). "
             "Floor: the better of majority and best shortcut on the task that is asked. Last "
             "column: the same method trained on that task. No number here compares with one of "
             "the paper."
         )
-        header = ("method", "model", "trained on", "asked", "in domain", "zero-shot", "floor")
-        return Table((*header, "trained on it"), lines, (note, *self.grid.notes()))
+        header = (
+            *("method", "model", "trained on", "asked", "in domain", "fail to learn"),
+            *("zero-shot", "floor", "trained on it"),
+        )
+        return Table(header, lines, (note, *self.grid.notes()))
 
     def _real_table(self) -> Table:
         """Metric by metric, as in the paper."""
@@ -100,14 +103,28 @@ class Transfer(Artefact):
             method, _, source, target = route
             for metric in found["metrics"].iloc[0]:
                 spread = Spread.of(metrics[metric] for metrics in found["metrics"])
-                lines.append([source, target, method, metric, with_mark(spread, few)])
+                score = with_mark(spread, few)
+                failed = self._failed(found) if source == target else NOTHING
+                lines.append([source, target, method, metric, score, failed])
         note = (
             "Percent: mean ± sample standard deviation over seeds (number of seeds); † has fewer "
             f"than {few}. Zero-shot where both tasks differ: the step is chosen on held-out rows "
             "of what was trained on. No number here has a verdict against the paper's."
         )
-        header = ("trained on", "asked", "method", "metric", "score")
+        header = ("trained on", "asked", "method", "metric", "score", "fail to learn")
         return Table(header, lines, (note, *self.grid.notes()))
+
+    def _failed(self, answers: pd.DataFrame) -> str:
+        """How many of the runs that made them fail to learn what they were trained on."""
+        of = self.grid.scores
+        keys = {
+            *zip(
+                answers["model"], answers["source"], answers["method"], answers["seed"], strict=True
+            )
+        }
+        methods = of["series"].str.partition(",")[0]
+        runs = zip(of["model"], of["task"], methods, of["seed"], strict=True)
+        return failed_text(fail(of[[run in keys for run in runs]]))
 
     @cached_property
     def claims(self) -> list[Claim]:

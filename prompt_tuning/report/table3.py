@@ -10,11 +10,11 @@ import pandas as pd
 from prompt_tuning.report.artefact import LADDER, PAPER, REAL, SQUAD, Artefact, Panels
 from prompt_tuning.report.claims import Claim, asked_of
 from prompt_tuning.report.estimates import Spread
-from prompt_tuning.report.grid import codes
+from prompt_tuning.report.grid import codes, fail
 from prompt_tuning.report.paper import FEW, MATCH, NOTHING, OFF, SUPERGLUE, rows
 from prompt_tuning.report.records import Config, Library, Record
 from prompt_tuning.report.seed_groups import seed_groups
-from prompt_tuning.report.tables import Table, number, with_mark
+from prompt_tuning.report.tables import Table, failed_text, number, with_mark
 
 NUM_PROMPTS = 5  # of an ensemble (paper, section 6)
 TIE = "first"  # of the records that are shown
@@ -87,7 +87,9 @@ class Votes(Artefact):
             floors = "; ".join(f"{floor:.1f}" for floor in sorted({*votes["shortcut"].dropna()}))
             won = [_signed(votes["ensemble"] - votes[name], few) for name in COLUMNS[:2]]
             numbers = [texts["best"], texts["ensemble"], *won, texts["agreement"], texts["error"]]
-            lines.append([model, task, floors or NOTHING, prompts, *numbers])
+            runs = self.grid.scores.query("model == @model and task == @task")
+            failed = failed_text(fail(runs))
+            lines.append([model, task, floors or NOTHING, prompts, failed, *numbers])
         note = (
             "Percent on the split that chose nothing. average: mean ± sample standard deviation "
             "over prompts (their number); elsewhere over disjoint ensembles of "
@@ -97,7 +99,8 @@ class Votes(Artefact):
             f"tie={TIE}. No number here compares with one of the paper."
         )
         header = (
-            *("model", "task", "floor: best shortcut", *COLUMNS),
+            *("model", "task", "floor: best shortcut", "average", "prompts that fail to learn"),
+            *COLUMNS[1:],
             *("ensemble - average", "ensemble - best", "agreement, %", "calibration error, %"),
         )
         return Table(header, lines, (note, *self._notes()))

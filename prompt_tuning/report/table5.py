@@ -50,9 +50,11 @@ class Times(Artefact):
             line.append(f"≈ {seconds}" if is_share else seconds)
             line.append(f"{len(times)} of {len(records)}" if records else NOTHING)
             line.append(f"{_mean_score(records):.1f}" if records else NOTHING)
+            line.append(self.grid.at_an_end(*place) or NOTHING)
             lines.append(line)
         header = ["prompt.length", "model", *(["paper, seconds"] if with_paper else [])]
         columns = ("ours, steps", "ours, seconds", "runs that got there", "mean score")
+        header += [*columns, "at floor or ceiling"]
         notes = [
             "The first evaluation at 99 % or more of the mean, over seeds, of the best score on "
             "the split that chooses the step: mean ± sample standard deviation (number of runs "
@@ -63,7 +65,7 @@ class Times(Artefact):
         if with_paper:
             what = "The paper's seconds are those of TPUs: a verdict on them would mean nothing."
             notes.append(what)
-        return Table((*header, *columns), lines, (*notes, *self.grid.notes()))
+        return Table(header, lines, (*notes, *self.grid.notes()))
 
     def _records(self, place: Place) -> list[Record]:
         """Those whose history is there; none of runs that differ in weights or data."""

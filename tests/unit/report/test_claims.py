@@ -1,5 +1,6 @@
 """Claims are answered by the rule: one test an effect, corrected together, in the page's words."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,7 @@ from made_records import config, filled, result, seeds, write_run, write_seeds
 
 from prompt_tuning.report.artefact import Artefact
 from prompt_tuning.report.claims import Claim, Evidence, Judged, Papers, judged
+from prompt_tuning.report.fig4 import FIG4
 from prompt_tuning.report.page import page
 from prompt_tuning.report.paper import tolerances
 from prompt_tuning.report.statistics import Answer, Effect
@@ -38,7 +40,9 @@ def test_a_difference_has_its_welch_interval_and_the_papers_own_effect(tmp_path:
     (test,) = found.claim.tests
     assert str(test.effect) == "+30.0 [+27.7, +32.3]"
     assert found.claim.paper == "+15.7 (mean of 5 sizes)"
-    assert "model by model: 400k +30.0." in found.claim.detail
+    marked = "model by model: 400k +30.0 (most runs fail to learn: with 1)."
+    assert marked in found.claim.detail
+    assert (found.claim.on, found.claim.tasks) == ("RTE", ["RTE"])
 
 
 def test_long_prompts_that_lose_contradict_that_they_score_alike(tmp_path: Path) -> None:
@@ -190,7 +194,7 @@ def test_the_spread_of_initialisations_stands_beside_its_own_null(tmp_path: Path
             write_run(tmp_path, cfg, result(0.0, score + 5 * seed), name=f"{init}-{seed}")
     made = filled("fig3b_ladder", tmp_path, *plan)
     (trend,) = (claim for claim in made.claims if "matter less" in claim.question)
-    assert "400k 0.0 (chance " in trend.detail and "p = 1)" in trend.detail
+    assert re.search(r"400k -(.*) \(0.0 less \1, p = 1\)", trend.detail), trend.detail
     assert judged(made.claims)[0].answer == Answer.INCONCLUSIVE
 
 
@@ -211,9 +215,9 @@ def test_the_papers_effects_are_those_of_its_points() -> None:
 @pytest.mark.parametrize(
     ("num_older", "sentence", "beside"),
     [
-        (6, "1 rest on runs made before it:", "0 to 2, before the rule"),
-        (1, "0 rest on runs made before it, 1 partly:", "0 to 2, 17 % of runs before the rule"),
-        (0, "1 of the 1 tested answers rest wholly on runs made after the rule", "0 to 2 <"),
+        (6, "1 rest on runs made before it:", "3 to 5, before the rule"),
+        (1, "0 rest on runs made before it, 1 partly:", "3 to 5, 17 % of runs before the rule"),
+        (0, "1 of the 1 tested answers rest wholly on runs made after the rule", "3 to 5 <"),
     ],
 )
 def test_the_page_says_which_answers_rest_on_runs_older_than_the_rule(
@@ -222,6 +226,7 @@ def test_the_page_says_which_answers_rest_on_runs_older_than_the_rule(
     """One such run is told of: whoever wrote the rule could have seen it."""
     plan = [*seeds(prompt__length=1), *seeds(prompt__length=20)]
     for number, cfg in enumerate(plan):
+        cfg["seed"] += 3
         score = {1: 51, 20: 81}[cfg["prompt"]["length"]] + cfg["seed"]
         second = "03" if number < num_older else "04"
         ended = {"finished_at": f"2026-11-25T18:39:{second}+00:00"}
@@ -229,6 +234,25 @@ def test_the_page_says_which_answers_rest_on_runs_older_than_the_rule(
     text = " ".join(page([filled("fig3a_ladder", tmp_path, *plan)], tolerances()).split())
     assert sentence in text and ("1 partly:" in text) == (num_older == 1)
     assert beside.replace(" <", "</td>") in text
+
+
+def test_a_seed_that_was_seen_is_no_fresh_one_when_it_is_run_again(tmp_path: Path) -> None:
+    plan = [*seeds(prompt__length=1), *seeds(prompt__length=20)]
+    for cfg in plan:
+        score = {1: 51, 20: 81}[cfg["prompt"]["length"]] + cfg["seed"]
+        write_run(tmp_path, cfg, result(score, score), finished_at="2027-01-01T00:00:00+00:00")
+    text = " ".join(page([filled("fig3a_ladder", tmp_path, *plan)], tolerances()).split())
+    assert "0 to 2, before the rule" in text and "1 rest on runs made before it:" in text
+
+
+def test_a_claim_that_is_counted_needs_no_run_and_no_test() -> None:
+    """And is not corrected with those that are tested."""
+    tested = Claim("?", "", [Evidence("gain", Effect(5.0, 1.0, 10.0, 3.0, 7.0))])
+    yes, no, other = judged([Claim("?", "", counted=True), Claim("?", "", counted=False), tested])
+    assert (yes.answer, no.answer) == (Answer.SUPPORTED, Answer.CONTRADICTED)
+    assert other.p_values == judged([tested])[0].p_values
+    (claim,) = FIG4.claims
+    assert claim.counted and "XL 0.0072 %, XXL 0.0037 %" in claim.detail
 
 
 def test_an_effect_of_the_papers_own_outside_the_margin_is_said_to_be() -> None:

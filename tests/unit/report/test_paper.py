@@ -34,10 +34,12 @@ def test_the_tensors_of_a_shape_add_up_to_the_papers_total(size: str) -> None:
 
 
 def test_all_30_counts_of_table_4_are_reproduced_to_the_last_digit() -> None:
-    """The paper misprints four of them: results/paper/ has what the shapes give."""
+    """The paper misprints four of them: results/paper/ has what the shapes give, and a verdict
+    says that it is not what was printed."""
     found = table4()
     assert len(found) == 60  # trainable and total
-    assert {count.verdict for count in found} == {"match"}
+    verdicts = Counter(count.verdict for count in found)
+    assert verdicts == {"match": 56, "match but for a misprint": 4}
     printed = {(count.series, count.size): count.ours for count in found}
     assert printed["P=20, trainable", "small"] == 10_240
     assert printed["P=20, total", "small"] == 76_971_392
@@ -49,7 +51,13 @@ def test_all_30_counts_of_table_4_are_reproduced_to_the_last_digit() -> None:
 
 def test_figure_4_is_reproduced_within_the_error_of_reading_it() -> None:
     found = figure4()
-    assert Counter(count.verdict for count in found) == {"match": 30}
+    verdicts = {(count.series, count.verdict) for count in found}
+    fitted = {"prefix_tuning_train", "prefix_tuning_infer", "warp"}
+    plain = {"model_tuning", "prompt_tuning", "prompt_design"}
+    assert verdicts == {
+        *((series, "fitted to the drawing") for series in fitted),
+        *((series, "match") for series in plain),
+    }
     ours = {(count.series, count.size): count.ours for count in found}
     assert ours["prompt_tuning", "xxl"] == 4096 * 50.5
     assert ours["prefix_tuning_infer", "small"] == 512 * 50.5 * 13
@@ -59,7 +67,7 @@ def test_figure_4_is_reproduced_within_the_error_of_reading_it() -> None:
 def test_a_wrong_count_is_off(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(counts, "VOCABULARY_ROWS", 32_100)
     verdicts = Counter(count.verdict for count in table4())
-    assert verdicts == {"match": 30, "off": 30}
+    assert verdicts == {"match": 29, "match but for a misprint": 1, "off": 30}
 
 
 def test_every_point_of_the_figures_is_there() -> None:

@@ -88,7 +88,7 @@ def test_transfer_is_shown_metric_by_metric(tmp_path: Path) -> None:
     result = came_out(60.0) | {"transfer": {"mrqa_drop": answers}}
     write_run(tmp_path, flan(task="squad"), result)
     made = filled("table1_flan", tmp_path, flan(task="squad"))
-    assert row(made, "squad", "mrqa_drop") == ["prompt_tuning", "f1", "42.0 ± - (1)†"]
+    assert row(made, "squad", "mrqa_drop") == ["prompt_tuning", "f1", "42.0 ± - (1)†", "-"]
     assert "DROP was among the tasks" in made.markdown
 
 

@@ -14,4 +14,4 @@ def test_time_to_a_score_is_the_first_evaluation_within_one_per_cent(tmp_path: P
         (run / "metrics.jsonl").write_text("\n".join(map(json.dumps, lines)))
     made = filled("table5_ladder", tmp_path, *seeds(task__name="mini_boolq"))
     numbers = row(made, "20", "ladder_400k")
-    assert numbers == ["400.0 ± - (1)†", "≈ 40.0 ± - (1)†", "1 of 2", "85.0"]
+    assert numbers == ["400.0 ± - (1)†", "≈ 40.0 ± - (1)†", "1 of 2", "85.0", "floor"]
