@@ -1,4 +1,7 @@
-"""Locks between processes: taken on a file, released by the kernel when their holder dies."""
+"""Locks between processes: taken on a file, released by the kernel when their holder dies.
+
+The library filelock has no look at who holds a lock, and no lock on a file that is open already.
+"""
 
 import fcntl
 import os

@@ -140,7 +140,7 @@ class TrainingRun:
                 if progress.step == settings.num_steps or self._has_stalled():
                     return
                 self.ranks.check(stop)
-                loss = self._step(progress.step, stop)
+                loss = self.step(progress.step, stop)
                 progress.step += 1
                 observer.on_step(progress.step, loss)
         except KeyboardInterrupt:
@@ -237,7 +237,7 @@ class TrainingRun:
             self.best = {name: value.clone() for name, value in _on_cpu(trained).items()}
         return score
 
-    def _step(self, step: int, stop: StopRequests) -> float:
+    def step(self, step: int, stop: StopRequests) -> float:
         """One update on one batch; returns its mean loss per target token."""
         batch, settings = self.batch_of_step(step), self.settings
         if self.learning_rate is not None:

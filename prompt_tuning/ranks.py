@@ -86,12 +86,12 @@ class Ranks:
 
 
 ALONE = Ranks()
-_here: ContextVar[Ranks] = ContextVar("ranks", default=ALONE)
+HERE: ContextVar[Ranks] = ContextVar("ranks", default=ALONE)
 
 
 def here() -> Ranks:
     """This process among those of its run."""
-    return _here.get()
+    return HERE.get()
 
 
 def refuse_several(what: str) -> None:
@@ -227,7 +227,7 @@ def join() -> Several | None:
     if any(name not in os.environ for name in VARIABLES) or os.environ["WORLD_SIZE"] == "1":
         return None
     ranks = Several()
-    _here.set(ranks)
+    HERE.set(ranks)
     return ranks
 
 

@@ -119,7 +119,7 @@ class PackedT5:
         self._epsilon = config.layer_norm_epsilon
         self._project, self._expand = _project, _expand
         self._decoder_scale = weights["decoder.final_layer_norm.weight"]
-        self._encoder, self._decoder = stacks or tuple(map(Stack, fused_layers(weights, config)))
+        self.encoder, self.decoder = stacks or tuple(map(Stack, fused_layers(weights, config)))
         self._encoder_biases, self._decoder_biases = (
             _position_biases(weights, stack, number, config.relative_attention_max_distance)
             for stack, number in zip(("encoder", "decoder"), num_layers(config), strict=True)
@@ -149,7 +149,7 @@ class PackedT5:
     @property
     def is_spread(self) -> bool:
         """Whether the layers are spread over processes, which have to run each of them together."""
-        spread: bool = self._encoder.is_spread
+        spread: bool = self.encoder.is_spread
         return spread
 
     @property
@@ -157,7 +157,7 @@ class PackedT5:
         """Weights that only other processes hold."""
         if not self.is_spread:
             return 0
-        return num_elsewhere([*self._encoder.parameters(), *self._decoder.parameters()])
+        return num_elsewhere([*self.encoder.parameters(), *self.decoder.parameters()])
 
     @property
     def num_position_biases(self) -> int:
@@ -195,7 +195,7 @@ class PackedT5:
 
         biases = [bias(packing.longest) for bias in self._encoder_biases]
         masks = [attention_mask(bias, packing) for bias in biases]
-        x = drop(self._norm(self._encoder(through, drop(x))))
+        x = drop(self._norm(self.encoder(through, drop(x))))
         states = pad_sequence(list(x.split(packing.lengths)), batch_first=True)
         return EncodedRows(states, packing.padding.unsqueeze(1))
 
@@ -281,7 +281,7 @@ class PackedT5:
             return x
 
         keys_and_values: list[Tensor] = []  # of each layer
-        x = self._decoder(through, drop(self.embedding[ids]))
+        x = self.decoder(through, drop(self.embedding[ids]))
         return drop(self._norm(x) * self._decoder_scale), keys_and_values
 
     def _cross_attend(

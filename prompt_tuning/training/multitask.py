@@ -72,7 +72,7 @@ def train(config: TrainConfig, folder: RunFolder) -> None:
         tasks = [
             ScoredTask.of(config, task, splits[task.name], checkpoint) for task in mixture.scored
         ]
-        watch = _Watch(training, run.reporter, tracker, run, checkpoint, tasks)
+        watch = TasksWatch(training, run.reporter, tracker, run, checkpoint, tasks)
         training.run(watch, stop)
 
         training.go_to_best()
@@ -83,7 +83,7 @@ def train(config: TrainConfig, folder: RunFolder) -> None:
 
 
 @dataclass
-class _Watch(Watch):
+class TasksWatch(Watch):
     """Evaluates every task while a run goes on, and keeps the result of its own best step.
 
     A task that improves is scored on the reported split at once: its weights need not be kept.

@@ -80,14 +80,14 @@ def test_a_task_is_reported_at_its_own_best_step_and_the_model_saved_at_the_mean
     """As the paper chooses a checkpoint for each task; a later equal score is no better."""
     asked: list[tuple[str, int, int]] = []
     weights = {}
-    evaluate = multitask._Watch.evaluate
+    evaluate = multitask.TasksWatch.evaluate
 
     def watched(watch: Any, method: Any, step: int) -> float:
         weights[step] = {name: w.detach().clone() for name, w in method.trained.items()}
         return evaluate(watch, method, step)
 
-    monkeypatch.setattr(multitask._Watch, "decode", scripted(SCRIPT, asked))
-    monkeypatch.setattr(multitask._Watch, "evaluate", watched)
+    monkeypatch.setattr(multitask.TasksWatch, "decode", scripted(SCRIPT, asked))
+    monkeypatch.setattr(multitask.TasksWatch, "evaluate", watched)
     result = record_of(tmp_path, mixed(tiny_folder))["result"]
 
     assert {name: each["best_step"] for name, each in result["tasks"].items()} == BEST_STEPS
@@ -123,7 +123,7 @@ def test_a_run_that_stopped_between_steps_ends_the_same_bit_for_bit(
     tiny_folder: Path, whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What a task reached before the stop is in the resume point: its weights are gone."""
-    on_step = multitask._Watch.on_step
+    on_step = multitask.TasksWatch.on_step
 
     def stopping(watch: Any, step: int, loss: float) -> None:
         on_step(watch, step, loss)
@@ -156,7 +156,7 @@ def stop_and_resume(
 ) -> None:
     config = mixed(tiny_folder)
     with monkeypatch.context() as patch:
-        patch.setattr(multitask._Watch, name, stopping)
+        patch.setattr(multitask.TasksWatch, name, stopping)
         with pytest.raises(Interrupted):
             record_of(folder, config)
     assert (folder / "resume.pt").exists() and not (folder / "record.json").exists()

@@ -99,7 +99,7 @@ def test_layers_are_spread_and_say_the_same(
     method = method_of(tiny_checkpoint, kind, group)
     model, expected = method.make_model(), tiny_checkpoint.model
     assert model.is_spread and method.is_spread and not expected.is_spread
-    layers = [*model._encoder.layers, *model._decoder.layers]
+    layers = [*model.encoder.layers, *model.decoder.layers]
     assert layers and all(isinstance(w, DTensor) for each in layers for w in each.parameters())
     said = []
     for each in (model, expected):

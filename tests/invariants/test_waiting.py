@@ -66,7 +66,7 @@ def waits_of_a_step(size: str, max_tokens: int, tmp_path: Path) -> Counter[str]:
     optimizer = Adafactor(method.trained.values(), 0.3)
     run = TrainingRun(method, optimizer, shuffled(data, 4, seed=0), settings, tmp_path / "resume")
     with Waits() as waits:
-        run._step(0, StopRequests())
+        run.step(0, StopRequests())
     assert method.prompt.grad is not None
     return waits.counts
 

@@ -10,9 +10,9 @@ from prompt_tuning.errors import UserError
 
 @pytest.fixture
 def first_of_two() -> Iterator[None]:
-    token = ranks._here.set(ranks.Ranks(rank=0, size=2))
+    token = ranks.HERE.set(ranks.Ranks(rank=0, size=2))
     yield
-    ranks._here.reset(token)
+    ranks.HERE.reset(token)
 
 
 @pytest.mark.usefixtures("first_of_two")
