@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from prompt_tuning.data.official_files import ARRAY
-from prompt_tuning.data.tables import FORMATS, format_of, read_table
+from prompt_tuning.data.tabular_files import FORMATS, format_of, read_table
 from prompt_tuning.errors import UserError
 from prompt_tuning.tasks.base import CUT_OFF
 

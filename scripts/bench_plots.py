@@ -7,7 +7,7 @@ from typing import Any
 import matplotlib as mpl
 from matplotlib.figure import Figure
 
-from prompt_tuning.bench.tables import growth_points, speed_up
+from prompt_tuning.bench.cost_tables import growth_points, speed_up
 
 mpl.rcParams["svg.hashsalt"] = "ptune"  # ids of elements, otherwise random
 mpl.rcParams["svg.fonttype"] = "none"  # text as text, whatever fonts a machine has

@@ -21,8 +21,8 @@ from typing import Any
 from bench_plots import plot_growth, plot_speed
 from pandas import DataFrame, concat
 
+from prompt_tuning.bench.cost_tables import TERMINAL_ONLY, frame_of, speed_up, table_name
 from prompt_tuning.bench.settings import BenchConfig, bench_name
-from prompt_tuning.bench.tables import TERMINAL_ONLY, frame_of, speed_up, table_name
 from prompt_tuning.composition import configs_of
 from prompt_tuning.config import typed
 from prompt_tuning.report.records import portable

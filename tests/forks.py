@@ -1,7 +1,7 @@
 """`ptune` in processes of their own that need not import torch, transformers and datasets first.
 
 They are forked from a server that has (multiprocessing's), where a new interpreter spends four of
-its five seconds on imports. tests/end_to_end/test_cli.py starts the installed command itself.
+its five seconds on imports. end_to_end/test_command_line.py starts the installed command itself.
 """
 
 import atexit

@@ -38,7 +38,7 @@ def run(config: BenchConfig) -> None:
     train = _train_config(config)
 
     def load() -> Callable[[], None]:
-        from prompt_tuning.bench.run import bench  # imports torch
+        from prompt_tuning.bench.measure import bench  # imports torch
 
         return partial(bench, config, train, folder)
 
@@ -56,7 +56,7 @@ def run(config: BenchConfig) -> None:
         return made_from and changed_since(made_from, data_now(train), train.model.path)
 
     def describe(record: Record) -> str:
-        from prompt_tuning.bench.tables import table_of  # imports pandas
+        from prompt_tuning.bench.cost_tables import table_of  # imports pandas
 
         return "\n".join([f"{folder.record_path}", *table_of(record)])
 

@@ -18,8 +18,8 @@ from prompt_tuning.config import (
     typed,
 )
 from prompt_tuning.config_checks import experiment_problems, in_file, prompt_problems
+from prompt_tuning.ensembling.ensemble_text import table
 from prompt_tuning.ensembling.members import Member, read_members
-from prompt_tuning.ensembling.text import table
 from prompt_tuning.errors import UserError, raise_all
 from prompt_tuning.made_from import changed_since
 from prompt_tuning.protocol import Record, do_once
@@ -68,7 +68,7 @@ def _vote(config: EnsembleConfig, members: Sequence[Member]) -> None:
     folder = RunFolder(Path(config.output_dir) / "-".join(("ensemble", *axes)))
 
     def load() -> Callable[[], None]:
-        from prompt_tuning.ensembling.run import ensemble  # imports torch
+        from prompt_tuning.ensembling.ensemble_prompts import ensemble  # imports torch
 
         return partial(ensemble, config, members, folder, identity)
 

@@ -16,7 +16,7 @@ from prompt_tuning.config import InspectConfig, TrainConfig, config_hash
 from prompt_tuning.config_checks import inspect_config
 from prompt_tuning.errors import UserError
 from prompt_tuning.files import file_facts
-from prompt_tuning.inspection.text import closing_line
+from prompt_tuning.inspection.inspection_text import closing_line
 from prompt_tuning.made_from import changed_since
 from prompt_tuning.prompt_files import PromptFile, load_prompt
 from prompt_tuning.protocol import Record, do_once
@@ -65,7 +65,7 @@ def _look_at_one(config: InspectConfig) -> None:
     folder = RunFolder(Path(config.output_dir) / _name(config, path, prompt, sha256, task))
 
     def load() -> Callable[[], None]:
-        from prompt_tuning.inspection.run import inspect  # imports torch
+        from prompt_tuning.inspection.inspect_prompt import inspect  # imports torch
 
         return partial(inspect, config, task, folder, prompt, sha256)
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from prompt_tuning.data.tables import with_class_names
+from prompt_tuning.data.tabular_files import with_class_names
 from prompt_tuning.errors import UserError
 from prompt_tuning.tasks import HubDataset, Row
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from prompt_tuning.data.hub import read_hub
 from prompt_tuning.data.official_files import find_file, read_records
-from prompt_tuning.data.tables import read_table
+from prompt_tuning.data.tabular_files import read_table
 from prompt_tuning.errors import UserError
 from prompt_tuning.files import file_facts
 from prompt_tuning.tasks import SPLITS, Example, Row, RowError, Task, TextFormat

@@ -11,7 +11,7 @@ import pytest
 from quick_runs import ptune
 
 from prompt_tuning.data.official_files import read_records
-from prompt_tuning.data.tables import read_table
+from prompt_tuning.data.tabular_files import read_table
 
 BOM = b"\xef\xbb\xbf"
 ROW = {"text": "café", "label": "0"}

@@ -22,9 +22,9 @@ import torch
 from prompt_tuning import cli
 
 # Imported once here, and not by every fork.
-from prompt_tuning.bench import run as _bench  # noqa: F401
-from prompt_tuning.ensembling import run as _ensembling  # noqa: F401
-from prompt_tuning.inspection import run as _inspection  # noqa: F401
+from prompt_tuning.bench import measure as _bench  # noqa: F401
+from prompt_tuning.ensembling import ensemble_prompts as _ensembling  # noqa: F401
+from prompt_tuning.inspection import inspect_prompt as _inspection  # noqa: F401
 from prompt_tuning.ladder.shipped_models import embedded_folder
 from prompt_tuning.pretraining import text_to_checkpoint as _pretraining  # noqa: F401
 from prompt_tuning.report import page as _page  # noqa: F401

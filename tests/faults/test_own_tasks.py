@@ -154,7 +154,7 @@ def test_a_class_with_one_example_is_told(
 
 
 def test_every_format_gives_the_same_rows(tmp_path: Path) -> None:
-    from prompt_tuning.data.tables import read_table
+    from prompt_tuning.data.tabular_files import read_table
 
     rows = [{"text": f"row {i}", "topic": "ab"[i % 2]} for i in range(4)]
     frame = pd.DataFrame(rows)

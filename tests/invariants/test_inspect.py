@@ -12,7 +12,7 @@ from prompt_tuning import cli
 from prompt_tuning.data.tokenization import encode_texts
 from prompt_tuning.inspection.measures import norm_measures
 from prompt_tuning.inspection.neighbours import Vocabulary
-from prompt_tuning.inspection.statistics import Question, statistics_of
+from prompt_tuning.inspection.prompt_statistics import Question, statistics_of
 from prompt_tuning.ladder.shipped_models import EMBEDDED_MODELS
 from prompt_tuning.models import initializers
 from prompt_tuning.models.embeddings import EmbeddingTable, load_embedding_table

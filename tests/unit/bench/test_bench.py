@@ -14,9 +14,10 @@ from torch import Tensor
 
 from prompt_tuning.bench import answering
 from prompt_tuning.bench import arms as arms_module
-from prompt_tuning.bench import run as bench_run
+from prompt_tuning.bench import measure as bench_run
 from prompt_tuning.bench.answering import check_same, measure_serving
 from prompt_tuning.bench.arms import NotEqualError, check_equality, compare, make_arm
+from prompt_tuning.bench.cost_tables import floor_shares, speed_up, table_name, table_of
 from prompt_tuning.bench.operations import EVALUATION, PROMPT_TUNING, useful_operations
 from prompt_tuning.bench.settings import (
     ARMS,
@@ -26,7 +27,6 @@ from prompt_tuning.bench.settings import (
     train_overrides,
 )
 from prompt_tuning.bench.steps import breakdown, kind_of
-from prompt_tuning.bench.tables import floor_shares, speed_up, table_name, table_of
 from prompt_tuning.bench.workload import (
     MAX_INPUT_TOKENS,
     PROFILES_PATH,

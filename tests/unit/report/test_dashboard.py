@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from made_records import config, filled, result, seeds, write_run
 
-from prompt_tuning.ensembling import run as ensembles
+from prompt_tuning.ensembling import ensemble_prompts as ensembles
 from prompt_tuning.errors import UserError
-from prompt_tuning.inspection import run as inspections
+from prompt_tuning.inspection import inspect_prompt as inspections
 from prompt_tuning.report import dashboard
 from prompt_tuning.report.artefact import Artefact, Panels
 from prompt_tuning.training import outcome, walk

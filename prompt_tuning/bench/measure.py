@@ -9,11 +9,11 @@ import torch
 
 from prompt_tuning.bench.answering import measure_evaluation, measure_serving
 from prompt_tuning.bench.arms import check_equality
+from prompt_tuning.bench.cost_tables import table_of
 from prompt_tuning.bench.end_to_end import measure_end_to_end
 from prompt_tuning.bench.growth import measure_growth
 from prompt_tuning.bench.settings import ARMS, OPPONENTS, BenchConfig
 from prompt_tuning.bench.steps import measure_steps
-from prompt_tuning.bench.tables import table_of
 from prompt_tuning.bench.workload import Place, draw_batches
 from prompt_tuning.config import TrainConfig
 from prompt_tuning.environment import package_versions

@@ -12,8 +12,8 @@ import torch
 
 from prompt_tuning.config import EnsembleConfig
 from prompt_tuning.data.sources import load_split
+from prompt_tuning.ensembling.ensemble_text import COLUMNS, cost_line, table
 from prompt_tuning.ensembling.members import Member
-from prompt_tuning.ensembling.text import COLUMNS, cost_line, table
 from prompt_tuning.ensembling.voting import (
     agreement,
     ballots_of,

@@ -9,9 +9,9 @@ from prompt_tuning.config import InspectConfig, hidden_sizes
 from prompt_tuning.data.sources import Split, load_split
 from prompt_tuning.data.tokenization import encode_texts
 from prompt_tuning.errors import UserError
+from prompt_tuning.inspection.inspection_text import closing_line, row_lines, summary_lines
 from prompt_tuning.inspection.neighbours import Neighbours, Vocabulary, unit
-from prompt_tuning.inspection.statistics import Question, map_axes, on_map, statistics_of
-from prompt_tuning.inspection.text import closing_line, row_lines, summary_lines
+from prompt_tuning.inspection.prompt_statistics import Question, map_axes, on_map, statistics_of
 from prompt_tuning.model_choice import source_of, variant_of
 from prompt_tuning.models.embeddings import EmbeddingTable, load_embedding_table
 from prompt_tuning.prompt_files import PromptFile, check_fits
