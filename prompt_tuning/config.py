@@ -305,9 +305,7 @@ class FrozenMachineConfig(MachineConfig):
 class TrainMachineConfig(FrozenMachineConfig):
     """What a run that trains may use."""
 
-    spread_weights: bool = key(
-        "over torchrun's processes, each a share (FSDP2)", hashed=ORDER_OF_SUMS
-    )
+    spread_weights: bool = key("over torchrun's processes, each a share (FSDP2)", hashed=NEVER)
 
 
 @dataclass(frozen=True)
@@ -513,11 +511,12 @@ def config_hash(config: Any) -> str:
     It holds whatever key can move a result. Where a GPU is what auto stands for, its dtype and its
     micro-batches (what fits) are in it, so that a run on a GPU and one on a CPU are two.
 
-    It does not hold what the machine and the code bring along: processor, threads, processes,
-    versions of libraries, the commit. They change the order in which numbers are summed, and
-    training multiplies that: on the ladder two runs that differ in the last digit at step 1 have
-    nothing in common after 30 steps (results/LOG.md, 2026-11-27). One seed under another of them
-    is another draw, as another seed is. The record has them all, and the hashes of its files.
+    It does not hold what the machine and the code bring along: processor, threads, processes and
+    how these share the weights, versions of libraries, the commit. They change the order in which
+    numbers are summed, and training multiplies that: on the ladder two runs that differ in the
+    last digit at step 1 have nothing in common after 30 steps (results/LOG.md, 2026-11-27). One
+    seed under another of them is another draw, as another seed is. The record has them all, and
+    the hashes of its files.
     """
     values = _hashed_values(config)
     machine = getattr(config, "machine", None)
@@ -538,7 +537,7 @@ def _hashed_values(config: Any) -> dict[str, Any]:
         about, value = each.metadata["key"], getattr(config, each.name)
         if about.hashed == NEVER or (about.hashed == IF_SET and value is None):
             continue
-        if about.hashed == ORDER_OF_SUMS and value in (None, False, TOKENS_ON_CPU):
+        if about.hashed == ORDER_OF_SUMS and value in (None, TOKENS_ON_CPU):
             continue
         if is_dataclass(value):
             value = _hashed_values(value)

@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Mapping, Sequence
 from multiprocessing import get_context
 from pathlib import Path
@@ -116,3 +117,20 @@ def _be_the_command(
     finally:
         atexit._run_exitfuncs()
         sys.stdout.flush()
+
+
+def only_run(folder: Path) -> Path:
+    """The one run that was made in `folder`."""
+    (run,) = [path for path in (folder / "runs").iterdir() if path.name not in ("cache", "sweeps")]
+    return run
+
+
+def wait_for_step(folder: Path, step: int) -> None:
+    """Until the run in `folder` has logged `step`."""
+    give_up = time.monotonic() + 120
+    while time.monotonic() < give_up:
+        for curves in folder.glob("runs/*/metrics.jsonl"):
+            if f'"step": {step}' in curves.read_text():
+                return
+        time.sleep(0.05)
+    raise AssertionError(f"no step {step} within two minutes")

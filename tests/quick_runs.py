@@ -24,12 +24,17 @@ def ptune(monkeypatch: pytest.MonkeyPatch, folder: Path, *arguments: str) -> int
     return cli.main()
 
 
+def train_config_of(*overrides: str) -> TrainConfig:
+    """What `ptune train` with these overrides would run."""
+    (cfg,), problems = configs_of("train", overrides)
+    assert not problems
+    return train_config(cfg)
+
+
 def config_of(model: Path, *overrides: str) -> TrainConfig:
     """A run on the model in a folder, of two steps unless the overrides say more."""
     given = [f"model.path={model}", "tracking=none", "data.cache_dir=null", *QUICK]
-    (config,), problems = configs_of("train", [*given, *overrides])
-    assert not problems
-    return train_config(config)
+    return train_config_of(*given, *overrides)
 
 
 def record_of(folder: Path, config: TrainConfig) -> dict[str, Any]:

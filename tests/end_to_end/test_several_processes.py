@@ -7,7 +7,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import Any
 
 import forks
 import pytest
+from forks import only_run, wait_for_step
 from safetensors.numpy import load_file
 
 from prompt_tuning.commands import train
@@ -80,11 +80,6 @@ def run_here(folder: Path, *overrides: str) -> None:
     (config,), problems = configs_of("train", given)
     assert not problems
     train.run(train_config(config))
-
-
-def only_run(folder: Path) -> Path:
-    (found,) = [path for path in (folder / "runs").iterdir() if path.name != "cache"]
-    return found
 
 
 def record_of(folder: Path) -> dict[str, Any]:
@@ -161,16 +156,6 @@ def stopped(tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert second == (128 + signal.SIGTERM, "", "")
     assert not (only_run(folder) / "record.json").exists()
     return folder
-
-
-def wait_for_step(folder: Path, step: int) -> None:
-    """Until the run in `folder` has logged `step`."""
-    for _ in range(20 * SECONDS):
-        for curves in folder.glob("runs/*/metrics.jsonl"):
-            if f'"step": {step}' in curves.read_text():
-                return
-        time.sleep(0.05)
-    raise AssertionError(f"no step {step} within {SECONDS} s")
 
 
 @pytest.mark.parametrize("size", [1, 3])

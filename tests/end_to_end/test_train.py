@@ -5,13 +5,13 @@ import re
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import forks
 import pytest
+from forks import only_run, wait_for_step
 from safetensors.numpy import load_file
 
 WriteTiny = Callable[[Path, Sequence[str]], None]
@@ -24,11 +24,6 @@ def ptune(*arguments: str, folder: Path, status: int = 0) -> subprocess.Complete
     done = forks.run(*arguments, folder=folder)
     assert done.returncode == status, done.stdout + done.stderr
     return done
-
-
-def only_run(folder: Path) -> Path:
-    (run,) = [path for path in (folder / "runs").iterdir() if path.name not in ("cache", "sweeps")]
-    return run
 
 
 def record_of(run: Path) -> dict[str, Any]:
@@ -144,16 +139,6 @@ def logged(run: Path) -> list[dict[str, float]]:
     """What a run logged, without its clock."""
     lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
     return [{k: v for k, v in line.items() if k != "time/duration_s"} for line in lines]
-
-
-def wait_for_step(folder: Path, step: int) -> None:
-    """Until the run in `folder` has logged `step`."""
-    for _ in range(1200):
-        for curves in folder.glob("runs/*/metrics.jsonl"):
-            if f'"step": {step}' in curves.read_text():
-                return
-        time.sleep(0.1)
-    raise AssertionError(f"no step {step} within two minutes")
 
 
 def test_a_prompt_on_another_model_is_refused(

@@ -9,13 +9,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from quick_runs import train_config_of as train
 
 from prompt_tuning.composition import configs_of
 from prompt_tuning.config import (
     OF_NO_QUESTION,
     EvaluateConfig,
     ScoreConfig,
-    TrainConfig,
     config_hash,
     run_name,
     typed,
@@ -27,12 +27,6 @@ from prompt_tuning.prompt_files import save_prompt
 
 HASH_OF_2026_11_24 = "7ccc08b7"
 V1_1 = {"model_type": "t5", "feed_forward_proj": "gated-gelu", "d_model": 8}
-
-
-def train(*overrides: str) -> TrainConfig:
-    (cfg,), problems = configs_of("train", overrides)
-    assert not problems
-    return train_config(cfg)
 
 
 def evaluate(*overrides: str) -> EvaluateConfig:

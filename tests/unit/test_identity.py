@@ -2,18 +2,12 @@
 
 import pytest
 import torch
+from quick_runs import train_config_of as train
 
 from prompt_tuning import devices
 from prompt_tuning.composition import configs_of
-from prompt_tuning.config import TrainConfig, config_hash, typed
-from prompt_tuning.config_checks import train_config
+from prompt_tuning.config import config_hash, typed
 from prompt_tuning.pretraining.schema import PretrainConfig, pretrain_name
-
-
-def train(*overrides: str) -> TrainConfig:
-    (cfg,), problems = configs_of("train", overrides)
-    assert not problems
-    return train_config(cfg)
 
 
 @pytest.mark.parametrize("has_cuda", [False, True])
