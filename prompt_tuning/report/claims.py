@@ -26,7 +26,7 @@ from prompt_tuning.report.statistics import (
 MARGIN, MARGIN_OF_ONE_TASK = 2.0, 5.0  # points within which two things are alike
 MIN_SIZES = 3  # of a trend
 MOST_NAMED = 3  # tasks
-END = {"floor": "most runs fail to learn", "ceiling": f"above {CEILING:g} %"}
+END = {"floor": "most runs fail to learn", "ceiling": f"scores are above {CEILING:g} %"}
 Terms = Sequence[tuple[float, Cell]]
 PROMPTS, TUNED = "prompt_tuning, lm_adapted", "model_tuning, lm_adapted"
 FEW = f"fewer than {MIN_SEEDS} seeds, or an arm is missing"
@@ -54,9 +54,13 @@ class Evidence:
             return answer(self.effect, corrected, claimed_sign=self.sign)
         return answer_alike(self.effect, corrected, self.margin)
 
+    @property
+    def shown(self) -> str:
+        """The effect, and within what it would be nothing."""
+        return f"{self.effect}" + ("" if self.margin is None else f", alike within {self.margin:g}")
+
     def __str__(self) -> str:
-        alike = "" if self.margin is None else f", alike within {self.margin:g}"
-        return f"{self.what}: {self.effect}{alike}"
+        return f"{self.what}: {self.shown}"
 
 
 @dataclass(frozen=True)
@@ -149,7 +153,7 @@ def closes(question: str, grid: Grid, first: str, second: str, paper: str) -> Cl
     effect = _mean(at_largest)
     what = f"Gap, tuning minus prompts, at {human(largest)}"
     if not falls.tests:
-        return replace(falls, detail=f"{what}: {effect}. {falls.detail}")
+        return replace(falls, detail=f"{falls.detail} {what}: {effect}.")
     alike = Evidence(what, effect, margin=_margin(at_largest))
     return replace(falls, tests=[*falls.tests, alike])
 
@@ -173,7 +177,7 @@ def shrinks(
     models = [model for model, why in left_out.items() if not why]
     if len(models) < MIN_SIZES:
         reasons = "; ".join(f"at {human(model)} {why}" for model, why in left_out.items() if why)
-        needed = f"a trend needs {MIN_SIZES} sizes, {len(models)} of {len(left_out)} can say so"
+        needed = f"a trend needs {MIN_SIZES} sizes, and {len(models)} of {len(left_out)} are usable"
         why_not = f"{needed} ({reasons})" if known else FEW
         detail = by_model(what, known)  # whose marks the reason has
         return Claim(question, paper, detail=detail, why_not=why_not, tasks=_tasks(known))
@@ -262,7 +266,7 @@ class Papers:
         where = f"mean of {len(gaps)} sizes" if len(gaps) > 1 else f"T5 {human(self.sizes[0])}"
         outside = margin is not None and abs(fmean(gaps)) > margin
         return f"{fmean(gaps):+.1f} ({where})" + (
-            f", beyond {margin:g} points too" if outside else ""
+            f", its own effect beyond {margin:g} points too" if outside else ""
         )
 
     def trend(self, first: str, second: str) -> str:

@@ -15,8 +15,8 @@ from prompt_tuning.report.grid import Grid
 from prompt_tuning.report.paper import published_scores
 from prompt_tuning.report.scores import CURVES, PAPERS_CURVES, LadderScores, PaperScores
 
-GAP_CLOSES = "Does the gap between prompts and {} close as the model grows?"
-MAIN_QUESTION = GAP_CLOSES.format("tuning the same weights")
+GAP_CLOSES = "Does the gap between prompt tuning and {} close as the model grows?"
+MAIN_QUESTION = GAP_CLOSES.format("tuning all weights of the same model")
 TITLE = "Figure 1: prompt tuning against model tuning"
 FRESH_SEEDS = "seed=3,4,5,6,7,8,9,10,11,12"
 CLASSES = "task=mini_sst2,mini_boolq,mini_rte,mini_wic,mini_copa"
@@ -32,7 +32,7 @@ def methods(grid: Grid, papers: Papers) -> list[Claim]:
     points = published_scores("fig1")
     at_175b = points["gpt3_few_shot", "gpt3_175B"].mean
     far = points["prompt_tuning", "large"].mean - at_175b
-    several = GAP_CLOSES.format("tuning the weights on all tasks at once")
+    several = GAP_CLOSES.format("tuning all weights on all tasks at once")
     lead, design = "Prompt minus prompt design", grid.cells(RANKED)
     prompts = grid.cells(PROMPTS)
     small, large = (grid.models[0], grid.models[-1]) if grid.models else ("", "")

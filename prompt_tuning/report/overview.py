@@ -18,8 +18,7 @@ REAL_FIGURE, LADDER_FIGURE = "fig1_flan", "fig1_ladder_fresh"
 CAPTION = (
     "Score of prompts (green) and of tuning all weights (orange). Left: published. Middle and "
     "right: measured here, on other models and other tasks, so that only shapes compare, no "
-    "numbers. Dotted: the floor, which needs no learning. Bands: a standard deviation. Middle: "
-    "a point a run."
+    "numbers. Dotted: the floor, which needs no learning. Bands: a standard deviation over runs."
 )
 
 
@@ -42,7 +41,19 @@ def overview(artefacts: Sequence[Artefact]) -> tuple[Figure, str] | None:
         floor = Line2D([], [], linestyle=":", color=INK)
         entries = [*handles, floor], [*labels, "floor: needs no learning"]
         figure.legend(*entries, loc="outside upper center", ncols=3)
-        return figure, CAPTION
+        return figure, f"{CAPTION}{_not_run(known[REAL_FIGURE])}"
+
+
+def _not_run(artefact: Artefact) -> str:
+    """Which points of the middle are missing, because nobody has run them."""
+    grid = artefact.grid
+    found = {method: {task for _, task in grid.cells(method)} for method in METHODS}
+    missing = {
+        human(method): [human(task) for task in grid.tasks if task not in found[method]]
+        for method in METHODS
+    }
+    told = [f"{method} on {', '.join(tasks)}" for method, tasks in missing.items() if tasks]
+    return f" Middle, not run yet: {'; '.join(told)}." if told else ""
 
 
 def _draw_paper(axes: Any) -> None:
@@ -75,7 +86,7 @@ def _draw_real(axes: Any, artefact: Artefact) -> None:
     axes.set_xticks(range(len(tasks)), [human(task) for task in tasks])
     if not tasks:
         axes.text(0.5, 0.5, "not run yet", transform=axes.transAxes, ha="center")
-    axes.set_title("Measured: a real T5 Small, a point a run", fontsize=9)
+    axes.set_title("Measured: a real T5 Small, each point a run", fontsize=9)
 
 
 def _draw_ladder(axes: Any, artefact: Artefact) -> None:
@@ -97,5 +108,5 @@ def _draw_ladder(axes: Any, artefact: Artefact) -> None:
     axes.set_xlabel("parameters of the model")
     num_formats, seeds = len(grid.tasks), sorted({*grid.scores["seed"]})
     which = f"seeds {seeds[0]} to {seeds[-1]}" if seeds else "not run yet"
-    title = f"Measured: toys, {num_formats} of 6 formats, {which}"
+    title = f"Measured: four toys, {num_formats} formats, {which}"
     axes.set_title(title, fontsize=9)

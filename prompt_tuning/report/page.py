@@ -1,6 +1,5 @@
 """The report as one HTML page: one file, figures inside, nothing fetched, no script."""
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -143,7 +142,8 @@ def _share_before_rule(artefact: Artefact) -> float:
 
 def _was_seen(artefact: Artefact, content: Mapping[str, Any]) -> bool:
     """Whether a run's score could have been known: a seed that is run again is no fresh one."""
-    if artefact.models == LADDER and content["config"].get("seed", math.inf) <= LAST_SEEN_SEED:
+    runs = [run["config"] for run in content.get("members", [content])]
+    if artefact.models == LADDER and any(run["seed"] <= LAST_SEEN_SEED for run in runs):
         return True
     return datetime.fromisoformat(content["finished_at"]) < RULE_SINCE
 

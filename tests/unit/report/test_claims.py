@@ -137,7 +137,7 @@ def test_a_gap_closes_if_it_falls_over_all_sizes_and_is_nothing_at_the_largest(
 ) -> None:
     names = [*SIZES]
     found, *_ = judged(gap(tmp_path / "a", dict(zip(names, (20.0, 10.0, 0.0), strict=True))).claims)
-    assert found.claim.question.startswith("Does the gap between prompts and tuning the same")
+    assert found.claim.question.startswith("Does the gap between prompt tuning and tuning")
     assert found.answer == Answer.SUPPORTED
     slope, at_largest = found.claim.tests
     assert slope.effect.value == pytest.approx(-19.3, abs=0.1) and slope.sign == -1
@@ -156,14 +156,14 @@ def test_sizes_at_the_floor_or_the_ceiling_carry_no_trend_and_the_page_leads_wit
     found, *_ = judged(made.claims)
     assert found.answer == Answer.NOT_TESTABLE
     assert found.claim.why_not == (
-        "a trend needs 3 sizes, 0 of 3 can say so (at 100k most runs fail to learn: model tuning "
-        "and prompt tuning; at 400k most runs fail to learn: prompt tuning; at 1m above 99 %: "
-        "model tuning, most runs fail to learn: prompt tuning)"
+        "a trend needs 3 sizes, and 0 of 3 are usable (at 100k most runs fail to learn: model "
+        "tuning and prompt tuning; at 400k most runs fail to learn: prompt tuning; at 1m scores "
+        "are above 99 %: model tuning, most runs fail to learn: prompt tuning)"
     )
-    assert found.claim.detail.startswith("Gap, tuning minus prompts, at 1m: +46.6 [+46.5, +46.7]. ")
+    assert found.claim.detail.endswith("Gap, tuning minus prompts, at 1m: +46.6 [+46.5, +46.7].")
     first_screen = " ".join(page([made], tolerances()).partition("<h2")[0].split())
     assert "close as the model grows? The paper says yes; our runs:" in first_screen
-    assert "A trend needs 3 sizes, 0 of 3 can say so (at 100k" in first_screen
+    assert "A trend needs 3 sizes, and 0 of 3 are usable (at 100k" in first_screen
     assert "Gap, tuning minus prompts, at 1m: +46.6 [+46.5, +46.7]." in first_screen
 
 
@@ -217,7 +217,7 @@ def test_the_papers_effects_are_those_of_its_points() -> None:
     [
         (6, "1 rest on runs made before it:", "3 to 5, before the rule"),
         (1, "0 rest on runs made before it, 1 partly:", "3 to 5, 17 % of runs before the rule"),
-        (0, "1 of the 1 tested answers rest wholly on runs made after the rule", "3 to 5 <"),
+        (0, "1 of the 1 answers by a test rest wholly on runs made after the rule", "3 to 5 <"),
     ],
 )
 def test_the_page_says_which_answers_rest_on_runs_older_than_the_rule(
@@ -259,5 +259,8 @@ def test_an_effect_of_the_papers_own_outside_the_margin_is_said_to_be() -> None:
     """A sentence of the paper may be contradicted by its own figure: the sentinel's is."""
     papers = Papers("fig3c")
     given = ("span_corruption_sentinel", "span_corruption")
-    assert papers.gap(*given, margin=2.0) == "+5.6 (mean of 5 sizes), beyond 2 points too"
+    assert (
+        papers.gap(*given, margin=2.0)
+        == "+5.6 (mean of 5 sizes), its own effect beyond 2 points too"
+    )
     assert papers.gap(*given, margin=6.0) == papers.gap(*given) == "+5.6 (mean of 5 sizes)"

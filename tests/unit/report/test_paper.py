@@ -8,6 +8,8 @@ from prompt_tuning.report import counts
 from prompt_tuning.report.estimates import Spread
 from prompt_tuning.report.fig4 import figure4, shares
 from prompt_tuning.report.paper import (
+    FITTED,
+    MISPRINT,
     SIZES,
     Published,
     Tolerances,
@@ -39,7 +41,7 @@ def test_all_30_counts_of_table_4_are_reproduced_to_the_last_digit() -> None:
     found = table4()
     assert len(found) == 60  # trainable and total
     verdicts = Counter(count.verdict for count in found)
-    assert verdicts == {"match": 56, "match but for a misprint": 4}
+    assert verdicts == {"match": 56, MISPRINT: 4}
     printed = {(count.series, count.size): count.ours for count in found}
     assert printed["P=20, trainable", "small"] == 10_240
     assert printed["P=20, total", "small"] == 76_971_392
@@ -55,7 +57,7 @@ def test_figure_4_is_reproduced_within_the_error_of_reading_it() -> None:
     fitted = {"prefix_tuning_train", "prefix_tuning_infer", "warp"}
     plain = {"model_tuning", "prompt_tuning", "prompt_design"}
     assert verdicts == {
-        *((series, "fitted to the drawing") for series in fitted),
+        *((series, FITTED) for series in fitted),
         *((series, "match") for series in plain),
     }
     ours = {(count.series, count.size): count.ours for count in found}
@@ -67,7 +69,7 @@ def test_figure_4_is_reproduced_within_the_error_of_reading_it() -> None:
 def test_a_wrong_count_is_off(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(counts, "VOCABULARY_ROWS", 32_100)
     verdicts = Counter(count.verdict for count in table4())
-    assert verdicts == {"match": 29, "match but for a misprint": 1, "off": 30}
+    assert verdicts == {"match": 29, MISPRINT: 1, "off": 30}
 
 
 def test_every_point_of_the_figures_is_there() -> None:
