@@ -508,8 +508,11 @@ class ReportConfig:
 def config_hash(config: Any) -> str:
     """8 hexadecimal digits that name a configuration (a dataclass): what its result follows from.
 
-    It holds whatever key can move a result. Where a GPU is what auto stands for, its dtype and its
-    micro-batches (what fits) are in it, so that a run on a GPU and one on a CPU are two.
+    It holds what is asked, and of the order of sums what a run keeps wherever it goes: on a CPU the
+    micro-batch budget, on any device dtype and compilation. A GPU's budget is what its memory
+    allows, and stands as that whatever was typed: a run on a GPU and one on a CPU are always two,
+    and one that ran out of memory goes on under a smaller budget. Pre-training has float32 alone,
+    and neither budget nor device in its hash.
 
     It does not hold what the machine and the code bring along: processor, threads, processes and
     how these share the weights, versions of libraries, the commit. They change the order in which
@@ -524,7 +527,7 @@ def config_hash(config: Any) -> str:
         dtype = resolved_dtype(machine.dtype, machine.device)
         # float32 is "auto" here: that is what it meant where the first results were made, on CPUs.
         values["machine"]["dtype"] = "auto" if dtype == "float32" else dtype
-        if resolved_device(machine.device) != "cpu" and machine.max_tokens_per_micro_batch is None:
+        if resolved_device(machine.device) != "cpu":
             values["machine"]["max_tokens_per_micro_batch"] = "what fits"
     canonical = json.dumps(values, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(canonical.encode()).hexdigest()[:8]

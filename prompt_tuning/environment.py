@@ -34,6 +34,7 @@ def environment() -> dict[str, Any]:
             "processor": _processor(),
             "num_cpus": os.cpu_count(),
             "num_processes": here().size,
+            "num_threads": _num_threads(),
         },
         "command": sys.argv,
     }
@@ -83,6 +84,12 @@ def peak_memory_gib() -> float:
 def _git(checkout: Path, *arguments: str) -> str:
     command = ["git", "-C", str(checkout), *arguments]
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+
+
+def _num_threads() -> int | None:
+    """Of torch, where it was used."""
+    torch = sys.modules.get("torch")
+    return torch.get_num_threads() if torch else None
 
 
 def _processor() -> str:

@@ -4,8 +4,8 @@
     python scripts/bench_results.py                # 20 minutes on a quiet machine; can be resumed
     python scripts/bench_results.py --write-only   # from the committed records alone
 
-A part that this commit has measured is not measured again. Records go to results/bench.jsonl, a
-line each, in place of older ones of the same measurement.
+A part that this commit has measured, with nothing uncommitted, is not measured again. Records go
+to results/bench.jsonl, a line each, in place of older ones of the same measurement.
 """
 
 import argparse

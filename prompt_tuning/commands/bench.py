@@ -16,6 +16,7 @@ from prompt_tuning.bench.settings import (
 from prompt_tuning.commands import train
 from prompt_tuning.composition import configs_of
 from prompt_tuning.config import TrainConfig, typed
+from prompt_tuning.devices import resolved_device
 from prompt_tuning.environment import environment, package_versions
 from prompt_tuning.errors import UserError, raise_all
 from prompt_tuning.made_from import changed_since
@@ -52,6 +53,8 @@ def run(config: BenchConfig) -> None:
             return "with other versions of its packages"
         if any(record["machine"][key] != now["machine"][key] for key in ("processor", "num_cpus")):
             return "on another machine"
+        if record["device"] != device_name(config):
+            return "on another device"
         made_from = record["result"].get("made_from")  # of part=end_to_end alone
         return made_from and changed_since(made_from, data_now(train), train.model.path)
 
@@ -61,6 +64,16 @@ def run(config: BenchConfig) -> None:
         return "\n".join([f"{folder.record_path}", *table_of(record)])
 
     do_once(folder, load, rerun=config.rerun, describe=describe, changed=changed)
+
+
+def device_name(config: BenchConfig) -> str:
+    """As the record has it; torch is imported for a GPU's alone."""
+    device = resolved_device(config.machine.device)
+    if device == "cpu":
+        return device
+    import torch
+
+    return torch.cuda.getdevice_name(device)
 
 
 def _train_config(config: BenchConfig) -> TrainConfig:

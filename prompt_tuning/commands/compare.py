@@ -13,7 +13,7 @@ from rich.table import Table
 from prompt_tuning.config import CompareConfig, typed
 from prompt_tuning.errors import UserError
 from prompt_tuning.files import written_whole
-from prompt_tuning.made_from import flat
+from prompt_tuning.made_from import GONE, flat
 from prompt_tuning.run_folder import RunFolder
 from prompt_tuning.terminal import print_table, say
 
@@ -105,7 +105,8 @@ def _read(letter: str, name: str) -> Compared:
             f"{folder.config_path} is damaged", fix="start the run again, or leave it out"
         )
     kept = {key: part for key, part in config.items() if key not in UNTOLD}
-    return Compared(letter, folder, dict(flat(kept)), record.get("result", {}))
+    told = {key: value for key, value in flat(kept) if key not in GONE}
+    return Compared(letter, folder, told, record.get("result", {}))
 
 
 def _differences(runs: Sequence[Compared]) -> Table:

@@ -72,6 +72,8 @@ def _look_at_one(config: InspectConfig) -> None:
     def changed(record: Record) -> str | None:
         texts = ["train"] if task and is_at_hand(task, config.data) else []
         data = content_now(task, config.data, texts) if task else {}
+        if data and not record["data"]:
+            return "its task's texts were not there"
         return changed_since(record, data, config.model.path)
 
     def describe(record: Record) -> str:

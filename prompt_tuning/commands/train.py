@@ -90,10 +90,18 @@ def trained_runs(
     """
     runs = [(config, folder_of(config)) for config in planned_runs(experiment, overrides)]
     for config, folder in runs:
-        record = folder.record()
-        if config.rerun or record is None or _changed(config, record):
+        if config.rerun or not _stands(config, folder):
             run(config)
     return runs
+
+
+def _stands(config: TrainConfig, folder: RunFolder) -> bool:
+    """Whether a run's record is there and whole, and says what would come out today."""
+    record = folder.record()
+    try:
+        return record is not None and not _changed(config, record)
+    except (KeyError, TypeError, ValueError, AttributeError):  # `run` says that it is damaged
+        return False
 
 
 def _changed(config: TrainConfig, record: Record) -> str | None:

@@ -1,6 +1,7 @@
 """Where the documents of a corpus come from: local text files, a hub data set, a generator."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from itertools import groupby, islice
 from pathlib import Path
@@ -39,13 +40,15 @@ def text_source(corpus: CorpusConfig) -> TextSource:
 def texts_now(corpus: CorpusConfig, vocabulary: VocabularyConfig | None) -> dict[str, Any]:
     """What a run would be made from now, as its record has it: text, held-out text, vocabulary.
 
-    Raises:
-        UserError: a file is not there.
+    What is no longer there is left out.
     """
-    found: dict[str, Any] = {"source": text_source(corpus).identity}
-    if corpus.held_out_text is not None:
-        found["held_out"] = {"source": local_text(corpus.held_out_text).identity}
-    if vocabulary is not None and vocabulary.path is not None:
+    found: dict[str, Any] = {}
+    with suppress(UserError):
+        found["source"] = text_source(corpus).identity
+    with suppress(UserError):
+        if corpus.held_out_text is not None:
+            found["held_out"] = {"source": local_text(corpus.held_out_text).identity}
+    if vocabulary is not None and vocabulary.path is not None and Path(vocabulary.path).is_file():
         found["vocabulary"] = file_facts(Path(vocabulary.path))
     return found
 

@@ -46,13 +46,12 @@ def overview(artefacts: Sequence[Artefact]) -> tuple[Figure, str] | None:
 
 def _not_run(artefact: Artefact) -> str:
     """Which points of the middle are missing, because nobody has run them."""
-    grid = artefact.grid
-    found = {method: {task for _, task in grid.cells(method)} for method in METHODS}
-    missing = {
-        human(method): [human(task) for task in grid.tasks if task not in found[method]]
-        for method in METHODS
-    }
-    told = [f"{method} on {', '.join(tasks)}" for method, tasks in missing.items() if tasks]
+    planned, told = artefact.grid.planned, []
+    for method in METHODS:
+        of_method = planned[planned["series"] == method]
+        runs = of_method.groupby("task", sort=False)["record"].count()  # those that are there
+        if missing := [human(task) for task in runs[runs == 0].index]:
+            told.append(f"{human(method)} on {', '.join(missing)}")
     return f" Middle, not run yet: {'; '.join(told)}." if told else ""
 
 

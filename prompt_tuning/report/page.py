@@ -73,6 +73,7 @@ def page(artefacts: Sequence[Artefact], limits: Tolerances) -> str:
         main_claim=next((one for _, one in both if one.claim.question == MAIN_QUESTION), None),
         by_question=_by_question,
         num_tested=len(tested),
+        num_counted=sum(bool(each.claim.counted) for _, each in both),
         num_before_rule=sum(share == 1 for share in shares),
         num_partly_before=sum(0 < share < 1 for share in shares),
         picture=_picture(artefacts),
@@ -132,11 +133,11 @@ def _seeds(artefact: Artefact) -> str:
     which = str(seeds.min()) if seeds.nunique() == 1 else f"{seeds.min()} to {seeds.max()}"
     share = _share_before_rule(artefact)
     how_many = "" if share == 1 else f"{100 * share:.0f} % of runs "
-    return which + (f", {how_many}before the rule" if share else "")
+    return which + (f", {how_many}seen before the rule" if share else "")
 
 
 def _share_before_rule(artefact: Artefact) -> float:
-    """Of its runs, those that had ended, and could have been seen, when the rule was written."""
+    """Of its runs, those whose scores could have been known when the rule was written."""
     return fmean(_was_seen(artefact, record.content) for record in artefact.records)
 
 

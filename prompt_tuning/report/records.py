@@ -18,7 +18,7 @@ from zlib import compress, decompress
 
 from prompt_tuning.errors import UserError
 from prompt_tuning.files import read_json, written_whole
-from prompt_tuning.made_from import flat
+from prompt_tuning.made_from import GONE, flat
 from prompt_tuning.run_folder import RunFolder
 
 # Where data lies is no part of a run's identity: its record has the hash of every file.
@@ -28,7 +28,6 @@ PLACES = (
     "data.source",
     *(f"data.{split}_file" for split in ("train", "validation", "test")),
 )
-GONE = ("model.recipe",)  # a key of earlier records that moved no result
 # What a line has of a run; all else may be shared with other runs.
 OWN = (
     *("result", "history", "members", "prompt", "cost", "config_hash"),
@@ -116,7 +115,8 @@ class Library:
         if any(record.content != found[0].content for record in found[1:]):
             raise UserError(
                 f"two records of one run: {found[0].name} and {found[1].name}",
-                fix="counted twice, a seed would make the deviation too small: remove one of them",
+                fix="counted twice, a seed would make the deviation too small: remove one of them, "
+                "such as that under another machine.max_tokens_per_micro_batch or compile",
             )
         return found[0] if found else None
 

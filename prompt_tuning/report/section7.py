@@ -164,9 +164,7 @@ class Inspections(Artefact):
         cases: dict[Case, Terms] = {}
         beside: list[float] = []
         for place in filter(which, self.places):
-            numbers = self.numbers[(*place, measure)]
-            runs = zip(numbers["task"], numbers["seed"], strict=True)
-            numbers = numbers[[(*place, task, seed) in self.learnt for task, seed in runs]]
+            numbers = self._of_learnt(place, measure)
             beside += [*100 * (numbers[PROMPT] - numbers[RANDOM]).dropna()]
             for task, of_task in numbers.groupby("task", sort=False):
                 gains = 100 * (of_task[PROMPT] - of_task[INIT]).dropna()
@@ -176,17 +174,22 @@ class Inspections(Artefact):
         made = asked_of(question, what, cases, "described, no number", sign=sign, alike=alike)
         if alike and cases:
             drifts = [
-                self.numbers[(*place, "drift_cosine")][PROMPT]
-                for place in self.places
-                if which(place)
+                self._of_learnt(place, "drift_cosine")[PROMPT]
+                for place in filter(which, self.places)
             ]
-            cosine = pd.concat(drifts).mean()
-            moved = f"Cosine of a row to itself before training, the mean: {cosine:.3f}."
+            cosine = pd.concat(drifts)
+            moved = f"Cosine of a row to itself before training, the mean: {cosine.mean():.3f}."
             made = replace(made, detail=f"{made.detail} {moved}".strip())
         if beside:
             random = f"Minus random vectors, the mean over prompts: {fmean(beside):+.1f}."
             made = replace(made, detail=f"{made.detail} {random}".strip())
         return made
+
+    def _of_learnt(self, place: Place, measure: str) -> pd.DataFrame:
+        """The numbers of the prompts that have learnt their task."""
+        numbers = self.numbers[(*place, measure)]
+        runs = zip(numbers["task"], numbers["seed"], strict=True)
+        return numbers[[(*place, task, seed) in self.learnt for task, seed in runs]]
 
     @cached_property
     def learnt(self) -> set[tuple[str, str, str, int]]:
@@ -239,7 +242,8 @@ class Inspections(Artefact):
 
 TO_SEE = (
     "To look for, as in section 7: circles (trained) above squares (the same prompts before "
-    "training) and crosses (random vectors). Means over seeds, with their deviations."
+    "training) and crosses (random vectors); of different neighbours, below. Means over seeds, "
+    "with their deviations."
 )
 SECTION7_FLAN = Inspections(
     "section7_flan",

@@ -130,6 +130,19 @@ def test_what_another_process_is_at_is_left_to_it(repeated: Any, place: Path) ->
     assert f"{path.parent.name} is in progress elsewhere: process" in said
 
 
+def test_an_inspection_without_texts_is_made_again_when_they_are_there(
+    place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Where they lie is not in its name."""
+    given = [*COMMANDS["inspect"], "model.path=model", *SETTINGS]
+    without = [text for text in given if not text.startswith("data.dir")]
+    for arguments, said in ((without, ""), (given, "texts were not there"), (given, "done before")):
+        assert ptune(monkeypatch, place, "inspect", *arguments) == 0
+        assert said in capsys.readouterr().out
+    (path,) = place.glob("out/*/record.json")
+    assert json.loads(path.read_text())["data"]
+
+
 def test_an_experiments_runs_are_trained_again_from_other_data(
     place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

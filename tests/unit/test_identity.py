@@ -29,8 +29,10 @@ def test_the_hash_has_the_dtype_that_auto_means_on_this_machine(
     assert config_hash(train()) == meant
     assert config_hash(train("machine.device=cpu")) == named["cpu", "float32"]
     assert config_hash(train("machine.device=cuda:1")) == named["cuda", "bfloat16"]
-    budget = "machine.max_tokens_per_micro_batch=4096"
-    assert len({config_hash(train(budget, f"machine.device={d}")) for d in ("cpu", "cuda")}) == 2
+    for budget in (2048, 4096):
+        typed = (f"machine.max_tokens_per_micro_batch={budget}", "machine.dtype=float32")
+        assert config_hash(train(*typed, "machine.device=cpu")) != named["cuda", "float32"]
+        assert config_hash(train(*typed, "machine.device=cuda")) == named["cuda", "float32"]
 
 
 def test_a_machine_is_asked_for_a_gpu_as_torch_asks_it() -> None:

@@ -270,6 +270,12 @@ def test_a_bench_runs_from_the_command_line_to_its_tables(
     said = capsys.readouterr().out
     assert all(line in said for record in records.values() for line in table_of(record))
     check_done_before(tmp_path, monkeypatch, capsys, quick(training))
+    race = quick(["part=end_to_end", run, "target_score=0"])
+    for changed in ("", "its data have changed since"):
+        monkeypatch.setattr(bench_command, "changed_since", lambda *_, changed=changed: changed)
+        assert ptune(monkeypatch, tmp_path, "bench", *race) == 0
+        said = capsys.readouterr().out
+        assert changed in said and ("measured again" in said) == bool(changed)
 
     kept = tmp_path / "bench.jsonl"
     lines = [json.dumps({"name": name, **record}) for name, record in records.items()]
@@ -286,7 +292,7 @@ def check_done_before(
     capsys: pytest.CaptureFixture[str],
     arguments: Sequence[str],
 ) -> None:
-    """Measured again by other code, under other packages, on another machine; and only then."""
+    """Measured again by other code, under other packages, on another machine; not otherwise."""
     monkeypatch.setattr(bench_run, "bench", lambda *_: print("measured again"))
     here = environment()
     others = {
@@ -294,10 +300,14 @@ def check_done_before(
         "by code that was not committed": {"dirty": True},
         "with other versions of its packages": {"versions": {**here["versions"], "torch": "1"}},
         "on another machine": {"machine": {**here["machine"], "processor": "another"}},
+        "on another device": {},
     }
     for reason, other in {"": {}, **others}.items():
-        monkeypatch.setattr(bench_command, "environment", lambda other=other: {**here, **other})
-        assert ptune(monkeypatch, folder, "bench", *arguments) == 0
+        with monkeypatch.context() as patch:
+            patch.setattr(bench_command, "environment", lambda other=other: {**here, **other})
+            device = "a GPU" if "device" in reason else "cpu"
+            patch.setattr(bench_command, "device_name", lambda _, device=device: device)
+            assert ptune(patch, folder, "bench", *arguments) == 0
         said = capsys.readouterr().out
         assert reason in said and ("measured again" in said) == bool(reason), said
         assert "done before" in said

@@ -215,8 +215,16 @@ def test_the_papers_effects_are_those_of_its_points() -> None:
 @pytest.mark.parametrize(
     ("num_older", "sentence", "beside"),
     [
-        (6, "1 rest on runs made before it:", "3 to 5, before the rule"),
-        (1, "0 rest on runs made before it, 1 partly:", "3 to 5, 17 % of runs before the rule"),
+        (
+            6,
+            "1 rest on runs, or on seeds, that were made before it:",
+            "3 to 5, seen before the rule",
+        ),
+        (
+            1,
+            "0 rest on runs, or on seeds, that were made before it, 1 partly:",
+            "3 to 5, 17 % of runs seen before the rule",
+        ),
         (0, "1 of the 1 answers by a test rest wholly on runs made after the rule", "3 to 5 <"),
     ],
 )
@@ -242,7 +250,10 @@ def test_a_seed_that_was_seen_is_no_fresh_one_when_it_is_run_again(tmp_path: Pat
         score = {1: 51, 20: 81}[cfg["prompt"]["length"]] + cfg["seed"]
         write_run(tmp_path, cfg, result(score, score), finished_at="2027-01-01T00:00:00+00:00")
     text = " ".join(page([filled("fig3a_ladder", tmp_path, *plan)], tolerances()).split())
-    assert "0 to 2, before the rule" in text and "1 rest on runs made before it:" in text
+    assert (
+        "0 to 2, seen before the rule" in text
+        and "1 rest on runs, or on seeds, that were made before it:" in text
+    )
 
 
 def test_a_claim_that_is_counted_needs_no_run_and_no_test() -> None:
