@@ -144,8 +144,9 @@ def adaptation(grid: Grid, papers: Papers) -> list[Claim]:
 
 
 CONFOUNDED = (
-    "On the ladder the text of LM adaptation teaches facts and judgements that span corruption "
-    "never saw, so that prompts gain from more than the objective."
+    "On the ladder LM adaptation comes after span corruption, on as many tokens more of the same "
+    "world's text (see the ladder's models), and it is there that models learn to judge: prompts "
+    "gain from more than the objective."
 )
 
 
@@ -211,8 +212,8 @@ FIG3 = (
         objective,
         "LM adaptation lies far above the others, but for the largest model",
         remark=f"{CONFOUNDED} What is judged is therefore the interaction: how much more prompts "
-        "gain than model tuning of the same weights. An arm with as many tokens of the same text "
-        "under both objectives is for the next ladder.",
+        "gain than model tuning of the same weights. One size has an arm with as many tokens of "
+        "the same text under span corruption (results/LOG.md, 2026-11-27): prompts stay behind.",
         ladder_series=("method", "variant.name"),
         also=(("fig1_ladder_model_tuning",),),
     ),
@@ -223,6 +224,6 @@ FIG3 = (
         adaptation,
         "the more steps of adaptation, the higher the curve, and the largest model needs few",
         note="The paper's deviations here are half of a band that is not symmetric.",
-        remark=f"{CONFOUNDED} Only steps that saw the same text are compared.",
+        remark=f"{CONFOUNDED} Only steps of the adaptation itself are compared.",
     ),
 )
