@@ -73,7 +73,7 @@ def device_name(config: BenchConfig) -> str:
         return device
     import torch
 
-    return torch.cuda.getdevice_name(device)
+    return torch.cuda.get_device_name(device)
 
 
 def _train_config(config: BenchConfig) -> TrainConfig:

@@ -57,6 +57,11 @@ NAMES = {
 
 
 def human(text: str) -> str:
-    """A series, a model or a task: its parts by their names; the page says whose they are."""
-    parts = (re.sub("^(ladder|mini|mrqa)_", "", part) for part in text.split(", "))
-    return ", ".join(NAMES.get(part, part) for part in parts)
+    """A series, a model or a task: its parts by their names."""
+    return ", ".join(map(_part, text.split(", ")))
+
+
+def _part(text: str) -> str:
+    text = re.sub("^(ladder|mrqa)_", "", text)
+    name = text.removeprefix("mini_")  # a miniature of that task
+    return ("mini " if name != text else "") + NAMES.get(name, name)

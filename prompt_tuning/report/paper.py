@@ -11,8 +11,7 @@ SIZES = ("small", "base", "large", "xl", "xxl")
 SUPERGLUE = ("boolq", "cb", "copa", "multirc", "record", "rte", "wic", "wsc")
 QUOTED = ("gpt3_few_shot",)  # a curve that the paper itself took from Brown et al. (2020)
 MATCH, OFF, FEW, NOTHING = "match", "off", "too few seeds", "-"
-MISPRINT = "match but for a misprint of the paper"  # of counts alone, as the next
-FITTED = "of a formula fitted to the paper's plot"
+MISPRINT, FITTED = "misprinted in the paper", "fitted to its plot"  # of counts alone
 VERDICTS = (MATCH, OFF, MISPRINT, FITTED, FEW, NOTHING)
 
 

@@ -244,7 +244,7 @@ def test_list_prints_a_line_for_every_choice(ptune: Run) -> None:
 def test_report_needs_no_run_for_counts_and_writes_table_figure_and_page(ptune: Run) -> None:
     """fig4 and table4 are no files of conf/experiment: nothing is trained for them."""
     line, *_ = ptune("report", "experiment=fig4", "output_dir=out").out.splitlines()
-    said = "fig4 no runs needed 15 match, 15 of a formula fitted to the paper's plot"
+    said = "fig4 no runs needed 15 fitted to its plot, 15 match"
     assert line.split() == said.split()
     written = {str(path.relative_to("out")) for path in Path("out").rglob("*.*")}
     figures = {"figures/fig4.png", "figures/fig4.svg"}

@@ -13,6 +13,7 @@ from prompt_tuning.report.fig4 import FIG4
 from prompt_tuning.report.page import page
 from prompt_tuning.report.paper import tolerances
 from prompt_tuning.report.statistics import Answer, Effect
+from prompt_tuning.report.table4 import TABLE4
 
 TUNED = {"method": "model_tuning", "prompt__length": None, "init__strategy": None}
 ALIKE = "Do prompts of 150 positions score like those of 20?"
@@ -42,7 +43,7 @@ def test_a_difference_has_its_welch_interval_and_the_papers_own_effect(tmp_path:
     assert found.claim.paper == "+15.7 (mean of 5 sizes)"
     marked = "model by model: 400k +30.0 (most runs fail to learn: with 1)."
     assert marked in found.claim.detail
-    assert (found.claim.on, found.claim.tasks) == ("RTE", ["RTE"])
+    assert (found.claim.on, found.claim.tasks) == ("mini RTE", ["mini RTE"])
 
 
 def test_long_prompts_that_lose_contradict_that_they_score_alike(tmp_path: Path) -> None:
@@ -264,6 +265,8 @@ def test_a_claim_that_is_counted_needs_no_run_and_no_test() -> None:
     assert other.p_values == judged([tested])[0].p_values
     (claim,) = FIG4.claims
     assert claim.counted and "XL 0.0072 %, XXL 0.0037 %" in claim.detail
+    (claim,) = TABLE4.claims
+    assert claim.counted and "Small 20.07 %" in claim.detail
 
 
 def test_an_effect_of_the_papers_own_outside_the_margin_is_said_to_be() -> None:
