@@ -16,7 +16,7 @@ from prompt_tuning.bench.settings import (
 from prompt_tuning.commands import train
 from prompt_tuning.composition import configs_of
 from prompt_tuning.config import TrainConfig, typed
-from prompt_tuning.devices import resolved_device
+from prompt_tuning.devices import has_cuda, resolved_device
 from prompt_tuning.environment import environment, package_versions
 from prompt_tuning.errors import UserError, raise_all
 from prompt_tuning.made_from import changed_since
@@ -69,8 +69,8 @@ def run(config: BenchConfig) -> None:
 def device_name(config: BenchConfig) -> str:
     """As the record has it; torch is imported for a GPU's alone."""
     device = resolved_device(config.machine.device)
-    if device == "cpu":
-        return device
+    if device == "cpu" or not has_cuda():  # the measurement itself refuses a GPU that is not there
+        return "cpu"
     import torch
 
     return torch.cuda.get_device_name(device)
