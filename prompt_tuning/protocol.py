@@ -30,6 +30,7 @@ def do_once(
     rerun: bool,
     describe: Callable[[Record], str],
     changed: Callable[[Record], str | None],
+    quiet: bool = False,
 ) -> None:
     """Does what leaves a record in a folder, unless that record is there and still stands.
 
@@ -40,6 +41,7 @@ def do_once(
         rerun: works again whatever there is.
         describe: what a record says, in a line or several.
         changed: why a record stands no longer, in words; None: it stands.
+        quiet: a record that stands is not told of.
 
     Raises:
         InProgress: another process does the same.
@@ -60,7 +62,8 @@ def do_once(
                 say(f"{folder.name}: done before, but {reason}: it is done again")
             told.add(reason)
             return False
-        say(f"{folder.name}: done before, {said}")
+        if not quiet:
+            say(f"{folder.name}: done before, {said}")
         folder.tidy()
         return True
 

@@ -104,9 +104,9 @@ def training_overrides(config: EnsembleConfig) -> list[str]:
         "tracking": config.tracking.name,
         "machine.num_threads": json.dumps(config.machine.num_threads),
     }
-    machine = {"max_tokens_per_micro_batch", "compile"}  # of another order of sums, where set
-    typed = {key: getattr(config.machine, key) for key in sorted(machine)}
-    own |= {f"machine.{key}": json.dumps(value) for key, value in typed.items() if value}
+    for key in ("compile", "max_tokens_per_micro_batch"):  # another order of sums, another run
+        if value := getattr(config.machine, key):
+            own[f"machine.{key}"] = json.dumps(value)
     given = {text.partition("=")[0] for text in config.train}
     return [*(f"{key}={value}" for key, value in own.items() if key not in given), *config.train]
 

@@ -65,16 +65,22 @@ def _check_processes(config: TrainConfig) -> None:
         )
 
 
-def run(config: TrainConfig) -> None:
-    """Trains, unless the same run is done: then its record stands, and torch is not imported."""
+def run(config: TrainConfig, *, quiet: bool = False) -> None:
+    """Trains, unless the same run is done: then its record stands, and torch is not imported.
+
+    `quiet` does not tell of a record that stands.
+    """
     folder = folder_of(config)
 
     def load() -> Callable[[], None]:
         check_hub(hub_model(config.model, config.variant), data_now(config))
         return partial(_walk_of(config.method), config, folder)
 
-    changed = partial(_changed, config)
-    do_once(folder, load, rerun=config.rerun, describe=_describe(folder), changed=changed)
+    def changed(record: Record) -> str | None:
+        return changed_since(record, data_now(config), config.model.path)
+
+    describe = _describe(folder)
+    do_once(folder, load, rerun=config.rerun, describe=describe, changed=changed, quiet=quiet)
 
 
 def trained_runs(
@@ -89,23 +95,9 @@ def trained_runs(
         InProgress: another process has claimed one of them.
     """
     runs = [(config, folder_of(config)) for config in planned_runs(experiment, overrides)]
-    for config, folder in runs:
-        if config.rerun or not _stands(config, folder):
-            run(config)
+    for config, _ in runs:
+        run(config, quiet=True)
     return runs
-
-
-def _stands(config: TrainConfig, folder: RunFolder) -> bool:
-    """Whether a run's record is there and whole, and says what would come out today."""
-    record = folder.record()
-    try:
-        return record is not None and not _changed(config, record)
-    except (KeyError, TypeError, ValueError, AttributeError):  # `run` says that it is damaged
-        return False
-
-
-def _changed(config: TrainConfig, record: Record) -> str | None:
-    return changed_since(record, data_now(config), config.model.path)
 
 
 def folder_of(config: TrainConfig) -> RunFolder:

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from transformers import PreTrainedTokenizerFast
 
+from prompt_tuning.files import file_facts
 from prompt_tuning.ladder.world import LADDER_WORLD, World
 from prompt_tuning.loop import EncodedExamples, TrainingRun, TrainingSettings
 from prompt_tuning.model_choice import machine_of
@@ -24,7 +25,7 @@ from prompt_tuning.models.loading import (
 from prompt_tuning.models.methods import ModelTuning
 from prompt_tuning.models.random_checkpoint import write_random_checkpoint
 from prompt_tuning.pretraining.corpus import Corpus, hold_out, load_corpus
-from prompt_tuning.pretraining.documents import TextSource, local_text, text_source, texts_now
+from prompt_tuning.pretraining.documents import TextSource, local_text, text_source
 from prompt_tuning.pretraining.held_out import HeldOutWatch, WorldProbes
 from prompt_tuning.pretraining.objectives import make_objective
 from prompt_tuning.pretraining.schedule import learning_rate, make_optimizer
@@ -140,11 +141,13 @@ def corpora(
 
 
 def _data_facts(config: PretrainConfig, corpus: Corpus, held_out: Corpus) -> dict[str, Any]:
-    """Of the corpus, and of files beside it; `texts_now` has the same names."""
+    """Of the corpus, and of files beside it, read and hashed already; the names of `texts_now`."""
     facts = {**corpus.provenance, "num_tokens_trained_on": corpus.num_tokens}
     if config.corpus.held_out_text is not None:
         facts["held_out"] = held_out.provenance
-    return {**texts_now(config.corpus, config.vocabulary), **facts}
+    if config.vocabulary is not None and config.vocabulary.path is not None:
+        facts["vocabulary"] = file_facts(Path(config.vocabulary.path))
+    return facts
 
 
 def rows_of_step(

@@ -14,7 +14,7 @@ from prompt_tuning.report.counts import (
     method_parameters,
     model_parameters,
 )
-from prompt_tuning.report.figures import BESIDE, COLOURS, MARKERS, SIZE, STYLE, say
+from prompt_tuning.report.figures import BESIDE, COLOURS, MARKERS, SIZE, STYLE, say_at
 from prompt_tuning.report.names import human
 from prompt_tuning.report.paper import SIZES, rows
 
@@ -73,8 +73,8 @@ class Figure4(Counts):
                     x, [count.ours for count in shown], "-", color=colour, label=human(series)
                 )
                 for place, count in zip(x, shown, strict=True):
-                    (over,) = axes.plot(place, count.ours, "o", markersize=12, alpha=0)
-                    say(over, f"{human(series)}, {human(count.size)}: {count.ours:,.12g}")
+                    text = f"{human(series)}, {human(count.size)}: {count.ours:,.12g}"
+                    say_at(axes, place, count.ours, text)
                 paper = [count.paper for count in shown]
                 axes.plot(x, paper, MARKERS[index % 6], color=colour, markerfacecolor="none")
             axes.set_xscale("log")

@@ -96,8 +96,9 @@ def draw(axes: Any, curve: Curve) -> None:
         markerfacecolor="none" if curve.is_paper else colour,
     )
     for place, score, half in curve.points:
-        (over,) = axes.plot(place, score, "o", markersize=12, alpha=0)
-        say(over, f"{curve.label}, {place:,.0f} parameters: {score:.1f} ± {half:.1f}")
+        say_at(
+            axes, place, score, f"{curve.label}, {place:,.0f} parameters: {score:.1f} ± {half:.1f}"
+        )
     for place, score in curve.runs:
         (run,) = axes.plot(place, score, ".", color=colour, alpha=0.45, markersize=4)
         say(run, f"{curve.label}, a run: {score:.1f}")
@@ -160,8 +161,7 @@ def _draw_column(axes: Any, x: int, column: Column, colour: str) -> None:
         places = [x] * len(column.untrained)
         axes.plot(places, column.untrained, "x", color=COLOURS[5], label="step 0, untrained")
     for score in column.scores:
-        (over,) = axes.plot(x, score, "o", markersize=12, alpha=0)
-        say(over, f"{column.name}: {score:.1f}")
+        say_at(axes, x, score, f"{column.name}: {score:.1f}")
     if column.deviation is not None:
         axes.errorbar(x, column.scores, column.deviation, fmt="D", color=colour, label="published")
     elif column.scores:
@@ -210,6 +210,12 @@ def bar_figure(
 def say(artist: Any, text: str) -> None:
     """Text that a browser shows over a point."""
     artist.set_gid(f"{SAID}{text}")
+
+
+def say_at(axes: Any, x: float, y: float, text: str) -> None:
+    """Text that a browser shows over a place of a line or a bar."""
+    (over,) = axes.plot(x, y, "o", markersize=12, alpha=0)
+    say(over, text)
 
 
 def save(figure: Figure, folder: Path, name: str) -> None:

@@ -18,7 +18,7 @@ from matplotlib.figure import Figure
 from prompt_tuning.report.artefact import LADDER, REAL, Artefact, Panels
 from prompt_tuning.report.claims import Claim, Terms, asked_of
 from prompt_tuning.report.estimates import Spread, means_by_seed
-from prompt_tuning.report.figures import COLOURS, STYLE, say
+from prompt_tuning.report.figures import COLOURS, STYLE, say_at
 from prompt_tuning.report.grid import CELL, Case, Grid, Place, fail
 from prompt_tuning.report.names import human
 from prompt_tuning.report.paper import NOTHING
@@ -177,8 +177,8 @@ class Inspections(Artefact):
                 self._of_learnt(place, "drift_cosine")[PROMPT]
                 for place in filter(which, self.places)
             ]
-            cosine = pd.concat(drifts)
-            moved = f"Cosine of a row to itself before training, the mean: {cosine.mean():.3f}."
+            cosine = pd.concat(drifts).mean()
+            moved = f"Cosine of a row to itself before training, the mean: {cosine:.3f}."
             made = replace(made, detail=f"{made.detail} {moved}".strip())
         if beside:
             random = f"Minus random vectors, the mean over prompts: {fmean(beside):+.1f}."
@@ -221,8 +221,7 @@ class Inspections(Artefact):
             spreads = enumerate(self.spread(place, measure, column) for place in self.places)
             known = [(x + aside, spread) for x, spread in spreads if spread]
             for x, spread in known:
-                (over,) = axes.plot(x, spread.mean, "o", markersize=12, alpha=0)
-                say(over, f"{title}: {spread.mean:.3f}")
+                say_at(axes, x, spread.mean, f"{title}: {spread.mean:.3f}")
             axes.errorbar(
                 [x for x, _ in known],
                 [spread.mean for _, spread in known],
