@@ -13,7 +13,15 @@ from prompt_tuning.data.sources import DataSpec, has_split, rows_of
 from prompt_tuning.errors import UserError, did_you_mean, raise_all
 from prompt_tuning.task_registry import CHOICES
 from prompt_tuning.tasks import Example, HubDataset, Origin, RowError, Task
-from prompt_tuning.tasks.own import CLASS_METRICS, TEXT_METRICS, Template, label_in, own_task
+from prompt_tuning.tasks.base import class_parser, keep_flat, parse_text
+from prompt_tuning.tasks.own import (
+    CLASS_METRICS,
+    TEXT_METRICS,
+    Template,
+    class_examples,
+    label_in,
+    text_examples,
+)
 
 MOST_CLASSES = 100  # found in data: more of them, and it is no column of labels
 HELD_OUT_ROWS = (20, 1000)  # at least and at most, of a training set without a validation file
@@ -31,16 +39,25 @@ def own_task_of(config: TaskConfig) -> Task:
             f"the labels of task {config.name} are not known without its training rows",
             fix="add data.train_file=<table>, or labels: {<label>: <word>} to its file",
         )
-    metrics = config.metrics or ["accuracy" if config.label else "squad"]
-    return own_task(
-        config.name,
-        inputs=str(config.inputs),
-        label=config.label,
-        labels=config.labels or {},
-        target=config.target,
-        metrics=metrics,
+    template, labels = Template(str(config.inputs)), config.labels or {}
+    words = tuple(dict.fromkeys(labels.values()))
+    to_examples, parse = (
+        (class_examples(template, config.label, labels, words), class_parser(words))
+        if config.label
+        else (text_examples(template, str(config.target)), parse_text)
+    )
+    return Task(
+        name=config.name,
+        about=str(config.inputs),
+        t5_prefix="",
+        metrics=tuple(config.metrics or ["accuracy" if config.label else "squad"]),
+        to_examples=to_examples,
+        parse=parse,
+        flatten=keep_flat,
         origin=_origin(config),
         report_split=config.report_split,
+        verbalizers=words,
+        init_words=words,
     )
 
 

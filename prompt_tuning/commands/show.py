@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from statistics import median
 
@@ -14,7 +14,7 @@ from prompt_tuning.errors import UserError
 from prompt_tuning.own_data import class_counts, has_training_rows, with_labels
 from prompt_tuning.rows import check_readable, read_rows
 from prompt_tuning.task_data import check_data, data_spec, task_of
-from prompt_tuning.tasks import SPLITS, Example, RowError, Task, TextFormat, as_json
+from prompt_tuning.tasks import SPLITS, Example, RowError, Task, TextFormat
 
 
 def check(cfg: DictConfig) -> ShowConfig:
@@ -36,7 +36,7 @@ def run(config: ShowConfig) -> None:
     task = task_of(config.task)
     if config.rows is not None:
         for example in _examples(task, config.rows, config):
-            print(json.dumps(as_json(example), ensure_ascii=False))
+            print(json.dumps(asdict(example), ensure_ascii=False))
         return
     for line in _overview(task, config):
         print(line)

@@ -10,7 +10,6 @@ from prompt_tuning.tasks.base import (
     RowError,
     Task,
     TextFormat,
-    as_json,
 )
 from prompt_tuning.tasks.mixtures import SUPERGLUE, Mixture
 from prompt_tuning.tasks.transfer import as_answer_of, can_transfer
@@ -28,6 +27,5 @@ __all__ = [
     "Task",
     "TextFormat",
     "as_answer_of",
-    "as_json",
     "can_transfer",
 ]

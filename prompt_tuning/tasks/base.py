@@ -5,7 +5,7 @@ records. Standard library only.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, TypeVar
 
 Row = Mapping[str, Any]
@@ -128,11 +128,6 @@ class Task:
         return examples[0].inputs if examples else repr(row)
 
 
-def as_json(example: Example) -> dict[str, Any]:
-    """What `ptune show` prints of an example."""
-    return asdict(example)
-
-
 def require(row: Row, name: str, kind: type[_T]) -> _T:
     """`row[name]`, which must be there and be a `kind`; a text has whole characters only."""
     if not isinstance(row, Mapping):
@@ -192,6 +187,21 @@ def with_class_id(row: Row, classes: Sequence[str]) -> Row:
 def keep_flat(record: Row) -> list[Row]:
     """Of a data set whose official records are flat already."""
     return [record]
+
+
+def class_example(inputs: str, label: int | None, words: Sequence[str], idx: Any) -> list[Example]:
+    """The one example of a row with a class: its target is the word for it."""
+    return [Example(inputs, UNKNOWN if label is None else words[label], idx, label)]
+
+
+def text_example(inputs: str, answers: tuple[str, ...], idx: Any) -> list[Example]:
+    """The one example of a row of free text: its target is the first accepted answer."""
+    return [Example(inputs, (*answers, UNKNOWN)[0], idx, answers=answers)]
+
+
+def class_parser(words: Sequence[str]) -> Callable[[str, Example], int | None]:
+    """Makes class ids of words; a text is a word to the letter, or no answer."""
+    return lambda prediction, _: words.index(prediction) if prediction in words else None
 
 
 def parse_text(prediction: str, example: Example) -> str | None:

@@ -4,17 +4,18 @@ Source: T5's `preprocessors.glue` and `postprocessors.string_label_to_class_id`.
 """
 
 from collections.abc import Callable, Mapping
+from types import MappingProxyType
 
 from prompt_tuning.tasks.base import (
     CUT_OFF,
-    UNKNOWN,
     Example,
     Origin,
-    Prediction,
     Row,
     RowError,
     Task,
+    class_example,
     class_id,
+    class_parser,
     keep_flat,
     require,
     with_class_id,
@@ -31,6 +32,7 @@ def classification_task(
     metrics: tuple[str, ...] = ("accuracy",),
     clean: Callable[[str], str] = str,
     unnest: Callable[[Row], list[Row]] = keep_flat,
+    official_columns: Mapping[str, str] = MappingProxyType({}),
     dropped_because: str = "",
     together: tuple[str, ...] = (),
 ) -> Task:
@@ -39,25 +41,20 @@ def classification_task(
     Args:
         clean: Applied to the joined inputs.
         unnest: Makes flat rows of an official record; labels are turned into class ids after it.
+        official_columns: Names in official files to the hub's.
         name, about, origin, metrics, dropped_because, together: As in `Task`.
     """
 
     def to_examples(row: Row, training: bool) -> list[Example]:
         label = class_id(row, verbalizers)
-        return [
-            Example(
-                inputs=clean(" ".join(f"{key}: {require(row, key, str)}" for key in fields)),
-                targets=UNKNOWN if label is None else verbalizers[label],
-                idx=row.get("idx"),
-                label=label,
-            )
-        ]
-
-    def parse(prediction: str, example: Example) -> Prediction:
-        return verbalizers.index(prediction) if prediction in verbalizers else None
+        inputs = clean(" ".join(f"{key}: {require(row, key, str)}" for key in fields))
+        return class_example(inputs, label, verbalizers, row.get("idx"))
 
     def flatten(record: Row) -> list[Row]:
-        rows = unnest(record)
+        rows = [
+            {official_columns.get(key, key): cell for key, cell in row.items()}
+            for row in unnest(record)
+        ]
         if any(CUT_OFF in row.values() for row in rows):
             raise RowError("its line has fewer columns than the first line names")
         return [with_class_id(row, verbalizers) for row in rows]
@@ -68,7 +65,7 @@ def classification_task(
         t5_prefix=name,
         metrics=metrics,
         to_examples=to_examples,
-        parse=parse,
+        parse=class_parser(verbalizers),
         flatten=flatten,
         origin=origin,
         verbalizers=verbalizers,
@@ -76,8 +73,3 @@ def classification_task(
         dropped_because=dropped_because,
         together=together,
     )
-
-
-def rename(record: Row, columns: Mapping[str, str]) -> Row:
-    """The record with official column names replaced by the hub's."""
-    return {columns.get(key, key): value for key, value in record.items()}

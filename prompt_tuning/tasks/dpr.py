@@ -7,7 +7,6 @@ Part of multi-task model tuning only, where it helps WSC. Source: T5's
 import re
 
 from prompt_tuning.tasks.base import (
-    UNKNOWN,
     Example,
     HubDataset,
     Origin,
@@ -17,6 +16,7 @@ from prompt_tuning.tasks.base import (
     parse_text,
     require,
     require_texts,
+    text_example,
     with_class_id,
 )
 
@@ -28,7 +28,7 @@ def to_examples(row: Row, training: bool) -> list[Example]:
     candidates = require_texts(row, "candidates")
     label = class_id(row, candidates)
     answers = () if label is None else (candidates[label],)
-    return [Example(sentence, (answers or (UNKNOWN,))[0], idx=row.get("idx"), answers=answers)]
+    return text_example(sentence, answers, row.get("idx"))
 
 
 def flatten(record: Row) -> list[Row]:

@@ -5,24 +5,27 @@ flan/templates.py). Line breaks are spaces, as T5's vocabulary reads them. COPA,
 SQuAD have other options in every row, or none, and no text here.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from string import Formatter
+from typing import NamedTuple
 
-from prompt_tuning.tasks.base import UNKNOWN, Example, Prediction, Row, Task, class_id, require
+from prompt_tuning.tasks.base import (
+    Example,
+    Row,
+    Task,
+    class_example,
+    class_id,
+    class_parser,
+    require,
+)
 from prompt_tuning.tasks.multirc import strip_markup
 
 
-@dataclass(frozen=True)
-class Instruction:
+class Instruction(NamedTuple):
     """A template over the fields of a row, and the answers by class id."""
 
     template: str
     answers: tuple[str, ...]
-
-    @property
-    def fields(self) -> tuple[str, ...]:
-        """Names of the row's texts in the template."""
-        parts = self.template.split("{")[1:]
-        return tuple(part.partition("}")[0] for part in parts)
 
 
 _CONCLUDE = '{premise} Based on the paragraph above can we conclude that "{hypothesis}"?'
@@ -57,23 +60,15 @@ INSTRUCTIONS = {
 
 def as_instruction(task: Task) -> Task:
     """The task, one of INSTRUCTIONS, with FLAN's text and answers; same labels, same metrics."""
-    text, classes = INSTRUCTIONS[task.name], task.verbalizers
-    options = "".join(f" - {answer}" for answer in text.answers)
+    template, answers = INSTRUCTIONS[task.name]
+    fields = [name for _, name, _, _ in Formatter().parse(template) if name]
+    options = "".join(f" - {answer}" for answer in answers)
 
     def to_examples(row: Row, training: bool) -> list[Example]:
-        label = class_id(row, classes)
-        values = {name: strip_markup(require(row, name, str)) for name in text.fields}
-        inputs = f"{text.template.format(**values)} OPTIONS:{options}"
-        targets = UNKNOWN if label is None else text.answers[label]
-        return [Example(inputs, targets, idx=row.get("idx"), label=label)]
+        label = class_id(row, task.verbalizers)
+        texts = {name: strip_markup(require(row, name, str)) for name in fields}
+        inputs = f"{template.format(**texts)} OPTIONS:{options}"
+        return class_example(inputs, label, answers, row.get("idx"))
 
-    def parse(prediction: str, example: Example) -> Prediction:
-        return text.answers.index(prediction) if prediction in text.answers else None
-
-    return replace(
-        task,
-        to_examples=to_examples,
-        parse=parse,
-        verbalizers=text.answers,
-        t5_prefix="",
-    )
+    parse = class_parser(answers)
+    return replace(task, to_examples=to_examples, parse=parse, verbalizers=answers, t5_prefix="")

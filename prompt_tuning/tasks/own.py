@@ -1,25 +1,20 @@
 """Tasks that a user defines in a file: a template over columns in, a label's word or a text out.
 
-What such a file says is in `config.TaskConfig`; `task_data` reads it and finds labels in the data.
+What such a file says is in `config.TaskConfig`; `own_data` makes a task of it.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from string import Formatter
-from typing import Any
 
 from prompt_tuning.tasks.base import (
     CUT_OFF,
     NO_LABEL,
-    UNKNOWN,
     Example,
-    Origin,
-    Prediction,
     Row,
     RowError,
-    Task,
-    keep_flat,
-    parse_text,
+    class_example,
     require,
+    text_example,
 )
 
 CLASS_METRICS = ("accuracy", "macro_f1", "f1")  # of class labels
@@ -63,18 +58,20 @@ def _text_in(row: Row, column: str) -> str:
     if column not in row:
         there = ", ".join(str(name) for name in row if name != "idx")
         raise RowError(f"no column {column!r}; there are {there}")
-    if row[column] is CUT_OFF:
-        raise RowError("its line has fewer columns than the first line names")
-    if row[column] is None:
-        return ""
-    cell = row[column]
-    return require(row, column, str) if isinstance(cell, str) else _of_number(cell, column)
-
-
-def _of_number(value: Any, column: str) -> str:
-    if not isinstance(value, int | float):
-        raise RowError(f"column {column!r} holds a {type(value).__name__}, not a text or a number")
-    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
+    match row[column]:
+        case cell if cell is CUT_OFF:
+            raise RowError("its line has fewer columns than the first line names")
+        case None:
+            return ""
+        case str():
+            return require(row, column, str)
+        case float(number) if number.is_integer():
+            return str(int(number))
+        case int() | float() as number:
+            return str(number)
+        case cell:
+            kind = type(cell).__name__
+            raise RowError(f"column {column!r} holds a {kind}, not a text or a number")
 
 
 def label_in(row: Row, column: str) -> str | None:
@@ -86,75 +83,29 @@ def label_in(row: Row, column: str) -> str | None:
     return (_text_in(row, column) or None) if column in row else None
 
 
-def own_task(
-    name: str,
-    *,
-    inputs: str,
-    label: str | None,
-    labels: Mapping[str, str],
-    target: str | None,
-    metrics: Sequence[str],
-    origin: Origin,
-    report_split: str | None,
-) -> Task:
-    """The task of such a file.
+def class_examples(
+    template: Template, column: str, labels: Mapping[str, str], words: Sequence[str]
+) -> Callable[[Row, bool], list[Example]]:
+    """Makes the example of a row with a label in `column`, of which `labels` has the word."""
 
-    Args:
-        name: of the task.
-        inputs: the template of what the model reads.
-        label: the column of class labels; None: `target` is asked for.
-        labels: of a label in the data the word that the model says; several may share one.
-        target: the column of free text, a text or a list of accepted ones.
-        metrics: keys of `metrics.METRICS`.
-        origin: where its rows are.
-        report_split: labelled, and free of choices; None: there is none.
-
-    Raises:
-        ValueError: the template cannot be read.
-    """
-    template = Template(inputs)
-    words = tuple(dict.fromkeys(labels.values()))
-
-    def class_example(row: Row, training: bool) -> list[Example]:
-        assert label is not None, name
-        found = label_in(row, label)
-        if found is not None and found not in labels and found == str(NO_LABEL):
-            found = None
-        if found is not None and found not in labels:
-            raise RowError(f"label {found!r} is not among {', '.join(labels)}")
-        word = None if found is None else labels[found]
+    def to_examples(row: Row, training: bool) -> list[Example]:
+        label = label_in(row, column)
+        word = None if label is None else labels.get(label)
+        if word is None and label not in (None, str(NO_LABEL)):
+            raise RowError(f"label {label!r} is not among {', '.join(labels)}")
         number = None if word is None else words.index(word)
-        return [Example(template.filled(row), word or UNKNOWN, row.get("idx"), number)]
+        return class_example(template.filled(row), number, words, row.get("idx"))
 
-    def text_example(row: Row, training: bool) -> list[Example]:
-        assert target is not None, name
-        answers = _answers_in(row, target)
-        text = template.filled(row)
-        return [Example(text, (*answers, UNKNOWN)[0], row.get("idx"), answers=answers)]
-
-    def class_word(prediction: str, example: Example) -> Prediction:
-        return words.index(prediction) if prediction in words else None
-
-    return Task(
-        name=name,
-        about=inputs,
-        t5_prefix="",
-        metrics=tuple(metrics),
-        to_examples=class_example if label else text_example,
-        parse=class_word if label else parse_text,
-        flatten=keep_flat,
-        origin=origin,
-        report_split=report_split,
-        verbalizers=words,
-        init_words=words,
-    )
+    return to_examples
 
 
-def _answers_in(row: Row, column: str) -> tuple[str, ...]:
-    """Every accepted answer of a row, the one to learn first; (): none is known."""
-    cell = row.get(column)
-    if isinstance(cell, list):
-        texts = [_text_in({column: each}, column) for each in cell]
-    else:
-        texts = [_text_in(row, column)] if column in row else []
-    return tuple(filter(str.strip, texts))
+def text_examples(template: Template, column: str) -> Callable[[Row, bool], list[Example]]:
+    """Makes the example of a row with free text in `column`: one text, or all accepted ones."""
+
+    def to_examples(row: Row, training: bool) -> list[Example]:
+        cell = row.get(column, [])
+        cells = cell if isinstance(cell, list) else [cell]
+        texts = [_text_in({column: each}, column) for each in cells]
+        return text_example(template.filled(row), tuple(filter(str.strip, texts)), row.get("idx"))
+
+    return to_examples

@@ -2,7 +2,7 @@
 
 from prompt_tuning.tasks.base import CUT_OFF, Row
 from prompt_tuning.tasks.benchmarks import glue
-from prompt_tuning.tasks.classification import classification_task, rename
+from prompt_tuning.tasks.classification import classification_task
 
 
 def unnest(record: Row) -> list[Row]:
@@ -10,9 +10,8 @@ def unnest(record: Row) -> list[Row]:
 
     Source: TFDS `glue/qqp` leaves such records out.
     """
-    if CUT_OFF in record.values() or record.get("is_duplicate") == "":
-        return []
-    return [rename(record, {"is_duplicate": "label"})]
+    is_cut = CUT_OFF in record.values() or record.get("is_duplicate") == ""
+    return [] if is_cut else [record]
 
 
 QQP = classification_task(
@@ -23,5 +22,6 @@ QQP = classification_task(
     verbalizers=("not_duplicate", "duplicate"),
     metrics=("f1", "accuracy"),
     unnest=unnest,
+    official_columns={"is_duplicate": "label"},
     dropped_because="QQP: cut short by a line break in the official file",
 )

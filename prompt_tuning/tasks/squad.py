@@ -9,7 +9,6 @@ import re
 from collections.abc import Mapping
 
 from prompt_tuning.tasks.base import (
-    UNKNOWN,
     Example,
     HubDataset,
     Origin,
@@ -19,6 +18,7 @@ from prompt_tuning.tasks.base import (
     parse_text,
     require,
     require_texts,
+    text_example,
 )
 
 
@@ -37,14 +37,8 @@ def to_examples(row: Row, training: bool) -> list[Example]:
     question = pad_punctuation(require(row, "question", str))
     context = pad_punctuation(require(row, "context", str))
     answers = tuple(map(pad_punctuation, answer_texts(row)))
-    return [
-        Example(
-            inputs=squeeze(f"question: {question} context: {context}"),
-            targets=answers[0] if answers else UNKNOWN,
-            idx=row.get("id", row.get("qid")),
-            answers=answers,
-        )
-    ]
+    inputs = squeeze(f"question: {question} context: {context}")
+    return text_example(inputs, answers, row.get("id", row.get("qid")))
 
 
 def answer_texts(row: Row) -> list[str]:
@@ -72,24 +66,16 @@ def flatten(record: Row) -> list[Row]:
         return [{**title, **row} for paragraph in paragraphs for row in flatten(paragraph)]
     if "qas" not in record:
         return [record]
-    rows = []
+    rows: list[Row] = []
     for question in require(record, "qas", list):
         try:
-            rows.append(question_row(record, question))
+            text = require(question, "question", str)
+            number = require(question, "id" if "id" in question else "qid", str)
+            row = {"id": number, "context": require(record, "context", str), "question": text}
+            rows.append({**row, "answers": {"text": answer_texts(question)}})
         except RowError as error:
             raise RowError(f"question {question!r:.60}: {error}") from None
     return rows
-
-
-def question_row(paragraph: Row, question: Row) -> Row:
-    """The flat row of one question of a paragraph."""
-    text = require(question, "question", str)
-    return {
-        "id": require(question, "id" if "id" in question else "qid", str),
-        "context": require(paragraph, "context", str),
-        "question": text,
-        "answers": {"text": answer_texts(question)},
-    }
 
 
 SQUAD = Task(

@@ -5,15 +5,7 @@ scored by whether the prediction names it. Source: T5's `wsc_simple`; that an em
 wrong whatever the label is as in t5 0.9.4 (2023), before which it was "not the referent".
 """
 
-from prompt_tuning.tasks.base import (
-    Example,
-    Row,
-    RowError,
-    Task,
-    class_id,
-    require,
-    with_class_id,
-)
+from prompt_tuning.tasks.base import Example, Row, RowError, Task, class_id, require, with_class_id
 from prompt_tuning.tasks.benchmarks import superglue
 
 CLASSES = ("False", "True")

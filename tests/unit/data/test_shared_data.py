@@ -11,7 +11,7 @@ from prompt_tuning.data.official_files import read_records
 from prompt_tuning.data.sources import DataSpec, load_split
 from prompt_tuning.data.tokenization import decode_ids, encode_split
 from prompt_tuning.task_registry import TASKS
-from prompt_tuning.tasks import SUPERGLUE, as_json
+from prompt_tuning.tasks import SUPERGLUE
 
 SIZES = {  # train, validation, test: rows of the official files; None: not on this machine
     "boolq": (2056, 3270, 3245),  # train: a subset of 9,427
@@ -180,14 +180,7 @@ def test_real_examples_have_the_tokens_of_sentencepiece(load, t5_tokenizer, t5_v
         for example in load(name, split).examples[:: max(1, len(load(name, split).examples) // 100)]
     ]
     assert len(examples) > 2500
-    encoded = encode_split(
-        examples,
-        t5_tokenizer,
-        max_input_tokens=None,
-        max_target_tokens=None,
-        target_sentinel_id=None,
-        cache_dir=None,
-    )
+    encoded = encode_split(examples, t5_tokenizer)
     texts = [example.inputs for example in examples]
     expected = t5_vocabulary.encode(texts)
     differ = [
@@ -203,9 +196,3 @@ def test_real_examples_have_the_tokens_of_sentencepiece(load, t5_tokenizer, t5_v
     assert [ids[:-1] for _, ids in labelled] == t5_vocabulary.encode(
         [example.targets for example, _ in labelled]
     )
-
-
-def test_every_example_is_printable(load):
-    for name, split, _ in PRESENT:
-        example = load(name, split).examples[-1]
-        assert set(as_json(example)) == {"inputs", "targets", "idx", "label", "answers"}

@@ -59,35 +59,16 @@ def test_record_bullet_points_become_prose(passage, joined):
     assert join_highlights(passage) == joined
 
 
-def test_record_entities_and_answers_are_sorted_sets_with_inclusive_ends():
-    record = {
-        "idx": 1,
-        "passage": {
-            "text": "Rome and Oslo and Rome",
-            "entities": [
-                {"start": 18, "end": 21},
-                {"start": 9, "end": 12},
-                {"start": 0, "end": 3},
-            ],
-        },
-        "qas": [
-            {
-                "query": "@placeholder",
-                "idx": 4,
-                "answers": [{"start": 18, "end": 21, "text": "Rome"}] * 2,
-            },
-            {"query": "@placeholder?", "idx": 5},
-        ],
-    }
-    first, second = TASKS["record"].flatten(record)
-    assert first == {
-        "passage": "Rome and Oslo and Rome",
-        "query": "@placeholder",
-        "entities": ["Oslo", "Rome"],
-        "answers": ["Rome"],
-        "idx": {"passage": 1, "query": 4},
-    }
-    assert second["answers"] == []
+def test_a_record_of_record_has_a_row_per_query_with_answers_or_without():
+    answers = [{"text": "Rome"}]
+    queries = [{"query": "q", "idx": 4, "answers": answers}, {"query": "r", "idx": 5}]
+    record = {"idx": 1, "passage": {"text": "Rome", "entities": []}, "qas": queries}
+    assert [
+        (row["query"], row["answers"], row["idx"]) for row in TASKS["record"].flatten(record)
+    ] == [
+        ("q", ["Rome"], {"passage": 1, "query": 4}),
+        ("r", [], {"passage": 1, "query": 5}),
+    ]
 
 
 @pytest.mark.parametrize(

@@ -109,18 +109,6 @@ def test_a_prompt_file_keeps_the_definition_and_not_the_places() -> None:
     assert kept == TOPICS
 
 
-def test_macro_f1_is_that_of_scikit_learn() -> None:
-    sklearn = pytest.importorskip("sklearn.metrics")
-    config = TaskConfig("t", inputs="{x}", label="y", labels={"0": "a", "1": "b", "2": "c"},
-                        metrics=["macro_f1"])  # fmt: skip
-    task, said = own_task_of(config), ["a", "b", "b", "c", "a", "a"]
-    labels = ["0", "1", "2", "2", "1", "0"]
-    rows = [task.examples({"x": "x", "y": label})[0] for label in labels]
-    ids = [task.verbalizers.index(word) for word in said]
-    expected = sklearn.f1_score([int(label) for label in labels], ids, average="macro")
-    assert score(task, rows, said).metrics["macro_f1"] == pytest.approx(100 * expected)
-
-
 def test_sst2_through_a_file_of_ones_own_is_sst2(shared_data: Path) -> None:
     """The same texts, targets, class ids and scores, from the same official file."""
     own = own_task_of(
