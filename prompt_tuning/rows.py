@@ -7,8 +7,8 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
-from prompt_tuning.data.official_files import ARRAY
-from prompt_tuning.data.tabular_files import FORMATS, format_of, read_table
+from prompt_tuning.data.official_files import ARRAY, format_of
+from prompt_tuning.data.tabular_files import FORMATS, read_table
 from prompt_tuning.errors import UserError
 from prompt_tuning.tasks.base import CUT_OFF
 

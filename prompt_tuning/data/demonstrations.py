@@ -34,11 +34,7 @@ def those_that_fit(
 
     One that is too long for what is left is passed over, so that long ones are rarer than in the
     data. The query does not count: it comes on top, as it does of a soft prompt, and is never cut.
-
-    Args:
-        examples: in the order in which they are tried.
-        encode: a text's token ids, without EOS.
-        max_tokens: None: all fit.
+    `encode` gives a text's token ids, without EOS; with `max_tokens` None all fit.
     """
     kept: list[Example] = []
     for example in examples:

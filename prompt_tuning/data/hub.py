@@ -8,12 +8,9 @@ from prompt_tuning.tasks import HubDataset, Row
 
 
 def read_hub(dataset: HubDataset, split: str, *, named: bool = False) -> Iterator[tuple[int, Row]]:
-    """The rows of a split, each with its number on the hub.
+    """The rows of one of our splits, each with its number on the hub.
 
-    Args:
-        dataset: where it is.
-        split: one of ours.
-        named: columns of class ids have the names of their classes instead.
+    Where they are `named`, columns of class ids have the names of their classes instead.
 
     Raises:
         UserError: neither the hub nor its cache on this machine has them.

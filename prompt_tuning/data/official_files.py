@@ -10,7 +10,7 @@ import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import zip_longest
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, TextIO, cast
 
 from prompt_tuning.errors import UserError
 from prompt_tuning.tasks.base import CUT_OFF
@@ -53,18 +53,28 @@ def read_records(path: Path) -> Iterator[tuple[int, Record]]:
     Raises:
         UserError: the file or a line of it cannot be read; names both.
     """
-    compressed = path.suffix == ".gz"
-    read = _READERS.get(path.with_suffix("").suffix if compressed else path.suffix, _json_lines)
+    read = _READERS.get(format_of(path), _json_lines)
     try:
         # Only \n ends a line: a bare \r, or Unicode's line separator, may stand inside a text.
-        with (gzip.open if compressed else open)(
-            path, "rt", encoding="utf-8-sig", newline="\n"
-        ) as file:
+        with open_text(path, newline="\n") as file:
             yield from read(file)
     except _BrokenLineError as error:
         raise UserError(f"{path}:{error.line}: {error}") from None
     except (OSError, EOFError, UnicodeDecodeError, zlib.error) as error:
         raise UserError(f"{path}: cannot be read: {error}") from error
+
+
+def format_of(path: Path) -> str:
+    """The suffix that says what a file is; .gz may follow it."""
+    return (path.with_suffix("") if path.suffix == ".gz" else path).suffix
+
+
+def open_text(path: Path, newline: str) -> TextIO:
+    """A text file, compressed or not, with or without a byte order mark."""
+    opened = (gzip.open if path.suffix == ".gz" else open)(
+        path, "rt", encoding="utf-8-sig", newline=newline
+    )
+    return cast(TextIO, opened)
 
 
 class _BrokenLineError(Exception):

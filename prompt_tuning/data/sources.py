@@ -64,38 +64,36 @@ def load_split(
 ) -> Split:
     """Reads a whole split and makes its examples; keeps the first `limit` of them.
 
-    Args:
-        task: whose rows they are.
-        split: "train", "validation", "test", or "held_out", the part of "train" that is kept apart.
-        spec: where to look.
-        limit: how many examples to keep, None: all.
-        text_format: whether T5's name of the task stands in front of the inputs.
+    A split is one of the `SPLITS`, or `HELD_OUT`, the part of "train" that is kept apart.
 
     Raises:
         UserError: there is no such split, or a row of it is wrong (names file, line, reason).
     """
-    part, split = split, "train" if split == HELD_OUT else split
-    source = _source(task, split, spec)
-    records, provenance = _read(task, split, source, spec)
-    flat, num_empty = _flat_rows(task, records)
-    if split == "train" and spec.num_held_out is not None:
-        apart = held_out_rows(task, flat, spec.num_held_out)
-        flat = [row for i, row in enumerate(flat) if (i in apart) == (part == HELD_OUT)]
-    training = part == "train"
-    examples, num_dropped = _examples(task, flat, training=training, text_format=text_format)
-    num_dropped += num_empty
-    name = " ".join(str(part) for part in provenance.values())
+    records, provenance = _read(task, split, spec)
+    flat, num_dropped = _flat_rows(task, records)
+    if split in ("train", HELD_OUT) and spec.num_held_out is not None:
+        apart = _held_out_rows(task, flat, spec.num_held_out)
+        flat = [row for i, row in enumerate(flat) if (i in apart) == (split == HELD_OUT)]
+    examples: list[Example] = []
+    training = split == "train"
+    for place, row in flat:
+        with _named(place):
+            found = task.examples(row, training=training, text_format=text_format)
+        # A row is decoded once: T5 too scores only the first of ReCoRD's examples of a query.
+        examples += found if training else found[:1]
+        num_dropped += not found
+    name = " ".join(map(str, provenance.values()))
     if not examples:
-        raise UserError(f"no {part} example of {task.name} in {name}")
-    if part == "train" and (unlabelled := sum(not e.is_labelled for e in examples)):
+        raise UserError(f"no {split} example of {task.name} in {name}")
+    if training and (unlabelled := sum(not e.is_labelled for e in examples)):
         raise UserError(
             f"{unlabelled} of {len(examples)} training examples have no label in {name}",
             fix="train on a split with labels; test files have none",
         )
     kept = examples[:limit]
     provenance |= {
-        "source": source,
-        "split": part,
+        "source": _source(task, split, spec),
+        "split": split,
         "num_rows": len(flat),
         "num_examples": len(kept),
         "dropped": {task.dropped_because: num_dropped} if num_dropped else {},
@@ -111,8 +109,7 @@ def rows_of(task: Task, split: str, spec: DataSpec) -> Iterator[tuple[str, Row]]
     Raises:
         UserError: there is no such split, or it cannot be read.
     """
-    records, _ = _read(task, split, _source(task, split, spec), spec)
-    return records
+    return _read(task, split, spec)[0]
 
 
 def has_split(task: Task, split: str, spec: DataSpec) -> bool:
@@ -130,23 +127,18 @@ def content_of(task: Task, split: str, spec: DataSpec) -> dict[str, Any]:
     Raises:
         UserError: there is no such split.
     """
-    split = "train" if split == HELD_OUT else split
-    _, content = _read(task, split, _source(task, split, spec), spec)  # no record is read yet
-    return content
+    return _read(task, split, spec)[1]  # no record is read yet
 
 
 def check_available(task: Task, spec: DataSpec, splits: Sequence[str] = ()) -> None:
     """Raises a UserError if data are missing; cheap, so that it can come before everything else.
 
-    Args:
-        task: whose rows are needed.
-        spec: where to look. Whether the hub can be reached is not tried.
-        splits: which must be there; (): at least one.
+    All of `splits` must be there, of () at least one. Whether the hub can be reached is not tried.
     """
     errors = []
     for split in splits or SPLITS:
         try:
-            if _source(task, "train" if split == HELD_OUT else split, spec) == "local":
+            if _source(task, split, spec) == "local":
                 _file(task, split, spec)
         except UserError as error:
             errors.append(error)
@@ -156,6 +148,7 @@ def check_available(task: Task, spec: DataSpec, splits: Sequence[str] = ()) -> N
 
 def _source(task: Task, split: str, spec: DataSpec) -> str:
     """Which of the `SOURCES` a split is read from; all that can be wrong before looking there."""
+    split = _stored(split)
     if split not in SPLITS:
         raise UserError(f"{split!r} is not a split", allowed=", ".join(SPLITS))
     source = spec.source
@@ -182,9 +175,14 @@ def _source(task: Task, split: str, spec: DataSpec) -> str:
     return source
 
 
+def _stored(split: str) -> str:
+    """The split whose rows a split has."""
+    return "train" if split == HELD_OUT else split
+
+
 def _file(task: Task, split: str, spec: DataSpec) -> Path:
     """The official file of a split, or the one that the spec names instead."""
-    split = "train" if split == HELD_OUT else split
+    split = _stored(split)
     folder = Path() if spec.dir is None and task.origin.is_own else spec.dir
     if folder is None:
         what_dir_is = "data.dir=<folder of the official files>"
@@ -197,8 +195,9 @@ def _file(task: Task, split: str, spec: DataSpec) -> Path:
 Records = Iterator[tuple[str, Row]]  # each with the place that an error names
 
 
-def _read(task: Task, split: str, source: str, spec: DataSpec) -> tuple[Records, dict[str, Any]]:
+def _read(task: Task, split: str, spec: DataSpec) -> tuple[Records, dict[str, Any]]:
     """The records of a split, and where they come from."""
+    source, split = _source(task, split, spec), _stored(split)
     hub, generate = task.origin.hub, task.origin.generate
     provenance: dict[str, Any]
     if source == "local":
@@ -216,7 +215,7 @@ def _read(task: Task, split: str, source: str, spec: DataSpec) -> tuple[Records,
     return ((f"{place}{number}", record) for number, record in numbered), provenance
 
 
-def held_out_rows(task: Task, rows: Sequence[tuple[str, Row]], num_rows: int) -> set[int]:
+def _held_out_rows(task: Task, rows: Sequence[tuple[str, Row]], num_rows: int) -> set[int]:
     """The places of the training rows that are kept apart: `num_rows`, a fifth of all at most.
 
     Groups of rows that belong together (a passage's, an article's) are taken whole, in the order of
@@ -226,13 +225,11 @@ def held_out_rows(task: Task, rows: Sequence[tuple[str, Row]], num_rows: int) ->
     for i, (place, row) in enumerate(rows):
         with _named(place):
             groups.setdefault(task.group_of(row), []).append(i)
-    ordered = sorted(groups, key=lambda text: sha256(text.encode()).digest())
     wanted = min(num_rows, len(rows) // 5)
     apart: set[int] = set()
-    for text in ordered:
-        if len(apart) >= wanted:
-            break
-        apart.update(groups[text])
+    for text in sorted(groups, key=lambda text: sha256(text.encode()).digest()):
+        if len(apart) < wanted:
+            apart.update(groups[text])
     return apart
 
 
@@ -243,26 +240,11 @@ def _flat_rows(task: Task, records: Records) -> tuple[list[tuple[str, Row]], int
     for place, record in records:
         with _named(place):
             flat = task.flatten(record)
-        places = [f"{place}: row {i} of the record" for i in range(len(flat))]
-        for row, own_place in zip(flat, places if len(flat) > 1 else [place], strict=False):
+        for i, row in enumerate(flat):
+            own_place = f"{place}: row {i} of the record" if len(flat) > 1 else place
             rows.append((own_place, {"idx": len(rows), **row}))
         num_empty += not flat
     return rows, num_empty
-
-
-def _examples(
-    task: Task, rows: Sequence[tuple[str, Row]], *, training: bool, text_format: TextFormat
-) -> tuple[list[Example], int]:
-    """The examples of flat rows, and the number of rows that gave none."""
-    examples: list[Example] = []
-    num_dropped = 0
-    for place, row in rows:
-        with _named(place):
-            found = task.examples(row, training=training, text_format=text_format)
-        # A row is decoded once: T5 too scores only the first of ReCoRD's examples of a query.
-        examples += found if training else found[:1]
-        num_dropped += not found
-    return examples, num_dropped
 
 
 @contextmanager

@@ -6,23 +6,17 @@ behind `datasets`, takes the first cell of a longer line for an index and makes 
 """
 
 import csv
-import gzip
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, TextIO
+from typing import Any
 
-from prompt_tuning.data.official_files import read_records
+from prompt_tuning.data.official_files import format_of, open_text, read_records
 from prompt_tuning.errors import UserError
 
 FORMATS = (".csv", ".tsv", ".json", ".jsonl", ".parquet")
 
 Row = Mapping[str, Any]
-
-
-def format_of(path: Path) -> str:
-    """The suffix that says what a table is; .gz may follow it."""
-    return (path.with_suffix("") if path.suffix == ".gz" else path).suffix
 
 
 def read_table(path: Path) -> Iterator[tuple[int, Row]]:
@@ -33,52 +27,40 @@ def read_table(path: Path) -> Iterator[tuple[int, Row]]:
     Raises:
         UserError: the file has none of the `FORMATS` by its name, or cannot be read.
     """
-    suffix = format_of(path)
-    if suffix not in FORMATS:
-        fix = f"name the file as what it is, such as {path.stem}.csv"
-        raise UserError(f"{path} is not a table", allowed=", ".join(FORMATS), fix=fix)
-    if suffix == ".csv":
-        yield from _comma_separated(path)
-    elif suffix in (".tsv", ".jsonl"):
-        yield from read_records(path)
-    else:
-        yield from enumerate(_read_by_datasets(path, suffix[1:]), start=1)
+    match suffix := format_of(path):
+        case ".csv":
+            return _comma_separated(path)
+        case ".tsv" | ".jsonl":
+            return read_records(path)
+        case ".json" | ".parquet":
+            return enumerate(_read_by_datasets(path, suffix[1:]), start=1)
+    fix = f"name the file as what it is, such as {path.stem}.csv"
+    raise UserError(f"{path} is not a table", allowed=", ".join(FORMATS), fix=fix)
 
 
 def _comma_separated(path: Path) -> Iterator[tuple[int, Row]]:
+    """Below the line of names, which are unique, every line is as long as it."""
+    csv.field_size_limit(2**31 - 1)  # a cell may be a book
     try:
-        with (gzip.open if path.suffix == ".gz" else open)(
-            path, "rt", encoding="utf-8-sig", newline=""
-        ) as file:
-            yield from csv_rows(file, str(path))
+        with open_text(path, newline="") as file:
+            reader = csv.reader(file, strict=True)
+            columns = next(reader, [])
+            if twice := sorted({column for column in columns if columns.count(column) > 1}):
+                raise UserError(f"{path}: the first line names {', '.join(map(repr, twice))} twice")
+            for cells in reader:
+                if len(cells) != len(columns) and cells:  # an empty line has no cell
+                    raise UserError(
+                        f"{path}:{reader.line_num}: {len(cells)} cells, and the first line names "
+                        f"{len(columns)} columns",
+                        fix="quote a cell with a comma or a line break in it",
+                    )
+                if cells:
+                    yield reader.line_num, dict(zip(columns, cells, strict=True))
+    except csv.Error as error:
+        raise UserError(f"{path}:{reader.line_num}: not CSV: {error}") from error
     except (OSError, EOFError, UnicodeDecodeError) as error:
         fix = "save it as UTF-8" if isinstance(error, UnicodeDecodeError) else None
         raise UserError(f"{path}: cannot be read: {error}", fix=fix) from error
-
-
-def csv_rows(file: TextIO, name: str) -> Iterator[tuple[int, Row]]:
-    """The rows below the line of names, each with the number of its last line.
-
-    Raises:
-        UserError: the names are not unique, a line is no CSV, or not as long as the first one.
-    """
-    csv.field_size_limit(2**31 - 1)  # a cell may be a book
-    reader = csv.reader(file, strict=True)
-    try:
-        columns = next(reader, [])
-        if twice := sorted({column for column in columns if columns.count(column) > 1}):
-            raise UserError(f"{name}: the first line names {', '.join(map(repr, twice))} twice")
-        for cells in reader:
-            if len(cells) != len(columns) and cells:  # an empty line has no cell
-                raise UserError(
-                    f"{name}:{reader.line_num}: {len(cells)} cells, and the first line names "
-                    f"{len(columns)} columns",
-                    fix="quote a cell with a comma or a line break in it",
-                )
-            if cells:
-                yield reader.line_num, dict(zip(columns, cells, strict=True))
-    except csv.Error as error:
-        raise UserError(f"{name}:{reader.line_num}: not CSV: {error}") from error
 
 
 def _read_by_datasets(path: Path, builder: str) -> Iterator[Row]:
@@ -89,13 +71,8 @@ def _read_by_datasets(path: Path, builder: str) -> Iterator[Row]:
     datasets.logging.set_verbosity(datasets.logging.CRITICAL)  # what it logs is raised as well
     try:
         with TemporaryDirectory() as folder:
-            rows = datasets.load_dataset(
-                builder,
-                data_files=str(path),
-                split="train",
-                cache_dir=folder,
-                keep_in_memory=True,
-            )
+            place = {"data_files": str(path), "cache_dir": folder}
+            rows = datasets.load_dataset(builder, split="train", keep_in_memory=True, **place)
     except Exception as error:  # whatever pyarrow and datasets raise
         reason = " ".join(str(error.__cause__ or error).split())
         raise UserError(f"{path}: cannot be read as {builder}: {reason}") from error
@@ -106,14 +83,7 @@ def with_class_names(rows: Any) -> Iterator[Row]:
     """The rows of a `datasets.Dataset` with the names of classes for their ids, null for none."""
     import datasets
 
-    classes = {
-        column: kind
-        for column, kind in rows.features.items()
-        if isinstance(kind, datasets.ClassLabel)
-    }
+    names = {k: kind for k, kind in rows.features.items() if isinstance(kind, datasets.ClassLabel)}
     for row in rows:
-        named = {
-            column: None if row[column] in (None, -1) else kind.int2str(row[column])
-            for column, kind in classes.items()
-        }
-        yield {**row, **named}
+        named = {k: names[k].int2str(row[k]) for k in names if row[k] not in (None, -1)}
+        yield row | dict.fromkeys(names) | named

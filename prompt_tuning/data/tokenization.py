@@ -7,13 +7,13 @@ vocabulary lacks is <unk>, as transformers reads it; SentencePiece spells it in 
 
 import json
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import sha256
-from itertools import takewhile
+from itertools import chain, takewhile
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -54,8 +54,7 @@ def encode_split(
     """The token ids of the examples, in their order.
 
     Args:
-        examples: of one split.
-        tokenizer: T5's, of the `tokenizers` library.
+        examples, tokenizer: of one split; T5's.
         max_input_tokens: at most this many, EOS included; None does not truncate.
         max_target_tokens: likewise of a target, a sentinel included.
         target_sentinel_id: put in front of every target (span corruption + sentinel); None: not.
@@ -161,22 +160,16 @@ def _cache_key(
 def _save(split: EncodedSplit, path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with written_whole(path) as unfinished, unfinished.open("xb") as file:
-        np.savez(
-            file,
-            inputs=_joined(split.inputs),
-            inputs_lengths=_lengths(split.inputs),
-            targets=_joined(split.targets),
-            targets_lengths=_lengths(split.targets),
-            truncated=[split.truncated_inputs, split.truncated_targets],
-        )
+        truncated = [split.truncated_inputs, split.truncated_targets]
+        arrays = _joined("inputs", split.inputs) | _joined("targets", split.targets)
+        np.savez(file, **arrays, truncated=truncated)
 
 
 def _load(path: Path, num_examples: int) -> EncodedSplit | None:
     """What `_save` wrote; None, with a warning, if the file is damaged (zip has checksums)."""
     try:
         with np.load(path) as arrays:
-            inputs = _split(arrays["inputs"], arrays["inputs_lengths"])
-            targets = _split(arrays["targets"], arrays["targets_lengths"])
+            inputs, targets = _split("inputs", arrays), _split("targets", arrays)
             split = EncodedSplit(inputs, targets, *arrays["truncated"].tolist())
         assert len(inputs) == len(targets) == num_examples, (len(inputs), len(targets))
         return split
@@ -185,13 +178,12 @@ def _load(path: Path, num_examples: int) -> EncodedSplit | None:
         return None
 
 
-def _joined(sequences: Sequence[list[int]]) -> np.ndarray:
-    return np.array([i for ids in sequences for i in ids], dtype=np.int32)
+def _joined(name: str, sequences: Sequence[list[int]]) -> dict[str, Any]:
+    """Arrays of all ids and of how many each sequence has."""
+    ids = np.fromiter(chain.from_iterable(sequences), dtype=np.int32)
+    return {name: ids, f"{name}_lengths": np.array([*map(len, sequences)], dtype=np.int32)}
 
 
-def _lengths(sequences: Sequence[list[int]]) -> np.ndarray:
-    return np.array([len(ids) for ids in sequences], dtype=np.int32)
-
-
-def _split(ids: np.ndarray, lengths: np.ndarray) -> list[list[int]]:
-    return [part.tolist() for part in np.split(ids, np.cumsum(lengths)[:-1])]
+def _split(name: str, arrays: Mapping[str, np.ndarray]) -> list[list[int]]:
+    ends = np.cumsum(arrays[f"{name}_lengths"])
+    return [part.tolist() for part in np.split(arrays[name], ends[:-1])]
