@@ -20,6 +20,7 @@ from prompt_tuning.tasks import Example, Prediction, Task
 CLASS_ID = datasets.Value("int32")  # -1: a prediction that named no class; always wrong
 TEXT = datasets.Value("string")  # "": a prediction that is no answer
 TEXTS = datasets.Sequence(TEXT)
+Texts = Sequence[str]
 
 
 class OfflineMetric(evaluate.Metric):  # type: ignore[misc]
@@ -135,12 +136,11 @@ class ExactText(OfflineMetric):
     """
 
     prediction, reference = TEXT, TEXTS
+    key: ClassVar[str] = "accuracy"
 
-    def _compute(
-        self, predictions: Sequence[str], references: Sequence[Sequence[str]]
-    ) -> dict[str, float]:
+    def _compute(self, predictions: Texts, references: Sequence[Texts]) -> dict[str, float]:
         hits = [p in accepted for p, accepted in zip(predictions, references, strict=True)]
-        return {"accuracy": mean_percent(hits)}
+        return {self.key: mean_percent(hits)}
 
     @staticmethod
     def reference_of(example: Example) -> Any:
@@ -153,10 +153,7 @@ class ExactMatch(ExactText):
     Source: Rajpurkar et al. (2016), without their normalisation: to the letter.
     """
 
-    def _compute(
-        self, predictions: Sequence[str], references: Sequence[Sequence[str]]
-    ) -> dict[str, float]:
-        return {"exact_match": super()._compute(predictions, references)["accuracy"]}
+    key = "exact_match"
 
 
 class Squad(ExactText):
@@ -167,9 +164,7 @@ class Squad(ExactText):
 
     citation = "Rajpurkar et al. (2016), https://arxiv.org/abs/1606.05250"
 
-    def _compute(
-        self, predictions: Sequence[str], references: Sequence[Sequence[str]]
-    ) -> dict[str, float]:
+    def _compute(self, predictions: Texts, references: Sequence[Texts]) -> dict[str, float]:
         f1s, matches = [], []
         for prediction, answers in zip(predictions, references, strict=True):
             predicted = normalise(prediction)
@@ -188,18 +183,16 @@ class SquadByQuery(Squad):
     reference: ClassVar = {"answers": TEXTS, "group": TEXT}
     citation = "Zhang et al. (2018), https://arxiv.org/abs/1810.12885"
 
-    def _compute(self, predictions: Sequence[str], references: Sequence[Any]) -> dict[str, float]:
-        first: dict[str, tuple[str, Sequence[str]]] = {}
+    def _compute(self, predictions: Texts, references: Sequence[Any]) -> dict[str, float]:
+        first: dict[str, tuple[str, Texts]] = {}
         for prediction, reference in zip(predictions, references, strict=True):
             first.setdefault(reference["group"], (prediction, reference["answers"]))
         return super()._compute(*zip(*first.values(), strict=True))
 
     @staticmethod
     def reference_of(example: Example) -> Any:
-        return {
-            "answers": list(example.answers or ()),
-            "group": _group(example, "passage", "query"),
-        }
+        answers = list(example.answers or ())
+        return {"answers": answers, "group": _group(example, "passage", "query")}
 
 
 METRICS: dict[str, type[OfflineMetric]] = {

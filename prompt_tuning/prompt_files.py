@@ -63,14 +63,7 @@ def save_prompt(
     metadata: Mapping[str, Any],
     init: NDArray[np.float32] | None = None,
 ) -> None:
-    """Writes a prompt [P, H] by atomic rename, so that a file that exists is whole.
-
-    Args:
-        path: of the file.
-        weight: the prompt.
-        metadata: what `PromptFile` names.
-        init: the prompt before its first update, [P, H]; what it has drifted from.
-    """
+    """Writes what `PromptFile` names by atomic rename, so that a file that exists is whole."""
     from safetensors.numpy import save_file
 
     tensors = {TENSOR: weight} | ({} if init is None else {INIT_TENSOR: init})
@@ -99,8 +92,7 @@ def save_peft(folder: Path, prompt: PromptFile, base: str, num_submodules: int) 
     The file has ptune's metadata as well, so that it can be used here as the run's own.
 
     Args:
-        folder: that is there.
-        prompt: with metadata.
+        folder, prompt: a folder that is there; a prompt with metadata.
         base: hub id or folder of its model.
         num_submodules: 1 or 2. With 2, PEFT's default for T5, there is a second prompt, for the
             decoder, which PEFT never uses: the same one again.
@@ -229,13 +221,9 @@ def mixed_models(prompts: Mapping[str, PromptFile]) -> list[UserError]:
 def check_fits(
     prompt: PromptFile, path: Path, *, hidden_size: int, fingerprint: str | None
 ) -> None:
-    """Refuses a prompt on a model that it was not trained on.
+    """Refuses a prompt on a model (H, and the hash of its weights) that it was not trained on.
 
-    Args:
-        prompt: what was read from `path`.
-        path: for the message.
-        hidden_size: H of the model.
-        fingerprint: of the model's weights; None while they are not loaded.
+    The fingerprint is None while the weights are not loaded.
 
     Raises:
         UserError: the width differs, or the weights do.

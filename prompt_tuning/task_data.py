@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from prompt_tuning.config import DataConfig, DecodingConfig, TaskConfig, TrainConfig
 from prompt_tuning.data.sources import DataSpec, check_available, content_of
@@ -28,11 +28,15 @@ def task_of(config: TaskConfig) -> Task:
             f"task={config.name} is a mixture of tasks, which only method={MULTITASK} trains on",
             fix=f"choose one of its tasks ({parts}), or ptune train method={MULTITASK}",
         )
-    if config.name not in TASKS:
-        fix = did_you_mean(config.name, TASKS) or "ptune list what=task"
-        problem = f"task.name={config.name}: there is no such task"
+    return _task_named(config.name, "task.name")
+
+
+def _task_named(name: str, key: str) -> Task:
+    if name not in TASKS:
+        fix = did_you_mean(name, TASKS) or "ptune list what=task"
+        problem = f"{key}={name}: there is no such task"
         raise UserError(problem, allowed=", ".join(TASKS), fix=fix)
-    return TASKS[config.name]
+    return TASKS[name]
 
 
 def task_of_prompt(metadata: Mapping[str, Any]) -> TaskConfig | None:
@@ -56,11 +60,11 @@ def task_for_prompt(
         UserError: none is given, and the prompt does not say which it was trained on.
     """
     trained = task_of_prompt(metadata)
-    if config is None and trained is None:
-        problem = "the prompt does not say which task it was trained on"
-        raise UserError(problem, fix="add task=<name>: ptune list what=task")
     if config is None:
-        return cast(TaskConfig, trained)
+        if trained is None:
+            problem = "the prompt does not say which task it was trained on"
+            raise UserError(problem, fix="add task=<name>: ptune list what=task")
+        return trained
     if trained and trained.labels and (trained.name, trained.label) == (config.name, config.label):
         return config if config.labels else replace(config, labels=trained.labels)
     return with_labels(config, data_spec(data))
@@ -76,18 +80,13 @@ def transfer_targets(config: TrainConfig) -> list[Task]:
         return []
     source, key = task_of(config.task), "evaluation.transfer_tasks"
     names = [name for name in config.evaluation.transfer_tasks if name != source.name]
-    targets = []
-    for name in names:
-        if name not in TASKS:
-            fix = did_you_mean(name, TASKS) or "ptune list what=task"
-            problem = f"{key}={name}: there is no such task"
-            raise UserError(problem, allowed=", ".join(TASKS), fix=fix)
-        targets.append(target := TASKS[name])
+    targets = [_task_named(name, key) for name in names]
+    for target in targets:
         if not can_transfer(source, target):
             says, asks = (", ".join(task.verbalizers) or "free text" for task in (source, target))
             raise UserError(
-                f"{key}={name} is answered with {asks}, and {source.name} teaches {says}",
-                fix=f"leave {name} out",
+                f"{key}={target.name} is answered with {asks}, and {source.name} teaches {says}",
+                fix=f"leave {target.name} out",
             )
     return targets
 
@@ -187,11 +186,9 @@ def data_now(config: TrainConfig) -> dict[str, Any]:
     found = content_now(designed_task(config), data, splits)
     if config.init.path is not None:
         found["init"] = file_facts(Path(config.init.path))
-    others = {
-        task.name: content_of_split
-        for task in transfer_targets(config)
-        for content_of_split in content_now(
-            task, official_names(data), [names.report_split or names.split]
-        ).values()
-    }
+    data, splits = official_names(data), [names.report_split or names.split]
+    others: dict[str, Any] = {}
+    for task in transfer_targets(config):
+        for content in content_now(task, data, splits).values():
+            others[task.name] = content
     return found | ({"transfer": others} if others else {})

@@ -18,8 +18,6 @@ from prompt_tuning.data.tokenization import decode_ids
 from prompt_tuning.evaluation import (
     PRETRAINED_TOKENS,
     Asked,
-    decode_tokens,
-    evaluate_prompt,
     label_ids,
     long_inputs,
     strip_sentinel,
@@ -38,6 +36,7 @@ from prompt_tuning.task_registry import TASKS
 from prompt_tuning.tasks import RowError, Task
 from prompt_tuning.terminal import scored_line
 from prompt_tuning.training.outcome import model_facts, rank_text
+from prompt_tuning.training.walk import answered
 
 Answer = dict[str, Any]  # the row and {"prompt", "prediction"}, or {"error"}
 
@@ -45,11 +44,7 @@ Answer = dict[str, Any]  # the row and {"prompt", "prediction"}, or {"error"}
 def evaluate(config: EvaluateConfig, folder: RunFolder, prompt: PromptFile, sha256: str) -> None:
     """Answers a split under a saved prompt and scores it; one without labels has no score.
 
-    Args:
-        config: the evaluation.
-        folder: where it leaves its files, the record last; claimed.
-        prompt: what is in the file that the config names.
-        sha256: of that file.
+    The prompt is what is in the file that the config names, of that hash; the folder is claimed.
 
     Raises:
         UserError: the data or the model cannot be used, or do not belong to the prompt.
@@ -59,13 +54,10 @@ def evaluate(config: EvaluateConfig, folder: RunFolder, prompt: PromptFile, sha2
     path, task = Path(config.prompt), task_of(config.task)
     limit = config.evaluation.num_examples
     split = load_split(task, config.split, data_spec(config.data), limit=limit)
-    variant = variant_of(config.variant, prompt)
-    max_tokens = config.machine.max_tokens_per_micro_batch
+    variant, machine = variant_of(config.variant, prompt), config.machine
     with started(folder, "evaluate", config) as run:
         prompts = {path: prompt}
-        checkpoint = load_model_of(
-            prompts, config.model, config.variant, config.machine, folder.cache
-        )
+        checkpoint = load_model_of(prompts, config.model, config.variant, machine, folder.cache)
         data = scored_examples(task, split.examples, checkpoint, config, variant)
         num_long = sum(len(ids) > PRETRAINED_TOKENS for ids in data.inputs)
         run.header(
@@ -77,13 +69,9 @@ def evaluate(config: EvaluateConfig, folder: RunFolder, prompt: PromptFile, sha2
                 **({"long": long_inputs(num_long)} if num_long else {}),
             }
         )
-        axes = [task.name, config.split, f"P{prompt.length}"]
-        tracker = run.track(group=task.name, axes=axes)
+        tracker = run.track(group=task.name, axes=[task.name, config.split, f"P{prompt.length}"])
         weight = torch.from_numpy(prompt.weight).to(checkpoint.model.device)
-        with run.counted("evaluating", len(split.examples)) as on_batch:
-            evaluation = evaluate_prompt(
-                checkpoint, weight, data, max_tokens=max_tokens, on_batch=on_batch
-            )
+        evaluation = answered(run, checkpoint, weight, data, machine.max_tokens_per_micro_batch)
         write_predictions(folder.predictions_path(), data, evaluation)
         result = {"split": config.split, **asdict(evaluation.scores)}
         tracker.log(0, {f"eval/{name}": value for name, value in result["metrics"].items()})
@@ -169,38 +157,26 @@ class Predictor:
                 reason = str(error).encode("utf-8", "backslashreplace").decode()
                 answers.append(_own(row) | {"error": reason})
                 on_batch(1)
-        for (labels, _), asked in queries.items():
-            answer = self._ranked if labels else self._decoded
-            found = answer(asked, on_batch)
-            for query, said in zip(asked, found, strict=True):
+        for asked in queries.values():
+            for query, said in zip(asked, self._said(asked, on_batch), strict=True):
                 answers[query.place] |= said
         return answers
 
-    def _decoded(
-        self, queries: Sequence[_Query], on_batch: Callable[[int], None]
-    ) -> Iterator[Answer]:
-        said = decode_tokens(
-            self.checkpoint.model,
-            self._rows(queries),
-            max_target_tokens=self.how.max_target_tokens,
-            max_tokens=self.how.machine.max_tokens_per_micro_batch,
-            on_batch=on_batch,
-        )
-        for query, ids in zip(queries, said, strict=True):
-            text = decode_ids(self.checkpoint.tokenizer, ids)
-            yield {"prediction": strip_sentinel(text) if query.target_sentinel else text}
-
-    def _ranked(
-        self, queries: Sequence[_Query], on_batch: Callable[[int], None]
-    ) -> Iterator[Answer]:
-        """Of queries with the same labels."""
+    def _said(self, queries: Sequence[_Query], on_batch: Callable[[int], None]) -> Iterator[Answer]:
+        """To queries that are answered alike."""
+        how, model = self.how, self.checkpoint.model
         labels, sentinel = queries[0].labels, queries[0].target_sentinel
-        ids, how = label_ids(self.checkpoint, labels, target_sentinel=sentinel), self.how
+        label_rows = label_ids(self.checkpoint, labels, target_sentinel=sentinel)
         max_tokens = how.machine.max_tokens_per_micro_batch
-        asked = Asked(self._rows(queries), ids, how.rank, how.max_target_tokens, max_tokens)
-        for scores in asked.scores(self.checkpoint.model, on_batch):
+        asked = Asked(self._rows(queries), label_rows, how.rank, how.max_target_tokens, max_tokens)
+        if not labels:
+            for ids in asked.answers(model, on_batch):
+                text = decode_ids(self.checkpoint.tokenizer, ids)
+                yield {"prediction": strip_sentinel(text) if sentinel else text}
+            return
+        for scores in asked.scores(model, on_batch):
             answer: Answer = {"prediction": labels[int(scores.argmax())]}
-            if self.how.probabilities:
+            if how.probabilities:
                 shares = scores.double().softmax(0).tolist()
                 answer["probabilities"] = dict(zip(labels, shares, strict=True))
             yield answer
