@@ -1,71 +1,60 @@
 """FLAN's words for a task: one row in, the exact text and answers out (FLAN's first templates)."""
 
 import pytest
+from golden.test_text_formats import GOLDEN
 
 from prompt_tuning.task_registry import TASKS
 from prompt_tuning.tasks import SUPERGLUE
 from prompt_tuning.tasks.flan import INSTRUCTIONS, as_instruction
 
 OPTIONS = " OPTIONS: - no - yes"
-ROWS = [
-    (
-        "sst2",
-        {"sentence": "a joy", "label": 1},
+CONCLUDE = "Based on the paragraph above can we conclude that"
+SEEN = {  # what differs from the golden row, the text and the answer
+    "sst2": (
+        {"sentence": "a joy"},
         "Review: a joy Is this movie review sentence negative or positive? "
         "OPTIONS: - negative - positive",
         "positive",
     ),
-    (
-        "rte",
-        {"premise": "A dog ran home.", "hypothesis": "A dog ran.", "label": 0},
-        'A dog ran home. Based on the paragraph above can we conclude that "A dog ran."? '
-        "OPTIONS: - yes - no",
-        "yes",
-    ),
-    (
-        "cb",
-        {"premise": "P", "hypothesis": "H", "label": 2},
-        'P Based on the paragraph above can we conclude that "H"? '
-        "OPTIONS: - Yes - No - It's impossible to say",
+    "rte": ({}, f'A dog ran home. {CONCLUDE} "A dog ran."? OPTIONS: - yes - no', "yes"),
+    "cb": (
+        {"premise": "P"},
+        f'P {CONCLUDE} "she left early"? OPTIONS: - Yes - No - It\'s impossible to say',
         "It's impossible to say",
     ),
-    (
-        "boolq",
+    "boolq": (
         {"passage": "P", "question": "is a {zorb} round", "label": 0},
         f"P Can we conclude that is a {{zorb}} round?{OPTIONS}",
         "no",
     ),
-    (
-        "multirc",
-        {"paragraph": "<b>Sent 1: </b>Ann<br>", "question": "Q", "answer": "A", "label": 1},
-        'Sent 1: Ann  Question: "Q" Response: "A" Does the response correctly answer the question?'
-        + OPTIONS,
+    "multirc": (
+        {"paragraph": "<b>Sent 1: </b>Ann<br>"},
+        'Sent 1: Ann  Question: "What colour is the cat?" Response: "Red" '
+        f"Does the response correctly answer the question?{OPTIONS}",
         "yes",
     ),
-    (
-        "wic",
-        {"sentence1": "S1", "sentence2": "S2", "word": "place", "label": 1},
-        'S1 S2 Does the word "place" mean the same thing in the above two sentences?' + OPTIONS,
-        "yes",
+    "wic": (
+        {"sentence1": "S1", "sentence2": "S2"},
+        f'S1 S2 Does the word "place" mean the same thing in the above two sentences?{OPTIONS}',
+        "no",
     ),
-    (
-        "mrpc",
+    "mrpc": (
         {"sentence1": "S1", "sentence2": "S2", "label": -1},
         f"Here are two sentences: S1 S2 Do they have the same meaning?{OPTIONS}",
         "<unk>",
     ),
-    (
-        "qqp",
-        {"question1": "Q1", "question2": "Q2", "label": 0},
-        f"Q1 Q2 Would you say that these questions are the same?{OPTIONS}",
+    "qqp": (
+        {},
+        f"How so? Why not? Would you say that these questions are the same?{OPTIONS}",
         "no",
     ),
-]
+}
 
 
-@pytest.mark.parametrize(("name", "row", "inputs", "targets"), ROWS)
-def test_a_row_in_flans_words(name: str, row: dict[str, object], inputs: str, targets: str) -> None:
-    task = as_instruction(TASKS[name])
+@pytest.mark.parametrize("name", INSTRUCTIONS)
+def test_a_row_in_flans_words(name: str) -> None:
+    change, inputs, targets = SEEN[name]
+    task, row = as_instruction(TASKS[name]), GOLDEN[name].hub | change
     (example,) = task.examples(row)
     assert (example.inputs, example.targets) == (inputs, targets)
     assert example.label == (None if row["label"] == -1 else row["label"])

@@ -1,6 +1,5 @@
 """The class metrics against scikit-learn, which T5 computes them with; SQuAD's by hand."""
 
-import itertools
 from collections.abc import Callable
 from typing import Any
 
@@ -8,8 +7,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import accuracy_score, f1_score
 
-from prompt_tuning.metrics import METRICS, normalise, score, word_f1
-from prompt_tuning.task_registry import TASKS
+from prompt_tuning.metrics import METRICS, normalise, word_f1
 
 Classes = list[int]
 
@@ -94,22 +92,6 @@ def test_exact_match_needs_every_answer_of_a_question() -> None:
     references = [{"label": 1, "group": group} for group in "abaccd"]
     score = compute("exact_match_by_question", [1, 1, 0, 1, 1, -1], references)
     assert score == {"exact_match": pytest.approx(50.0)}
-
-
-def test_a_question_of_multirc_is_one_of_its_paragraph() -> None:
-    """Files of other makers number the questions of each paragraph from 0; one of 4 is wrong."""
-    row = {"paragraph": "p", "question": "q", "answer": "a", "label": 1}
-    places = itertools.product(range(2), repeat=3)
-    idx = [dict(zip(("paragraph", "question", "answer"), place, strict=True)) for place in places]
-    examples = [TASKS["multirc"].examples({**row, "idx": each})[0] for each in idx]
-    scores = score(TASKS["multirc"], examples, ["False"] + ["True"] * 7)
-    assert scores.metrics["exact_match"] == 75.0
-
-
-def test_record_counts_a_query_once_and_the_first_time() -> None:
-    references = [{"answers": ["Roma"], "group": g} for g in ("0/1", "0/1", "0/2")]
-    scores = compute("squad_by_query", ["Roma", "Milan", "Milan"], references)
-    assert scores == {"f1": 50.0, "exact_match": 50.0}
 
 
 @pytest.mark.parametrize(

@@ -19,34 +19,51 @@ def read(path):
     return list(read_records(path))
 
 
-def test_json_lines_come_with_their_line_numbers(tmp_path):
-    path = write(tmp_path, "train.jsonl", '{"a": 1}\n\n{"a": 2}')
-    assert read(path) == [(1, {"a": 1}), (3, {"a": 2})]
+def block(*lines):
+    """What a block of definite pronoun resolution says."""
+    return dict(zip(("sentence", "pronoun", "candidates", "label"), lines, strict=True))
 
 
-def test_only_a_newline_ends_a_line(tmp_path):
-    """Passages contain U+2028, U+0085 and bare carriage returns, which str.splitlines breaks at."""
-    path = write(tmp_path, "x.jsonl", '{"a": "x\u2028y\x85z"}\r\n{"a": 2}\r\n')
-    assert read(path) == [(1, {"a": "x\u2028y\x85z"}), (2, {"a": 2})]
-    path = write(tmp_path, "x.tsv", "sentence\tlabel\r\na\rb \t1\r\n")
-    assert read(path) == [(2, {"sentence": "a\rb ", "label": "1"})]
-
-
-def test_quotes_in_a_table_are_plain_characters(tmp_path):
-    """GLUE's tables have unbalanced quotes: a CSV reader would join rows at them."""
-    path = write(tmp_path, "x.tsv", 'sentence\tlabel\n" a\t1\nb "\t0\n')
-    assert read(path) == [
-        (2, {"sentence": '" a', "label": "1"}),
-        (3, {"sentence": 'b "', "label": "0"}),
-    ]
-
-
-def test_missing_cells_are_no_null_and_an_empty_line_is_none(tmp_path):
-    path = write(tmp_path, "x.tsv", "a\tb\tc\n1\t2\n\n1\t\t3\n\r\n")
-    assert read(path) == [
-        (2, {"a": "1", "b": "2", "c": CUT_OFF}),
-        (4, {"a": "1", "b": "", "c": "3"}),
-    ]
+@pytest.mark.parametrize(
+    ("name", "text", "records"),
+    [
+        ("train.jsonl", '{"a": 1}\n\n{"a": 2}', [(1, {"a": 1}), (3, {"a": 2})]),
+        # Passages contain U+2028, U+0085 and bare carriage returns, which str.splitlines breaks at.
+        ("x.jsonl", '{"a": "x\u2028y\x85z"}\r\n{}\r\n', [(1, {"a": "x\u2028y\x85z"}), (2, {})]),
+        ("x.tsv", "text\tlabel\r\na\rb \t1\r\n", [(2, {"text": "a\rb ", "label": "1"})]),
+        # GLUE's tables have unbalanced quotes: a CSV reader would join rows at them.
+        (
+            "x.tsv",
+            'a\tb\n" a\t1\nb "\t0\n',
+            [(2, {"a": '" a', "b": "1"}), (3, {"a": 'b "', "b": "0"})],
+        ),
+        # A cell that is missing is no null, and an empty line is no record.
+        (
+            "x.tsv",
+            "a\tb\n1\n\n1\t\n\r\n",
+            [(2, {"a": "1", "b": CUT_OFF}), (4, {"a": "1", "b": ""})],
+        ),
+        (
+            "RACE.jsonl",
+            '{"header": {"dataset": "RACE"}}\n{"context": "c"}\n',
+            [(2, {"context": "c"})],
+        ),
+        ("dev-v1.1.json", '{\n "data": [],\n "x": "1"\n}\n', [(1, {"data": [], "x": "1"})]),
+        (
+            "train.c.txt",
+            "Ann saw her. \nher\nAnn, Eve\nEve\n\nHe ran.\nHe\nBob,Tom\nTom\n",
+            [
+                (1, block("Ann saw her.", "her", "Ann, Eve", "Eve")),
+                (6, block("He ran.", "He", "Bob,Tom", "Tom")),
+            ],
+        ),
+    ],
+)
+def test_each_format_gives_records_with_the_numbers_of_their_lines(tmp_path, name, text, records):
+    assert read(write(tmp_path, name, text)) == records
+    packed = tmp_path / f"{name}.gz"
+    packed.write_bytes(gzip.compress(text.encode()))
+    assert read(packed) == records
 
 
 def test_a_column_in_quotes_is_kept_and_said(tmp_path, caplog):
@@ -54,33 +71,6 @@ def test_a_column_in_quotes_is_kept_and_said(tmp_path, caplog):
     path = write(tmp_path, "x.tsv", 'sentence\tlabel\n"a"\t1\n"b"\t0\n')
     assert [record["sentence"] for _, record in read(path)] == ['"a"', '"b"']
     assert "every text of column sentence stands in quotes" in caplog.text
-
-
-def test_the_header_line_of_an_mrqa_file_is_no_record(tmp_path):
-    path = tmp_path / "RACE.jsonl.gz"
-    path.write_bytes(gzip.compress(b'{"header": {"dataset": "RACE"}}\n{"context": "c"}\n'))
-    assert read(path) == [(2, {"context": "c"})]
-
-
-def test_a_json_file_is_one_record(tmp_path):
-    path = write(tmp_path, "dev-v1.1.json", '{\n "data": [],\n "version": "1.1"\n}\n')
-    assert read(path) == [(1, {"data": [], "version": "1.1"})]
-
-
-def test_definite_pronoun_resolution_is_read_in_blocks_of_five_lines(tmp_path):
-    text = "Ann saw her. \nher\nAnn, Eve\nEve\n\nHe ran.\nHe\nBob,Tom\nTom\n"
-    assert read(write(tmp_path, "train.c.txt", text)) == [
-        (
-            1,
-            {
-                "sentence": "Ann saw her.",
-                "pronoun": "her",
-                "candidates": "Ann, Eve",
-                "label": "Eve",
-            },
-        ),
-        (6, {"sentence": "He ran.", "pronoun": "He", "candidates": "Bob,Tom", "label": "Tom"}),
-    ]
 
 
 @pytest.mark.parametrize(
