@@ -42,12 +42,21 @@ class Golden:
 
 ZORB = "Zorb -- A zorb is a large plastic ball.  It is used for rolling."
 CAT = "<b>Sent 1: </b>Ann has a cat.<br><b>Sent 2: </b>It is red.<br>"
+COLOUR = "What colour <b>is</b> the cat?"
 MILAN = (
     "Milan lost to Rome.\n@highlight\nRoma won\n@highlight\n'It hurts'"
     "\n@highlight\nA draw?\n@highlight\nNo"
 )
+WON = "Yesterday @placeholder beat Milan"
 TROPHY = "The trophy does not fit in the suitcase because it is too big."
+SPANS = {"span1_text": "The trophy", "span1_index": 0, "span2_text": "it", "span2_index": 9}
 TOWER = "The tower (built 1889) is 300m tall;  it's in Paris\u2014near Orl\u00e9ans."
+BUILT = {
+    "id": "56be",
+    "question": "When was the_tower built?",
+    "answers": [{"text": text, "answer_start": 15} for text in ("in 1889)", "1889")],
+}
+RED = {"text": "Red", "idx": 204, "label": 1}
 HEAT = "[PAR] [TLE] Heat [SEP] Neil robs a bank."
 
 GOLDEN = {
@@ -86,7 +95,7 @@ GOLDEN = {
     "multirc": Golden(
         hub={
             "paragraph": CAT,
-            "question": "What colour <b>is</b> the cat?",
+            "question": COLOUR,
             "answer": "Red",
             "label": 1,
             "idx": {"paragraph": 5, "question": 31, "answer": 204},
@@ -96,13 +105,7 @@ GOLDEN = {
             "version": 1.1,
             "passage": {
                 "text": CAT,
-                "questions": [
-                    {
-                        "question": "What colour <b>is</b> the cat?",
-                        "idx": 31,
-                        "answers": [{"text": "Red", "idx": 204, "label": 1}],
-                    }
-                ],
+                "questions": [{"question": COLOUR, "idx": 31, "answers": [RED]}],
             },
         },
         t5_name="multirc ",
@@ -115,7 +118,7 @@ GOLDEN = {
     "record": Golden(
         hub={
             "passage": MILAN,
-            "query": "Yesterday @placeholder beat Milan",
+            "query": WON,
             "entities": ["Milan", "Roma", "Rome"],
             "answers": ["Roma", "Rome"],
             "idx": {"passage": 2, "query": 9},
@@ -125,22 +128,11 @@ GOLDEN = {
             "passage": {
                 "text": MILAN,
                 "entities": [
-                    {"start": 31, "end": 34},
-                    {"start": 14, "end": 17},
-                    {"start": 0, "end": 4},
-                    {"start": 31, "end": 34},
+                    {"start": at, "end": end} for at, end in ((31, 34), (14, 17), (0, 4), (31, 34))
                 ],
             },
             "qas": [
-                {
-                    "query": "Yesterday @placeholder beat Milan",
-                    "answers": [
-                        {"start": 14, "end": 17, "text": "Rome"},
-                        {"start": 31, "end": 34, "text": "Roma"},
-                        {"start": 31, "end": 34, "text": "Roma"},
-                    ],
-                    "idx": 9,
-                }
+                {"query": WON, "answers": [{"text": t} for t in ("Rome", "Roma", "Roma")], "idx": 9}
             ],
             "idx": 2,
         },
@@ -165,10 +157,6 @@ GOLDEN = {
             "word": "place",
             "sentence1": "Come to my place.",
             "sentence2": "There is no place for it.",
-            "start1": 11,
-            "start2": 12,
-            "end1": 16,
-            "end2": 17,
             "idx": 4,
             "label": 0,
         },
@@ -179,23 +167,10 @@ GOLDEN = {
         parsed={"True": 1, "False": 0, "place": None},
     ),
     "wsc": Golden(
-        hub={
-            "text": TROPHY,
-            "span1_text": "The trophy",
-            "span1_index": 0,
-            "span2_text": "it",
-            "span2_index": 9,
-            "idx": 11,
-            "label": 1,
-        },
+        hub={"text": TROPHY, **SPANS, "idx": 11, "label": 1},
         official={
             "text": TROPHY,
-            "target": {
-                "span1_text": "the trophy",
-                "span1_index": 0,
-                "span2_text": "it",
-                "span2_index": 9,
-            },
+            "target": SPANS | {"span1_text": "the trophy"},
             "idx": 11,
             "label": True,
         },
@@ -226,7 +201,6 @@ GOLDEN = {
         official={
             "Quality": "1",
             "#1 ID": "702876",
-            "#2 ID": "702977",
             "#1 String": 'He said " so " .',
             "#2 String": "So he said .",
         },
@@ -240,8 +214,6 @@ GOLDEN = {
         hub={"question1": "How so?", "question2": "Why not?", "label": 0, "idx": 0},
         official={
             "id": "133273",
-            "qid1": "213221",
-            "qid2": "213222",
             "question1": "How so?",
             "question2": "Why not?",
             "is_duplicate": "0",
@@ -262,26 +234,7 @@ GOLDEN = {
         },
         official={
             "version": "1.1",
-            "data": [
-                {
-                    "title": "Tower",
-                    "paragraphs": [
-                        {
-                            "context": TOWER,
-                            "qas": [
-                                {
-                                    "id": "56be",
-                                    "question": "When was the_tower built?",
-                                    "answers": [
-                                        {"text": "in 1889)", "answer_start": 15},
-                                        {"text": "1889", "answer_start": 17},
-                                    ],
-                                }
-                            ],
-                        }
-                    ],
-                }
-            ],
+            "data": [{"title": "Tower", "paragraphs": [{"context": TOWER, "qas": [BUILT]}]}],
         },
         t5_name="",
         inputs="question: When was the _ tower built ? context: The tower ( built 1889 ) is 300m"

@@ -82,9 +82,7 @@ def test_the_classes_have_the_papers_shares(load, name):
 def test_wsc_trains_on_the_259_referents_and_validates_on_all(load):
     train, validation = load("wsc", "train"), load("wsc", "validation")
     assert len(train.examples) == 259
-    assert train.provenance["dropped"] == {
-        "WSC: not the referent (training uses label 1 only)": 295
-    }
+    assert [*train.provenance["dropped"].values()] == [295]
     assert Counter(e.label for e in validation.examples) == {0: 66, 1: 38}
 
 
@@ -137,26 +135,19 @@ def test_squad_is_padded_and_has_every_answer(load):
 
 
 def test_sst2_keeps_the_space_at_the_end_of_its_training_sentences(load):
-    assert load("sst2", "train").examples[0].inputs == (
-        "sentence: hide new secretions from the parental units "
-    )
+    (first, *_) = load("sst2", "train").examples
+    assert first.inputs == "sentence: hide new secretions from the parental units "
 
 
 def test_the_files_that_stand_in_for_absent_ones_are_read(shared_data):
-    qqp = DataSpec(
-        "local",
-        shared_data,
-        train_file="GLUE/QQP/train_subset.tsv",
-        validation_file="GLUE/QQP/dev_subset.tsv",
-    )
-    assert len(load_split(TASKS["qqp"], "train", qqp).examples) == 20000
-    assert len(load_split(TASKS["qqp"], "validation", qqp).examples) == 3497
-    for name, file, size in (
-        ("mrqa_race", "race_middle_extractive.json", 110),
-        ("mrqa_drop", "drop_contrast_extractive.json", 332),
+    for name, split, file, size in (
+        ("qqp", "train", "GLUE/QQP/train_subset.tsv", 20000),
+        ("qqp", "validation", "GLUE/QQP/dev_subset.tsv", 3497),
+        ("mrqa_race", "validation", "OOD/race_middle_extractive.json", 110),
+        ("mrqa_drop", "validation", "OOD/drop_contrast_extractive.json", 332),
     ):
-        spec = DataSpec("local", shared_data, validation_file=f"OOD/{file}")
-        assert len(load_split(TASKS[name], "validation", spec).examples) == size
+        spec = DataSpec("local", shared_data, **{f"{split}_file": file})
+        assert len(load_split(TASKS[name], split, spec).examples) == size
 
 
 @pytest.mark.parametrize("name", SUPERGLUE)
@@ -183,11 +174,8 @@ def test_real_examples_have_the_tokens_of_sentencepiece(load, t5_tokenizer, t5_v
     encoded = encode_split(examples, t5_tokenizer)
     texts = [example.inputs for example in examples]
     expected = t5_vocabulary.encode(texts)
-    differ = [
-        (ids[:-1], other)
-        for ids, other in zip(encoded.inputs, expected, strict=True)
-        if ids[:-1] != other
-    ]
+    pairs = [(ids[:-1], other) for ids, other in zip(encoded.inputs, expected, strict=True)]
+    differ = [(ids, other) for ids, other in pairs if ids != other]
     assert len(differ) <= 2
     assert all(sorted(ids) == sorted(other) for ids, other in differ), "more than a tie"
     decoded = [decode_ids(t5_tokenizer, ids) for ids in expected]

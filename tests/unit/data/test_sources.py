@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from golden.test_text_formats import GOLDEN
 
 from prompt_tuning.data.sources import DataSpec, check_available, load_split
 from prompt_tuning.errors import UserError
@@ -32,22 +33,16 @@ def test_official_names_are_found_below_the_folder(tmp_path):
     path = write_lines(tmp_path / "RTE/val.jsonl", rte(idx=7), rte("not_entailment", idx=8))
     split = load_split(RTE, "validation", local(tmp_path))
     assert [(e.idx, e.label) for e in split.examples] == [(7, 0), (8, 1)]
+    digest = subprocess.run(["sha256sum", path], capture_output=True, text=True, check=True).stdout
     assert split.provenance == {
         "source": "local",
         "file": str(path),
-        "sha256": split.provenance["sha256"],
+        "sha256": digest.split()[0],
         "split": "validation",
         "num_rows": 2,
         "num_examples": 2,
         "dropped": {},
     }
-
-
-def test_the_file_hash_is_its_sha256(tmp_path):
-    path = write_lines(tmp_path / "RTE/val.jsonl", rte())
-    digest = subprocess.run(["sha256sum", path], capture_output=True, text=True, check=True).stdout
-    provenance = load_split(RTE, "validation", local(tmp_path)).provenance
-    assert provenance["sha256"] == digest.split()[0]
 
 
 def test_glue_lies_in_its_own_folder_or_beside_the_others(tmp_path):
@@ -76,26 +71,16 @@ def test_a_named_file_may_stand_for_a_split_the_data_set_lacks(tmp_path):
     assert load_split(TASKS["mrqa_race"], "validation", spec).examples[0].answers == ("c",)
 
 
-def test_rows_without_an_identity_are_numbered(tmp_path):
-    write_lines(tmp_path / "RTE/val.jsonl", rte(), rte(), rte(idx=9))
-    split = load_split(RTE, "validation", local(tmp_path))
+def test_rows_without_an_identity_are_numbered_and_a_limit_keeps_the_first(tmp_path):
+    write_lines(tmp_path / "RTE/val.jsonl", rte(), rte(), rte(idx=9), rte())
+    split = load_split(RTE, "validation", local(tmp_path), limit=3)
     assert [e.idx for e in split.examples] == [0, 1, 9]
-
-
-def test_a_limit_keeps_the_first_examples_and_is_told(tmp_path):
-    write_lines(tmp_path / "RTE/val.jsonl", *(rte(idx=i) for i in range(5)))
-    split = load_split(RTE, "validation", local(tmp_path), limit=2)
-    assert [e.idx for e in split.examples] == [0, 1]
-    assert (split.provenance["num_rows"], split.provenance["num_examples"]) == (5, 2)
-
-
-def wsc(label):
-    target = {"span1_text": "Ann", "span1_index": 0, "span2_text": "she", "span2_index": 2}
-    return {"text": "Ann says she runs", "target": target, "label": label, "idx": 0}
+    assert (split.provenance["num_rows"], split.provenance["num_examples"]) == (4, 3)
 
 
 def test_what_training_does_not_use_is_counted_with_the_reason(tmp_path):
-    write_lines(tmp_path / "WSC/train.jsonl", wsc(True), wsc(False), wsc(False))
+    rows = [GOLDEN["wsc"].hub | {"label": label} for label in (1, 0, 0)]
+    write_lines(tmp_path / "WSC/train.jsonl", *rows)
     split = load_split(WSC, "train", local(tmp_path))
     assert len(split.examples) == 1
     assert split.provenance["num_rows"] == 3
@@ -190,16 +175,11 @@ def test_a_missing_folder_or_file_is_named_with_what_is_there(tmp_path):
     check_available(RTE, local(tmp_path))
 
 
-def test_auto_prefers_the_package_then_the_folder_then_the_hub(tmp_path, monkeypatch):
+def test_auto_prefers_the_package_then_the_folder_then_the_hub(tmp_path):
     write_lines(tmp_path / "RTE/val.jsonl", rte())
-    sources = {
-        "mini_rte": load_split(TASKS["mini_rte"], "validation", DataSpec("auto", tmp_path)),
-        "rte": load_split(RTE, "validation", DataSpec("auto", tmp_path)),
-    }
-    assert {name: split.provenance["source"] for name, split in sources.items()} == {
-        "mini_rte": "embedded",
-        "rte": "local",
-    }
+    for name, source in (("mini_rte", "embedded"), ("rte", "local")):
+        split = load_split(TASKS[name], "validation", DataSpec("auto", tmp_path))
+        assert split.provenance["source"] == source
     check_available(RTE, DataSpec("auto"), ["train"])  # the hub has it; nothing is fetched
 
 
