@@ -64,15 +64,12 @@ def evaluation_set(
     """Tokenises a split for evaluation. Nothing is truncated, as in T5X (its `infer_eval`).
 
     Args:
-        task: what the examples are of.
-        examples: of one split.
-        checkpoint: whose tokenizer is used and whose device takes the ids.
-        target_sentinel: the model says `<extra_id_0>` before its answer.
+        task, examples, checkpoint: of one split; whose tokenizer and device are used.
+        target_sentinel, source: as in `EvaluationSet`.
         max_target_tokens: where decoding stops; None: at the longest target or accepted answer.
         rank: how the task's class labels are compared, of which one answers (`config.RANKS`);
             None: what is decoded answers.
         cache_dir: of token ids; None does not cache.
-        source: the task whose words answer this one (domain transfer); None: this one's.
     """
     encoded = encode_split(
         examples,
@@ -89,16 +86,9 @@ def evaluation_set(
     device = checkpoint.model.device
     inputs = [torch.tensor(ids, device=device) for ids in encoded.inputs]
     words = (source or task).verbalizers if rank else ()
-    return EvaluationSet(
-        task,
-        examples,
-        inputs,
-        max_target_tokens,
-        target_sentinel,
-        labels=label_ids(checkpoint, words, target_sentinel=target_sentinel),
-        rank=rank,
-        source=source,
-    )
+    labels = label_ids(checkpoint, words, target_sentinel=target_sentinel)
+    data = EvaluationSet(task, examples, inputs, max_target_tokens, target_sentinel)
+    return replace(data, labels=labels, rank=rank, source=source)
 
 
 def long_inputs(num_long: int) -> str:
@@ -166,14 +156,12 @@ class Asked:
     @torch.no_grad()
     def scores(self, model: PackedT5, on_batch: OnBatch = lambda num_rows: None) -> list[Tensor]:
         """Of each row the log-probability of every label, [K]."""
-        per_token = self.rank == PER_TOKEN
 
-        def score_rows(encoded: EncodedRows) -> list[Tensor]:
+        def scored(encoded: EncodedRows) -> list[Tensor]:
+            per_token = self.rank == PER_TOKEN
             return [*score_labels(model, encoded, self.labels, per_token=per_token)]
 
-        return _in_batches(
-            model, self.rows, score_rows, max_tokens=self.max_tokens, on_batch=on_batch
-        )
+        return _in_batches(model, self.rows, scored, max_tokens=self.max_tokens, on_batch=on_batch)
 
     def answers(
         self, model: PackedT5, on_batch: OnBatch = lambda num_rows: None
@@ -234,13 +222,11 @@ def decode_tokens(
     `max_tokens` are encoder positions per forward pass, which change memory, not results; None: as
     many as training would have. `on_batch` gets the number of rows after each forward pass.
     """
-    return _in_batches(
-        model,
-        rows,
-        lambda encoded: greedy_decode(model, encoded, max_target_tokens),
-        max_tokens=max_tokens,
-        on_batch=on_batch,
-    )
+
+    def decoded(encoded: EncodedRows) -> list[list[int]]:
+        return greedy_decode(model, encoded, max_target_tokens)
+
+    return _in_batches(model, rows, decoded, max_tokens=max_tokens, on_batch=on_batch)
 
 
 def _in_batches(

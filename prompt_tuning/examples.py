@@ -44,17 +44,16 @@ def load_splits(task: Task, config: TrainConfig, text_format: TextFormat = "task
     """
     spec, names = data_spec(config.data), config.evaluation
     train = load_training_split(task, config, text_format)
-    evaluation = load_split(
-        task, names.split, spec, limit=names.num_examples, text_format=text_format
-    )
-    key = "evaluation.split"
-    _check_labels(evaluation, f"{key}={names.split} of {task.name}", f"{key}=validation")
-    report = None
+
+    def scored(name: str, limit: int | None, key: str, instead: str) -> Split:
+        split = load_split(task, name, spec, limit=limit, text_format=text_format)
+        _check_labels(split, f"{key}={name} of {task.name}", f"{key}={instead}")
+        return split
+
+    evaluation = scored(names.split, names.num_examples, "evaluation.split", "validation")
+    report, key = None, "evaluation.report_split"
     if names.report_split:
-        limit = names.num_report_examples
-        report = load_split(task, names.report_split, spec, limit=limit, text_format=text_format)
-        key = "evaluation.report_split"
-        _check_labels(report, f"{key}={names.report_split} of {task.name}", f"{key}=null")
+        report = scored(names.report_split, names.num_report_examples, key, "null")
     return Splits(train, evaluation, report, load_transfer_splits(task, config))
 
 

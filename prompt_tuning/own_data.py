@@ -1,7 +1,7 @@
 """A user's own task: from what its file says to a `Task`, and what the data alone can tell."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
@@ -63,7 +63,7 @@ def own_task_of(config: TaskConfig) -> Task:
 
 def _problems(config: TaskConfig) -> Iterator[UserError]:
     """What is wrong with a definition, without its data."""
-    name = config.name
+    name, task = config.name, f"task {config.name}"
     if name in CHOICES:
         own = [each.name for each in fields(config) if each.name not in ("name", "report_split")]
         given = ", ".join(f"task.{each}" for each in own if getattr(config, each) is not None)
@@ -72,63 +72,60 @@ def _problems(config: TaskConfig) -> Iterator[UserError]:
         return
     if config.inputs is None:
         fix = 'add inputs: "{<column>} ...", the text that the model reads'
-        yield UserError(f"task {name} has no inputs", fix=fix)
+        yield UserError(f"{task} has no inputs", fix=fix)
     else:
         try:
             if not Template(config.inputs).columns:
                 raise ValueError("it names no column")
         except ValueError as error:
-            problem = f"task {name}: inputs {config.inputs!r}: {error}"
             allowed = "a text with {column}s; {{ and }} for braces themselves"
-            yield UserError(problem, allowed=allowed)
+            yield UserError(f"{task}: inputs {config.inputs!r}: {error}", allowed=allowed)
     if (config.label is None) == (config.target is None):
         both = "both" if config.label else "neither"
-        problem = f"task {name} has {both} of label and target"
         fix = "label: is a column of class labels, target: one of free text; give one of them"
-        yield UserError(problem, fix=fix)
-    if config.labels is not None:
-        yield from _label_problems(config)
-    yield from _metric_problems(config)
+        yield UserError(f"{task} has {both} of label and target", fix=fix)
+    yield from _label_problems(task, config.label, config.labels)
+    yield from _metric_problems(task, config)
     for key in ("files", "hub_splits"):
-        for split in getattr(config, key) or {}:
-            if split not in SPLITS:
-                problem = f"task {name}: {key} has {split}"
-                near = did_you_mean(split, SPLITS) or None
-                yield UserError(problem, allowed=", ".join(SPLITS), fix=near)
+        for split in (each for each in getattr(config, key) or {} if each not in SPLITS):
+            near = did_you_mean(split, SPLITS)
+            yield UserError(f"{task}: {key} has {split}", allowed=", ".join(SPLITS), fix=near)
     if config.files and config.hub:
-        yield UserError(f"task {name} has both files and hub", fix="give one of them")
+        yield UserError(f"{task} has both files and hub", fix="give one of them")
     for key in ("hub_config", "hub_splits"):
         if getattr(config, key) and not config.hub:
-            yield UserError(f"task {name} has {key} and no hub", fix="add hub: <owner/name>")
+            yield UserError(f"{task} has {key} and no hub", fix="add hub: <owner/name>")
 
 
-def _label_problems(config: TaskConfig) -> Iterator[UserError]:
-    assert config.labels is not None, config
-    if config.label is None:
-        problem = f"task {config.name} has labels and no label"
-        yield UserError(problem, fix="add label: <column>")
-    if empty := [label for label, word in config.labels.items() if not word.strip()]:
-        problem = f"task {config.name}: label {', '.join(map(repr, empty))} has no word"
-        yield UserError(problem, fix="give it the word that the model is to say")
-    if len({*config.labels.values()}) < 2:
-        problem = f"task {config.name}: {len(config.labels)} labels, with one word for all"
+def _label_problems(
+    task: str, label: str | None, labels: Mapping[str, str] | None
+) -> Iterator[UserError]:
+    if labels is None:
+        return
+    if label is None:
+        yield UserError(f"{task} has labels and no label", fix="add label: <column>")
+    if empty := [repr(label) for label, word in labels.items() if not word.strip()]:
+        fix = "give it the word that the model is to say"
+        yield UserError(f"{task}: label {', '.join(empty)} has no word", fix=fix)
+    if len({*labels.values()}) < 2:
+        problem = f"{task}: {len(labels)} labels, with one word for all"
         yield UserError(problem, allowed="two words or more")
 
 
-def _metric_problems(config: TaskConfig) -> Iterator[UserError]:
+def _metric_problems(task: str, config: TaskConfig) -> Iterator[UserError]:
     known = CLASS_METRICS if config.label else TEXT_METRICS
     if config.metrics == []:
-        yield UserError(f"task {config.name} has no metrics", allowed=", ".join(known))
+        yield UserError(f"{task} has no metrics", allowed=", ".join(known))
     for metric in config.metrics or ():
         if metric not in known and not Path(metric).exists():
             kind = "class labels" if config.label else "free text"
             yield UserError(
-                f"task {config.name}: {metric} is no metric of {kind}",
+                f"{task}: {metric} is no metric of {kind}",
                 allowed=f"{', '.join(known)}, or the folder of one for `evaluate`",
-                fix=did_you_mean(metric, known) or None,
+                fix=did_you_mean(metric, known),
             )
     if config.labels and "f1" in (config.metrics or ()) and len({*config.labels.values()}) != 2:
-        problem = f"task {config.name}: f1 is that of the second of two labels"
+        problem = f"{task}: f1 is that of the second of two labels"
         yield UserError(problem, fix="take macro_f1 for more of them")
 
 
@@ -161,7 +158,7 @@ def with_labels(config: TaskConfig, spec: DataSpec) -> TaskConfig:
         if config.label not in row:
             there = ", ".join(map(str, row))
             problem = f"{place}: no column {config.label!r}, the label of task {config.name}"
-            fix = did_you_mean(config.label, row) or None
+            fix = did_you_mean(config.label, row)
             raise UserError(problem, allowed=there, fix=fix)
         try:
             if (label := label_in(row, config.label)) is not None:
@@ -253,9 +250,7 @@ def label_lines(task: Task, train: Sequence[Example]) -> dict[str, str]:
 def check_sayable(task: Task, read_back: Callable[[str], str]) -> None:
     """Refuses words of a user's own task that the model's vocabulary has no tokens for.
 
-    Args:
-        task: any.
-        read_back: what a text is after the tokenizer has encoded and decoded it.
+    `read_back` gives what a text is after the tokenizer has encoded and decoded it.
 
     Raises:
         UserError: the model could never say such a word, and would be wrong with it always.

@@ -147,8 +147,7 @@ def load_prompt(path: Path) -> PromptFile:
     if not path.is_file():
         raise UserError(f"prompt file {path} does not exist", fix="check the path")
     try:
-        read = _read_npy if path.suffix == ".npy" else _read_safetensors
-        weight, described, init = read(path)
+        weight, described, init = _read(path)
         metadata = _checked(described)
     except Exception as error:
         raise UserError(
@@ -290,13 +289,11 @@ def _checked(metadata: Any) -> dict[str, Any]:
     return checked
 
 
-def _read_npy(path: Path) -> tuple[NDArray[Any], dict[str, Any], None]:
-    return np.load(path, allow_pickle=False), {}, None
-
-
-def _read_safetensors(path: Path) -> tuple[NDArray[Any], dict[str, Any], NDArray[Any] | None]:
+def _read(path: Path) -> tuple[NDArray[Any], dict[str, Any], NDArray[Any] | None]:
     from safetensors import deserialize, safe_open
 
+    if path.suffix == ".npy":
+        return np.load(path, allow_pickle=False), {}, None
     with safe_open(path, framework="np") as file:
         metadata = json.loads((file.metadata() or {}).get(METADATA_KEY, "{}"))
     tensors = {name: _array(**stored) for name, stored in deserialize(path.read_bytes())}

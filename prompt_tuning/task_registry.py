@@ -3,7 +3,6 @@
 A new task is a new file in tasks/: nothing else has to name it.
 """
 
-from collections.abc import Iterator
 from importlib import import_module
 from pkgutil import iter_modules
 from typing import TypeVar
@@ -15,19 +14,15 @@ from prompt_tuning.tasks import Mixture, Task
 T = TypeVar("T", bound=Task | Mixture)
 
 
-def _defined(kind: type[T]) -> Iterator[T]:
+def _by_name(kind: type[T]) -> dict[str, T]:
     """Every object of a kind among the constants of those files, alone or in a tuple."""
+    found: dict[str, T] = {}
     files = iter_modules(prompt_tuning.tasks.__path__, "prompt_tuning.tasks.")
     for module in (*(import_module(file.name) for file in files), mini_tasks):
         for value in vars(module).values():
-            members = value if isinstance(value, tuple) else (value,)
-            yield from (each for each in members if isinstance(each, kind))
-
-
-def _by_name(kind: type[T]) -> dict[str, T]:
-    found: dict[str, T] = {}
-    for each in _defined(kind):
-        assert found.setdefault(each.name, each) is each, f"two are called {each.name}"
+            for each in value if isinstance(value, tuple) else (value,):
+                if isinstance(each, kind):
+                    assert found.setdefault(each.name, each) is each, f"two are called {each.name}"
     return found
 
 

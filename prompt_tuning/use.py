@@ -103,7 +103,6 @@ class _Query:
     prompt: str
     ids: Tensor  # [T], with EOS
     labels: tuple[str, ...]  # one of which is to answer; (): what is decoded
-    target_sentinel: bool  # the answer starts with a sentinel
 
 
 @dataclass
@@ -151,7 +150,7 @@ class Predictor:
                 row = row_in(line)
                 query = self._query(place, row)
                 answers.append(_own(row) | {"prompt": query.prompt})
-                alike = (query.labels, query.target_sentinel)
+                alike = (query.labels, self.prompts[query.prompt].target_sentinel)
                 queries.setdefault(alike, []).append(query)
             except (RowError, ValueError) as error:
                 reason = str(error).encode("utf-8", "backslashreplace").decode()
@@ -163,9 +162,9 @@ class Predictor:
         return answers
 
     def _said(self, queries: Sequence[_Query], on_batch: Callable[[int], None]) -> Iterator[Answer]:
-        """To queries that are answered alike."""
-        how, model = self.how, self.checkpoint.model
-        labels, sentinel = queries[0].labels, queries[0].target_sentinel
+        """To queries with the same labels, under prompts that all have a sentinel or all none."""
+        how, model, labels = self.how, self.checkpoint.model, queries[0].labels
+        sentinel = self.prompts[queries[0].prompt].target_sentinel
         label_rows = label_ids(self.checkpoint, labels, target_sentinel=sentinel)
         max_tokens = how.machine.max_tokens_per_micro_batch
         asked = Asked(self._rows(queries), label_rows, how.rank, how.max_target_tokens, max_tokens)
@@ -218,7 +217,7 @@ class Predictor:
             raise ValueError(f"{len(ids):,} tokens; max_input_tokens={self.how.max_input_tokens}")
         self.num_long += len(ids) > PRETRAINED_TOKENS
         tensor = torch.tensor(ids, device=self.checkpoint.model.device)
-        return _Query(place, name, tensor, labels, self.prompts[name].target_sentinel)
+        return _Query(place, name, tensor, labels)
 
 
 def _own(row: Answer) -> Answer:

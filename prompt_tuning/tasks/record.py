@@ -44,16 +44,15 @@ def flatten(record: Row) -> list[Row]:
             "passage": text,
             "query": require(query, "query", str),
             "entities": sorted(entities),
-            "answers": sorted(
-                {
-                    require(answer, "text", str)
-                    for answer in (require(query, "answers", list) if "answers" in query else [])
-                }
-            ),
+            "answers": sorted({require(a, "text", str) for a in _answers(query)}),
             "idx": {"passage": require(record, "idx", int), "query": require(query, "idx", int)},
         }
         for query in require(record, "qas", list)
     ]
+
+
+def _answers(query: Row) -> list[Row]:
+    return require(query, "answers", list) if "answers" in query else []
 
 
 RECORD = Task(

@@ -45,20 +45,17 @@ def to_examples(row: Row, training: bool) -> list[Example]:
 
 
 def mark_pronoun(row: Row) -> str:
-    """The text with ` *pronoun* ` in place of the pronoun."""
+    """The text with ` *pronoun* ` in place of word `span2_index`; a last one leaves a space."""
     text, pronoun = require(row, "text", str), require(row, "span2_text", str)
-    blanked = BLANKED_BY_HAND.get(text) or blank_pronoun(row)
+    blanked = BLANKED_BY_HAND.get(text)
+    if blanked is None:
+        words, index = text.split(" "), require(row, "span2_index", int)
+        if not 0 < index < len(words):
+            raise RowError(f"span2_index {index} is not in 1..{len(words) - 1}")
+        if words[index] != pronoun:
+            raise RowError(f"word {index} is {words[index]!r}, not span2_text {pronoun!r}")
+        blanked = f"{' '.join(words[:index])} X {' '.join(words[index + 1 :])}"
     return blanked.replace(" X ", f" *{pronoun}* ")
-
-
-def blank_pronoun(row: Row) -> str:
-    """The text with X in place of word `span2_index`; a last word leaves a space behind it."""
-    words, index = require(row, "text", str).split(" "), require(row, "span2_index", int)
-    if not 0 < index < len(words):
-        raise RowError(f"span2_index {index} is not in 1..{len(words) - 1}")
-    if words[index] != row["span2_text"]:
-        raise RowError(f"word {index} is {words[index]!r}, not span2_text {row['span2_text']!r}")
-    return " ".join((" ".join(words[:index]), "X", " ".join(words[index + 1 :])))
 
 
 def parse(prediction: str, example: Example) -> int | None:
@@ -79,20 +76,14 @@ def clean(phrase: str) -> str:
 
 
 def flatten(record: Row) -> list[Row]:
-    """The row of an official record, its spans repaired to be quotes of the text."""
+    """The row of an official record, both its spans made quotes of the text, as in `wsc.fixed`.
+
+    Source: TFDS `super_glue/wsc.fixed`.
+    """
     if "target" not in record:
         return [with_class_id(record, CLASSES)]
     row = {**record, **require(record, "target", dict)}
     del row["target"]
-    quote_spans(row)
-    return [with_class_id(row, CLASSES)]
-
-
-def quote_spans(row: dict[str, object]) -> None:
-    """Makes both spans of `row` quotes of its text, as `wsc.fixed` has them.
-
-    Source: TFDS `super_glue/wsc.fixed`.
-    """
     text = require(row, "text", str)
     for span in ("span1", "span2"):
         quote, index = require(row, f"{span}_text", str), require(row, f"{span}_index", int)
@@ -108,6 +99,7 @@ def quote_spans(row: dict[str, object]) -> None:
         if quote not in text:
             raise RowError(f"{span}_text {quote!r} is not in the text")
         row[f"{span}_text"] = quote
+    return [with_class_id(row, CLASSES)]
 
 
 WSC = Task(

@@ -14,14 +14,10 @@ TRUE, FALSE = [10998], [10747, 7, 15]  # SentencePiece ids of the two words
 
 
 def encode(tokenizer, *pairs, inputs=None, targets=None, sentinel=None, cache_dir=None):
-    return encode_split(
-        [Example(text, target, idx=i) for i, (text, target) in enumerate(pairs)],
-        tokenizer,
-        max_input_tokens=inputs,
-        max_target_tokens=targets,
-        target_sentinel_id=sentinel,
-        cache_dir=cache_dir,
-    )
+    examples = [Example(text, target, idx=i) for i, (text, target) in enumerate(pairs)]
+    limits = {"max_input_tokens": inputs, "max_target_tokens": targets}
+    more = {"target_sentinel_id": sentinel, "cache_dir": cache_dir}
+    return encode_split(examples, tokenizer, **limits, **more)
 
 
 def test_every_sequence_ends_in_eos(t5_tokenizer):
