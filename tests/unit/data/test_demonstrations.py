@@ -28,10 +28,7 @@ def test_the_template_is_inputs_and_targets_to_the_letter() -> None:
         "hypothesis: Ann is mute. premise: Ann sang."
     )
     assert (asked.targets, asked.label, asked.idx) == (query.targets, query.label, query.idx)
-
-
-def test_without_examples_a_query_stands_alone() -> None:
-    assert with_prompt([example(1)], prompt_text([])) == [example(1)]
+    assert with_prompt([query], prompt_text([])) == [query]
 
 
 def test_the_seed_draws_each_example_at_most_once_and_more_shots_add_to_fewer() -> None:
