@@ -13,15 +13,15 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
-from prompt_tuning.models.fused_weights import CrossAttention, OnDevice, Weights
-from prompt_tuning.models.layer_weights import (
+from prompt_tuning.models.fused_weights import (
     DecoderLayer,
     EncoderLayer,
-    FrozenLayer,
-    SpreadStack,
-    Stack,
-    num_elsewhere,
+    OnDevice,
+    Weights,
+    fused_decoder_layer,
+    fused_encoder_layer,
 )
+from prompt_tuning.models.layer_weights import FrozenLayer, SpreadStack, Stack
 from prompt_tuning.models.layers import (
     Dropout,
     Packing,
@@ -149,15 +149,13 @@ class PackedT5:
     @property
     def is_spread(self) -> bool:
         """Whether the layers are spread over processes, which have to run each of them together."""
-        spread: bool = self.encoder.is_spread
-        return spread
+        return bool(self.encoder.is_spread)
 
     @property
     def num_elsewhere(self) -> int:
-        """Weights that only other processes hold."""
-        if not self.is_spread:
-            return 0
-        return num_elsewhere([*self.encoder.parameters(), *self.decoder.parameters()])
+        """Weights that only other processes hold, of layers that are spread."""
+        spread = [*self.encoder.parameters(), *self.decoder.parameters()]
+        return sum(weight.numel() - weight.to_local().numel() for weight in spread)
 
     @property
     def num_position_biases(self) -> int:
@@ -179,14 +177,13 @@ class PackedT5:
         def layer_of(weights: EncoderLayer, x: Tensor, mask: Tensor, first_mask: int) -> Tensor:
             if dropout:  # the layer may be run again in the backward pass
                 dropout.num_masks = first_mask
-            qkv = self._project(x, weights.attention.qkv, self._epsilon)
+            qkv = self._project(x, weights.qkv, self._epsilon)
             q, k, v = qkv.view(len(x), 3, self.num_heads, -1).unbind(1)
             v = dropout.values(v, packing) if dropout else v
             context = packed_self_attention(torch.stack([q, k, v]), packing, mask)
-            x = x + drop(linear(context, weights.attention.output))
-            feed_forward = weights.feed_forward
-            inner = drop(self._expand(x, feed_forward.gate_and_linear, self._epsilon))
-            return x + drop(linear(inner, feed_forward.output))
+            x = x + drop(linear(context, weights.attention_output))
+            inner = drop(self._expand(x, weights.gate_and_linear, self._epsilon))
+            return x + drop(linear(inner, weights.output))
 
         def through(layers: Iterable[Callable[..., Tensor]], x: Tensor) -> Tensor:
             for layer, mask in zip(layers, cycle(masks), strict=False):
@@ -195,7 +192,7 @@ class PackedT5:
 
         biases = [bias(packing.longest) for bias in self._encoder_biases]
         masks = [attention_mask(bias, packing) for bias in biases]
-        x = drop(self._norm(self.encoder(through, drop(x))))
+        x = drop(rms_norm(self.encoder(through, drop(x)), self._epsilon))
         states = pad_sequence(list(x.split(packing.lengths)), batch_first=True)
         return EncodedRows(states, packing.padding.unsqueeze(1))
 
@@ -259,8 +256,7 @@ class PackedT5:
         ) -> Tensor:
             if dropout:
                 dropout.num_masks = first_mask
-            attention, feed_forward = weights.attention, weights.feed_forward
-            qkv = self._project(x, attention.qkv, self._epsilon)
+            qkv = self._project(x, weights.qkv, self._epsilon)
             q, kv = _heads(qkv, 3, self.num_heads).split([1, 2])  # [., B, heads, U, d_kv]
             if past is not None:
                 kv = torch.cat([past, kv], dim=3)
@@ -269,10 +265,10 @@ class PackedT5:
             if dropout:
                 kept = kept * dropout.keys(self.num_heads, kv.shape[3], x).unsqueeze(2)
             context = (kept @ kv[1]).transpose(1, 2).flatten(2)
-            x = x + drop(linear(context, attention.output))
-            x = x + drop(self._cross_attend(x, weights.cross, encoded, dropout))
-            inner = drop(self._expand(x, feed_forward.gate_and_linear, self._epsilon))
-            return x + drop(linear(inner, feed_forward.output))
+            x = x + drop(linear(context, weights.attention_output))
+            x = x + drop(self._cross_attend(x, weights, encoded, dropout))
+            inner = drop(self._expand(x, weights.gate_and_linear, self._epsilon))
+            return x + drop(linear(inner, weights.output))
 
         def through(layers: Iterable[Callable[..., Tensor]], x: Tensor) -> Tensor:
             for number, (layer, bias) in enumerate(zip(layers, cycle(biases), strict=False)):
@@ -282,26 +278,23 @@ class PackedT5:
 
         keys_and_values: list[Tensor] = []  # of each layer
         x = self.decoder(through, drop(self.embedding[ids]))
-        return drop(self._norm(x) * self._decoder_scale), keys_and_values
+        return drop(rms_norm(x, self._epsilon) * self._decoder_scale), keys_and_values
 
     def _cross_attend(
-        self, x: Tensor, cross: CrossAttention, encoded: EncodedRows, dropout: Dropout | None
+        self, x: Tensor, layer: DecoderLayer, encoded: EncodedRows, dropout: Dropout | None
     ) -> Tensor:
         """Attention of [B * K, U, H] to the states of B rows, key and value matrices absorbed."""
-        projected = self._project(x, cross.query, self._epsilon)
+        projected = self._project(x, layer.cross_query, self._epsilon)
         (q,) = _heads(projected, 1, self.num_heads)  # [B * K, heads, U, d_kv]
-        absorbed = _product_by_head(q, cross.key)  # [B * K, heads, U, H]
+        absorbed = _product_by_head(q, layer.cross_key)  # [B * K, heads, U, H]
         queries = absorbed.reshape(len(encoded.states), -1, self.hidden_size)
         weights = torch.softmax(queries @ encoded.states.mT + encoded.bias, dim=-1)
         if dropout:
             kept = dropout.keys(self.num_heads, weights.shape[-1], x).unsqueeze(2)
             weights = (weights.view(*q.shape[:3], -1) * kept).view_as(weights)
         mean_states = (weights @ encoded.states).view_as(absorbed)
-        context = _product_by_head(mean_states, cross.value).transpose(1, 2).flatten(2)
-        return linear(context, cross.output)
-
-    def _norm(self, x: Tensor) -> Tensor:
-        return rms_norm(x, self._epsilon)
+        context = _product_by_head(mean_states, layer.cross_value).transpose(1, 2).flatten(2)
+        return linear(context, layer.cross_output)
 
     def _logits(self, x: Tensor) -> Tensor:
         """[n, H] to [n, V]. The loss is taken in float32 whatever the weights are."""
@@ -352,8 +345,8 @@ def fused_layers(
     """The layers of encoder and decoder, each fused when it is asked for."""
     of_encoder, of_decoder = num_layers(config)
     return (
-        (EncoderLayer.fuse(weights, block) for block in range(of_encoder)),
-        (DecoderLayer.fuse(weights, block, config.num_heads) for block in range(of_decoder)),
+        (fused_encoder_layer(weights, block) for block in range(of_encoder)),
+        (fused_decoder_layer(weights, block, config.num_heads) for block in range(of_decoder)),
     )
 
 

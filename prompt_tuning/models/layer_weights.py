@@ -5,76 +5,36 @@ are whole from its turn to its end, forward and backward, so that a process hold
 layers and one or two whole ones.
 """
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Iterable
 from functools import partial
-from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from prompt_tuning.models.fused_weights import CrossAttention, FeedForward, SelfAttention, Weights
+from prompt_tuning.models.fused_weights import (
+    EncoderLayer,
+    Weights,
+    fused_decoder_layer,
+    fused_encoder_layer,
+)
 
 if TYPE_CHECKING:
     from torch.distributed import ProcessGroup
 
 
-@dataclass(frozen=True)
-class EncoderLayer:
-    """The fused weights of a layer of the encoder."""
-
-    attention: SelfAttention
-    feed_forward: FeedForward
-
-    @classmethod
-    def fuse(cls, weights: Weights, block: int) -> Self:
-        """Of a block, by its number."""
-        name = f"encoder.block.{block}.layer"
-        return cls(SelfAttention.fuse(weights, f"{name}.0"), FeedForward.fuse(weights, f"{name}.1"))
-
-
-@dataclass(frozen=True)
-class DecoderLayer:
-    """The fused weights of a layer of the decoder."""
-
-    attention: SelfAttention
-    cross: CrossAttention
-    feed_forward: FeedForward
-
-    @classmethod
-    def fuse(cls, weights: Weights, block: int, heads: int) -> Self:
-        """Of a block, by its number; `heads` is that of attention heads."""
-        name = f"decoder.block.{block}.layer"
-        return cls(
-            SelfAttention.fuse(weights, f"{name}.0"),
-            CrossAttention.fuse(weights, f"{name}.1", heads),
-            FeedForward.fuse(weights, f"{name}.2"),
-        )
-
-
-W = TypeVar("W", EncoderLayer, DecoderLayer)
-
-
-class Stack(Generic[W]):
+class Stack:
     """The layers of an encoder or a decoder, all weights here."""
 
     is_spread = False
 
-    def __init__(self, layers: Iterable[W]) -> None:
-        self.layers: list[_Here[W]] = [_Here(weights) for weights in layers]
+    def __init__(self, layers: Iterable[EncoderLayer]) -> None:
+        self.layers = [*layers]
 
-    def __call__(self, through: Callable[..., Any], x: Tensor) -> Any:
+    def __call__(self, through: Callable[..., Tensor], x: Tensor) -> Tensor:
         """`through(layers, x)`; a layer called with (compute, *args) is compute(weights, *args)."""
         return through(self.layers, x)
-
-
-@dataclass(frozen=True)
-class _Here(Generic[W]):
-    weights: W
-
-    def __call__(self, compute: Callable[..., Any], *args: Any) -> Any:
-        return compute(self.weights, *args)
 
 
 class SpreadStack(nn.Module):
@@ -123,26 +83,18 @@ class SpreadStack(nn.Module):
         return through(self.layers, x)
 
 
-class FrozenLayer(nn.Module, Generic[W]):
+class FrozenLayer(nn.Module):
     """Fused weights of a layer; gradients go through them and not to them."""
 
-    def __init__(self, weights: W) -> None:
+    def __init__(self, weights: EncoderLayer) -> None:
         super().__init__()
-        self._kind: type[W] = type(weights)
-        self._parts = {part.name: type(getattr(weights, part.name)) for part in fields(weights)}
-        for part, kind in self._parts.items():
-            for each in fields(kind):
-                tensor = getattr(getattr(weights, part), each.name)
-                parameter = nn.Parameter(tensor, requires_grad=False)
-                self.register_parameter(f"{part}_{each.name}", parameter)
+        self._kind = type(weights)
+        for name, tensor in vars(weights).items():
+            self.register_parameter(name, nn.Parameter(tensor, requires_grad=False))
 
     def forward(self, compute: Callable[..., Any], *args: Any) -> Any:
         """`compute(weights, *args)` with the whole weights."""
-        parts = {
-            part: kind(**{each.name: getattr(self, f"{part}_{each.name}") for each in fields(kind)})
-            for part, kind in self._parts.items()
-        }
-        return compute(self._kind(**parts), *args)
+        return compute(self._kind(**dict(self.named_parameters())), *args)
 
 
 class TrainedLayer(nn.Module):
@@ -205,44 +157,33 @@ def spread_trained(
         The weights by name, those of layers as DTensors, and the two stacks that are made of them.
     """
 
-    def belongs(name: str, stack: str) -> bool:
-        return name.startswith(f"{stack}.block.") and "relative_attention_bias" not in name
+    def part(block: str) -> dict[str, Tensor]:
+        names = (name for name in weights if name.startswith(block))
+        return {name: weights[name] for name in names if "relative_attention_bias" not in name}
 
-    outside = {
-        name: weight.detach().to(device).requires_grad_()
-        for name, weight in weights.items()
-        if not belongs(name, "encoder") and not belongs(name, "decoder")
-    }
-    trained: dict[str, Tensor] = {**weights, **outside}
-    shared = {name: outside[name] for name in ("encoder.final_layer_norm.weight",)}
-    stacks = []
-    fuses: Mapping[str, Callable[..., Any]] = {
-        "encoder": EncoderLayer.fuse,
-        "decoder": partial(DecoderLayer.fuse, heads=heads),
-    }
-    for (stack, fuse), number in zip(fuses.items(), num_layers, strict=True):
+    inside = {*part("encoder.block."), *part("decoder.block.")}
+    trained: dict[str, Tensor] = {**weights}
+    for name in weights.keys() - inside:
+        trained[name] = weights[name].detach().to(device).requires_grad_()
+    shared = {name: trained[name] for name in ("encoder.final_layer_norm.weight",)}
+    fuse_decoder_layer = partial(fused_decoder_layer, heads=heads)
+
+    def spread(stack: str, number: int, fuse: Callable[..., EncoderLayer]) -> SpreadStack:
         layers = [
-            TrainedLayer(
-                {
-                    name: weight
-                    for name, weight in weights.items()
-                    if belongs(name, stack) and name.startswith(f"{stack}.block.{block}.")
-                },
-                shared,
-                partial(fuse, block=block),
-            )
+            TrainedLayer(part(f"{stack}.block.{block}."), shared, partial(fuse, block=block))
             for block in range(number)
         ]
-        stacks.append(SpreadStack(layers, group, device, dtype))
+        spread = SpreadStack(layers, group, device, dtype)
         for layer in layers:
-            trained |= layer.named()
-    return trained, (stacks[0], stacks[1])
+            trained.update(layer.named())
+        return spread
 
-
-def num_elsewhere(tensors: Iterable[Tensor]) -> int:
-    """Numbers of tensors that only other processes hold."""
-    shares = ((each, getattr(each, "to_local", None)) for each in tensors)
-    return sum(each.numel() - share().numel() for each, share in shares if share is not None)
+    of_encoder, of_decoder = num_layers
+    stacks = (
+        spread("encoder", of_encoder, fused_encoder_layer),
+        spread("decoder", of_decoder, fuse_decoder_layer),
+    )
+    return trained, stacks
 
 
 def whole(tensor: Tensor) -> Tensor:
