@@ -37,18 +37,12 @@ def reading(source: str) -> Iterator[None]:
         ) from error
 
 
-def commit_of(source: str, revision: str | None) -> str | None:
-    """The commit that a hub id's files are of; None for a folder.
+def stored_file(place: str, name: str, revision: str | None) -> Path | None:
+    """A file of a checkpoint, in a folder or on the hub; None if it has none of that name."""
+    from transformers.utils.hub import cached_file
 
-    A path in the hub's cache tells it: transformers 5.24 drops it from the config.
-    """
-    from transformers.utils.hub import cached_file, extract_commit_hash
-
-    if Path(source).is_dir():
-        return None
-    path = cached_file(source, "config.json", revision=revision or "main")
-    commit: str | None = extract_commit_hash(path, None)
-    return commit
+    path = cached_file(place, name, revision=revision, _raise_exceptions_for_missing_entries=False)
+    return None if path is None else Path(path)
 
 
 def check_folder(source: str) -> None:

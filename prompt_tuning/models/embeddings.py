@@ -2,7 +2,6 @@
 
 import json
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -10,14 +9,14 @@ from numpy.typing import NDArray
 from safetensors import safe_open
 from torch import Tensor
 from transformers import PreTrainedTokenizerFast
-from transformers.utils.hub import cached_file
 
-from prompt_tuning.models.checkpoint_files import commit_of, reading
+from prompt_tuning.models.checkpoint_files import reading, stored_file
 from prompt_tuning.models.loading import (
     ENDS,
     ends_problems,
-    load_checkpoint,
+    identity_of,
     load_description,
+    load_hugging_face,
     refuse_unclean,
     weights_fingerprint,
 )
@@ -63,42 +62,24 @@ def load_embedding_table(source: str, revision: str | None) -> EmbeddingTable:
     with reading(source):
         embedding, head = (_stored(place, revision, name) for name in ENDS)
     if embedding is None or head is None:
-        return _from_whole_model(source, revision)
+        model, _ = load_hugging_face(source, revision=revision, dtype=torch.float32)
+        embedding, head = model.shared.weight.detach(), model.lm_head.weight.detach()
     refuse_unclean(source, ends_problems(tokenizer, embedding, head))
     return EmbeddingTable(
-        weight=embedding.float().numpy(),
-        tokenizer=tokenizer,
-        source=str(Path(source).resolve()) if Path(source).is_dir() else source,
-        revision=commit_of(located(source), revision),
-        fingerprint=weights_fingerprint(embedding, head),
+        embedding.float().numpy(),
+        tokenizer,
+        *identity_of(source, revision),
+        weights_fingerprint(embedding, head),
     )
 
 
 def _stored(source: str, revision: str | None, name: str) -> Tensor | None:
     """One tensor of a checkpoint in safetensors; None where there is none of that name."""
-    path = _cached(source, revision, "model.safetensors")
-    if index := _cached(source, revision, "model.safetensors.index.json"):
+    path = stored_file(source, "model.safetensors", revision)
+    if index := stored_file(source, "model.safetensors.index.json", revision):
         part = json.loads(index.read_text(encoding="utf-8"))["weight_map"].get(name)
-        path = part and _cached(source, revision, part)
+        path = part and stored_file(source, part, revision)
     if path is None:
         return None
     with safe_open(path, framework="pt") as weights:
         return weights.get_tensor(name) if name in weights.keys() else None  # noqa: SIM118
-
-
-def _cached(source: str, revision: str | None, name: str) -> Path | None:
-    """A file of a checkpoint; None if it has none of that name."""
-    path = cached_file(source, name, revision=revision, _raise_exceptions_for_missing_entries=False)
-    return None if path is None else Path(path)
-
-
-def _from_whole_model(source: str, revision: str | None) -> EmbeddingTable:
-    cpu = torch.device("cpu")
-    checkpoint = load_checkpoint(source, revision=revision, dtype=torch.float32, device=cpu)
-    return EmbeddingTable(
-        weight=checkpoint.model.embedding.detach().float().numpy(),
-        tokenizer=checkpoint.tokenizer,
-        source=checkpoint.source,
-        revision=checkpoint.revision,
-        fingerprint=checkpoint.fingerprint,
-    )

@@ -20,7 +20,7 @@ from transformers import (
     PreTrainedConfig,
     PreTrainedTokenizerFast,
 )
-from transformers.utils.hub import cached_file
+from transformers.utils.hub import cached_file, extract_commit_hash
 
 from prompt_tuning.data.tokenization import encode_texts
 from prompt_tuning.errors import UserError
@@ -29,8 +29,8 @@ from prompt_tuning.models.checkpoint_files import (
     architecture_problem,
     check_folder,
     check_vocabulary,
-    commit_of,
     reading,
+    stored_file,
 )
 from prompt_tuning.models.frozen_t5 import FamilyConfig, FamilyModel, FrozenT5, PackedT5
 from prompt_tuning.models.packaged import provenance
@@ -102,16 +102,27 @@ def load_checkpoint(
     Raises:
         UserError: the checkpoint cannot be read, or is no T5 v1.1, mT5 or umT5.
     """
-    model, tokenizer = _load(source, revision=revision, dtype=dtype)
+    model, tokenizer = load_hugging_face(source, revision=revision, dtype=dtype)
     return Checkpoint(
-        model=FrozenT5(model.requires_grad_(False), device, group),
-        tokenizer=tokenizer,
-        source=str(Path(source).resolve()) if Path(source).is_dir() else source,
-        revision=commit_of(located(source), revision),
-        fingerprint=weights_fingerprint(model.shared.weight, model.lm_head.weight),
+        FrozenT5(model.requires_grad_(False), device, group),
+        tokenizer,
+        *identity_of(source, revision),
+        weights_fingerprint(model.shared.weight, model.lm_head.weight),
         num_parameters=sum(parameter.numel() for parameter in model.parameters()),
         provenance=provenance(Path(located(source))),
     )
+
+
+def identity_of(source: str, revision: str | None) -> tuple[str, str | None]:
+    """Source and revision as a record has them: a folder's whole path, the commit of a hub id.
+
+    A path in the hub's cache tells the commit: transformers 5.24 drops it from the config.
+    """
+    place = located(source)
+    if Path(place).is_dir():
+        return str(Path(source).resolve()) if place == source else source, None
+    config = cached_file(place, "config.json", revision=revision or "main")
+    return source, extract_commit_hash(config, None)
 
 
 def load_description(
@@ -138,10 +149,10 @@ def load_description(
     return config, tokenizer
 
 
-def _load(
+def load_hugging_face(
     source: str, *, revision: str | None, dtype: torch.dtype
 ) -> tuple[FamilyModel, PreTrainedTokenizerFast]:
-    """Model and tokenizer, checked."""
+    """Model as transformers has it, and tokenizer, checked; raises as `load_checkpoint`."""
     assert dtype is not torch.float16, "T5 overflows in float16"
     config, tokenizer = load_description(source, revision=revision)
     with reading(source):
@@ -163,10 +174,9 @@ def load_weights(
 ) -> tuple[dict[str, Tensor], FamilyConfig]:
     """The float32 weights of a checkpoint by name, each requiring a gradient, and its config.
 
-    Raises:
-        UserError: as `load_checkpoint`.
+    Raises as `load_checkpoint`.
     """
-    model, _ = _load(source, revision=revision, dtype=torch.float32)
+    model, _ = load_hugging_face(source, revision=revision, dtype=torch.float32)
     weights = {
         name: weight.detach().to(device).clone().requires_grad_()
         for name, weight in model.state_dict().items()
@@ -192,7 +202,11 @@ def save_checkpoint(
         dtype: of the file; it is loaded as the run asks for.
         revision: of the hub repository; None: its newest.
     """
-    _copy_description(first, revision, folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    place = located(first)
+    for name in DESCRIPTION_FILES:
+        if (path := stored_file(place, name, revision)) is not None:
+            (folder / name).write_bytes(path.read_bytes())
     stored = {name: weight.detach().to(dtype).cpu() for name, weight in weights.items()}
     with written_whole(folder / "model.safetensors") as unfinished:
         save_file(stored, unfinished, metadata={"format": "pt"})
@@ -202,29 +216,12 @@ def write_untrained_checkpoint(folder: Path, source: str, *, revision: str | Non
     """Writes a checkpoint of the shape and with the tokenizer of another, its weights random.
 
     They are drawn as transformers draws them, with seed 0: the control of what pre-training gives.
-
-    Args:
-        folder: gets the hub's layout.
-        source: a hub id, a folder or `embedded:<name>`.
-        revision: of the hub repository; None: its newest.
     """
     config, _ = load_description(source, revision=revision)
     weights = random_weights(
         Shape.of(config), config.vocab_size, seed=0, model_type=config.model_type
     )
     save_checkpoint(folder, weights, source, dtype=torch.float32, revision=revision)
-
-
-def _copy_description(source: str, revision: str | None, folder: Path) -> None:
-    """Copies what a checkpoint has beside its weights: config and tokenizer."""
-    folder.mkdir(parents=True, exist_ok=True)
-    place = located(source)
-    for name in DESCRIPTION_FILES:
-        path = cached_file(
-            place, name, revision=revision, _raise_exceptions_for_missing_entries=False
-        )
-        if path is not None:
-            (folder / name).write_bytes(Path(path).read_bytes())
 
 
 def weights_fingerprint(embedding: Tensor, lm_head: Tensor) -> str:

@@ -8,7 +8,7 @@ stores transposed), or in the name of the tensor itself. An int8 weight comes ba
 import hashlib
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -69,37 +69,35 @@ def values_sha256(path: Path) -> str:
 
 def _weights_of(path: Path, stack: str) -> Iterator[tuple[str, NDArray[np.float32]]]:
     """The parameters of one graph under their hub names."""
-    graph = _read_graph(path)
-    stored = {tensor.name: tensor for tensor in graph.initializer}
-    reader = _Tensors(path, stored, graph)
-    for node in graph.node:
-        if node.op_type in ("MatMulInteger", "MatMul", "Gemm") and reader.holds(node.input[1]):
+    graph = _Graph(path)
+    for node in graph.nodes:
+        if node.op_type in ("MatMulInteger", "MatMul", "Gemm") and graph.holds(node.input[1]):
             # /enc/block.0/layer.0/SelfAttention/q/MatMul_quant -> block.0.layer.0.SelfAttention.q
             parameter = node.name.strip("/").rpartition("/")[0].replace("/", ".") + ".weight"
-            weight = reader.read(node.input[1])
+            weight = graph.read(node.input[1])
             yield _hub_name(parameter, stack, path), np.ascontiguousarray(weight.T)
-    for name in stored:
+    for name in graph.stored:
         parameter = name.removesuffix("_quantized")
         if parameter.endswith(".weight"):
-            yield _hub_name(parameter, stack, path), reader.read(name)
+            yield _hub_name(parameter, stack, path), graph.read(name)
 
 
-class _Tensors:
-    """The constants of a graph as floats, whether they are stored so or as int8."""
+class _Graph:
+    """A graph's nodes, and its constants as floats, whether they are stored so or as int8."""
 
-    def __init__(
-        self, path: Path, stored: Mapping[str, "onnx.TensorProto"], graph: "onnx.GraphProto"
-    ) -> None:
-        self._path, self._stored = path, stored
+    def __init__(self, path: Path) -> None:
+        graph = _read_graph(path)
+        self._path, self.nodes = path, graph.node
+        self.stored = {tensor.name: tensor for tensor in graph.initializer}
         self._dequantised = {
             node.output[0]: node.input[0]
             for node in graph.node
-            if node.op_type == "DequantizeLinear" and node.input[0] in stored
+            if node.op_type == "DequantizeLinear" and node.input[0] in self.stored
         }
 
     def holds(self, name: str) -> bool:
         """Whether the tensor is a constant, and not computed from the input."""
-        return name in self._stored or name in self._dequantised
+        return name in self.stored or name in self._dequantised
 
     def read(self, name: str) -> NDArray[np.float32]:
         """The values of a constant, float32."""
@@ -125,10 +123,9 @@ class _Tensors:
     def _array(self, name: str) -> NDArray[Any]:
         from onnx import numpy_helper
 
-        if name not in self._stored:
+        if name not in self.stored:
             raise UserError(f"{self._path}: the graph lacks {name}")
-        tensor = self._stored[name]
-        return numpy_helper.to_array(tensor, base_dir=str(self._path.parent))
+        return numpy_helper.to_array(self.stored[name], base_dir=str(self._path.parent))
 
 
 def _read_graph(path: Path) -> "onnx.GraphProto":

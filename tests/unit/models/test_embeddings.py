@@ -37,7 +37,7 @@ def test_two_matrices_are_read_and_not_the_model(
     tiny_folder: Path, tiny_checkpoint: Checkpoint, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """XXL is 42 GiB, its embedding half a GiB."""
-    monkeypatch.setattr(embeddings, "load_checkpoint", never)
+    monkeypatch.setattr(embeddings, "load_hugging_face", never)
     table = load_embedding_table(str(tiny_folder), None)
     assert_is(table, tiny_checkpoint)
     assert table.source == tiny_checkpoint.source and table.revision is None
@@ -54,7 +54,7 @@ def test_a_checkpoint_in_parts_is_read_where_its_index_points(
         save_file(part, folder / name)
     where = {tensor: name for name, part in parts.items() for tensor in part}
     (folder / "model.safetensors.index.json").write_text(json.dumps({"weight_map": where}))
-    monkeypatch.setattr(embeddings, "load_checkpoint", never)
+    monkeypatch.setattr(embeddings, "load_hugging_face", never)
     assert_is(load_embedding_table(str(folder), None), tiny_checkpoint)
 
 
