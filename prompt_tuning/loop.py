@@ -157,12 +157,15 @@ class TrainingRun:
             save_state(self.resume_path, state)
 
     def _state(self) -> dict[str, Any]:
+        """What a resume point holds; every tensor of it is whole and on the CPU."""
+        optimizer = self.optimizer.state_dict()
+        moments = {number: {**each, **_on_cpu(each)} for number, each in optimizer["state"].items()}
         return {
             "progress": asdict(self.progress),
             "trained": _on_cpu(self.method.trained),
             "best": self.best,
             "kept": self.kept,
-            "optimizer": _whole_state(self.optimizer.state_dict()),
+            "optimizer": {**optimizer, "state": moments},
         }
 
     def restore(self) -> bool:
@@ -262,12 +265,6 @@ class TrainingRun:
         return loss
 
 
-def _whole_state(state: Mapping[str, Any]) -> dict[str, Any]:
-    """An optimiser's, with every tensor whole."""
-    kept = {number: {**each, **_on_cpu(each)} for number, each in state["state"].items()}
-    return {**state, "state": kept}
-
-
 def _on_cpu(values: Mapping[str, Any]) -> dict[str, Tensor]:
     """The tensors among some values, each whole, without its history."""
     tensors = {name: each for name, each in values.items() if isinstance(each, Tensor)}
@@ -295,16 +292,8 @@ def accumulate_gradient(
     of the *batch's* mean, and a row's dropout is its own, so that the split changes memory and the
     order of summation, nothing else.
 
-    Args:
-        method: what is trained, and the model made of it.
-        inputs: B tensors of token ids.
-        targets: B tensors of token ids.
-        settings: z-loss and token budget.
-        dropout: of the batch's rows; None is off.
-        ranks: the processes among which the rows are dealt out; this one adds its own rows'.
-
-    Returns:
-        The mean loss per target token, z-loss included; of several processes, this one's share.
+    Inputs and targets are B tensors of token ids each. The rows are dealt out among `ranks`: this
+    process adds the share of its own, and returns its share of the mean loss, z-loss included.
     """
     num_target_tokens = sum(len(ids) for ids in targets)
     losses = []

@@ -53,8 +53,7 @@ def load_model_of(
         prompts: by their files, of one model.
         model: as `load_model`; where it names none, the prompts' own is loaded.
         variant: as `load_model`; None: the one that the first prompt was trained on.
-        machine: as `load_model`.
-        cache: as `load_model`.
+        machine, cache: as `load_model`.
 
     Raises:
         UserError: a prompt was trained on another model.
@@ -75,10 +74,7 @@ def source_of(
 ) -> tuple[str, str | None]:
     """Hub id or folder of the model that the config names, and its revision.
 
-    Args:
-        model: as `load_model`.
-        variant: as `load_model`; None is possible with a `path`.
-        cache: as `load_model`.
+    The arguments are those of `load_model`; a model with a `path` needs no variant.
     """
     if model.path is not None:
         source = model.path

@@ -32,11 +32,7 @@ def make_method(config: TrainConfig, task: Task | None, checkpoint: Checkpoint) 
 
 
 def make_model_tuning(checkpoint: Checkpoint) -> ModelTuning:
-    """All weights of the checkpoint, to be trained from where they are.
-
-    Args:
-        checkpoint: says device and dtype, too, and which processes share the weights.
-    """
+    """All weights of the checkpoint, trained on its device and spread over its processes."""
     model, revision, group = checkpoint.model, checkpoint.revision, checkpoint.model.group
     device = model.device if group is None else torch.device("cpu")
     weights, t5_config = load_weights(checkpoint.source, device=device, revision=revision)

@@ -31,9 +31,7 @@ BEST_OF_TASKS = "tasks"  # in the resume point: every task's result at its own b
 def train(config: TrainConfig, folder: RunFolder) -> None:
     """Trains a model on all tasks of a mixture, from the start or from where a run stopped.
 
-    Args:
-        config: the run; its task is a mixture.
-        folder: where it leaves its files, the record last; claimed.
+    It leaves its files in `folder`, which is claimed, the record last.
 
     Raises:
         UserError: the data or the model cannot be used.
@@ -133,10 +131,7 @@ def joint_result(tasks: Mapping[str, Mapping[str, Any]], progress: Progress) -> 
 
     Source: Lester et al. (2021), section 3: SuperGLUE's score is the unweighted mean over tasks,
     and a checkpoint is chosen for each task by its own dev score.
-
-    Args:
-        tasks: by name, as `result_of` makes them.
-        progress: of the run; its best step has the best mean and is the one whose model is saved.
+    The best step of `progress` has the best mean, and is the one whose model is saved.
     """
     reports, floors = ([each[key] for each in tasks.values()] for key in ("report", "floor"))
     floor: dict[str, Any] | None = None

@@ -70,15 +70,12 @@ def training_line(config: TrainConfig, step: int) -> str:
 
 def truncation(config: TrainConfig, encoded: EncodedSplit) -> dict[str, str]:
     """How many training texts were cut, for the header; {} if none was."""
-    inputs, targets = encoded.truncated_inputs, encoded.truncated_targets
-    if not inputs and not targets:
-        return {}
-    limits = config.training
+    inputs, targets, limits = encoded.truncated_inputs, encoded.truncated_targets, config.training
     text = (
         f"{inputs + targets} training texts: {inputs} inputs at {limits.max_input_tokens} "
         f"tokens, {targets} targets at {limits.max_target_tokens}"
     )
-    return {"truncated": text}
+    return {"truncated": text} if inputs or targets else {}
 
 
 def record_of(
@@ -131,12 +128,8 @@ def _answers(result: Mapping[str, Any], how: str = "") -> str:
 
 def flat_scores(prefix: str, scores: Mapping[str, Any]) -> dict[str, Any]:
     """Metrics, score and unparseable answers, under names that make W&B's sections."""
-    values = {
-        **scores["metrics"],
-        "score": scores["score"],
-        "unparseable": scores["num_unparseable"],
-    }
-    return {f"{prefix}/{name}": value for name, value in values.items()}
+    own = {"score": scores["score"], "unparseable": scores["num_unparseable"]}
+    return {f"{prefix}/{name}": value for name, value in {**scores["metrics"], **own}.items()}
 
 
 def summary(result: Mapping[str, Any]) -> dict[str, Any]:

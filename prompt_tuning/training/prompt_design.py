@@ -32,11 +32,9 @@ STEP = 0  # the best one, and the only one
 
 
 def train(config: TrainConfig, folder: RunFolder) -> None:
-    """Scores a frozen model on a task behind examples of it.
+    """Scores a frozen model on a task behind examples of it, the same for every query.
 
-    Args:
-        config: the run; its seed draws the examples, which are the same for every query.
-        folder: where it leaves its files, the record last; claimed.
+    It leaves its files in `folder`, which is claimed, the record last.
 
     Raises:
         UserError: the data or the model cannot be used.
@@ -48,10 +46,10 @@ def train(config: TrainConfig, folder: RunFolder) -> None:
         checkpoint = load_model(config.model, config.variant, config.machine, folder.cache)
         assert config.prompt.num_shots is not None, config.prompt
         drawn = draw(splits.train.examples, config.prompt.num_shots, config.seed)
-        shots = those_that_fit(drawn, checkpoint.encode_text, config.training.max_input_tokens)
+        limit = config.training.max_input_tokens
+        shots = those_that_fit(drawn, checkpoint.encode_text, limit)
         text = prompt_text(shots)
         folder.prompt_text_path.write_text(text + "\n", encoding="utf-8")
-        limit = config.training.max_input_tokens
         about = {
             "trained": "nothing (prompt design)",
             "task": outcome.task_line(config, task, splits),

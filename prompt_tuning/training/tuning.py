@@ -3,7 +3,6 @@
 import shlex
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -50,9 +49,7 @@ UNTRAINED, REPORT, REPORT_CHOOSES = "untrained", "report", "report_chooses"
 def train(config: TrainConfig, folder: RunFolder) -> None:
     """Trains a prompt or a model as the config says, from the start or from where a run stopped.
 
-    Args:
-        config: the run.
-        folder: where it leaves its files, the record last; claimed.
+    It leaves its files in `folder`, which is claimed, the record last.
 
     Raises:
         UserError: the data, the model or a prompt file cannot be used.
@@ -67,7 +64,8 @@ def train(config: TrainConfig, folder: RunFolder) -> None:
         stop = run.stop  # from here on: the next look at it is between two steps
         group = here().group if config.machine.spread_weights else None
         checkpoint = load_model(config.model, config.variant, config.machine, folder.cache, group)
-        check_sayable(task, partial(_read_back, checkpoint))
+        encode, tokenizer = checkpoint.encode_text, checkpoint.tokenizer
+        check_sayable(task, lambda text: decode_ids(tokenizer, encode(text)))
         encoded = encode_training_examples(splits.train.examples, checkpoint, config)
         here().broadcast(SharedWork(config, checkpoint.source, checkpoint.revision, encoded))
         scored = ScoredTask.of(config, task, splits, checkpoint)
@@ -76,8 +74,7 @@ def train(config: TrainConfig, folder: RunFolder) -> None:
         training = training_run(config, method, encoded, folder)
         walk = Walk(run, checkpoint, encoded, data, training)
         about = {
-            **_weights_line(checkpoint),
-            "trained": _trained_line(config, training, checkpoint),
+            **_parameter_lines(config, training, checkpoint),
             "task": outcome.task_line(config, task, splits),
             **label_lines(task, splits.train.examples),
         }
@@ -106,11 +103,6 @@ def train(config: TrainConfig, folder: RunFolder) -> None:
             run.suggest(*_uses(folder, task))
         if task.is_embedded and config.model.path is None:
             run.suggest(*next_commands(task, config.model.name))
-
-
-def _read_back(checkpoint: Checkpoint, text: str) -> str:
-    """The text as it is once it has been encoded and decoded."""
-    return decode_ids(checkpoint.tokenizer, checkpoint.encode_text(text))
 
 
 def _uses(folder: RunFolder, task: Task) -> list[str]:
@@ -200,37 +192,32 @@ class _Watch(Watch):
 def _transfer(watch: _Watch, splits: Mapping[str, Split]) -> dict[str, Any]:
     """What the best step scores on tasks which it was not trained on."""
     config, source, result = watch.scored.config, watch.scored.task, {}
-    names = config.evaluation
     for name, split in splits.items():
-        task, variant = TASKS[name], config.variant
+        task, examples = TASKS[name], split.examples
         data = scored_examples(
-            task, split.examples, watch.checkpoint, config, variant, source=source
+            task, examples, watch.checkpoint, config, config.variant, source=source
         )
         result[name] = {
-            "split": names.report_split or names.split,
+            "split": config.evaluation.report_split or config.evaluation.split,
             **asdict(watch.answer(data, "transfer", name).scores),
             "floor": floor_of(task, split),
         }
     return result
 
 
-def _weights_line(checkpoint: Checkpoint) -> dict[str, str]:
-    """How much of a model that is spread this process holds."""
-    if not checkpoint.model.is_spread:
-        return {}
-    total = checkpoint.num_parameters
-    held = total - checkpoint.model.num_elsewhere
-    return {"weights": f"{held:,} of {total:,} in each of {here().size} processes"}
-
-
-def _trained_line(config: TrainConfig, training: TrainingRun, checkpoint: Checkpoint) -> str:
-    trained = training.num_trained
+def _parameter_lines(
+    config: TrainConfig, training: TrainingRun, checkpoint: Checkpoint
+) -> dict[str, str]:
+    """How much of a model that is spread this process holds, and how much of it is trained."""
+    total, trained, lines = checkpoint.num_parameters, training.num_trained, {}
+    if checkpoint.model.is_spread:
+        held = total - checkpoint.model.num_elsewhere
+        lines["weights"] = f"{held:,} of {total:,} in each of {here().size} processes"
     if config.method == "model_tuning":
-        return f"all {trained:,} parameters (model tuning), no prompt"
+        return lines | {"trained": f"all {trained:,} parameters (model tuning), no prompt"}
     length, width = training.method.prompt.shape
-    share = 100 * trained / checkpoint.num_parameters
-    size = f"{length} x {width} = {trained:,} parameters ({share:.4f} %)"
-    return f"a prompt of {size}, init {config.init.strategy}"
+    size = f"{length} x {width} = {trained:,} parameters ({100 * trained / total:.4f} %)"
+    return lines | {"trained": f"a prompt of {size}, init {config.init.strategy}"}
 
 
 def _save_prompt(walk: Walk, init: NDArray[np.float32]) -> Path:

@@ -113,14 +113,15 @@ class Walk:
         """Sums the run up in W&B and writes its record, last."""
         sizes = {"model/num_parameters": self.checkpoint.num_parameters}
         tracker.summarise({**outcome.summary(result), **sizes}, prompt_path)
-        truncated = {
+        data = {
+            **self.data,
             "truncated_inputs": self.encoded.truncated_inputs,
             "truncated_targets": self.encoded.truncated_targets,
         }
         record = outcome.record_of(
             self.checkpoint,
             result,
-            {**self.data, **truncated},
+            data,
             num_trained=self.training.num_trained,
             duration_s=self.training.progress.duration_s,
         )
@@ -158,12 +159,9 @@ class ScoredTask:
         return cls(config, task, splits, ready(splits.evaluation), report)
 
     def result(self, best: Scores, report: Scores | None, *, best_step: int) -> dict[str, Any]:
-        """What came out on this task, beside its floor on the split that is reported.
+        """What came out on this task at `best_step`, beside its floor on the reported split.
 
-        Args:
-            best: of the split that chose the step, at that step.
-            report: of the split that chose nothing, at the same step; None: there is none.
-            best_step: that step.
+        `best` is of the split that chose the step, `report` of the one that chose nothing, if any.
         """
         names, reported = self.config.evaluation, self.splits.reported
         floor = floor_of(self.task, reported)
