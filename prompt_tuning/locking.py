@@ -27,9 +27,7 @@ def locked(path: Path, what: str) -> Iterator[None]:
     Between machines it holds where the file system passes flock on (NFS does, Lustre if mounted
     with `flock`).
 
-    Args:
-        path: made if it is not there, and its folder.
-        what: is locked, for the error.
+    File and folder are made if they are not there; the error names `what` is locked.
 
     Raises:
         InProgress: another process holds it, or another thread.
@@ -49,11 +47,7 @@ def locked(path: Path, what: str) -> Iterator[None]:
 
 
 def hold(file: IO[Any], what: str) -> None:
-    """Locks a file that is open, until it is closed, and writes nothing into it.
-
-    Raises:
-        InProgress: another process holds it.
-    """
+    """Locks an open file until it is closed, or raises `InProgress`; writes nothing into it."""
     if not _take(file, fcntl.LOCK_EX):
         raise InProgress(what, "another process writes it")
 

@@ -106,13 +106,7 @@ class Run:
             self.say(*(f"next: {command}" for command in commands))
 
     def track(self, *, group: str, axes: Sequence[str], step: int = 0) -> Tracker:
-        """The curves: in metrics.jsonl, and in W&B if the config wants it.
-
-        Args:
-            group: in W&B, unless the config names one.
-            axes: the run's place on every axis, as tags.
-            step: where it resumes, and what was measured up to it is kept; 0: it starts.
-        """
+        """The curves, in metrics.jsonl and in W&B: `Tracker` and `wandb_run` say what they take."""
         name, tracking = self.folder.name, self.config.tracking
         wandb = wandb_run(tracking, name=name, job_type=self.kind, group=group, axes=axes)
         tracker = Tracker(self.folder.path, wandb, asdict(self.config), step)
@@ -120,11 +114,7 @@ class Run:
 
     @contextmanager
     def counted(self, what: str, total: int) -> Iterator[Callable[[int], None]]:
-        """Something to call after every few of `total`: moves a bar on.
-
-        Raises:
-            Interrupted: inside, when somebody has asked the run to stop.
-        """
+        """Something to call after every few of `total`: moves a bar on, or raises `Interrupted`."""
         bar, stop = self.reporter.bar(what, total), self.stop
 
         def count(number: int) -> None:
@@ -137,14 +127,9 @@ class Run:
             bar.remove()
 
     def check_resumed(self, kept: dict[str, Any], made_from: Mapping[str, Any]) -> None:
-        """Refuses to go on with a run that was stopped on other data or another model.
+        """Raises a UserError if a run was stopped on other data or another model, and says which.
 
-        Args:
-            kept: of its resume point; gets `made_from` where the run starts.
-            made_from: facts of data and model, as the record will have them.
-
-        Raises:
-            UserError: names what has changed.
+        `kept` of its resume point gets `made_from`, facts as in the record, where the run starts.
         """
         now = digests(made_from)
         before = kept.setdefault("made_from", now)

@@ -108,11 +108,7 @@ class Several(Ranks):
     """One of the processes of a run: gloo between CPUs, NCCL between GPUs."""
 
     def __init__(self) -> None:
-        """Waits until all have started.
-
-        Raises:
-            UserError: they have not.
-        """
+        """Waits until all have started; raises a UserError if they do not."""
         os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")  # `LostProcess` says what is lost
         from torch import distributed
         from torch.distributed.rendezvous import rendezvous
@@ -211,8 +207,7 @@ class Several(Ranks):
 def _lost(*, of_messages: bool = False) -> Iterator[None]:
     """Torch reports every trouble between processes as a RuntimeError.
 
-    Args:
-        of_messages: only if it is about messages: what is around them has troubles of its own.
+    With `of_messages` only those about messages count: what is around them has troubles of its own.
     """
     try:
         yield

@@ -82,10 +82,6 @@ def architecture_problem(name: str, config: Mapping[str, Any]) -> UserError | No
 
     What `tie_word_embeddings` says counts for nothing, since transformers 5 writes true for every
     T5. Whether the lm_head is a matrix of its own is seen in the weights.
-
-    Args:
-        name: of the checkpoint, for the message.
-        config: the content of its config.json.
     """
     model_type = str(config.get("model_type"))
     feed_forward = config.get("feed_forward_proj", FAMILY.get(model_type))

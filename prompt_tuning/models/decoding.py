@@ -15,11 +15,8 @@ def greedy_decode(model: PackedT5, encoded: EncodedRows, max_tokens: int) -> lis
 
     Args:
         model: the T5.
-        encoded: B encoded rows.
-        max_tokens: at most so many tokens a row, EOS included.
-
-    Returns:
-        B lists of token ids, without EOS and what comes after it.
+        encoded: B rows.
+        max_tokens: at most so many a row, EOS included; what is returned is without EOS.
 
     Source: T5X's beam search with `num_decodes=1`.
     """
@@ -49,7 +46,7 @@ def score_labels(
 
     Args:
         model: the T5.
-        encoded: B encoded rows.
+        encoded: B rows.
         labels: K tensors [U_k] of token ids that end in EOS.
         per_token: the mean over a label's tokens; False: their sum.
 

@@ -50,12 +50,7 @@ class EmbeddingTable:
 def load_embedding_table(source: str, revision: str | None) -> EmbeddingTable:
     """Reads two matrices of a checkpoint in safetensors, the whole of any other.
 
-    Args:
-        source: a hub id, a folder in the hub's layout, or `embedded:<name>`.
-        revision: of the hub repository; None for a folder or for the hub's main branch.
-
-    Raises:
-        UserError: the checkpoint cannot be read, or is no T5 v1.1, mT5 or umT5.
+    Takes and raises what `load_checkpoint` does.
     """
     _, tokenizer = load_description(source, revision=revision)
     place = located(source)

@@ -103,13 +103,7 @@ class PackedT5:
     def __init__(
         self, weights: Weights, config: FamilyConfig, stacks: Sequence[Any] | None = None
     ) -> None:
-        """Fuses `weights`.
-
-        Args:
-            weights: by their names in a checkpoint.
-            config: the model's.
-            stacks: the layers of encoder and decoder, if they are spread; None: those of `weights`.
-        """
+        """Fuses `weights`, named as in a checkpoint; `stacks` are the layers if they are spread."""
         self.shape = Shape.of(config)
         self.hidden_size = config.d_model
         self.num_heads = config.num_heads
@@ -126,12 +120,9 @@ class PackedT5:
         )
 
     def compile(self, mode: str) -> None:
-        """Compiles what every layer does to single positions, for any number of them.
+        """Compiles what every layer does to single positions, in a mode of `torch.compile`.
 
         Attention stays as it is: its shapes follow the rows. Equal on a CPU, unmeasured on a GPU.
-
-        Args:
-            mode: of `torch.compile`.
         """
         self._project = torch.compile(_project, mode=mode, dynamic=True)
         self._expand = torch.compile(_expand, mode=mode, dynamic=True)
@@ -323,14 +314,12 @@ class FrozenT5(PackedT5):
                 position biases are whole in each. None: all weights are here.
         """
         weights = {name: weight.detach() for name, weight in model.state_dict().items()}
-        self.group = group
-        placed = weights if device is None else OnDevice(weights, device)
+        device, self.group = device or model.device, group
+        placed = OnDevice(weights, device)
         stacks = None
         if group is not None:
-            stacks = [
-                SpreadStack(map(FrozenLayer, layers), group, device or model.device)
-                for layers in fused_layers(placed, model.config)
-            ]
+            layers_of_stacks = fused_layers(placed, model.config)
+            stacks = [SpreadStack(map(FrozenLayer, x), group, device) for x in layers_of_stacks]
         super().__init__(placed, model.config, stacks)
 
 

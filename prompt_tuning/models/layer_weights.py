@@ -49,15 +49,10 @@ class SpreadStack(nn.Module):
         device: torch.device,
         trained_as: torch.dtype | None = None,
     ) -> None:
-        """Spreads the layers, one by one as they come.
+        """Spreads the layers on a device, one by one as they come from any other.
 
         The processes need not do so at the same time: nothing is sent before the first pass.
-
-        Args:
-            layers: their parameters may be on another device.
-            group: of the processes.
-            device: where they are spread.
-            trained_as: what a forward pass sees of trained weights; None: they are frozen.
+        A forward pass sees trained weights as `trained_as`; None: they are frozen.
         """
         from torch.distributed.device_mesh import DeviceMesh
         from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard
@@ -105,13 +100,7 @@ class TrainedLayer(nn.Module):
     """
 
     def __init__(self, own: Weights, others: Weights, fuse: Callable[[Weights], Any]) -> None:
-        """Takes weights by their names in a checkpoint.
-
-        Args:
-            own: of the layer.
-            others: what `fuse` needs beside them, whole in every process.
-            fuse: of all of them.
-        """
+        """`fuse` takes `own` weights of the layer and `others`, which are whole everywhere."""
         super().__init__()
         self._others, self._fuse = others, fuse
         for name, weight in own.items():
@@ -153,8 +142,7 @@ def spread_trained(
         device: where they are trained.
         dtype: of forward passes.
 
-    Returns:
-        The weights by name, those of layers as DTensors, and the two stacks that are made of them.
+    Returns the weights by name, those of layers as DTensors, and the stacks that are made of them.
     """
 
     def part(block: str) -> dict[str, Tensor]:
@@ -193,12 +181,9 @@ def whole(tensor: Tensor) -> Tensor:
 
 
 def as_spread(value: Tensor, like: Tensor, *, replicated: bool = False) -> Tensor:
-    """This process's part of a whole value, spread as another tensor is, if that is.
+    """This process's part of a value, whole in every process, spread as `like` is, if that is.
 
-    Args:
-        value: the same in every process.
-        like: a tensor of the same processes.
-        replicated: all of it, in the same kind of tensor.
+    With `replicated` it is all of the value, in the same kind of tensor.
     """
     from torch.distributed.tensor import DTensor, Replicate, distribute_tensor
 

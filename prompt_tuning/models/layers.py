@@ -43,7 +43,7 @@ class _RMSNorm(torch.autograd.Function):
 
 
 class _GatedGELU(torch.autograd.Function):
-    """gelu(a) * b for a fused [a | b]; the GELU is computed again in the backward pass."""
+    """gelu(a) * b for a fused [a | b]; the backward pass computes the GELU again: [N, d_ff]."""
 
     @staticmethod
     def forward(ctx: Any, fused: Tensor) -> Tensor:
@@ -57,8 +57,7 @@ class _GatedGELU(torch.autograd.Function):
         (grad,) = grads
         (fused,) = ctx.saved_tensors
         gate, linear = fused.chunk(2, dim=-1)
-        # The product rule: each half gets the incoming gradient times the other half. The GELU is
-        # computed a second time, since keeping it would cost [N, d_ff] a layer.
+        # The product rule: each half gets the incoming gradient times the other half.
         grad_gate = torch.ops.aten.gelu_backward(grad * linear, gate, approximate="tanh")
         return torch.cat([grad_gate, grad * F.gelu(gate, approximate="tanh")], dim=-1)
 
@@ -75,9 +74,7 @@ class _ScaleRows(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None]:
         (grad,) = grads
-        # Row r has lengths[r] positions, all with the factor scales[r] on the way forward and back;
-        # the factors are spread over the positions twice rather than kept so: [B, H], not [N, H].
-        scales, lengths = ctx.saved_tensors
+        scales, lengths = ctx.saved_tensors  # spread over the positions a second time
         return grad * scales.repeat_interleave(lengths, 0, output_size=len(grad)), None, None
 
 
@@ -172,12 +169,7 @@ class Packing:
     """
 
     def __init__(self, lengths: Sequence[int], like: Tensor) -> None:
-        """Packs B rows, N positions together, the longest of L.
-
-        Args:
-            lengths: of the rows.
-            like: has the device and dtype of what is packed.
-        """
+        """Packs B rows, N positions together, the longest of L; `like` has device and dtype."""
         self.lengths, self.longest = [*lengths], max(lengths)
         self.row_lengths = _sent(torch.tensor(self.lengths), like.device)  # [B]
         self._like = like.new_empty(0)
@@ -222,10 +214,7 @@ def attention_mask(bias: Tensor, packing: Packing) -> Tensor:
     """What `packed_self_attention` takes, made once for all layers that share a position bias.
 
     With the padding in it, [B, heads, L, L], autograd would keep another one for each layer.
-
-    Args:
-        bias: [heads, L, L], L at least the longest length.
-        packing: of the rows.
+    `bias` is [heads, L, L], L at least the longest length.
     """
     if not packing.pads or bias.requires_grad:  # of a sum to which a gradient goes it keeps nothing
         return bias
@@ -240,13 +229,7 @@ def attention_mask(bias: Tensor, packing: Packing) -> Tensor:
 def packed_self_attention(qkv: Tensor, packing: Packing, mask: Tensor) -> Tensor:
     """Self-attention inside each row of a packed batch, T5's way: unscaled, with a position bias.
 
-    Args:
-        qkv: [3, N, heads, d_kv].
-        packing: of B rows, N positions together.
-        mask: by `attention_mask`.
-
-    Returns:
-        [N, heads * d_kv].
+    [3, N, heads, d_kv] to [N, heads * d_kv]; `mask` is made by `attention_mask`.
     """
     attend = _attend_padded if packing.pads else _attend_row_by_row
     return attend(qkv, packing, mask).flatten(1)

@@ -193,14 +193,9 @@ def save_checkpoint(
     dtype: torch.dtype,
     revision: str | None = None,
 ) -> None:
-    """Writes weights beside the config and the tokenizer of the checkpoint they began as.
+    """Writes weights, last, beside the config and the tokenizer of `first`, which they began as.
 
-    Args:
-        folder: gets the hub's layout; the weights come last.
-        weights: by their names in a checkpoint.
-        first: that checkpoint, a folder or a hub id.
-        dtype: of the file; it is loaded as the run asks for.
-        revision: of the hub repository; None: its newest.
+    The folder gets the hub's layout, the file `dtype`: it is loaded as the run asks for.
     """
     folder.mkdir(parents=True, exist_ok=True)
     place = located(first)

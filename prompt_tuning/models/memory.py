@@ -44,8 +44,8 @@ class Footprint:
     def kept_bytes(self, lengths: Sequence[int], target_lengths: Sequence[int]) -> int:
         """Bytes that autograd keeps of a micro-batch until its backward pass.
 
-        Of B rows with N encoder positions, the longest of L, and with targets of at most U tokens,
-        in a model of H, d_ff = F, A heads that are I wide together:
+        Of B rows with N encoder positions, prompts included, the longest of L, and with targets of
+        at most U tokens, in a model of H, d_ff = F, A heads that are I wide together:
 
             a layer of the encoder
                 N  (2 H + 2 F + A)        norms' outputs; gate and linear; dropout's scales of keys
@@ -62,10 +62,6 @@ class Footprint:
 
         numbers; and in float32 one of each norm and position, and one of each head in attention.
         Weights are not counted: they are there anyway.
-
-        Args:
-            lengths: encoder positions of each row, its prompt included.
-            target_lengths: tokens of each target.
         """
         shape, heads = self.shape, self.shape.num_heads
         hidden, inner, wide = shape.d_model, shape.inner, shape.d_ff
@@ -92,10 +88,7 @@ class Footprint:
         The bytes are those of the shortest or of the longest row, whichever costs more a position:
         a short row has more of the decoder, a long one more of the mask.
 
-        Args:
-            free: bytes, the model being loaded.
-            lengths: encoder positions of all rows that there are.
-            longest_target: tokens.
+        `lengths` are encoder positions of all rows that there are; the model is loaded.
         """
         of_position = max(
             self.kept_bytes([length], [longest_target]) / length
@@ -112,7 +105,7 @@ def tokens_per_micro_batch(
     Args:
         asked: its value; null is what fits a CPU's cache or the free memory of a GPU.
         frozen: the model; None: its weights are trained, which keeps more than is counted here.
-        lengths: encoder positions of all rows that there are.
+        lengths: as in `tokens_that_fit`.
         longest_target: tokens; 1 where nothing is trained.
     """
     if asked is not None:

@@ -43,16 +43,13 @@ class PromptTuning:
 
     @property
     def trained(self) -> Mapping[str, Tensor]:
-        """The prompt alone."""
         return {"prompt": self.prompt}
 
     @property
     def is_spread(self) -> bool:
-        """As the frozen model."""
         return self.frozen.is_spread
 
     def make_model(self) -> FrozenT5:
-        """The frozen model, always the same."""
         return self.frozen
 
 
@@ -71,7 +68,6 @@ class ModelTuning:
 
     @property
     def trained(self) -> Mapping[str, Tensor]:
-        """Every weight."""
         return self.weights
 
     @property

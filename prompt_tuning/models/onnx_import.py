@@ -33,11 +33,8 @@ _EMBEDDING = re.compile(r"(embed_tokens|shared)\.weight$")
 def import_onnx(encoder: Path, decoder: Path, tokenizer: Path, folder: Path) -> None:
     """Writes the checkpoint that two ONNX graphs hold, float32 and in the hub's layout.
 
-    Args:
-        encoder: graph of the encoder.
-        decoder: graph of the decoder and the lm_head.
-        tokenizer: tokenizer.json of the model.
-        folder: created if absent; the weights come last.
+    The graph of the decoder has the lm_head; `tokenizer` is the model's tokenizer.json. The weights
+    come last.
 
     Raises:
         UserError: `onnx` is not installed, a file cannot be read, or it is no T5 v1.1 of this form.

@@ -128,10 +128,8 @@ def _cache() -> Path:
 
 def _is_whole(folder: Path) -> bool:
     try:
-        written = provenance(folder) or {}
-        return bool(written["written"]) and all(
-            sha256_of(folder / name) == digest for name, digest in written["written"].items()
-        )
+        written = (provenance(folder) or {})["written"].items()
+        return bool(written) and all(sha256_of(folder / name) == digest for name, digest in written)
     except (OSError, ValueError, KeyError, AttributeError, TypeError):
         return False
 

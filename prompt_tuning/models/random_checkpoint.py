@@ -29,12 +29,7 @@ def write_random_checkpoint(
 ) -> None:
     """Writes config.json, model.safetensors and the tokenizer's files, as a hub folder has them.
 
-    Args:
-        folder: created if absent.
-        shape: the architecture.
-        sentencepiece_model: a T5-like vocabulary (pad 0, eos 1, unk 2), copied as spiece.model.
-        seed: of the weights.
-        lm_head_deviation: standard deviation of the lm_head.
+    `sentencepiece_model` is a T5-like vocabulary (pad 0, eos 1, unk 2), copied as spiece.model.
     """
     folder.mkdir(parents=True, exist_ok=True)
     pieces = write_tokenizer(folder, sentencepiece_model)
@@ -63,11 +58,10 @@ def random_weights(
 
 def hub_config(shape: Shape, vocab_rows: int) -> dict[str, object]:
     """config.json as google/t5-v1_1-* have it; untied embeddings mean unscaled logits."""
-    sizes = asdict(shape)
     return {
         "architectures": ["T5ForConditionalGeneration"],
         "model_type": "t5",
-        **sizes,
+        **asdict(shape),
         "num_decoder_layers": shape.num_layers,
         "vocab_size": vocab_rows,
         "decoder_start_token_id": 0,
