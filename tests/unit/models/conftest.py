@@ -1,5 +1,6 @@
 """Tiny Hugging Face models with random weights: the oracle of the packed forward pass."""
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,22 @@ from transformers import AutoModelForSeq2SeqLM
 from prompt_tuning.models.frozen_t5 import FamilyModel
 
 
+@pytest.fixture
+def folder(tiny_folder: Path, tmp_path: Path) -> Path:
+    """A copy of a checkpoint that a test may change or damage."""
+    return Path(shutil.copytree(tiny_folder, tmp_path / "model"))
+
+
 @pytest.fixture(params=["t5", "mt5", "umt5"])
-def hf_model(tiny_family: dict[str, Path], request: pytest.FixtureRequest) -> FamilyModel:
+def family_folder(tiny_family: dict[str, Path], request: pytest.FixtureRequest) -> Path:
+    """A checkpoint of each architecture; its `model_type` is in its config."""
+    return tiny_family[request.param]
+
+
+@pytest.fixture
+def hf_model(family_folder: Path) -> FamilyModel:
     """A tiny model as transformers loads it, its norm scales moved away from 1."""
-    model = AutoModelForSeq2SeqLM.from_pretrained(tiny_family[request.param])
+    model = AutoModelForSeq2SeqLM.from_pretrained(family_folder)
     model.eval().requires_grad_(False)
     generator = torch.Generator().manual_seed(1)
     for parameter in model.parameters():

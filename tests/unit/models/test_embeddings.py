@@ -1,7 +1,6 @@
 """The embedding table alone is that of the loaded model, whatever files hold it."""
 
 import json
-import shutil
 from pathlib import Path
 
 import numpy as np
@@ -10,16 +9,9 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from prompt_tuning.data.tokenization import encode_texts
-from prompt_tuning.errors import UserError
 from prompt_tuning.models import embeddings
 from prompt_tuning.models.embeddings import load_embedding_table
-from prompt_tuning.models.loading import Checkpoint, load_checkpoint
-
-
-@pytest.fixture
-def folder(tiny_folder: Path, tmp_path: Path) -> Path:
-    """A copy that a test may change."""
-    return Path(shutil.copytree(tiny_folder, tmp_path / "model"))
+from prompt_tuning.models.loading import Checkpoint
 
 
 def assert_is(table: embeddings.EmbeddingTable, checkpoint: Checkpoint) -> None:
@@ -67,16 +59,6 @@ def test_a_checkpoint_of_another_format_is_read_whole(
     assert_is(load_embedding_table(str(folder), None), tiny_checkpoint)
 
 
-def test_bfloat16_weights_have_the_same_fingerprint(folder: Path) -> None:
-    weights = load_file(folder / "model.safetensors")
-    halved = {name: weight.bfloat16() for name, weight in weights.items()}
-    save_file(halved, folder / "model.safetensors", metadata={"format": "pt"})
-    table = load_embedding_table(str(folder), None)
-    cpu = torch.device("cpu")
-    whole = load_checkpoint(str(folder), revision=None, dtype=torch.float32, device=cpu)
-    assert_is(table, whole)
-
-
 def test_neighbours_are_pieces_of_text(tiny_folder: Path) -> None:
     """Spare rows of the table are no tokens; pad, eos, unk and sentinels no text."""
     table = load_embedding_table(str(tiny_folder), None)
@@ -87,8 +69,3 @@ def test_neighbours_are_pieces_of_text(tiny_folder: Path) -> None:
     sentinels = {f"<extra_id_{i}>" for i in range(100)}
     assert {*left_out} == {"<pad>", "</s>", "<unk>", *sentinels}
     assert len(ids) == len(every) - 103
-
-
-def test_what_is_no_checkpoint_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"no config\.json"):
-        load_embedding_table(str(tmp_path), None)

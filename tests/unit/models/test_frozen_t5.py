@@ -101,7 +101,7 @@ def test_loss_and_gradients_equal_hugging_face(
             assert (tensor.grad - gradient).norm() <= tolerance * gradient.norm() + 1e-14, name
 
 
-@pytest.mark.parametrize("hf_model", ["t5"], indirect=True)
+@pytest.mark.parametrize("family_folder", ["t5"], indirect=True)
 def test_the_compiled_model_has_the_loss_and_gradient_of_the_eager_one(
     hf_model: FamilyModel, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -144,24 +144,34 @@ def test_autograd_keeps_one_attention_mask_for_each_position_bias(
     assert kept[2] - 2 * kept[1] + kept[0] == 2 * num_biases * one_mask
 
 
-def test_rows_of_one_batch_may_carry_prompts_of_different_lengths(
+def test_logits_and_label_scores_under_any_prompt_equal_hugging_face(
     hf_model_64: FamilyModel,
 ) -> None:
-    """A row names its prompt: the mechanism of ensembles and of mixed-task inference."""
+    """A row names its prompt, of any length: the mechanism of ensembles and mixed-task inference.
+
+    The encoder runs once for all labels, which are scored in one pass, of whatever lengths.
+    """
     size, width = hf_model_64.config.vocab_size, hf_model_64.config.d_model
     prompts = [torch.randn(length, width, dtype=torch.float64) for length in (1, 8, 3)]
     prompt_of_row = [2, 0, 1, 2, 0]
-    inputs = random_ids(INPUT_LENGTHS, vocab_size=size, seed=3)
-    targets = random_ids(TARGET_LENGTHS, vocab_size=size, seed=4)
+    inputs, targets, labels = (
+        random_ids(lengths, vocab_size=size, seed=seed)
+        for seed, lengths in enumerate((INPUT_LENGTHS, TARGET_LENGTHS, [2, 5, 1]))
+    )
     model = FrozenT5(hf_model_64)
 
     encoded = model.encode(Rows(prompts, inputs, prompt_of_row))
     logits = model.target_logits(encoded, targets).split(TARGET_LENGTHS)
+    scores = score_labels(model, encoded, labels)
 
+    assert scores.shape == (len(inputs), len(labels))
+    close = partial(torch.testing.assert_close, rtol=1e-10, atol=1e-10)
     for row, k in enumerate(prompt_of_row):
         batch = hf_batch(hf_model_64, [prompts[k]], [inputs[row]])
-        expected = hf_model_64(**batch, labels=targets[row][None]).logits[0]
-        torch.testing.assert_close(logits[row], expected, rtol=1e-10, atol=1e-10)
+        close(logits[row], hf_model_64(**batch, labels=targets[row][None]).logits[0])
+        for label, score in zip(labels, scores[row], strict=True):
+            expected = hf_model_64(**batch, labels=label[None]).logits[0]
+            close(score, -F.cross_entropy(expected, label, reduction="sum"))
 
 
 @pytest.mark.parametrize("max_tokens", [4, 15])
@@ -187,7 +197,7 @@ def test_greedy_decoding_says_the_tokens_of_generate(
     assert len({len(row) for row in expected}) > 1, "every row ended at the same step"
 
 
-@pytest.mark.parametrize("hf_model", ["t5"], indirect=True)
+@pytest.mark.parametrize("family_folder", ["t5"], indirect=True)
 def test_decoding_stops_when_every_row_has_ended(
     hf_model: FamilyModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -212,11 +222,10 @@ def test_bfloat16_stays_close_and_keeps_the_loss_in_float32(
 ) -> None:
     """The GPU's precision: activations in bfloat16, logits, loss and prompt in float32."""
     prompt, inputs, targets = ragged_batch(hf_model)
-    exact = FrozenT5(hf_model).target_logits(
-        FrozenT5(hf_model).encode(Rows.under(prompt, inputs)), targets
+    exact, rounded = (
+        model.target_logits(model.encode(Rows.under(prompt, inputs)), targets)
+        for model in (FrozenT5(hf_model), FrozenT5(hf_model.to(torch.bfloat16)))
     )
-    model = FrozenT5(hf_model.to(torch.bfloat16))
-    rounded = model.target_logits(model.encode(Rows.under(prompt, inputs)), targets)
     assert rounded.dtype == torch.float32
     assert F.cosine_similarity(rounded.flatten(), exact.flatten(), dim=0) > 0.99
     rounded.sum().backward()
@@ -227,25 +236,3 @@ def test_bfloat16_stays_close_and_keeps_the_loss_in_float32(
     assert tuned.dtype is torch.bfloat16
     tuned.embedding.sum().backward()
     assert weights["shared.weight"].grad is not None  # an update of 0.001 is lost in bfloat16
-
-
-def test_label_scores_equal_a_full_forward_of_hugging_face_for_each_label(
-    hf_model_64: FamilyModel,
-) -> None:
-    """The encoder runs once, all labels in one pass, of whatever lengths, under any prompt."""
-    size, width = hf_model_64.config.vocab_size, hf_model_64.config.d_model
-    prompts = [torch.randn(length, width, dtype=torch.float64) for length in (2, 5)]
-    prompt_of_row = [0, 1, 1, 0, 1]
-    inputs = random_ids(INPUT_LENGTHS, vocab_size=size, seed=3)
-    labels = random_ids([2, 5, 1], vocab_size=size, seed=4)
-    model = FrozenT5(hf_model_64)
-
-    scores = score_labels(model, model.encode(Rows(prompts, inputs, prompt_of_row)), labels)
-
-    assert scores.shape == (len(inputs), len(labels))
-    for row, k in enumerate(prompt_of_row):
-        batch = hf_batch(hf_model_64, [prompts[k]], [inputs[row]])
-        for label, score in zip(labels, scores[row], strict=True):
-            logits = hf_model_64(**batch, labels=label[None]).logits[0]
-            expected = -F.cross_entropy(logits, label, reduction="sum")
-            torch.testing.assert_close(score, expected, rtol=1e-10, atol=1e-10)

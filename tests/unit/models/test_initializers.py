@@ -24,23 +24,15 @@ def test_random_uniform_fills_its_range(signed: bool, low: float) -> None:
     assert prompt.mean().item() == pytest.approx((low + 0.5) / 2, abs=0.005)
 
 
-def test_sampled_vocab_draws_frequent_tokens_without_replacement() -> None:
-    prompt = sampled_vocab(30, EMBEDDING, sample_size=30, generator=generator())
-    assert sorted(prompt[:, 0].tolist()) == list(range(30))
-    assert prompt[:, 0].tolist() != list(range(30))
+def test_sampled_vocab_draws_frequent_tokens_and_repeats_only_what_it_must() -> None:
+    def draw(length: int, sample_size: int, seed: int = 0) -> list[float]:
+        drawn = sampled_vocab(length, EMBEDDING, sample_size=sample_size, generator=generator(seed))
+        return drawn[:, 0].tolist()
 
-
-def test_sampled_vocab_repeats_tokens_only_if_the_prompt_is_longer_than_the_sample() -> None:
-    prompt = sampled_vocab(50, EMBEDDING, sample_size=4, generator=generator())
-    assert set(prompt[:, 0].tolist()) == {0.0, 1.0, 2.0, 3.0}
-    whole = sampled_vocab(40, EMBEDDING, sample_size=5000, generator=generator())
-    assert sorted(whole[:, 0].tolist()) == list(range(40))
-
-
-def test_the_seed_fixes_the_draw() -> None:
-    draws = [sampled_vocab(5, EMBEDDING, sample_size=40, generator=generator(s)) for s in (0, 0, 1)]
-    assert torch.equal(draws[0], draws[1])
-    assert not torch.equal(draws[0], draws[2])
+    assert sorted(draw(30, 30)) == list(range(30)) != draw(30, 30)
+    assert sorted(draw(40, 5000)) == list(range(40))
+    assert set(draw(50, 4)) == {0.0, 1.0, 2.0, 3.0}
+    assert draw(5, 40) == draw(5, 40) != draw(5, 40, seed=1)
 
 
 def test_class_label_takes_the_mean_of_the_sub_tokens_and_leaves_the_rest() -> None:
@@ -55,12 +47,8 @@ def test_a_prompt_too_short_for_the_labels_takes_the_first_and_says_so(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     with caplog.at_level(logging.WARNING):
-        prompt = class_label(
-            torch.zeros(1, 3),
-            EMBEDDING,
-            words=["a", "b", "c"],
-            encode=lambda word: [ord(word) - 90],
-        )
+        words, rest = ["a", "b", "c"], torch.zeros(1, 3)
+        prompt = class_label(rest, EMBEDDING, words=words, encode=lambda word: [ord(word) - 90])
     assert prompt[:, 0].tolist() == [7.0]
     assert "length 1 leaves out the labels b, c" in caplog.text
 

@@ -1,6 +1,7 @@
 """A T5 v1.1 out of ONNX graphs: every kind of tensor, and what is no such graph by name."""
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 from onnx import ModelProto, NodeProto, helper, numpy_helper, save
 from safetensors.torch import load_file
+from transformers import AutoTokenizer
 
 from prompt_tuning.errors import UserError
 from prompt_tuning.models.loading import load_checkpoint
@@ -20,12 +22,9 @@ from prompt_tuning.shapes import Shape
 
 SHAPE = Shape(d_model=16, num_layers=2, num_heads=2, d_kv=4, d_ff=24)
 ROWS = 256
+FILES = ("encoder.onnx", "decoder.onnx", "tokenizer.json")
 Weights = dict[str, NDArray[np.float32]]
 Edit = Callable[[list[NodeProto], dict[str, Any]], None]
-
-
-def is_multiplied(name: str) -> bool:
-    return not name.startswith("shared") and "layer_norm" not in name and "bias" not in name
 
 
 def graph_of(weights: Weights, stack: str, kind: str, edit: Edit) -> ModelProto:
@@ -54,31 +53,32 @@ def graph_of(weights: Weights, stack: str, kind: str, edit: Edit) -> ModelProto:
         constants[f"{name}_zero_point"] = np.array(zero, integer)
         return f"{name}_quantized"
 
+    def multiply(parameter: str, number: int, values: NDArray[np.float32]) -> None:
+        tensor = store(f"onnx::MatMul_{number}", values.T, np.int8)
+        if kind == "dequantised":
+            stem = tensor.removesuffix("_quantized")
+            parts = [tensor, f"{stem}_scale", f"{stem}_zero_point"]
+            nodes.append(helper.make_node("DequantizeLinear", parts, [stem]))
+            tensor = stem
+        operation = "MatMulInteger" if kind == "int8" else "MatMul"
+        path = "/" + re.sub(r"\.(?!\d)", "/", parameter)  # block.0 stays
+        nodes.append(helper.make_node(operation, ["x", tensor], ["y"], f"{path}/MatMul_quant"))
+
     for number, (name, values) in enumerate(weights.items()):
         own = name.removeprefix(f"{stack}.")
         if name == "shared.weight":
-            own_name = {"encoder": "enc.embed_tokens.weight", "decoder": "m.shared.weight"}[stack]
-            store(own_name, values, np.uint8)
+            place = {"encoder": "enc.embed_tokens.weight", "decoder": "m.shared.weight"}[stack]
+            store(place, values, np.uint8)
         elif name == "lm_head.weight" and stack == "decoder":
-            tensor = store(f"onnx::MatMul_{number}", values.T, np.int8)
-            nodes.append(
-                helper.make_node("MatMulInteger", ["x", tensor], ["y"], "/m/lm_head/MatMul")
-            )
-        elif own != name and is_multiplied(name):
-            tensor = store(f"onnx::MatMul_{number}", values.T, np.int8)
-            path = f"/{prefix.replace('.', '/')}/{own.removesuffix('.weight').replace('.', '/')}"
-            path = path.replace("/block/", "/block.").replace("/layer/", "/layer.")
-            operation = "MatMulInteger" if kind == "int8" else "MatMul"
-            if kind == "dequantised":
-                stem = tensor.removesuffix("_quantized")
-                parts = [tensor, f"{stem}_scale", f"{stem}_zero_point"]
-                nodes.append(helper.make_node("DequantizeLinear", parts, [stem]))
-                tensor = stem
-            nodes.append(helper.make_node(operation, ["x", tensor], ["y"], f"{path}/MatMul_quant"))
-        elif own != name and "layer_norm" in name:
+            multiply("m.lm_head", number, values)
+        elif own == name:
+            continue
+        elif "layer_norm" in name:
             constants[f"{prefix}.{own}"] = values
-        elif own != name:
+        elif "bias" in name:
             store(f"{prefix}.{own}", values, np.uint8)
+        else:
+            multiply(f"{prefix}.{own.removesuffix('.weight')}", number, values)
     nodes.append(helper.make_node("MatMul", ["scores", "states"], ["context"], "/enc/any/MatMul"))
     edit(nodes, constants)
     tensors = [numpy_helper.from_array(np.asarray(v), name) for name, v in constants.items()]
@@ -93,22 +93,14 @@ def unchanged(nodes: list[NodeProto], constants: dict[str, Any]) -> None:
 def imported(tmp_path: Path, tiny_folder: Path) -> Callable[..., Path]:
     """Writes graphs of a model and imports them; returns the folder."""
 
-    def run(kind: str, edit: Edit = unchanged, weights: Weights | None = None) -> Path:
-        weights = weights if weights is not None else small_weights()
+    def run(kind: str, edit: Edit = unchanged) -> Path:
         for stack in ("encoder", "decoder"):
-            save(graph_of(weights, stack, kind, edit), tmp_path / f"{stack}.onnx")
-        from transformers import AutoTokenizer
-
+            save(graph_of(small_weights(), stack, kind, edit), tmp_path / f"{stack}.onnx")
         tokenizer = AutoTokenizer.from_pretrained(tiny_folder)
         tokenizer.backend_tokenizer.enable_truncation(4)
         tokenizer.backend_tokenizer.save(str(tmp_path / "tokenizer.json"))
         folder = tmp_path / "model"
-        import_onnx(
-            tmp_path / "encoder.onnx",
-            tmp_path / "decoder.onnx",
-            tmp_path / "tokenizer.json",
-            folder,
-        )
+        import_onnx(*(tmp_path / name for name in FILES), folder)
         return folder
 
     return run
@@ -179,39 +171,36 @@ def lost_layer(nodes: list[NodeProto], constants: dict[str, Any]) -> None:
     nodes[:] = [node for node in nodes if "block.1/layer.0/SelfAttention/k" not in node.name]
 
 
+def not_finite(nodes: list[NodeProto], constants: dict[str, Any]) -> None:
+    next(v for name, v in constants.items() if name.endswith("final_layer_norm.weight"))[0] = np.inf
+
+
+def without_scale(nodes: list[NodeProto], constants: dict[str, Any]) -> None:
+    name = next(name for name in constants if name.startswith("onnx::MatMul"))
+    constants[name] = constants[name].astype(np.int64)
+
+
 @pytest.mark.parametrize(
-    ("edit", "reason"),
+    ("kind", "edit", "reason"),
     [
-        (per_channel, "has 8 scales, one a channel"),
-        (unknown_node, "adapter.down.weight is no parameter of a T5"),
-        (one_wi, "as in T5 1.0"),
-        (lost_scale, "the graph lacks"),
-        (lost_layer, "lacks decoder.block.1.layer.0.SelfAttention.k.weight"),
+        ("int8", per_channel, "has 8 scales, one a channel"),
+        ("int8", unknown_node, "adapter.down.weight is no parameter of a T5"),
+        ("int8", one_wi, "as in T5 1.0"),
+        ("int8", lost_scale, "the graph lacks"),
+        ("int8", lost_layer, "lacks decoder.block.1.layer.0.SelfAttention.k.weight"),
+        ("float", not_finite, "not a finite number"),
+        ("float", without_scale, "is int64, and has no scale"),
     ],
 )
 def test_what_is_no_such_graph_is_named_and_nothing_is_left(
-    imported: Callable[..., Path], tmp_path: Path, edit: Edit, reason: str
+    imported: Callable[..., Path], tmp_path: Path, kind: str, edit: Edit, reason: str
 ) -> None:
-    assert reason in error_of(lambda: imported("int8", edit))
+    assert reason in error_of(lambda: imported(kind, edit))
     assert not (tmp_path / "model" / "model.safetensors").exists()
 
 
-def test_a_weight_that_is_not_finite_is_refused(imported: Callable[..., Path]) -> None:
-    weights = small_weights()
-    weights["encoder.final_layer_norm.weight"][0] = np.inf
-    assert "not a finite number" in error_of(lambda: imported("float", unchanged, weights))
-
-
 def test_a_broken_file_is_named(tmp_path: Path) -> None:
-    paths = [tmp_path / name for name in ("encoder.onnx", "decoder.onnx", "tokenizer.json")]
+    paths = [tmp_path / name for name in FILES]
     assert "encoder.onnx cannot be read" in error_of(lambda: import_onnx(*paths, tmp_path / "m"))
     paths[0].write_bytes(b"\xff\xfe not a graph")
     assert "encoder.onnx cannot be read" in error_of(lambda: import_onnx(*paths, tmp_path / "m"))
-
-
-def test_an_integer_tensor_without_a_scale_is_no_weight(imported: Callable[..., Path]) -> None:
-    def as_integers(nodes: list[NodeProto], constants: dict[str, Any]) -> None:
-        name = next(name for name in constants if name.startswith("onnx::MatMul"))
-        constants[name] = constants[name].astype(np.int64)
-
-    assert "is int64, and has no scale" in error_of(lambda: imported("float", as_integers))
