@@ -3,8 +3,10 @@
 import subprocess
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 
@@ -18,6 +20,9 @@ from prompt_tuning.run_folder import RunFolder
 @dataclass(frozen=True)
 class Config:
     seed: int = 0
+
+
+begin = partial(started, kind="test", config=Config(), identity="0123abcd")
 
 
 class Work:
@@ -34,7 +39,7 @@ class Work:
         with pytest.raises(InProgress):
             self.folder.claimed().__enter__()  # it is claimed while the work goes on
         self.times += 1
-        with started(self.folder, "test", Config(), identity="0123abcd") as run:
+        with begin(self.folder) as run:
             run.finish({"result": {"score": self.times}})
 
     def do(self, *, rerun: bool = False, changed: str | None = None) -> None:
@@ -94,7 +99,7 @@ def test_every_record_says_what_was_run_on_what_and_when(folder: RunFolder) -> N
 
 def test_a_run_that_dies_leaves_no_record(folder: RunFolder) -> None:
     def die() -> None:
-        with started(folder, "test", Config(), identity="0123abcd") as run:
+        with begin(folder) as run:
             run.say("a line")
             raise ValueError("broken")
 
@@ -108,7 +113,7 @@ def test_a_stopped_run_is_not_resumed_on_other_data_or_another_model(folder: Run
     """It would end as a mixture of two runs under the name of one."""
     data = {"train": {"sha256": "a", "file": "x"}, "model": {"fingerprint": "f"}}
     moved = data | {"train": {"sha256": "a", "file": "y"}}
-    with started(folder, "test", Config(), identity="0123abcd") as run:
+    with begin(folder) as run:
         kept: dict[str, Any] = {}
         run.check_resumed(kept, data)
         run.check_resumed(kept, moved)
@@ -119,14 +124,10 @@ def test_a_stopped_run_is_not_resumed_on_other_data_or_another_model(folder: Run
 
 
 def test_what_is_counted_can_be_stopped(folder: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:
-    with started(folder, "test", Config(), identity="0123abcd") as run:
+    with begin(folder) as run:
         with run.counted("evaluating", 10) as count:
             count(5)
-
-        def stop() -> None:
-            raise Interrupted(15)
-
-        monkeypatch.setattr(run.stop, "check", stop)
+        monkeypatch.setattr(run.stop, "check", Mock(side_effect=Interrupted(15)))
         with pytest.raises(Interrupted), run.counted("evaluating", 10) as count:
             count(5)
 

@@ -5,6 +5,7 @@ import pickle
 import subprocess
 import sys
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 import torch
@@ -57,10 +58,8 @@ def test_starting_a_run_again_takes_record_and_resume_point_away_first(folder: R
 def test_a_record_that_cannot_be_written_whole_is_not_written(
     folder: RunFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def full_disk(self: Path, *args: object, **kwargs: object) -> None:
-        raise OSError("no space left on device")
-
     folder.start({})
+    full_disk = Mock(side_effect=OSError("no space left on device"))
     monkeypatch.setattr(Path, "write_text", full_disk)
     with pytest.raises(OSError, match="no space"):
         folder.finish({"result": {}})
@@ -95,16 +94,12 @@ def test_the_lock_of_a_process_that_was_killed_is_free(tmp_path: Path) -> None:
 
 
 def test_a_failure_leaves_its_reason_until_the_run_is_claimed_again(folder: RunFolder) -> None:
-    def fail() -> None:
-        with folder.claimed():
-            raise ValueError("broken")
-
-    with pytest.raises(ValueError, match="broken"):
-        fail()
+    with pytest.raises(ValueError, match="broken"), folder.claimed():
+        raise ValueError("broken")
     assert folder.state() == RunState("failed", "ValueError: broken")
     failure = folder.failure()
     assert failure is not None
-    assert failure["command"] and failure["time"] and "in fail\n" in failure["traceback"]
+    assert failure["command"] and failure["time"] and "test_run_folder.py" in failure["traceback"]
     with folder.claimed():
         assert folder.failure() is None
         assert folder.state().name == "running"
@@ -112,13 +107,9 @@ def test_a_failure_leaves_its_reason_until_the_run_is_claimed_again(folder: RunF
 
 
 def test_a_stop_from_outside_is_no_failure(folder: RunFolder) -> None:
-    def interrupt() -> None:
-        with folder.claimed():
-            folder.start({})
-            raise Interrupted(15)
-
-    with pytest.raises(Interrupted):
-        interrupt()
+    folder.start({})
+    with pytest.raises(Interrupted), folder.claimed():
+        raise Interrupted(15)
     assert folder.state().name == "stopped"
 
 
@@ -134,8 +125,5 @@ def test_a_stop_from_outside_is_no_failure(folder: RunFolder) -> None:
 def test_what_ends_a_job_reaches_the_process_that_waits_for_it(error: BaseException) -> None:
     """An exception that cannot be unpickled breaks joblib's pool, and with it the sweep."""
     again = pickle.loads(pickle.dumps(error))
-    assert (type(again), str(again), vars(again).keys()) == (
-        type(error),
-        str(error),
-        vars(error).keys(),
-    )
+    assert type(again) is type(error) and str(again) == str(error)
+    assert vars(again).keys() == vars(error).keys()
