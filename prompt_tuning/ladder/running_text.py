@@ -39,23 +39,11 @@ def documents(
     """An endless stream of documents, each as one text; none tells a fact twice.
 
     Args:
-        world: what they speak of.
         seed: names the stream; the same name gives the same documents.
         mix: how often each kind of sentence comes; see `sentences.py` for the kinds.
         num_sentences: the fewest and the most; a question and its answer count as one.
-
-    Raises:
-        ValueError: the mix names an unknown kind.
     """
-    if unknown := sorted(mix.keys() - SENTENCE_KINDS.keys()):
-        raise ValueError(f"no such kind of sentence: {unknown}; there are {list(SENTENCE_KINDS)}")
     rng = random.Random(f"documents {world.config.seed} {seed}")
-    return _stream(world, rng, mix, num_sentences)
-
-
-def _stream(
-    world: World, rng: random.Random, mix: Mapping[str, float], num_sentences: tuple[int, int]
-) -> Iterator[str]:
     while True:
         kinds = rng.choices(list(mix), list(mix.values()), k=rng.randint(*num_sentences))
         if sentences := _write(world, rng, kinds):

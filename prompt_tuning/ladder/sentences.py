@@ -6,6 +6,7 @@ A question and its answer are two sentences. One wording of a question has one f
 import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 
 from prompt_tuning.ladder.lexicon import (
     ATTRIBUTES,
@@ -31,20 +32,6 @@ class Draft:
     entity: Entity
     told: set[tuple[str, str]] = field(default_factory=set)
 
-    def new_fact(self, *, verified: bool = False) -> Attribute | None:
-        """An attribute of the entity that the document has not told, if one is left."""
-        options = [
-            attribute
-            for attribute in ATTRIBUTES[self.entity.domain]
-            if (self.entity.name, attribute.name) not in self.told
-            and (not verified or attribute.name in self.world.config.verified)
-        ]
-        if not options:
-            return None
-        attribute = self.rng.choice(options)
-        self.told.add((self.entity.name, attribute.name))
-        return attribute
-
     def creature(self) -> Entity:
         """The entity, or any creature if it is an engine."""
         if self.entity.domain == "creatures":
@@ -59,7 +46,7 @@ def maybe_false(rng: random.Random, fact: str, values: list[str]) -> tuple[bool,
 
 
 def two_cues(
-    rng: random.Random, cues: dict[str, list[str]], topics: tuple[str, str]
+    rng: random.Random, cues: dict[str, list[str]], topics: list[str]
 ) -> tuple[bool, tuple[str, str], tuple[str, str]]:
     """Whether two uses of a word are to agree (half do), their topics, and a cue word for each."""
     true = rng.random() < 0.5
@@ -81,28 +68,37 @@ def _judge(rng: random.Random, true: bool, claim: str, check: str, reason: str) 
     return [rng.choice((PHRASES["is_true"].format(c=claim), f"{claim}:")), f"{true}."]
 
 
-def _state(draft: Draft) -> list[str]:
-    attribute = draft.new_fact()
-    if attribute is None:
+def _of_new_fact(
+    speak: Callable[[Draft, Attribute], list[str]], draft: Draft, *, verified: bool = False
+) -> list[str]:
+    """Speaks of an attribute that the document has not told; says nothing if none is left."""
+    entity = draft.entity
+    options = [
+        attribute
+        for attribute in ATTRIBUTES[entity.domain]
+        if (entity.name, attribute.name) not in draft.told
+        and (not verified or attribute.name in draft.world.config.verified)
+    ]
+    if not options:
         return []
+    attribute = draft.rng.choice(options)
+    draft.told.add((entity.name, attribute.name))
+    return speak(draft, attribute)
+
+
+def _state(draft: Draft, attribute: Attribute) -> list[str]:
     x, v = draft.entity.name, draft.entity.facts[attribute.name]
     return [draft.rng.choice(attribute.states).format(x=x, v=v)]
 
 
-def _ask(draft: Draft) -> list[str]:
-    attribute = draft.new_fact()
-    if attribute is None:
-        return []
+def _ask(draft: Draft, attribute: Attribute) -> list[str]:
     question = draft.rng.choice(attribute.asks).format(x=draft.entity.name)
     return [question, f"{draft.entity.facts[attribute.name]}."]
 
 
-def _verify(draft: Draft) -> list[str]:
-    attribute = draft.new_fact(verified=True)
-    if attribute is None:
-        return []
+def _verify(draft: Draft, attribute: Attribute) -> list[str]:
     rng, x, fact = draft.rng, draft.entity.name, draft.entity.facts[attribute.name]
-    true, v = maybe_false(rng, fact, list(attribute.values))
+    true, v = maybe_false(rng, fact, attribute.values)
     claim = rng.choice(attribute.claims).format(x=x, v=v)
     return _judge(rng, true, claim, rng.choice(attribute.checks).format(x=x, v=v), fact)
 
@@ -195,9 +191,9 @@ def _filler(draft: Draft) -> list[str]:
 
 
 SENTENCE_KINDS: dict[str, Callable[[Draft], list[str]]] = {
-    "state": _state,
-    "ask": _ask,
-    "verify": _verify,
+    "state": partial(_of_new_fact, _state),
+    "ask": partial(_of_new_fact, _ask),
+    "verify": partial(_of_new_fact, _verify, verified=True),
     "class_fact": _class_fact,
     "class": _class,
     "polarity": _polarity,

@@ -10,7 +10,10 @@ from prompt_tuning.ladder.lexicon import CLASS_OF, POLARITY_OF
 from prompt_tuning.ladder.world import SPLITS
 from prompt_tuning.task_registry import TASKS
 
-CLASSIFICATION = [task for task in ITEM_MAKERS if not task.startswith("squad")]
+
+@pytest.fixture
+def topic_of(world):
+    return {c: t for topics in world.cues.values() for t, cs in topics.items() for c in cs}
 
 
 def facts_named(world, text):
@@ -19,65 +22,15 @@ def facts_named(world, text):
     return facts
 
 
-@pytest.mark.parametrize(
-    ("task", "inputs", "target"),
-    [
-        ("squad", "question: they know filu as how? context: filu was seen again.", "glad"),
-        (
-            "squad_b",
-            "question: by whom is the ilsef led? context: a letter speaks of the ilsef.",
-            "felix",
-        ),
-        ("sst2", "sentence: we met sadi on the road.", "negative"),
-        (
-            "boolq",
-            "passage: bosu slept for an hour. question: does bosu have a golden coat?",
-            "True",
-        ),
-        (
-            "boolq_b",
-            "passage: the avkoz came in late. question: was the avkoz built at dakar?",
-            "True",
-        ),
-        (
-            "rte",
-            "hypothesis: a bird came home in the evening. premise: sapu came home in the evening.",
-            "not_entailment",
-        ),
-        (
-            "wic",
-            "sentence1: the kemep stands by a loan. sentence2: there was a kemep with a soldier. "
-            "word: kemep",
-            "False",
-        ),
-        (
-            "copa",
-            "choice1: the horn came late. choice2: they met the knight. premise: they met the "
-            "song. question: effect",
-            "choice1",
-        ),
-    ],
-)
-def test_an_item_reads_as_the_real_task_does(world, task, inputs, target):
-    item = task_items(world, task, "test", 100)[0]
-    assert (item.inputs, item.target) == (inputs, target)
-
-
-@pytest.mark.parametrize("task", CLASSIFICATION)
-def test_targets_are_the_verbalizers_of_the_real_task(world, task):
-    targets = {item.target for item in task_items(world, task, "train", 50)}
-    assert targets == set(TASKS[task.removesuffix("_b")].verbalizers)
-
-
 @pytest.mark.parametrize("task", ITEM_MAKERS)
 @pytest.mark.parametrize("split", SPLITS)
-def test_items_differ_and_their_classes_are_balanced(world, task, split):
+def test_items_differ_and_the_real_tasks_classes_are_balanced(world, task, split):
     items = task_items(world, task, split, 400)
     assert len({item.inputs for item in items}) == len(items) <= 400
     assert len(items) >= 50
-    if task in CLASSIFICATION:
+    if not task.startswith("squad"):
         counts = Counter(item.target for item in items)
-        assert len(counts) == 2 and len(set(counts.values())) == 1
+        assert counts == dict.fromkeys(TASKS[task.removesuffix("_b")].verbalizers, len(items) // 2)
 
 
 @pytest.mark.parametrize("task", ITEM_MAKERS)
@@ -119,28 +72,19 @@ def test_sst2_is_the_polarity_of_the_mood(world):
         assert item.target == POLARITY_OF[facts_named(world, item.inputs)["mood"]]
 
 
-def test_wic_is_true_if_both_cues_are_of_one_topic(world):
-    topic_of = {c: t for topics in world.cues.values() for t, cs in topics.items() for c in cs}
+def test_wic_is_true_if_both_cues_are_of_one_topic(world, topic_of):
     for item in task_items(world, "wic", "test", 200):
         words = re.findall(r"\w+", item.inputs)
         first, second = (topic_of[word] for word in words if word in topic_of)
         assert item.target == str(first == second)
 
 
-def test_copa_offers_one_cue_of_the_premises_topic(world):
-    topic_of = {c: t for topics in world.cues.values() for t, cs in topics.items() for c in cs}
+def test_copa_offers_one_cue_of_the_premises_topic(world, topic_of):
     for item in task_items(world, "copa", "test", 200):
-        fields = dict(item.fields)
+        *cued, _ = item.fields  # the last is the question
         topics = {
             name: topic_of[next(w for w in re.findall(r"\w+", text) if w in topic_of)]
-            for name, text in fields.items()
-            if name != "question"
+            for name, text in cued
         }
         assert topics[item.target] == topics["premise"]
         assert topics["choice1"] != topics["choice2"]
-
-
-@pytest.mark.parametrize(("task", "split"), [("wsc", "test"), ("boolq", "validation")])
-def test_an_unknown_task_or_split_is_refused(world, task, split):
-    with pytest.raises(ValueError, match=r"squad.*train"):
-        task_items(world, task, split, 10)
