@@ -66,14 +66,9 @@ def load_corpus(
 ) -> Corpus:
     """The documents of a source as token ids, from the cache if it has them.
 
-    Special tokens that are written in a text are text.
-
-    Args:
-        source: of the documents.
-        tokenizer: T5's, of the `tokenizers` library.
-        cache_dir: gets an entry per source, tokenizer and limit.
-        max_tokens: stops after the document that reaches it; None takes all. A hub data set is
-            streamed only so far.
+    Special tokens that are written in a text are text. `cache_dir` gets an entry per source,
+    tokenizer and limit. Stops after the document that reaches `max_tokens`; None takes all. A hub
+    data set is streamed only so far.
 
     Raises:
         UserError: the source cannot be read, or has no text.

@@ -76,9 +76,15 @@ class WorldProbes:
         self, tokenizer: PreTrainedTokenizerFast, *, masks_spans: bool, num_probes: int
     ) -> None:
         """Encodes `num_probes` questions of every kind; `masks_spans`: of span corruption."""
-        self._mark = [sentinel_id(tokenizer)] if masks_spans else []
+        mark = [sentinel_id(tokenizer)] if masks_spans else []
+
+        def row(question: str, answer: str) -> tuple[list[int], list[int]]:
+            asked, said = encode_texts([question, answer], tokenizer)
+            return [*asked, *mark, EOS_ID], [*mark, *said]
+
+        self._num_marks = len(mark)
         self._rows = {
-            kind: [self._row(tokenizer, *probe) for probe in of_kind]
+            kind: [row(*probe) for probe in of_kind]
             for kind, of_kind in probes(World(LADDER_WORLD), num_probes).items()
         }
 
@@ -87,12 +93,6 @@ class WorldProbes:
         """The share of each kind whose answer's first word is the likeliest, token by token."""
         return {kind: self._accuracy(model, rows) for kind, rows in self._rows.items()}
 
-    def _row(
-        self, tokenizer: PreTrainedTokenizerFast, question: str, answer: str
-    ) -> tuple[list[int], list[int]]:
-        asked, said = encode_texts([question, answer], tokenizer)
-        return [*asked, *self._mark, EOS_ID], [*self._mark, *said]
-
     def _accuracy(self, model: PackedT5, rows: Sequence[tuple[list[int], list[int]]]) -> float:
         inputs, targets = (
             [torch.tensor(row[side], device=model.device) for row in rows] for side in (0, 1)
@@ -100,4 +100,4 @@ class WorldProbes:
         no_prompt = model.embedding.new_zeros(0, model.hidden_size)
         logits = model.target_logits(model.encode(Rows.under(no_prompt, inputs)), targets)
         right = (logits.argmax(-1) == torch.cat(targets)).split([len(ids) for ids in targets])
-        return float(np.mean([bool(of_row[len(self._mark) :].all()) for of_row in right]))
+        return float(np.mean([bool(of_row[self._num_marks :].all()) for of_row in right]))

@@ -5,6 +5,7 @@ Source: google-research/text-to-text-transfer-transformer @ 0068fa73, t5/data/pr
 """
 
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -57,10 +58,8 @@ class SegmentOrder:
         self, corpus: Corpus, segmentation: Segmentation, batch_size: int, *, seed: int
     ) -> None:
         assert len(corpus) > 0 and batch_size > 0, (len(corpus), batch_size)
-        self._corpus = corpus
-        self._segmentation = segmentation
         self._batch_size = batch_size
-        self._seed = seed
+        self._plan = partial(_Epoch, corpus, segmentation, seed)
         self._number, self._first, self._epoch = 0, 0, self._plan(0)
 
     def __getitem__(self, step: int) -> list[Ids]:
@@ -77,16 +76,12 @@ class SegmentOrder:
             self._epoch = self._plan(self._number)
         return self._epoch.segment(position - self._first)
 
-    def _plan(self, epoch: int) -> "_Epoch":
-        rng = np.random.default_rng([_ORDER, self._seed, epoch])
-        return _Epoch(self._corpus, self._segmentation, rng)
-
 
 class _Epoch:
     """The documents of an epoch as one stream, and the segments as shuffled slices of it."""
 
-    def __init__(self, corpus: Corpus, rules: Segmentation, rng: np.random.Generator) -> None:
-        self._tokens = corpus.tokens
+    def __init__(self, corpus: Corpus, rules: Segmentation, seed: int, number: int) -> None:
+        self._tokens, rng = corpus.tokens, np.random.default_rng([_ORDER, seed, number])
         documents = rng.permutation(len(corpus))
         self._starts, lengths = _chunks(
             corpus.starts[documents], corpus.ends[documents], rules.max_document_tokens, rng

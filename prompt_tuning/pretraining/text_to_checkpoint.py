@@ -76,11 +76,8 @@ def pretrain(config: PretrainConfig, folder: RunFolder, kind: str) -> None:
             masks_spans = config.objective.name == "span_corruption"
             probes = WorldProbes(tokenizer, masks_spans=masks_spans, num_probes=NUM_PROBES)
 
-        def save(into: Path) -> None:
-            dtype = {"float32": torch.float32, "bfloat16": torch.bfloat16}
-            storage = dtype[config.pretraining.storage_dtype]
-            save_checkpoint(into, weights, first, dtype=storage)
-
+        storage_dtype = getattr(torch, config.pretraining.storage_dtype)
+        save = partial(save_checkpoint, weights=weights, first=first, dtype=storage_dtype)
         at_steps = {n: folder.path / f"step-{n}" for n in config.pretraining.save_at_steps}
         at_steps.pop(config.pretraining.num_steps, None)  # the last checkpoint is the folder itself
         watch = HeldOutWatch(training, run.reporter, tracker, held_out_rows, probes, save, at_steps)
@@ -119,12 +116,10 @@ def first_checkpoint(config: PretrainConfig, source: TextSource, folder: Path) -
             write_vocabulary(folder, texts, num_pieces=vocabulary.num_pieces, required_words=words)
         model_file = Path(vocabulary.path) if vocabulary.path else folder / "spiece.model"
         check_pieces(model_file)
-        shape = Shape(**asdict(config.shape))
+        shape, seed = Shape(**asdict(config.shape)), config.seed
         # As T5X draws the head, so that the first loss is log(V); transformers draws with 1.
         deviation = shape.d_model**-0.5
-        write_random_checkpoint(
-            folder, shape, model_file, seed=config.seed, lm_head_deviation=deviation
-        )
+        write_random_checkpoint(folder, shape, model_file, seed=seed, lm_head_deviation=deviation)
     return str(folder)
 
 

@@ -4,6 +4,7 @@ import random
 from pathlib import Path
 
 import pytest
+from sentencepiece import SentencePieceProcessor
 from transformers import AutoTokenizer
 
 from prompt_tuning.pretraining.vocabulary import write_vocabulary
@@ -36,6 +37,12 @@ def vocabulary_folder(
     folder = tmp_path_factory.mktemp("vocabulary") / "tokenizer"
     write_vocabulary(folder, texts, num_pieces=160, required_words=required_words)
     return folder
+
+
+@pytest.fixture(scope="session")
+def processor(vocabulary_folder: Path) -> SentencePieceProcessor:
+    """The vocabulary, as SentencePiece reads it."""
+    return SentencePieceProcessor(str(vocabulary_folder / "spiece.model"))
 
 
 @pytest.fixture(scope="session")

@@ -1,13 +1,12 @@
 """Token ids of documents on disk: whole, equal to SentencePiece's, found again, never half."""
 
-import shutil
-
 import numpy as np
 import pytest
 import sentencepiece
+from transformers import AutoTokenizer
 
 from prompt_tuning.errors import UserError
-from prompt_tuning.pretraining import corpus as module
+from prompt_tuning.models.random_checkpoint import write_tokenizer
 from prompt_tuning.pretraining.corpus import hold_out, load_corpus
 from prompt_tuning.pretraining.documents import TextSource, local_text
 
@@ -20,10 +19,8 @@ def documents_of(corpus):
     return [corpus.document(i).tolist() for i in range(len(corpus))]
 
 
-def test_documents_come_back_as_sentencepiece_cuts_them(
-    tokenizer, vocabulary_folder, texts, tmp_path
-):
-    processor = sentencepiece.SentencePieceProcessor(str(vocabulary_folder / "spiece.model"))
+def test_documents_come_back_as_sentencepiece_cuts_them(tokenizer, processor, texts, tmp_path):
+    """The tokenizer gets 16 documents at once, which leaves no trace."""
     corpus = load_corpus(source_of(*texts), tokenizer, cache_dir=tmp_path)
     assert documents_of(corpus) == processor.encode(texts)
     assert isinstance(corpus.tokens, np.memmap)
@@ -34,9 +31,8 @@ def test_documents_come_back_as_sentencepiece_cuts_them(
 @pytest.mark.parametrize(
     "text", ["a </s> b", "<extra_id_0>", "a<pad>", " <unk>", "\x000", "\u25810"]
 )
-def test_a_special_token_in_a_text_is_text(tokenizer, vocabulary_folder, tmp_path, text):
+def test_a_special_token_in_a_text_is_text(tokenizer, processor, tmp_path, text):
     """A sentinel that a document could write would be taken for a noise span."""
-    processor = sentencepiece.SentencePieceProcessor(str(vocabulary_folder / "spiece.model"))
     corpus = load_corpus(source_of(text), tokenizer, cache_dir=tmp_path)
     assert documents_of(corpus) == [processor.encode(text)]
     tokens = tokenizer.convert_ids_to_tokens(corpus.document(0).tolist())
@@ -54,14 +50,6 @@ def test_empty_documents_are_left_out_and_unknown_tokens_counted(tokenizer, tmp_
         "num_unknown_tokens": 1,
         "sha256": None,
     }
-
-
-def test_batches_of_the_tokenizer_leave_no_trace(tokenizer, texts, tmp_path, monkeypatch):
-    whole = documents_of(load_corpus(source_of(*texts), tokenizer, cache_dir=tmp_path / "a"))
-    monkeypatch.setattr(module, "DOCUMENTS_PER_CALL", 7)
-    assert (
-        documents_of(load_corpus(source_of(*texts), tokenizer, cache_dir=tmp_path / "b")) == whole
-    )
 
 
 def test_a_limit_stops_after_the_document_that_reaches_it(tokenizer, tmp_path):
@@ -125,25 +113,17 @@ def test_a_source_without_text_is_the_users_mistake(tokenizer, tmp_path):
         load_corpus(source_of("", " "), tokenizer, cache_dir=tmp_path)
 
 
-def test_real_text_is_cut_as_t5s_vocabulary_cuts_it(shared_data, t5_tokenizer, tmp_path):
+def test_real_text_is_cut_as_t5s_vocabulary_cuts_it(shared_data, tmp_path):
     """The first held-out articles; they have none of the ties of data/tokenization.py."""
     with (shared_data / "text" / "wikipedia_val.txt").open(encoding="utf-8") as file:
         (tmp_path / "a.txt").write_text(file.read(100_000), encoding="utf-8")
     source = local_text(str(tmp_path / "a.txt"))
-    corpus = load_corpus(source, t5_tokenizer, cache_dir=tmp_path)
     vocabulary = shared_data / "t5_vocab" / "t5_vocab"
+    write_tokenizer(tmp_path, vocabulary)
+    corpus = load_corpus(source, AutoTokenizer.from_pretrained(tmp_path), cache_dir=tmp_path)
     processor = sentencepiece.SentencePieceProcessor(str(vocabulary))
     assert documents_of(corpus) == processor.encode(list(source.documents()))
     assert 3.5 < 100_000 / corpus.num_tokens < 4.7  # INVENTORY.md: about 4.1 characters a token
-
-
-@pytest.fixture
-def t5_tokenizer(shared_data, tmp_path):
-    from transformers import AutoTokenizer
-
-    shutil.copy(shared_data / "t5_vocab" / "t5_vocab", tmp_path / "spiece.model")
-    (tmp_path / "tokenizer_config.json").write_text('{"tokenizer_class": "T5Tokenizer"}')
-    return AutoTokenizer.from_pretrained(tmp_path)
 
 
 def test_every_document_is_either_trained_on_or_held_out(tokenizer, texts, tmp_path):

@@ -9,59 +9,49 @@ from transformers import AutoTokenizer
 
 from prompt_tuning.ladder.probe_questions import probes
 from prompt_tuning.ladder.world import LADDER_WORLD, World
-from prompt_tuning.models.frozen_t5 import PackedT5
+from prompt_tuning.models.frozen_t5 import PackedT5, Rows
 from prompt_tuning.models.loading import load_weights
 from prompt_tuning.pretraining.held_out import WorldProbes
 
-NUM_PROBES = 5
 
-
-def asked(
-    tiny_folder: Path, monkeypatch: pytest.MonkeyPatch, *, masks_spans: bool, wrong_piece: int
-) -> tuple[list[str], list[str], dict[str, float]]:
-    """All inputs and targets as text, and the scores of a model that errs in one piece a row."""
+@pytest.mark.parametrize(
+    ("mark", "wrong_piece", "score"),
+    [
+        ("", None, 1),
+        ("", 0, 0),
+        ("<extra_id_0>", None, 1),
+        ("<extra_id_0>", 0, 1),
+        ("<extra_id_0>", 1, 0),
+    ],
+)
+def test_a_question_is_continued_or_its_masked_answer_filled_in_and_all_pieces_count(
+    tiny_folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    mark: str,
+    wrong_piece: int | None,
+    score: int,
+) -> None:
+    """A model that errs in one piece of every row; span corruption's sentinel is no piece."""
     tokenizer = AutoTokenizer.from_pretrained(tiny_folder)
-    inputs, targets = [], []
+    asked: list[str] = []
 
-    def encode(self: PackedT5, rows: object) -> None:
-        inputs.extend(tokenizer.decode(ids) for ids in rows.inputs)  # type: ignore[attr-defined]
+    def encode(self: PackedT5, rows: Rows) -> None:
+        asked.extend(tokenizer.decode(ids) for ids in rows.inputs)
 
-    def target_logits(self: PackedT5, encoded: None, of_rows: list[Tensor]) -> Tensor:
-        targets.extend(tokenizer.decode(ids) for ids in of_rows)
-        said = [ids.clone() for ids in of_rows]
-        for ids in said:
-            if wrong_piece < len(ids):
-                ids[wrong_piece] += 1
+    def target_logits(self: PackedT5, encoded: None, targets: list[Tensor]) -> Tensor:
+        asked.extend(tokenizer.decode(ids) for ids in targets)
+        said = [ids.clone() for ids in targets]
+        for ids in said if wrong_piece is not None else ():
+            ids[wrong_piece] += 1
         return torch.nn.functional.one_hot(torch.cat(said), self.vocab_size).float()
 
     monkeypatch.setattr(PackedT5, "encode", encode)
     monkeypatch.setattr(PackedT5, "target_logits", target_logits)
     model = PackedT5(*load_weights(str(tiny_folder), device=torch.device("cpu")))
-    scores = WorldProbes(tokenizer, masks_spans=masks_spans, num_probes=NUM_PROBES).measure(model)
-    return inputs, targets, scores
-
-
-@pytest.mark.parametrize(("masks_spans", "mark"), [(False, ""), (True, "<extra_id_0>")])
-def test_a_question_is_continued_or_its_masked_answer_is_filled_in(
-    tiny_folder: Path, monkeypatch: pytest.MonkeyPatch, masks_spans: bool, mark: str
-) -> None:
-    inputs, targets, scores = asked(
-        tiny_folder, monkeypatch, masks_spans=masks_spans, wrong_piece=10_000
-    )
-    expected = [p for of_kind in probes(World(LADDER_WORLD), NUM_PROBES).values() for p in of_kind]
-    spaceless = [text.replace(" ", "") for text in (*inputs, *targets)]
-    assert spaceless == [
-        *(f"{probe.question}{mark}</s>".replace(" ", "") for probe in expected),
-        *(f"{mark}{probe.answer}" for probe in expected),
-    ]
-    assert set(scores.values()) == {1.0}
-
-
-@pytest.mark.parametrize(
-    ("masks_spans", "wrong", "score"), [(False, 0, 0), (True, 0, 1), (True, 1, 0)]
-)
-def test_one_wrong_piece_is_a_wrong_answer_and_the_sentinel_is_no_piece_of_it(
-    tiny_folder: Path, monkeypatch: pytest.MonkeyPatch, masks_spans: bool, wrong: int, score: int
-) -> None:
-    _, _, scores = asked(tiny_folder, monkeypatch, masks_spans=masks_spans, wrong_piece=wrong)
+    scores = WorldProbes(tokenizer, masks_spans=bool(mark), num_probes=5).measure(model)
+    expected: list[str] = []
+    for of_kind in probes(World(LADDER_WORLD), 5).values():
+        expected += [f"{question}{mark}</s>" for question, _ in of_kind]
+        expected += [f"{mark}{answer}" for _, answer in of_kind]
+    assert [text.replace(" ", "") for text in asked] == [text.replace(" ", "") for text in expected]
     assert set(scores.values()) == {float(score)}

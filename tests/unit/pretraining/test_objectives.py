@@ -29,13 +29,9 @@ def spans_of(mask):
     return [len(run) for run in "".join("x" if bit else " " for bit in mask).split()]
 
 
-def test_t5s_row_of_512_takes_568_tokens_and_has_114_targets():
-    """The numbers that T5's pre-training configuration was written with."""
-    assert span_corruption_lengths(512) == (568, 114)
-
-
-def test_a_segment_of_that_length_fills_inputs_and_targets():
+def test_a_segment_of_t5s_length_fills_inputs_and_targets():
     """And one token more would not fit. Under 10 inputs T5's rule forgets its minimum of a span."""
+    assert span_corruption_lengths(512) == (568, 114)  # T5's pre-training was configured with them
     targets_two_longer = []
     for inputs_length in range(10, 400):
         tokens_length, targets_length = span_corruption_lengths(inputs_length)
@@ -45,11 +41,8 @@ def test_a_segment_of_that_length_fills_inputs_and_targets():
             assert len(targets) == targets_length + 2
             targets_two_longer.append(tokens_length)
         assert len(corrupt(np.arange(tokens_length + 1), seed=0)[0]) > inputs_length
-    assert targets_two_longer == [
-        190,
-        350,
-        390,
-    ]  # ties, rounded up: 190 * 0.15 is 28.500002 in float32
+    # Ties, rounded up: 190 * 0.15 is 28.500002 in float32.
+    assert targets_two_longer == [190, 350, 390]
 
 
 def test_at_a_density_of_one_half_targets_are_no_longer_than_inputs():

@@ -9,11 +9,6 @@ from prompt_tuning.errors import UserError
 from prompt_tuning.pretraining.vocabulary import sentence_end_ids, write_vocabulary
 
 
-@pytest.fixture(scope="session")
-def processor(vocabulary_folder):
-    return sentencepiece.SentencePieceProcessor(str(vocabulary_folder / "spiece.model"))
-
-
 def test_special_ids_and_sentinels_are_where_t5_has_them(tokenizer, processor):
     """`<extra_id_0>` is the last id and 100 of them follow the pieces: 32,099 for T5's 32,000."""
     pieces = processor.get_piece_size()
@@ -56,10 +51,7 @@ def test_tokenizer_and_sentencepiece_agree_on_every_text(tokenizer, processor, t
 
 def test_training_again_gives_the_same_bytes(vocabulary_folder, texts, required_words, tmp_path):
     """Whatever the order in which the words are given."""
-    pieces = write_vocabulary(
-        tmp_path, iter(texts), num_pieces=160, required_words=required_words[::-1]
-    )
-    assert 100 < pieces <= 160
+    write_vocabulary(tmp_path, iter(texts), num_pieces=160, required_words=required_words[::-1])
     for file in ("spiece.model", "tokenizer_config.json"):
         assert (tmp_path / file).read_bytes() == (vocabulary_folder / file).read_bytes()
 
