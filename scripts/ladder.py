@@ -39,35 +39,17 @@ from prompt_tuning.report.tables import markdown
 MAX_MEGABYTES = 40
 
 
-@dataclass(frozen=True)
-class Size:
-    """A model of the ladder, and the learning rate of its LM adaptation on the full text."""
-
-    d_model: int
-    num_layers: int
-    num_heads: int
-    d_ff: int
-    learning_rate: float
-
-    @property
-    def overrides(self) -> list[str]:
-        """Its shape and vocabulary as `ptune pretrain` wants them."""
-        return [
-            f"shape.d_model={self.d_model}",
-            f"shape.num_layers={self.num_layers}",
-            f"shape.num_heads={self.num_heads}",
-            f"shape.d_kv={self.d_model // self.num_heads}",
-            f"shape.d_ff={self.d_ff}",
-            "vocabulary.num_pieces=1200",
-            "vocabulary.num_documents=20000",
-        ]
-
-
-SIZES = {  # named by their parameters
-    "ladder_100k": Size(d_model=32, num_layers=2, num_heads=2, d_ff=80, learning_rate=0.004),
-    "ladder_400k": Size(d_model=64, num_layers=3, num_heads=4, d_ff=160, learning_rate=0.003),
-    "ladder_1m": Size(d_model=112, num_layers=3, num_heads=4, d_ff=288, learning_rate=0.002),
-    "ladder_3m": Size(d_model=192, num_layers=3, num_heads=6, d_ff=384, learning_rate=0.001),
+SHAPES = {  # named by their parameters
+    "ladder_100k": {"d_model": 32, "num_layers": 2, "num_heads": 2, "d_kv": 16, "d_ff": 80},
+    "ladder_400k": {"d_model": 64, "num_layers": 3, "num_heads": 4, "d_kv": 16, "d_ff": 160},
+    "ladder_1m": {"d_model": 112, "num_layers": 3, "num_heads": 4, "d_kv": 28, "d_ff": 288},
+    "ladder_3m": {"d_model": 192, "num_layers": 3, "num_heads": 6, "d_kv": 32, "d_ff": 384},
+}
+VOCABULARY = ("vocabulary.num_pieces=1200", "vocabulary.num_documents=20000")
+LEARNING_RATES = {
+    # Adafactor's is relative to the scale of each parameter, AdamW's falls with the size.
+    "pretrain": dict.fromkeys(SHAPES, 0.03),
+    "adapt": dict(zip(SHAPES, (0.004, 0.003, 0.002, 0.001), strict=True)),
 }
 
 
@@ -78,20 +60,19 @@ class Stage:
     name: str
     command: str  # pretrain: span corruption; adapt: LM adaptation
     world: str  # facts or full
-    max_sentences: int
     num_steps: int
-    optimizer: str
     schedule: str
     save_at_steps: tuple[int, ...] = ()
     rate_factor: float = 1.0  # of the learning rate; others are the scan's
 
 
-STAGES = (
-    Stage("sc_facts", "pretrain", "facts", 2, 2250, "adafactor", "constant"),
-    Stage("sc", "pretrain", "full", 2, 1750, "adafactor", "linear"),
-    Stage("lm_full", "adapt", "full", 1, 4000, "adamw", "constant", (600, 3000)),
-    Stage("lm", "adapt", "full", 1, 2000, "adamw", "linear"),
+CHAIN = (
+    Stage("sc_facts", "pretrain", "facts", 2250, "constant"),
+    Stage("sc", "pretrain", "full", 1750, "linear"),
+    Stage("lm_full", "adapt", "full", 4000, "constant", (600, 3000)),
+    Stage("lm", "adapt", "full", 2000, "linear"),
 )
+STAGES = {stage.name: stage for stage in CHAIN}
 COMMON = (
     "corpus.world_documents=400000",
     "evaluation.every_steps=250",
@@ -100,41 +81,39 @@ COMMON = (
     "tracking=none",
 )
 BY_COMMAND = {
-    "pretrain": ("objective.inputs_length=64", "pretraining.batch_size=32"),
+    "pretrain": (
+        "objective.inputs_length=64",
+        "corpus.world_max_sentences=2",
+        "pretraining.batch_size=32",
+        "pretraining.optimizer=adafactor",
+        "pretraining.weight_decay=0.00045",  # half of 0.03 squared: the norm holds
+    ),
     "adapt": (
         "objective.name=sentence_lm",
         "objective.inputs_length=48",
         "objective.max_target_tokens=12",
+        "corpus.world_max_sentences=1",
         "pretraining.batch_size=64",
+        "pretraining.optimizer=adamw",
+        "pretraining.embedding_learning_rate=6",
+        "pretraining.max_gradient_norm=1",
     ),
 }
-ADAFACTOR_RATE = 0.03  # relative to the scale of each parameter, for all sizes
-BY_OPTIMIZER = {
-    "adafactor": ("pretraining.weight_decay=0.00045",),  # half of 0.03 squared: the norm holds
-    "adamw": ("pretraining.embedding_learning_rate=6", "pretraining.max_gradient_norm=1"),
-}
-
-
 SCANNED = {"sc_facts": (None, 500), "lm_full": ("sc", 750)}  # goes on from; steps
 FACTORS = (0.5, 1.0, 2.0)  # of the recipe's learning rate
 
 
 def command(name: str, stage: Stage, output: Path, checkpoint: Path | None) -> list[str]:
     """The stage of a size as a command line."""
-    size = SIZES[name]
-    first = [f"checkpoint={checkpoint}"] if checkpoint else size.overrides
-    rate = ADAFACTOR_RATE if stage.optimizer == "adafactor" else size.learning_rate
+    shape = [f"shape.{key}={value}" for key, value in SHAPES[name].items()]
     return [
         *("ptune", stage.command, f"name={name}_{stage.name}", f"output_dir={output}"),
-        *first,
+        *([f"checkpoint={checkpoint}"] if checkpoint else [*shape, *VOCABULARY]),
         *COMMON,
         *BY_COMMAND[stage.command],
-        *BY_OPTIMIZER[stage.optimizer],
-        f"pretraining.optimizer={stage.optimizer}",
         f"corpus.world={stage.world}",
-        f"corpus.world_max_sentences={stage.max_sentences}",
         f"pretraining.num_steps={stage.num_steps}",
-        f"pretraining.learning_rate={stage.rate_factor * rate:g}",
+        f"pretraining.learning_rate={stage.rate_factor * LEARNING_RATES[stage.command][name]:g}",
         f"pretraining.schedule={stage.schedule}",
         f"pretraining.save_at_steps=[{','.join(map(str, stage.save_at_steps))}]",
     ]
@@ -159,29 +138,21 @@ def run_once(name: str, stage: Stage, output: Path, checkpoint: Path | None) -> 
 def train(name: str, output: Path) -> None:
     """The chain of a size, from its last finished run on."""
     checkpoint: Path | None = None
-    for stage in STAGES:
+    for stage in CHAIN:
         checkpoint = run_once(name, stage, output, checkpoint)
 
 
 def scan_stages() -> Iterator[tuple[Stage, str | None]]:
     """The start of two stages at other rates, one of each optimiser, and what each goes on from."""
-    stages = {stage.name: stage for stage in STAGES}
     for (scanned, (before, num_steps)), factor in product(SCANNED.items(), FACTORS):
-        stage = replace(
-            stages[scanned],
-            name=f"{scanned}_x{factor:g}",
-            num_steps=num_steps,
-            rate_factor=factor,
-            save_at_steps=(),
-        )
-        yield stage, before
+        at_rate = {"name": f"{scanned}_x{factor:g}", "rate_factor": factor}
+        yield replace(STAGES[scanned], num_steps=num_steps, save_at_steps=(), **at_rate), before
 
 
 def scan(name: str, output: Path) -> None:
     """Runs the scan of a size, once its chain is trained."""
-    stages = {stage.name: stage for stage in STAGES}
     for stage, before in scan_stages():
-        checkpoint = finished(name, stages[before], output) if before else None
+        checkpoint = finished(name, STAGES[before], output) if before else None
         run_once(name, stage, output, checkpoint)
 
 
@@ -213,15 +184,15 @@ CHECKPOINTS = {  # steps of LM adaptation: the stage, and the folder inside its 
 
 def pack(name: str, output: Path) -> None:
     """Puts the checkpoints of a size into the package, in bfloat16, and their runs' records."""
-    folders = {stage.name: finished(name, stage, output) for stage in STAGES}
+    folders = {stage: finished(name, STAGES[stage], output) for stage in STAGES}
     missing = [stage for stage, folder in folders.items() if folder is None]
     assert not missing, f"{name}: not trained yet: {missing}"
     shutil.rmtree(EMBEDDED_MODELS / name, ignore_errors=True)
     for steps, (stage, inside) in CHECKPOINTS.items():
-        source = str(folders[stage] / inside)
+        source, target = str(folders[stage] / inside), EMBEDDED_MODELS / name / str(steps)
         weights, _ = load_weights(source, device=torch.device("cpu"))
-        save_checkpoint(EMBEDDED_MODELS / name / str(steps), weights, source, dtype=torch.bfloat16)
-        drop_normalizer(EMBEDDED_MODELS / name / str(steps) / "spiece.model")
+        save_checkpoint(target, weights, source, dtype=torch.bfloat16)
+        drop_normalizer(target / "spiece.model")
     records = {
         stage: json.loads((run / "record.json").read_text()) for stage, run in folders.items()
     }
@@ -259,9 +230,9 @@ def main() -> None:
     )
     parser.add_argument("what", choices=("train", "scan", "scanned", "pack", "controls"))
     parser.add_argument("--output", type=Path, required=True, help="folder of the runs")
-    parser.add_argument("--size", choices=SIZES, action="append", help="may be given again")
+    parser.add_argument("--size", choices=SHAPES, action="append", help="may be given again")
     arguments = parser.parse_args()
-    sizes = arguments.size or list(SIZES)
+    sizes = arguments.size or list(SHAPES)
     if arguments.what in ("train", "scan"):
         run = train if arguments.what == "train" else scan
         with ThreadPoolExecutor(max_workers=2) as pool:  # a run uses one thread

@@ -22,14 +22,11 @@ VERBALIZERS = (
     *("positive", "negative", "entailment", "not_entailment", "contradiction", "neutral"),
     *("'True'", "'False'"),
 )
-SHAPE = (
-    *("shape.d_model=64", "shape.num_layers=3", "shape.num_heads=4", "shape.d_kv=16"),
-    "shape.d_ff=160",
-)
 NUM_STEPS = {"pretrain": 3000, "adapt": 3000}
 BY_COMMAND = {
     "pretrain": (
-        *SHAPE,
+        *("shape.d_model=64", "shape.num_layers=3", "shape.num_heads=4", "shape.d_kv=16"),
+        "shape.d_ff=160",
         "vocabulary.num_pieces=4000",
         "vocabulary.num_documents=2000",
         f"vocabulary.required_words=[{','.join(VERBALIZERS)}]",
@@ -65,15 +62,13 @@ def train(text: Path, output: Path) -> None:
     """Span corruption, then LM adaptation."""
     for command, first in (("pretrain", None), ("adapt", "pretrain")):
         checkpoint = [f"checkpoint={finished(output, first)}"] if first else []
-        run = [
-            *("ptune", command, f"name=real_{command}", f"output_dir={output}"),
+        own = [
+            *(f"name=real_{command}", f"output_dir={output}"),
             f"corpus.text='{text}/*_train_*.txt'",
             f"corpus.held_out_text='{text}/*_val.txt'",
             f"pretraining.num_steps={NUM_STEPS[command]}",
-            *checkpoint,
-            *BY_COMMAND[command],
-            *COMMON,
         ]
+        run = ["ptune", command, *own, *checkpoint, *BY_COMMAND[command], *COMMON]
         subprocess.run(run, check=True)
 
 
@@ -99,17 +94,14 @@ def table(output: Path) -> list[str]:
         record = json.loads(path.read_text("utf-8"))
         if record["kind"] != "train":
             continue
-        name = record["config"]["task"]["name"]
-        cells[name, record["config"]["variant"]["name"]].append(
-            record["result"]["metrics"]["accuracy"]
-        )
+        name, variant = (record["config"][key]["name"] for key in ("task", "variant"))
+        cells[name, variant].append(record["result"]["metrics"]["accuracy"])
         (predictions,) = (path.parent / "predictions").glob("*.jsonl")
         targets = [json.loads(line)["targets"] for line in predictions.open(encoding="utf-8")]
         majority[name] = 100 * Counter(targets).most_common(1)[0][1] / len(targets)
     rows: list[list[object]] = []
     for name in TASKS:
-        found = [cells[name, variant] for variant in ("random_weights", "lm_adapted")]
-        shown = [Spread.of(scores) for scores in found]
+        shown = [Spread.of(cells[name, variant]) for variant in ("random_weights", "lm_adapted")]
         rows.append([name, f"{majority[name]:.1f}", *shown])
     lines = markdown(["task", "majority", "random weights", "adapted"], rows)
     for command in NUM_STEPS:
