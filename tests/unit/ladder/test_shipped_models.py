@@ -1,15 +1,13 @@
 """What the package ships: small, loadable, with every word of its world, and its own history."""
 
 import json
-from pathlib import Path
 
 import pytest
 import torch
+from quick_runs import train_config_of
 from safetensors.torch import load_file
 
-from prompt_tuning.composition import configs_of
-from prompt_tuning.config import ModelConfig, choices
-from prompt_tuning.config_checks import train_config
+from prompt_tuning.config import choices
 from prompt_tuning.data.sources import DataSpec, load_split
 from prompt_tuning.errors import UserError
 from prompt_tuning.ladder.mini_tasks import MINI
@@ -22,19 +20,9 @@ LADDER = [name for name in choices("model") if name.startswith("ladder_")]
 MAX_BYTES = 40e6
 
 
-def model_config(name: str) -> ModelConfig:
-    (config,), problems = configs_of("train", [f"model={name}"], multirun=False)
-    assert not problems
-    return train_config(config).model
-
-
 def load(folder: str) -> Checkpoint:
-    return load_checkpoint(
-        EMBEDDED + folder,
-        revision=None,
-        dtype=torch.float32,
-        device=torch.device("cpu"),
-    )
+    cpu = torch.device("cpu")
+    return load_checkpoint(EMBEDDED + folder, revision=None, dtype=torch.float32, device=cpu)
 
 
 def test_every_model_that_is_shipped_can_be_chosen() -> None:
@@ -49,7 +37,7 @@ def test_all_models_together_are_small() -> None:
 
 @pytest.mark.parametrize("name", LADDER)
 def test_a_model_has_all_its_checkpoints_in_bfloat16_and_its_history(name: str) -> None:
-    model = model_config(name)
+    model = train_config_of(f"model={name}").model
     loaded = {steps: load(folder) for steps, folder in model.checkpoints.items()}
     assert len({checkpoint.fingerprint for checkpoint in loaded.values()}) == len(loaded) == 4
     for steps, checkpoint in loaded.items():
@@ -68,7 +56,7 @@ def test_a_model_has_all_its_checkpoints_in_bfloat16_and_its_history(name: str) 
 @pytest.mark.parametrize("name", LADDER)
 def test_every_word_of_the_world_and_every_verdict_is_a_piece(name: str) -> None:
     """An unknown word would make its items unanswerable, a verdict in pieces hard to learn."""
-    checkpoint = load(model_config(name).checkpoints[0])
+    checkpoint = load(f"{name}/0")
     for word in World(LADDER_WORLD).all_words():
         (token_id,) = checkpoint.encode_text(word)
         assert token_id != checkpoint.tokenizer.unk_token_id, word
@@ -82,8 +70,7 @@ def test_every_word_of_the_world_and_every_verdict_is_a_piece(name: str) -> None
 def test_transformers_loads_it(name: str) -> None:
     from transformers import AutoModelForSeq2SeqLM, AutoTokenizer
 
-    folder = EMBEDDED_MODELS / model_config(name).checkpoints[0]
-    assert isinstance(folder, Path)
+    folder = EMBEDDED_MODELS / name / "0"
     model = AutoModelForSeq2SeqLM.from_pretrained(folder)
     ids = AutoTokenizer.from_pretrained(folder)("is it red?", return_tensors="pt").input_ids
     assert model.generate(ids, max_new_tokens=2).shape[0] == 1
