@@ -14,25 +14,12 @@ from tempfile import TemporaryDirectory
 
 from transformers import AutoTokenizer
 
+from prompt_tuning.bench.settings import COUNTED
 from prompt_tuning.bench.workload import PROFILES_PATH
 from prompt_tuning.data.sources import DataSpec, load_split
 from prompt_tuning.data.tokenization import encode_split
 from prompt_tuning.models.random_checkpoint import write_tokenizer
 from prompt_tuning.task_registry import TASKS
-
-PROFILED = (
-    *("wic", "rte", "boolq", "multirc"),  # results/bench.md is of these
-    *(
-        "cb",
-        "copa",
-        "record",
-        "wsc",
-        "squad",
-        "mrpc",
-        "qqp",
-        "sst2",
-    ),
-)
 
 
 def main() -> None:
@@ -47,16 +34,9 @@ def main() -> None:
         write_tokenizer(Path(folder), arguments.vocabulary)
         tokenizer = AutoTokenizer.from_pretrained(folder)
     profiles = {}
-    for name in PROFILED:
+    for name in COUNTED:
         split = load_split(TASKS[name], "train", DataSpec(source="local", dir=arguments.data))
-        encoded = encode_split(
-            split.examples,
-            tokenizer,
-            max_input_tokens=None,
-            max_target_tokens=None,
-            target_sentinel_id=None,
-            cache_dir=None,
-        )
+        encoded = encode_split(split.examples, tokenizer)
         lengths = (Counter(map(len, rows)) for rows in (encoded.inputs, encoded.targets))
         input_lengths, target_lengths = (sorted(counts.items()) for counts in lengths)
         profiles[name] = {

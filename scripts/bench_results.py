@@ -22,7 +22,7 @@ from bench_plots import plot_growth, plot_speed
 from pandas import DataFrame, concat
 
 from prompt_tuning.bench.cost_tables import TERMINAL_ONLY, frame_of, speed_up, table_name
-from prompt_tuning.bench.settings import BenchConfig, bench_name
+from prompt_tuning.bench.settings import IN_BENCH_MD, BenchConfig, bench_name
 from prompt_tuning.composition import configs_of
 from prompt_tuning.config import typed
 from prompt_tuning.report.records import portable
@@ -31,8 +31,7 @@ from prompt_tuning.report.tables import markdown
 Record = Mapping[str, Any]
 
 REPOSITORY = Path(__file__).parent.parent
-PROFILES = ("wic", "rte", "boolq", "multirc")
-EVERY_PROFILE = f"profile={','.join(PROFILES)}"
+EVERY_PROFILE = f"profile={','.join(IN_BENCH_MD)}"
 HEADLINE = "'arms=[peft_longest,ptune]'"
 SWEEPS = {  # `ptune bench -m ...` -> minutes on two cores of 2026, one of them used
     f"size=small batch_size=32 num_batches=2 num_rounds=1 {HEADLINE} {EVERY_PROFILE}": 8.0,
@@ -166,7 +165,7 @@ def section_lines(part: str, records: Sequence[Record]) -> list[str]:
         for (size, batch_size, dropout), ratios in settings.groupby(
             ["size", "batch_size", "dropout"], sort=False
         )["ratio"]
-        if len(ratios) == len(PROFILES)
+        if len(ratios) == len(IN_BENCH_MD)
     ]
     shares = DataFrame([own["breakdown"] for own in results]).map(
         lambda share: f"{100 * share:.0f} %"
@@ -183,7 +182,7 @@ def _markdown(table: DataFrame) -> list[str]:
 def _place(record: Record, name: str) -> tuple[Any, ...]:
     """Where a record stands in its table."""
     config = record["config"]
-    place = {profile: i for i, profile in enumerate(PROFILES)}.get(config["profile"], len(PROFILES))
+    place = [*IN_BENCH_MD, config["profile"]].index(config["profile"])  # others come last
     size = ("nano", "tiny", "small").index(config["size"])
     return size, config["batch_size"], place, config.get("num_prompts") or 0, name
 

@@ -19,6 +19,7 @@ from prompt_tuning.bench.settings import BenchConfig
 from prompt_tuning.bench.workload import (
     SIZES,
     VOCAB_SIZE,
+    WARM_UP_ROWS,
     Place,
     draw_batches,
     load_profiles,
@@ -34,7 +35,6 @@ from prompt_tuning.shapes import parameter_shapes
 
 LABEL_TOLERANCE = 1e-3  # of a label's summed log-probability, in nats
 OTHER_ANSWERS = 1e-3  # share of rows: a random model has likeliest tokens that differ by rounding
-WARM_UP_ROWS = 2
 
 Inputs = Sequence[Tensor]  # token ids of each row
 Ids = list[list[int]]  # said to each row, without EOS
@@ -104,9 +104,7 @@ def _measure_prompts(config: BenchConfig, say: Callable[[str], None]) -> dict[st
         random_prompt(config.prompt_length, config.size, seed=k).to(place.device) for k in every
     ]
     models = [FrozenT5(random_t5(config.size, 0.0, place)) for _ in every]
-    no_prompt = prompts[0][:0]
-
-    decode = _decoder(config)
+    no_prompt, decode = prompts[0][:0], _decoder(config)
 
     def decode_under(inputs: Inputs, prompt: Tensor, model: FrozenT5 = models[0]) -> Ids:
         return decode(model, Rows.under(prompt, inputs))
@@ -127,9 +125,7 @@ def _measure_prompts(config: BenchConfig, say: Callable[[str], None]) -> dict[st
             "stream_by_prompt": lambda inputs: [*map(decode_under, own(inputs), prompts)],
             "stream_mixed": lambda inputs: decode_mixed(own(inputs)),
             "ensemble_models": lambda inputs: [decode_under(inputs, no_prompt, m) for m in models],
-            "ensemble_by_prompt": lambda inputs: [
-                decode_under(inputs, prompt) for prompt in prompts
-            ],
+            "ensemble_by_prompt": lambda inputs: [decode_under(inputs, p) for p in prompts],
             "ensemble_mixed": lambda inputs: decode_mixed([inputs] * len(every)),
         },
         config,

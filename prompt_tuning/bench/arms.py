@@ -133,23 +133,16 @@ class NotEqualError(RuntimeError):
     """Arms differ in what they compute, so that their times say nothing."""
 
 
-@dataclass(frozen=True)
-class Agreement:
-    """The largest relative difference from Hugging Face of any arm."""
-
-    loss: float
-    gradient: float
-    tolerance: float
-
-
-def check_equality(config: BenchConfig, batch: Batch, device: torch.device) -> dict[str, Agreement]:
-    """Compares all arms with Hugging Face's, on the first rows of a batch.
+def check_equality(
+    config: BenchConfig, batch: Batch, device: torch.device
+) -> dict[str, dict[str, float]]:
+    """How far all arms are from Hugging Face's (`compare`), on the first rows of a batch.
 
     Raises:
         NotEqualError: a loss or a gradient differs by more than rounding.
     """
 
-    def agreement(size: str, dtype: torch.dtype, tolerance: float) -> Agreement:
+    def agreement(size: str, dtype: torch.dtype, tolerance: float) -> dict[str, float]:
         sized, place = replace(config, size=size), Place(device, dtype)
         arms = {name: make_arm(name, sized, place) for name in arms_of(config)}
         return compare(arms, ARMS[config.part][-2], batch.first(GATE_ROWS), tolerance)
@@ -160,15 +153,17 @@ def check_equality(config: BenchConfig, batch: Batch, device: torch.device) -> d
     return {"nano, float64": exact, f"{config.size}, float32": measured}
 
 
-def compare(arms: Mapping[str, Arm], reference: str, batch: Batch, tolerance: float) -> Agreement:
-    """The largest relative differences from the arm `reference`.
+def compare(
+    arms: Mapping[str, Arm], reference: str, batch: Batch, tolerance: float
+) -> dict[str, float]:
+    """The largest relative differences in loss and gradient from the arm `reference`.
 
     Raises:
         NotEqualError: they are above `tolerance`.
     """
     found = {name: _loss_and_gradient(arm, batch) for name, arm in arms.items()}
     expected_loss, expected = found.pop(reference)
-    worst = Agreement(0.0, 0.0, tolerance)
+    worst = {"loss": 0.0, "gradient": 0.0, "tolerance": tolerance}
     for name, (loss, gradient) in found.items():
         loss_error = abs(loss - expected_loss) / abs(expected_loss)
         gradient_error = ((gradient - expected).norm() / expected.norm()).item()
@@ -177,8 +172,8 @@ def compare(arms: Mapping[str, Arm], reference: str, batch: Batch, tolerance: fl
                 f"{name} and {reference} differ: loss {loss_error:.1e}, gradient "
                 f"{gradient_error:.1e} (allowed: {tolerance:.0e}); nothing was measured"
             )
-        largest = max(worst.loss, loss_error), max(worst.gradient, gradient_error)
-        worst = Agreement(*largest, tolerance)
+        worst["loss"] = max(worst["loss"], loss_error)
+        worst["gradient"] = max(worst["gradient"], gradient_error)
     return worst
 
 

@@ -79,7 +79,7 @@ def table_name(record: Record) -> str:
 def frame_of(record: Record) -> DataFrame:
     """A record's table: a row for each arm, or point of a curve; what is not known is missing."""
     make, settings = TABLES[table_name(record)]
-    frame = make(record)
+    frame = make(record["result"])
     if "arms" in record["result"]:
         frame = frame.reindex([*record["result"]["arms"]]).rename_axis("arm").reset_index()
     for place, name in enumerate(settings):
@@ -91,9 +91,8 @@ def frame_of(record: Record) -> DataFrame:
     return frame
 
 
-def _steps(record: Record) -> DataFrame:
+def _steps(result: Result) -> DataFrame:
     """Training steps: how many times an arm takes what ptune takes."""
-    result = record["result"]
     peaks = DataFrame(result["arms"]).loc["peak_memory_gib"].astype(float)
     others = peaks.index.drop("ptune")
     by_user_time = {arm: speed_up(result, arm, "ptune", "user_s").median() for arm in others}
@@ -113,15 +112,13 @@ def _steps(record: Record) -> DataFrame:
     )
 
 
-def _evaluation(record: Record) -> DataFrame:
-    result = record["result"]
+def _evaluation(result: Result) -> DataFrame:
     return DataFrame(
         {"ms an example": _ms_a_row(result), "faster than generate() by": _faster(result)}
     )
 
 
-def _rows(record: Record) -> DataFrame:
-    result = record["result"]
+def _rows(result: Result) -> DataFrame:
     return DataFrame(
         {
             "rows/s": _text("{:.1f}", _total(result, "num_rows") / seconds_of(result).sum()),
@@ -131,9 +128,8 @@ def _rows(record: Record) -> DataFrame:
     )
 
 
-def _serving(record: Record) -> DataFrame:
+def _serving(result: Result) -> DataFrame:
     """The arms of a question against one prompt after another."""
-    result = record["result"]
     pairs = {arm: (f"{arm.partition('_')[0]}_by_prompt", arm) for arm in result["arms"]}
     model = result["num_model_parameters"]
     num_parameters = Series(model + result["num_prompt_parameters"], index=[*pairs])
@@ -147,8 +143,7 @@ def _serving(record: Record) -> DataFrame:
     )
 
 
-def _end_to_end(record: Record) -> DataFrame:
-    result = record["result"]
+def _end_to_end(result: Result) -> DataFrame:
     arms = DataFrame(result["arms"]).T
     reached = arms["reached"].astype(bool)
     pairs = {arm: (arm, "ptune") for arm in arms.index if arm != "ptune" and reached.all()}
@@ -165,8 +160,8 @@ def _end_to_end(record: Record) -> DataFrame:
     )
 
 
-def _growth(record: Record) -> DataFrame:
-    axes = record["result"]["axes"]
+def _growth(result: Result) -> DataFrame:
+    axes = result["axes"]
     points = concat(map(growth_points, axes.values()), keys=axes)
     return DataFrame(
         {
@@ -204,7 +199,7 @@ def _text(form: str, values: Series) -> Series:
 
 
 # How a table is made, and which settings stand in front of its own columns.
-TABLES: dict[str, tuple[Callable[[Record], DataFrame], tuple[str, ...]]] = {
+TABLES: dict[str, tuple[Callable[[Result], DataFrame], tuple[str, ...]]] = {
     **dict.fromkeys(
         ("training", "model_tuning", "pretraining"),
         (_steps, ("size", "batch", "dropout", "profile")),

@@ -12,7 +12,7 @@ from prompt_tuning.bench.arms import check_equality
 from prompt_tuning.bench.cost_tables import table_of
 from prompt_tuning.bench.end_to_end import measure_end_to_end
 from prompt_tuning.bench.growth import measure_growth
-from prompt_tuning.bench.settings import ARMS, OPPONENTS, BenchConfig
+from prompt_tuning.bench.settings import ARMS, OPPONENTS, BenchConfig, device_name
 from prompt_tuning.bench.steps import measure_steps
 from prompt_tuning.bench.workload import Place, draw_batches
 from prompt_tuning.config import TrainConfig
@@ -38,10 +38,8 @@ def bench(config: BenchConfig, train: TrainConfig, folder: RunFolder) -> None:
     """
     with started(folder, "bench", config) as run:
         place = Place.on(config.machine)
-        on_gpu, num_threads = place.device.type == "cuda", torch.get_num_threads()
-        machine = (
-            f"{place.device}, {str(place.dtype).removeprefix('torch.')}, {num_threads} threads"
-        )
+        dtype, num_threads = str(place.dtype).removeprefix("torch."), torch.get_num_threads()
+        machine = f"{place.device}, {dtype}, {num_threads} threads"
         if place.device.type != "cpu":
             machine += ", a kind of device that this project has not measured on"
         run.header({"part": config.part, "machine": machine})
@@ -50,17 +48,17 @@ def bench(config: BenchConfig, train: TrainConfig, folder: RunFolder) -> None:
             gate = check_equality(config, draw_batches(config)[0], place.device)
         for models, agreement in gate.items():
             run.say(
-                f"equal to Hugging Face, {models}: loss {agreement.loss:.0e}, "
-                f"gradient {agreement.gradient:.0e} (allowed: {agreement.tolerance:.0e})"
+                f"equal to Hugging Face, {models}: loss {agreement['loss']:.0e}, "
+                f"gradient {agreement['gradient']:.0e} (allowed: {agreement['tolerance']:.0e})"
             )
         is_race = config.part == "end_to_end"
         measure = partial(measure_end_to_end, train=train) if is_race else MEASURES[config.part]
         facts = {
             "result": measure(config, run.say),
             "train": asdict(train) if is_race else None,
-            "gate": {models: asdict(agreement) for models, agreement in gate.items()},
+            "gate": gate,
             "num_threads": num_threads,
-            "device": torch.cuda.get_device_name(place.device) if on_gpu else "cpu",
+            "device": device_name(config),
             "opponents": package_versions(OPPONENTS),
         }
         run.say(*table_of(run.finish(facts)), f"{folder.record_path}")

@@ -7,14 +7,11 @@ wait for kernels to start rather than for their products: there the hours are to
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
+from itertools import product
 from math import prod
 
-from prompt_tuning.bench.operations import (
-    MODEL_TUNING,
-    PROMPT_TUNING,
-    Passes,
-    useful_operations,
-)
+from prompt_tuning.bench.operations import MODEL_TUNING, PROMPT_TUNING, Passes, useful_operations
+from prompt_tuning.bench.settings import IN_BENCH_MD
 from prompt_tuning.bench.workload import MAX_INPUT_TOKENS, VOCAB_SIZE, load_profiles
 from prompt_tuning.config import DoctorConfig, TrainConfig, choices, file_of
 from prompt_tuning.errors import UserError
@@ -22,7 +19,6 @@ from prompt_tuning.models.memory import Footprint
 from prompt_tuning.shapes import SHAPES, Shape
 from prompt_tuning.tasks import SUPERGLUE
 
-PROFILES = ("wic", "rte", "boolq", "multirc")  # lengths of real training sets
 CARDS_GB = (24, 40, 80, 141)  # 10^9 bytes
 PASSES = {
     "prompt_tuning": PROMPT_TUNING,
@@ -61,7 +57,7 @@ class Needs:
     @cached_property
     def longest(self) -> tuple[int, int]:
         """Encoder positions and target tokens of the longest row."""
-        profiles = [load_profiles()[name] for name in PROFILES]
+        profiles = [load_profiles()[name] for name in IN_BENCH_MD]
         longest_target = max(length for each in profiles for length, _ in each.targets)
         return self.prompt_length + MAX_INPUT_TOKENS, longest_target
 
@@ -80,15 +76,13 @@ class Needs:
 
     def operations(self, profile: str, batch_size: int, passes: Passes = PROMPT_TUNING) -> float:
         """Of a step, in the mean over a profile's lengths (`operations.py`)."""
-        counts, rows, total = load_profiles()[profile], 0, 0
-        for length, times in counts.inputs:
+        rows, total = 0, 0
+        counts = load_profiles()[profile]
+        for (length, times), (target, target_times) in product(counts.inputs, counts.targets):
             encoder = self.prompt_length + min(length, MAX_INPUT_TOKENS)
-            for target_length, target_times in counts.targets:
-                of_row = useful_operations(
-                    self.shape, VOCAB_SIZE, [encoder], [target_length], passes
-                )
-                rows += times * target_times
-                total += times * target_times * of_row
+            of_row = useful_operations(self.shape, VOCAB_SIZE, [encoder], [target], passes)
+            rows += times * target_times
+            total += times * target_times * of_row
         return batch_size * total / rows
 
 
@@ -129,7 +123,7 @@ def describe(config: DoctorConfig) -> Iterator[tuple[str, str]]:
         fits = f"fits, with micro-batches of {tokens:,} positions" if tokens else "does not fit"
         yield f"card of {card_gb} GB", fits
     training = file_of("recipe", "paper").training
-    for profile in PROFILES:
+    for profile in IN_BENCH_MD:
         operations = needs.operations(profile, training.batch_size)
         yield (
             f"recipe=paper, {profile}",

@@ -15,6 +15,7 @@ from prompt_tuning.config import (
     NamedConfig,
     key,
 )
+from prompt_tuning.devices import has_cuda, resolved_device
 from prompt_tuning.errors import UserError, did_you_mean
 
 PEFT_ARMS = ("peft_512", "peft_tight", "peft_longest")
@@ -25,11 +26,9 @@ ARMS = {  # of what is measured step by step, the slowest first; the last two ar
     "pretraining": ("hf_longest", "ptune"),
 }
 PARTS = (*ARMS, "evaluation", "serving", "end_to_end", "growth")
-PROFILES = (
-    *("wic", "rte", "boolq", "multirc"),  # what results/bench.md is of
-    *("cb", "copa", "record", "wsc", "squad", "mrpc", "qqp", "sst2"),
-    "span_corruption",
-)
+IN_BENCH_MD = ("wic", "rte", "boolq", "multirc")  # lengths that results/bench.md is of
+COUNTED = (*IN_BENCH_MD, "cb", "copa", "record", "wsc", "squad", "mrpc", "qqp", "sst2")
+PROFILES = (*COUNTED, "span_corruption")
 NEEDS = {  # packages of the extra `bench`
     "training": ("peft",),
     "evaluation": ("peft",),
@@ -130,6 +129,16 @@ def _run_overrides(config: BenchConfig) -> list[str]:
     return own if config.data.dir is None else [*own, f"data.dir={config.data.dir}"]
 
 
+def device_name(config: BenchConfig) -> str:
+    """As the record has it; torch is imported for a GPU's alone."""
+    device = resolved_device(config.machine.device)
+    if device == "cpu" or not has_cuda():  # the measurement itself refuses a GPU that is not there
+        return "cpu"
+    import torch
+
+    return torch.cuda.get_device_name(device)
+
+
 def bench_name(config: BenchConfig) -> str:
     """The measurement's folder, such as bench-training-small-rte-B32-3f2a91c0.
 
@@ -144,8 +153,6 @@ def bench_name(config: BenchConfig) -> str:
         del values["data"]
     canonical = json.dumps(values, sort_keys=True, separators=(",", ":"))
     digest = hashlib.sha256(canonical.encode()).hexdigest()[:8]
-    axes = {
-        "end_to_end": (),
-        "growth": (config.size,),
-    }.get(config.part, (config.size, config.profile, f"B{config.batch_size}"))
+    every = (config.size, config.profile, f"B{config.batch_size}")
+    axes = {"end_to_end": (), "growth": every[:1]}.get(config.part, every)
     return "-".join(("bench", config.part, *axes, digest))

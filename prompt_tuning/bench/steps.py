@@ -15,9 +15,8 @@ from prompt_tuning.bench.operations import (
     useful_operations,
 )
 from prompt_tuning.bench.settings import ARMS, BenchConfig, arms_of
-from prompt_tuning.bench.workload import SIZES, VOCAB_SIZE, Batch, Place, draw_batches
+from prompt_tuning.bench.workload import SIZES, VOCAB_SIZE, WARM_UP_ROWS, Batch, Place, draw_batches
 
-WARM_UP_ROWS = 2
 KINDS = {  # of operators, by the first pattern that fits; both GPU and CPU names
     "products with weights": ("mkldnn::_linear*", "aten::mm", "aten::addmm", "aten::linear"),
     "attention": ("aten::_scaled_dot_product*", "aten::_efficient_attention*"),

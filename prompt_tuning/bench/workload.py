@@ -26,6 +26,7 @@ from prompt_tuning.shapes import SHAPES, Shape
 
 PROFILES_PATH = Path(__file__).with_name("profiles.json")
 MAX_INPUT_TOKENS = 512  # EOS included; Source: google-research/prompt-tuning, TASK_FEATURE_LENGTHS
+WARM_UP_ROWS = 2  # of a batch, in which libraries set themselves up
 NUM_SPECIAL_IDS = 3  # pad, EOS and unknown
 VOCAB_SIZE = 32128  # T5's, so that the lm_head costs what it costs
 LM_HEAD_DEVIATION = 0.05  # logits of a few units, as a trained T5 has; 1.0 would saturate the loss

@@ -11,12 +11,12 @@ from prompt_tuning.bench.settings import (
     BenchConfig,
     bench_name,
     bench_problems,
+    device_name,
     train_overrides,
 )
 from prompt_tuning.commands import train
 from prompt_tuning.composition import configs_of
 from prompt_tuning.config import TrainConfig, typed
-from prompt_tuning.devices import has_cuda, resolved_device
 from prompt_tuning.environment import environment, package_versions
 from prompt_tuning.errors import UserError, raise_all
 from prompt_tuning.made_from import changed_since
@@ -66,16 +66,6 @@ def run(config: BenchConfig) -> None:
     do_once(folder, load, rerun=config.rerun, describe=describe, changed=changed)
 
 
-def device_name(config: BenchConfig) -> str:
-    """As the record has it; torch is imported for a GPU's alone."""
-    device = resolved_device(config.machine.device)
-    if device == "cpu" or not has_cuda():  # the measurement itself refuses a GPU that is not there
-        return "cpu"
-    import torch
-
-    return torch.cuda.get_device_name(device)
-
-
 def _train_config(config: BenchConfig) -> TrainConfig:
     """The run that part=end_to_end times, as `ptune train` would read it."""
     configs, problems = configs_of("train", train_overrides(config))
@@ -89,10 +79,8 @@ def _train_config(config: BenchConfig) -> TrainConfig:
     }
     problem = "part=end_to_end trains a prompt and decodes its answers on both sides, not so with "
     raise_all(
-        [
-            UserError(f"{problem}{setting}", fix="leave it out of train=")
-            for setting, is_chosen in unequal.items()
-            if is_chosen
-        ]
+        UserError(f"{problem}{setting}", fix="leave it out of train=")
+        for setting, is_chosen in unequal.items()
+        if is_chosen
     )
     return run

@@ -87,7 +87,7 @@ def test_all_arms_give_the_same_loss_and_gradient(part: str) -> None:
     """What makes their times comparable: float64 to 1e-10, float32 to 1e-4."""
     config = config_of(f"part={part}")
     agreements = check_equality(config, draw_batches(config)[0], CPU)
-    assert [agreement.tolerance for agreement in agreements.values()] == [1e-10, 1e-4]
+    assert [agreement["tolerance"] for agreement in agreements.values()] == [1e-10, 1e-4]
 
 
 def test_a_broken_engine_makes_the_bench_refuse(

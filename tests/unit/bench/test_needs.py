@@ -45,7 +45,7 @@ def test_hours_of_small_are_what_its_operations_give_by_hand(
     absorbed = 4 * 4 * 512 * 384 * 2 + 14 * 512 * 6 * 2 * 120
     row = 8 * (own[120] + own[2] + absorbed) + 4 * 512 * 32128 * 2
     profile = Profile([(20, 3)], [(2, 5)])
-    monkeypatch.setattr(needs, "load_profiles", lambda: dict.fromkeys(needs.PROFILES, profile))
+    monkeypatch.setattr(needs, "load_profiles", lambda: dict.fromkeys(needs.IN_BENCH_MD, profile))
     assert SMALL.operations("rte", 32) == 32 * row == 32 * 10_094_682_112
     lines = dict(describe(config_of("model=small", "peak_tflops=3.12", "utilization=0.4")))
     assert lines["recipe=paper, rte"].startswith("2.16 GPU hours: 30,000 steps of 32 rows, 0.32 ")
@@ -86,10 +86,7 @@ def test_hours_of_an_experiment_are_those_of_its_runs() -> None:
 
 @pytest.mark.parametrize(
     ("experiment", "problem"),
-    [
-        ("fig1_prompt_design", "trains nothing"),
-        ("section7_ladder", "task=mini_.* not been counted"),
-    ],
+    [("fig1_prompt_design", "trains nothing"), ("section7_ladder", "mini_.* not been counted")],
 )
 def test_an_experiment_without_hours_is_refused(experiment: str, problem: str) -> None:
     runs, config = planned_runs(experiment, ["seed=0"]), config_of(f"experiment={experiment}")
