@@ -66,61 +66,46 @@ LIMITS: dict[str, tuple[str, Callable[[float, float], bool]]] = {
 class Key:
     """What a field says of its key beside the type."""
 
-    meaning: str
-    one_of: Sequence[str]
-    limits: Mapping[str, float]
-    hashed: str
-    hash_name: str | None
-    or_pattern: str | None = None
+    meaning: str  # with its unit; what null means
+    one_of: Sequence[str] = ()  # the texts that are allowed; null is too where the type says so
+    or_pattern: str | None = None  # what a text may match instead
+    hashed: str = ALWAYS  # or NEVER, IF_SET, AS_NULL, ORDER_OF_SUMS
+    hash_name: str | None = None  # the name that it had when runs were first recorded
+    limits: Mapping[str, float] = field(default_factory=dict)  # of a number, as in `LIMITS`
 
     @property
     def range(self) -> str:
         """What a number may be, in words; empty: anything."""
         return ", ".join(LIMITS[name][0].format(bound) for name, bound in self.limits.items())
 
-    def holds(self, value: float) -> bool:
-        """Whether a number is in the range."""
+    def holds(self, value: Any) -> bool:
+        """Whether a value is in the range."""
         return all(LIMITS[name][1](value, bound) for name, bound in self.limits.items())
 
 
-def key(
-    meaning: str,
-    *,
-    one_of: Sequence[str] = (),
-    hashed: str = ALWAYS,
-    hash_name: str | None = None,
-    may_be_absent: bool = False,
-    or_pattern: str | None = None,
-    **limits: float,
-) -> Any:
+def key(meaning: str, *, may_be_absent: bool = False, **about: Any) -> Any:
     """A field for a key of the configuration; its value is in conf/, so that it has no default.
 
     Args:
-        meaning: with its unit; what null means.
-        one_of: the texts that are allowed; null is too where the type says so.
-        hashed: one of ALWAYS, NEVER, IF_SET, AS_NULL, ORDER_OF_SUMS.
-        hash_name: the name that the key had when runs were first recorded.
-        or_pattern: what a text may match instead of being `one_of`.
+        meaning: as in `Key`.
         may_be_absent: a file of conf/ need not have it; null then.
-        limits: of a number, by the names of `LIMITS`.
+        about: the other fields of `Key`, and limits by their names in `LIMITS`.
     """
-    default: dict[str, Any] = {"default": None} if may_be_absent else {}
-    about = Key(meaning, one_of, limits, hashed, hash_name, or_pattern)
-    return field(metadata={"key": about}, **default)
+    limits = {name: about.pop(name) for name in LIMITS if name in about}
+    metadata = {"key": Key(meaning, limits=limits, **about)}
+    return field(default=None, metadata=metadata) if may_be_absent else field(metadata=metadata)
 
 
-def of_own_task(meaning: str, *, hashed: str = IF_SET) -> Any:
+def of_own_task(meaning: str) -> Any:
     """A field for a key of a task that a user defines; those of ptune do not have it."""
-    return key(meaning, hashed=hashed, may_be_absent=True)
+    return key(meaning, hashed=IF_SET, may_be_absent=True)
 
 
-# Sections: the groups of keys that commands share.
+# Sections: the groups of keys that commands share, which say what each is for.
 
 
 @dataclass(frozen=True)
 class ModelConfig:
-    """Which frozen T5; `path` wins over the rest."""
-
     name: str = key("its file in conf/model")
     source: str = key("where its weights are; prompt: where a prompt says", one_of=MODEL_SOURCES)
     checkpoints: dict[int, str] = key("steps of LM adaptation -> hub id, embedded or packaged name")
@@ -132,8 +117,6 @@ class ModelConfig:
 
 @dataclass(frozen=True)
 class VariantConfig:
-    """Which pre-training the frozen model has had (figures 3c and 3d)."""
-
     name: str = key("its file in conf/variant")
     lm_adapt_steps: int = key("steps of LM adaptation, one of model.checkpoints", at_least=0)
     target_sentinel: bool = key("true: <extra_id_0> in front of every target")
@@ -174,8 +157,6 @@ class NamedConfig:
 
 @dataclass(frozen=True)
 class InitConfig:
-    """How the prompt's values start (figure 3b)."""
-
     strategy: str | None = key("the init file's; null: no prompt", one_of=INITS)
     uniform_range: float = key("random_uniform: bound of the draw", above=0)
     uniform_signed: bool = key("random_uniform: true: U[-range, range), false: U[0, range)")
@@ -187,8 +168,6 @@ class InitConfig:
 
 @dataclass(frozen=True)
 class PromptConfig:
-    """What stands in front of the input."""
-
     length: int | None = key(
         "P, positions (figure 3a); null: no soft prompt", at_least=1, at_most=LARGEST_PROMPT
     )
@@ -200,8 +179,6 @@ class PromptConfig:
 
 @dataclass(frozen=True)
 class TrainingConfig:
-    """The training loop."""
-
     num_steps: int = key("updates", at_least=1)
     batch_size: int = key("examples an update", at_least=1, at_most=LARGEST_BATCH)
     dropout: float = key("rate inside the model; off in evaluation", at_least=0, below=1)
@@ -216,8 +193,6 @@ class TrainingConfig:
 
 @dataclass(frozen=True)
 class OptimizerConfig:
-    """Adafactor as in T5X."""
-
     learning_rate: float = key("constant", above=0)
     decay_rate: float = key("exponent of the second moment's decay", above=0)
     step_offset: int = key("subtracted from the step in that decay", at_least=0)
@@ -231,8 +206,6 @@ class OptimizerConfig:
 
 @dataclass(frozen=True)
 class DecodingConfig:
-    """How much of a split is answered, and how."""
-
     num_examples: int | None = key("the first ones of each task; null: all", at_least=1)
     max_target_tokens: int | None = key("with EOS; null: the split's longest target", at_least=1)
     rank: str | None = key("the likeliest class label; null: greedy", one_of=RANKS, hashed=IF_SET)
@@ -240,8 +213,6 @@ class DecodingConfig:
 
 @dataclass(frozen=True)
 class EvaluationConfig(DecodingConfig):
-    """When a training run is evaluated, and on what."""
-
     every_steps: int = key("updates between two evaluations", at_least=1)
     split: str = key("chooses the best step; held_out: see data", one_of=CHOOSING_SPLITS)
     report_split: str | None = key("the best step is scored on it too; null: none", one_of=SPLITS)
@@ -253,16 +224,12 @@ class EvaluationConfig(DecodingConfig):
 
 @dataclass(frozen=True)
 class FolderConfig:
-    """Where official files are."""
-
     # The files' own hashes are in the record; where they lie does not matter.
     dir: str | None = key("folder of official files (BoolQ/, GLUE/SST-2/, ...)", hashed=AS_NULL)
 
 
 @dataclass(frozen=True)
 class DataConfig(FolderConfig):
-    """Where the examples come from."""
-
     source: str = key("auto: dir if given, else the hub; mini_*: embedded", one_of=DATA_SOURCES)
     train_file: str | None = key("relative to data.dir; null: the official name")
     validation_file: str | None = key("likewise")
@@ -294,8 +261,6 @@ class MachineConfig:
 
 @dataclass(frozen=True)
 class FrozenMachineConfig(MachineConfig):
-    """What a run with a frozen model may use."""
-
     compile: str | None = key(
         "of torch.compile; null: off", one_of=COMPILE_MODES, hashed=ORDER_OF_SUMS
     )
@@ -303,15 +268,11 @@ class FrozenMachineConfig(MachineConfig):
 
 @dataclass(frozen=True)
 class TrainMachineConfig(FrozenMachineConfig):
-    """What a run that trains may use."""
-
     spread_weights: bool = key("over torchrun's processes, each a share (FSDP2)", hashed=NEVER)
 
 
 @dataclass(frozen=True)
 class TrackingConfig:
-    """Where curves go, beside metrics.jsonl."""
-
     name: str = key("wandb: online with a key, else offline", one_of=("wandb", "none"))
     project: str = key("of W&B")
     entity: str | None = key("null: the account's own")
@@ -323,22 +284,21 @@ class TrackingConfig:
 class RecordConfig:
     """What every command has that leaves a folder with a record."""
 
-    tracking: TrackingConfig = key("where curves go", hashed=NEVER)
+    tracking: TrackingConfig = key("where curves go, beside metrics.jsonl", hashed=NEVER)
     output_dir: str = key("one folder per run inside, named by axes and hash", hashed=NEVER)
     rerun: bool = key("true: repeat a finished run", hashed=NEVER)
 
 
-# Commands: what follows `ptune <command>`. Those of pretrain, adapt and bench are in their rooms.
+# What follows `ptune <command>`: commands/__init__.py says what each does. Those of pretrain, adapt
+# and bench are in their rooms.
 
 
 @dataclass(frozen=True)
 class TrainConfig(RecordConfig):
-    """`ptune train`: one run."""
-
     model: ModelConfig = key("the frozen T5")
-    variant: VariantConfig = key("its pre-training")
+    variant: VariantConfig = key("its pre-training (figures 3c and 3d)")
     task: TaskConfig = key("what is learned")
-    init: InitConfig = key("how the prompt starts")
+    init: InitConfig = key("how the prompt starts (figure 3b)")
     prompt: PromptConfig = key("what stands in front of the input")
     training: TrainingConfig = key("the loop")
     optimizer: OptimizerConfig = key("Adafactor as in T5X")
@@ -355,8 +315,6 @@ class TrainConfig(RecordConfig):
 
 @dataclass(frozen=True)
 class EvaluateConfig(RecordConfig):
-    """`ptune evaluate`: a saved prompt on a task and split."""
-
     prompt: str = key("a run's folder, .safetensors, or .npy with model= and variant=")
     split: str = key("what is answered", one_of=SPLITS)
     model: ModelConfig = key("as_trained: the one that the prompt names")
@@ -369,8 +327,6 @@ class EvaluateConfig(RecordConfig):
 
 @dataclass(frozen=True)
 class InspectConfig(RecordConfig):
-    """`ptune inspect`: what a prompt looks like among the vocabulary."""
-
     prompt: str | None = key(".safetensors, or .npy with model= or model.path=")
     experiment: NamedConfig | None = key("all prompts of its runs, instead", hash_name="of")
     train: list[str] = key("experiment=: overrides that its runs were started with")
@@ -387,8 +343,6 @@ class InspectConfig(RecordConfig):
 
 @dataclass(frozen=True)
 class EnsembleConfig(RecordConfig):
-    """`ptune ensemble`: prompts of one task that vote."""
-
     prompts: list[str] | None = key("two or more .safetensors; needs task=")
     experiment: NamedConfig | None = key("its runs' prompts, instead", hash_name="of")
     train: list[str] = key("experiment=: overrides of its runs")
@@ -405,8 +359,6 @@ class EnsembleConfig(RecordConfig):
 
 @dataclass(frozen=True)
 class PredictConfig:
-    """`ptune predict`: rows of mixed tasks, each under its own prompt."""
-
     prompt: str | None = key("a file or a run's folder, for every row")
     prompts: dict[str, str] | None = key("name -> file or run's folder, for rows that name them")
     library: str | None = key("a folder of <name>.safetensors and <run>/prompt.safetensors")
@@ -425,8 +377,6 @@ class PredictConfig:
 
 @dataclass(frozen=True)
 class ExportConfig:
-    """`ptune export`: a trained prompt for other programs."""
-
     prompt: str = key("a run's folder or a prompt file")
     format: str = key("of which program", one_of=("peft", "npy", "safetensors"))
     output: str = key("a new folder")
@@ -436,8 +386,6 @@ class ExportConfig:
 
 @dataclass(frozen=True)
 class ShowConfig:
-    """`ptune show`: what the model sees."""
-
     task: TaskConfig = key("whose text format")
     rows: str | None = key("raw rows: .jsonl or a table, - standard input; null: the task's data")
     format: str = key("t5: with T5's task name in front", one_of=("taskless", "t5"))
@@ -450,16 +398,12 @@ class ShowConfig:
 
 @dataclass(frozen=True)
 class ScoreConfig:
-    """`ptune score`: metrics of predictions from anywhere."""
-
     task: TaskConfig = key("whose metrics")
     rows: str = key('a .jsonl file of {"row": ..., "prediction": ...}; -: standard input')
 
 
 @dataclass(frozen=True)
 class ListConfig:
-    """`ptune list`: what can be chosen, and what has run."""
-
     what: str | None = key("a group of conf/, runs or prompts; null: all groups")
     experiment: NamedConfig | None = key("what=runs: its runs, one by one")
     train: list[str] = key("what=runs: overrides that they were started with")
@@ -468,16 +412,12 @@ class ListConfig:
 
 @dataclass(frozen=True)
 class CompareConfig:
-    """`ptune compare`: any finished runs side by side."""
-
     runs: list[str] = key("their folders; on the command line without runs=")
     picture: str | None = key("of the curves: .png, .svg or .pdf; null: none")
 
 
 @dataclass(frozen=True)
 class DoctorConfig:
-    """`ptune doctor`: what this machine has and what is missing, or what a model needs of a GPU."""
-
     data: FolderConfig = key("where examples come from")
     timeout_s: float = key("seconds to wait for the hub", above=0)
     model: NamedConfig | None = key("what its prompt tuning needs; null: looks at this machine")
@@ -490,8 +430,6 @@ class DoctorConfig:
 
 @dataclass(frozen=True)
 class ReportConfig:
-    """`ptune report`: what was measured beside what was published."""
-
     experiment: NamedConfig | None = key("fig1, fig3a_ladder, table4, ...; null: all")
     runs: str = key("output_dir of the training runs")
     output_dir: str = key("where tables, figures and the page go")
@@ -671,7 +609,9 @@ def _read(schema: type[T], values: Mapping[str, Any], prefix: str, problems: lis
         if value == MISSING and each.default is None:
             pass
         elif value == MISSING:
-            problems.append(_missing_key(name))
+            options = ", ".join(choices(name)) or None
+            fix = f"add {name}=<value>"
+            problems.append(UserError(f"{name} is missing", allowed=options, fix=fix))
         elif section is not None and isinstance(value, Mapping):
             read = _read(section, value, f"{name}.", problems)
         else:
@@ -698,19 +638,11 @@ def _converted(value: Any, hint: Any) -> Any:
         return [_converted(item, parts[0]) for item in value]
     if get_origin(kind) is dict and isinstance(value, dict):
         return {_converted(k, parts[0]): _converted(v, parts[1]) for k, v in value.items()}
-    if type(value) is kind or (type(value) is int and kind in (str, float)):
-        if isinstance(value, str) and not _is_text(value):
-            raise TypeError
-        return kind(value)
-    raise TypeError
-
-
-def _is_text(value: str) -> bool:
-    """Whether a file or a file's name can hold it: no NUL, no byte that is not UTF-8."""
-    try:
-        return b"\0" not in value.encode()
-    except UnicodeEncodeError:
-        return False
+    if type(value) is not kind and not (type(value) is int and kind in (str, float)):
+        raise TypeError
+    if isinstance(value, str) and re.search("[\0\ud800-\udfff]", value):
+        raise TypeError  # no file and no file's name can hold it
+    return kind(value)
 
 
 def _section(hint: Any) -> type | None:
@@ -736,11 +668,6 @@ def _without_null(hint: Any) -> Any:
     return get_args(hint)[0] if isinstance(hint, UnionType) else hint
 
 
-def _missing_key(name: str) -> UserError:
-    options = ", ".join(choices(name)) or None
-    return UserError(f"{name} is missing", allowed=options, fix=f"add {name}=<value>")
-
-
 def _wrong_type(name: str, value: Any, hint: Any) -> UserError:
     section = _section(hint)
     if section is not None:
@@ -756,30 +683,27 @@ def _wrong_type(name: str, value: Any, hint: Any) -> UserError:
     return UserError(f"{name}={value} has the wrong type", allowed=allowed, fix=fix)
 
 
-def _out_of_range(name: str, value: Any, about: Key) -> list[UserError]:
+def _out_of_range(name: str, value: Any, about: Key) -> Iterator[UserError]:
     """What is wrong with a value of the right type: one problem at most."""
+    if value is None:
+        return
+    fix = f"correct {name}, or leave it out for its default"
     matches = about.or_pattern is not None and re.fullmatch(about.or_pattern, str(value))
-    if about.one_of and value is not None and value not in about.one_of and not matches:
+    if about.one_of and value not in about.one_of and not matches:
         is_half = value in ("float16", "fp16", "half")
         reason = ": float16 overflows inside T5 (huggingface/transformers#14189)" if is_half else ""
-        return [
-            UserError(
-                f"{name}={value} is not possible{reason}",
-                allowed=", ".join(about.one_of),
-                fix=did_you_mean(value, about.one_of) or f"correct {name}, or leave it out",
-            )
-        ]
-    fix = f"correct {name}, or leave it out for its default"
-    if isinstance(value, str) and not value.strip():
-        return [UserError(f"{name}= is empty", allowed="a text", fix=fix)]
-    if isinstance(value, int) and not -LARGEST <= value <= LARGEST:
-        return [UserError(f"{name} is a number of {len(bin(value)) - 2} bits", fix=fix)]
-    if isinstance(value, float) and not math.isfinite(value):
+        yield UserError(
+            f"{name}={value} is not possible{reason}",
+            allowed=", ".join(about.one_of),
+            fix=did_you_mean(value, about.one_of) or f"correct {name}, or leave it out",
+        )
+    elif isinstance(value, str) and not value.strip():
+        yield UserError(f"{name}= is empty", allowed="a text", fix=fix)
+    elif isinstance(value, int) and not -LARGEST <= value <= LARGEST:
+        yield UserError(f"{name} is a number of {len(bin(value)) - 2} bits", fix=fix)
+    elif not about.holds(value) or (isinstance(value, float) and not math.isfinite(value)):
         allowed = about.range or "a finite number"
-        return [UserError(f"{name}={value} is out of range", allowed=allowed, fix=fix)]
-    if about.range and value is not None and not about.holds(value):
-        return [UserError(f"{name}={value} is out of range", allowed=about.range, fix=fix)]
-    return []
+        yield UserError(f"{name}={value} is out of range", allowed=allowed, fix=fix)
 
 
 OF_NO_QUESTION = (*_of_no_question(TrainConfig),)
