@@ -71,7 +71,7 @@ MAY_IMPORT["hydra_app"] = {
     *("sweeps", "search", "launchers", "commands", "ranks"),
 }
 MAY_IMPORT["cli"] = {
-    *("__init__", "errors", "interrupts", "ranks", "training", "commands", "hydra_app"),
+    *("__init__", "errors", "interrupts", "ranks", "training", "commands", "hydra_app")
 }
 MAY_IMPORT["__main__"] = {"cli"}
 
@@ -103,33 +103,13 @@ KNOWN_IN: dict[str, set[str]] = {
     "safetensors": {"models", "prompt_files", "pretraining"},
     "transformers": {"models", "data", "pretraining", "bench", "api"},
     "numpy": {
-        "bench",
-        "data",
-        "inspection",
-        "models",
-        "metrics",
-        "optim",
-        "prompt_files",
-        "made_from",
-        "training",
-        "pretraining",
-        "report",
+        *("bench", "data", "inspection", "models", "metrics", "optim", "prompt_files"),
+        *("made_from", "training", "pretraining", "report"),
     },
     "torch": {
-        "resume_points",
-        "models",
-        "optim",
-        "pretraining",
-        "loop",
-        "evaluation",
-        "ensembling",
-        "model_choice",
-        "bench",
-        "training",
-        "use",
-        "devices",  # where there may be a GPU
-        "ranks",
-        "launchers",  # how many there are
+        *("resume_points", "models", "optim", "pretraining", "loop", "evaluation", "ensembling"),
+        *("model_choice", "bench", "training", "use", "ranks"),
+        *("devices", "launchers"),  # where there may be a GPU, and how many there are
         "commands",  # doctor asks it for the device
     },
 }

@@ -7,19 +7,11 @@ from typing import Any
 import numpy as np
 import pytest
 from huggingface_hub import HfApi
-from quick_runs import ptune
+from quick_runs import TOLD, Run
 
 from prompt_tuning.prompt_files import load_prompt, prompt_file, save_prompt
 
 WEIGHT = np.linspace(-1, 1, 6, dtype=np.float32).reshape(2, 3)
-METADATA = {
-    "source": "google/t5-small-lm-adapt",
-    "revision": None,
-    "variant": "lm_adapted",
-    "lm_adapt_steps": 100000,
-    "target_sentinel": False,
-    "task": "rte",
-}
 
 
 @pytest.fixture
@@ -27,20 +19,16 @@ def run(tmp_path: Path) -> Path:
     """A run's folder: a prompt and its record."""
     folder = tmp_path / "run"
     folder.mkdir()
-    save_prompt(folder / "prompt.safetensors", WEIGHT, METADATA)
+    save_prompt(folder / "prompt.safetensors", WEIGHT, TOLD | {"task": "rte"})
     result = {"split": "validation", "num_examples": 277, "metrics": {"accuracy": 61.25}}
     (folder / "record.json").write_text(json.dumps({"result": {**result, "report": None}}))
     return folder
 
 
 @pytest.mark.parametrize("form", ["npy", "safetensors", "peft"])
-def test_what_is_written_is_read_again(
-    monkeypatch: pytest.MonkeyPatch, run: Path, form: str
-) -> None:
+def test_what_is_written_is_read_again(ptune: Run, run: Path, form: str) -> None:
     output = run.parent / "out"
-    assert (
-        ptune(monkeypatch, run.parent, "export", "prompt=run", "output=out", f"format={form}") == 0
-    )
+    assert ptune("export", "prompt=run", "output=out", f"format={form}").status == 0
     path = output / "prompt.npy" if form == "npy" else prompt_file(output)
     assert np.array_equal(load_prompt(path).weight, WEIGHT)
     card = (output / "README.md").read_text()
@@ -49,41 +37,33 @@ def test_what_is_written_is_read_again(
 
 
 def test_a_push_makes_the_repository_and_uploads_the_folder(
-    monkeypatch: pytest.MonkeyPatch, run: Path, capsys: pytest.CaptureFixture[str]
+    ptune: Run, monkeypatch: pytest.MonkeyPatch, run: Path
 ) -> None:
     """The client is a stand-in: the hub cannot be reached."""
     calls: list[tuple[str, Any]] = []
     monkeypatch.setattr(HfApi, "create_repo", lambda self, *a, **k: calls.append(("make", a)))
     monkeypatch.setattr(HfApi, "upload_folder", lambda self, **k: calls.append(("upload", k)))
-    export = ["export", "prompt=run", "output=out", "push=me/rte"]
-    assert ptune(monkeypatch, run.parent, *export) == 0
+    said = ptune("export", "prompt=run", "output=out", "push=me/rte")
+    assert said.status == 0 and "https://huggingface.co/me/rte" in said.out
     (make, repository), (upload, sent) = calls
     assert (make, upload, repository) == ("make", "upload", ("me/rte",))
     assert sent["repo_id"] == "me/rte" and Path(sent["folder_path"]) == Path("out")
-    assert "https://huggingface.co/me/rte" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "problem"),
     [
-        (["output=run"], "is there and not an empty folder"),
-        (["output=out", "push=me"], "push=me is no repository"),
-        (["output=out", "format=npy", "num_transformer_submodules=2"], "is PEFT's"),
-        (["output=out", "prompt=bare.npy"], "does not say which model it belongs to"),
-        (["output=out", "prompt=nowhere"], "does not exist"),
+        (["prompt=run", "output=run"], "is there and not an empty folder"),
+        (["prompt=run", "output=out", "push=me"], "push=me is no repository"),
+        (["prompt=run", "output=out", "format=npy", "num_transformer_submodules=2"], "is PEFT's"),
+        (["prompt=bare.npy", "output=out"], "does not say which model it belongs to"),
+        (["prompt=nowhere", "output=out"], "does not exist"),
     ],
 )
 def test_what_cannot_be_exported_is_named(
-    monkeypatch: pytest.MonkeyPatch,
-    run: Path,
-    capsys: pytest.CaptureFixture[str],
-    arguments: list[str],
-    said: str,
+    ptune: Run, run: Path, arguments: list[str], problem: str
 ) -> None:
     np.save(run.parent / "bare.npy", WEIGHT)
-    given = (
-        arguments if any("prompt=" in text for text in arguments) else ["prompt=run", *arguments]
-    )
-    assert ptune(monkeypatch, run.parent, "export", *given) == 2
-    assert said in capsys.readouterr().err
+    said = ptune("export", *arguments)
+    assert said.status == 2 and problem in said.err
     assert not (run.parent / "out").exists()

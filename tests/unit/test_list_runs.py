@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from quick_runs import ptune
+from quick_runs import Run
 
 from prompt_tuning.composition import planned_points
 from prompt_tuning.config import run_name
@@ -15,9 +15,7 @@ from prompt_tuning.training import tuning
 EXPERIMENT = "control_ladder_model_tuning"
 
 
-def test_list_shows_each_of_the_five_states(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_list_shows_each_of_the_five_states(ptune: Run, tmp_path: Path) -> None:
     points = planned_points(EXPERIMENT)
     folders = [RunFolder(tmp_path / "runs" / run_name(config)) for _, config in points]
     done, running, failed, stopped, *missing = folders
@@ -31,21 +29,19 @@ def test_list_shows_each_of_the_five_states(
     other.start({"experiment": None})
 
     with running.claimed():
-        assert ptune(monkeypatch, tmp_path, "list", "what=runs", f"experiment={EXPERIMENT}") == 0
-        one = capsys.readouterr().out
-        assert ptune(monkeypatch, tmp_path, "list", "what=runs") == 0
-        every = capsys.readouterr().out
+        one = ptune("list", "what=runs", f"experiment={EXPERIMENT}").out
+        every = ptune("list", "what=runs").out
     counts = [EXPERIMENT, "1", "1", "1", "1", str(len(missing)), str(len(folders))]
     assert one.splitlines()[1].split() == every.splitlines()[1].split() == counts
     assert done.name not in one
+    axes_of = {run_name(config): axes for axes, config in points}
     for state, folder, detail in (
         ("running", running, "process "),
         ("failed", failed, "no such data"),
         ("stopped", stopped, "goes on at step 40"),
         ("missing", missing[0], ""),
     ):
-        (axes,) = [axes for axes, config in points if run_name(config) == folder.name]
-        own = " ".join(f"{key}={value}" for key, value in axes.items())
+        own = " ".join(f"{key}={value}" for key, value in axes_of[folder.name].items())
         line = next(i for i, text in enumerate(one.splitlines()) if folder.name in text)
         assert one.splitlines()[line].split() == [state, folder.name]
         described = "\n".join(one.splitlines()[line + 1 : line + 3])
@@ -54,11 +50,8 @@ def test_list_shows_each_of_the_five_states(
     assert "fig3a" in every.splitlines()[-1] and EXPERIMENT not in every.splitlines()[-1]
 
 
-def test_listing_runs_makes_no_folder(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert ptune(monkeypatch, tmp_path, "list", "what=runs") == 0
-    assert "no run yet of: " in capsys.readouterr().out
+def test_listing_runs_makes_no_folder(ptune: Run, tmp_path: Path) -> None:
+    assert "no run yet of: " in ptune("list", "what=runs").out
     assert not list(tmp_path.iterdir())
 
 
@@ -71,30 +64,23 @@ def test_listing_runs_makes_no_folder(
         ('what=runs experiment=table1 train=["modle=small"]', "did you mean model?"),
     ],
 )
-def test_a_mistake_in_what_to_list_is_named(
-    monkeypatch: pytest.MonkeyPatch,
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
-    arguments: str,
-    problem: str,
-) -> None:
-    assert ptune(monkeypatch, tmp_path, "list", *arguments.split()) == 2
-    assert problem in capsys.readouterr().err
+def test_a_mistake_in_what_to_list_is_named(ptune: Run, arguments: str, problem: str) -> None:
+    said = ptune("list", *arguments.split())
+    assert said.status == 2 and problem in said.err
 
 
 def test_a_run_that_another_process_does_is_left_to_it(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ptune: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """A single run says so and exits with 75; a sweep goes on and says so again at its end."""
     trained: list[int] = []
     monkeypatch.setattr(tuning, "train", lambda config, _: trained.append(config.seed))
-    assert ptune(monkeypatch, tmp_path, "train") == 0
+    assert ptune("train").status == 0
     (path,) = (tmp_path / "runs").iterdir()
     with RunFolder(path).claimed():
-        assert ptune(monkeypatch, tmp_path, "train") == 75
-        assert f"{path.name} is in progress elsewhere: process" in capsys.readouterr().err
-        assert ptune(monkeypatch, tmp_path, "train", "-m", "seed=0,1") == 75
+        single, sweep = ptune("train"), ptune("train", "-m", "seed=0,1")
+    assert single.status == sweep.status == 75
+    assert f"{path.name} is in progress elsewhere: process" in single.err
     assert trained == [0, 1]
-    said = capsys.readouterr()
-    assert "going on with the next run" in said.out
-    assert "ptune: 1 of 2 runs are in progress elsewhere:\n  seed=0" in said.err
+    assert "going on with the next run" in sweep.out
+    assert "ptune: 1 of 2 runs are in progress elsewhere:\n  seed=0" in sweep.err

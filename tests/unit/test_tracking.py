@@ -1,9 +1,9 @@
 """Curves: the file is always right, and W&B never stops a run."""
 
-import json
 from pathlib import Path
 
 import pytest
+from quick_runs import lines_of
 
 from prompt_tuning.config import TrackingConfig
 from prompt_tuning.tracking import Tracker, wandb_run
@@ -18,9 +18,7 @@ SETTINGS = wandb_run(
 
 
 def steps(folder: Path) -> list[int]:
-    return [
-        json.loads(line)["step"] for line in (folder / "metrics.jsonl").read_text().splitlines()
-    ]
+    return [line["step"] for line in lines_of(folder / "metrics.jsonl")]
 
 
 def test_a_resumed_run_forgets_what_it_measured_after_its_resume_point(tmp_path: Path) -> None:
@@ -66,12 +64,8 @@ def test_without_a_key_wandb_runs_offline_and_keeps_id_group_tags_and_summary(
         tracker.summarise({"best/score": 50.0}, prompt)
         (run,) = started
         assert run.offline
-        assert (run.id, run.name, run.group, run.job_type) == (
-            "train-0123abcd",
-            "rte-tiny-0123abcd",
-            "rte",
-            "train",
-        )
+        named = (run.id, run.name, run.group, run.job_type)
+        assert named == ("train-0123abcd", "rte-tiny-0123abcd", "rte", "train")
         assert set(run.tags) == {"rte", "P20", "mine"}
         assert run.config["prompt"]["length"] == 20
         assert run.summary["best/score"] == 50.0
