@@ -21,24 +21,13 @@ from hydra import compose, initialize_config_dir
 from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import (
-    ChoiceSweep,
-    Override,
-    OverrideType,
-    RangeSweep,
-)
+from hydra.core.override_parser.types import ChoiceSweep, Override, OverrideType, RangeSweep
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
-from prompt_tuning.config import (
-    TrainConfig,
-    choices,
-    config_dir,
-    file_of,
-    unknown_key,
-)
+from prompt_tuning.config import TrainConfig, choices, config_dir, file_of, unknown_key
 from prompt_tuning.config_checks import train_config
 from prompt_tuning.devices import has_cuda
 from prompt_tuning.errors import UserError, did_you_mean, raise_all
@@ -79,13 +68,8 @@ def recipe_of(model: str) -> str:
 
 
 # conf/ asks for both, in whichever process Hydra composes a run.
-def gpus_of_a_run() -> int:
-    """What a launcher asks for each run: a GPU if this machine has one."""
-    return int(has_cuda())
-
-
 OmegaConf.register_new_resolver("recipe_of", recipe_of, replace=True)
-OmegaConf.register_new_resolver("gpus_of_a_run", gpus_of_a_run, replace=True)
+OmegaConf.register_new_resolver("gpus_of_a_run", lambda: int(has_cuda()), replace=True)
 
 
 @dataclass(frozen=True)
@@ -119,9 +103,7 @@ def points_of(
     Of a sweep of many runs few are looked at first: no other is composed if those are wrong.
 
     Args:
-        command: names the primary config.
-        arguments: overrides, without flags.
-        multirun: whether -m was given.
+        arguments: overrides, without flags; `multirun` stands for -m.
         only_first: leave out all points of a sweep but one.
         own_files: a folder like conf/ with files of the user's (--config-dir); None: there is none.
         check: raises a UserError of a config that is wrong; None: nothing is checked.
@@ -145,8 +127,7 @@ def points_of(
             if only_first or not multirun:
                 return [composer.point(first)], problems
             if check is not None and num_points > MANY_RUNS:
-                problems += _problems_of_few(composer, axes, check, problems)
-                if problems:
+                if problems := _problems_of_few(composer, axes, check, problems):
                     return [], problems
                 print(f"ptune: checking {num_points} runs", file=sys.stderr)
             points = product(*(_with_values(axis, _elements(axis)) for axis in axes))
@@ -167,17 +148,11 @@ def _problems_of_few(
 ) -> list[UserError]:
     """What is wrong with a sweep's first run; if nothing is, with those one value away from it.
 
-    Args:
-        composer: of the configs.
-        axes: what names the values of each axis.
-        check: of a config.
-        known: what is wrong already: then only the first run is looked at.
+    `known` is wrong already; `axes` name the values of each axis.
     """
     first = [_first_point(axis) for axis in axes]
-    problems = [*_problems_of(composer.point(first), check)]
-    if problems or known:
-        return problems
-    for place, axis in enumerate(axes):
+    problems = [*known, *_problems_of(composer.point(first), check)]
+    for place, axis in enumerate(() if problems else axes):
         _, *others = _elements(axis)
         few = others[:FIRST_VALUES] + others[FIRST_VALUES:][-1:]
         for value in _with_values(axis, few) if few else []:
@@ -293,19 +268,15 @@ def _is_task(override: Override) -> bool:
 
 def _is_plain_value(override: Override) -> bool:
     """Whether it is `key=value` with a key of ours, no group, no + or ~."""
-    return (
-        override.type == OverrideType.CHANGE
-        and not override.is_hydra_override()
-        and not choices(override.key_or_group)
-    )
+    is_ours = override.type == OverrideType.CHANGE and not override.is_hydra_override()
+    return is_ours and not choices(override.key_or_group)
 
 
 @contextmanager
 def _no_running_hydra() -> Iterator[None]:
     """Lets a command that Hydra runs compose the config of another one."""
-    instance = GlobalHydra.instance()
-    running = instance.hydra
-    instance.clear()
+    running = GlobalHydra.instance().hydra
+    GlobalHydra.instance().clear()
     try:
         yield
     finally:
@@ -345,7 +316,11 @@ def _readable(
         try:
             (override,) = parser.parse_overrides([argument])
         except (HydraException, RecursionError, ValueError):  # ValueError: a number of 5,000 digits
-            problems.append(_unreadable(argument))
+            fix = f"write key={argument}"
+            if "=" in argument:
+                fix = "quote a value with spaces or special characters: 'key=\"value\"'"
+            unreadable = f"{argument} cannot be read"
+            problems.append(UserError(unreadable, allowed="key=value", fix=fix))
             continue
         if _is_nested_deeply(override.value()):
             allowed = f"lists and objects inside each other at most {MOST_NESTED} times"
@@ -387,13 +362,6 @@ def _is_too_many(override: Override) -> bool:
         return True
 
 
-def _unreadable(argument: str) -> UserError:
-    fix = f"write key={argument}"
-    if "=" in argument:
-        fix = "quote a value with spaces or special characters: 'key=\"value\"'"
-    return UserError(f"{argument} cannot be read", allowed="key=value", fix=fix)
-
-
 def _missing_choices(
     command: str, override: Override, own_files: Path | None
 ) -> Iterator[UserError]:
@@ -426,10 +394,8 @@ def _existing_keys(
 
 def _needs_multirun(override: Override) -> UserError:
     key = override.key_or_group
-    return UserError(
-        f"{override.input_line} names several values",
-        fix=f"add -m to sweep over them; one list is '{key}=[a,b]', one text '{key}=\"a, b\"'",
-    )
+    fix = f"add -m to sweep over them; one list is '{key}=[a,b]', one text '{key}=\"a, b\"'"
+    return UserError(f"{override.input_line} names several values", fix=fix)
 
 
 def _is_a_sweep(overrides: Sequence[Override], num_runs: int) -> UserError:

@@ -120,11 +120,8 @@ def _checksum(value: Mapping[str, Any]) -> str:
 def read_json(path: Path, **fields: type) -> dict[str, Any] | None:
     """The object in a file; None if there is no file or, with a warning, a damaged one.
 
-    One that was written `with_checksum` comes without it, and is damaged if it does not fit.
-
-    Args:
-        path: of the file.
-        fields: what must be in it, and of which type.
+    One that was written `with_checksum` comes without it, and is damaged if it does not fit, or
+    lacks one of `fields` of its type.
     """
     try:
         value = json.loads(path.read_text(encoding="utf-8"))

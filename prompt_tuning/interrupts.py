@@ -37,7 +37,7 @@ class StopRequests:
 
     def __init__(self) -> None:
         """Installs nothing yet: use as a context manager."""
-        self._requested: int | None = None
+        self.requested: int | None = None  # the number of the signal that asks for a stop
         self._previous: dict[int, Any] = {}
 
     def __enter__(self) -> Self:
@@ -50,20 +50,15 @@ class StopRequests:
         for number, handler in self._previous.items():
             signal.signal(number, handler)
 
-    @property
-    def requested(self) -> int | None:
-        """The number of the signal that asks for a stop, if one does."""
-        return self._requested
-
     def check(self) -> None:
         """Raises `Interrupted` if a stop was requested."""
-        if self._requested is not None:
-            raise Interrupted(self._requested)
+        if self.requested is not None:
+            raise Interrupted(self.requested)
 
     def _request(self, number: int, frame: FrameType | None) -> None:
-        if self._requested is not None and number == signal.SIGINT:
+        if self.requested is not None and number == signal.SIGINT:
             raise KeyboardInterrupt
-        self._requested = number
+        self.requested = number
 
 
 class Pruned(Exception):

@@ -2,8 +2,7 @@
 
 import os
 import tempfile
-from collections.abc import Iterator
-from itertools import count, product
+from itertools import count
 from pathlib import Path
 from typing import IO
 
@@ -32,9 +31,8 @@ def share_threads(cfg: DictConfig, launcher: DictConfig) -> None:
 def threads_of_a_job(launcher: DictConfig, num_cores: int) -> int | None:
     """The threads for one of a launcher's jobs; None where the launcher does not say.
 
-    Args:
-        launcher: Hydra's config of it; joblib's has n_jobs, Slurm's and Ray's cores of a job.
-        num_cores: of this machine, that this process may use.
+    joblib's config has n_jobs, Slurm's and Ray's the cores of a job. This process may use
+    `num_cores` of the machine.
     """
     for key in ("cpus_per_task", "ray.remote.num_cpus"):
         cores = OmegaConf.select(launcher, key)
@@ -53,10 +51,8 @@ def share_gpus(cfg: DictConfig, launcher: DictConfig) -> None:
 
     Slurm and Ray hide the GPUs of other jobs themselves. Unverified on a machine with GPUs.
     """
-    device = OmegaConf.select(cfg, "machine.device")
-    if OmegaConf.select(launcher, "n_jobs") is None or device not in ("auto", "cuda"):
-        return
-    if not has_cuda():
+    is_open = OmegaConf.select(cfg, "machine.device") in ("auto", "cuda")
+    if OmegaConf.select(launcher, "n_jobs") is None or not is_open or not has_cuda():
         return
     import torch
 
@@ -69,12 +65,11 @@ def share_gpus(cfg: DictConfig, launcher: DictConfig) -> None:
 def claimed_gpu(folder: Path, num_gpus: int) -> IO[bytes]:
     """A claim on the GPU that has the fewest, held until the file is closed or the process dies.
 
-    Args:
-        folder: of the claims of this machine and user; made if it is not there.
-        num_gpus: of the machine, 1 or more.
+    `folder` is made if it is not there: it has the claims of this machine and user.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    for place, gpu in _places(num_gpus):
+    # Every GPU's first place, then every one's second, and so on.
+    for place, gpu in ((place, gpu) for place in count() for gpu in range(num_gpus)):
         file = (folder / f"{gpu}-{place}").open("ab")
         try:
             hold(file, file.name)
@@ -88,9 +83,3 @@ def claimed_gpu(folder: Path, num_gpus: int) -> IO[bytes]:
 def gpu_of(claim: IO[bytes]) -> int:
     """The number of a GPU that was claimed."""
     return int(Path(claim.name).name.partition("-")[0])
-
-
-def _places(num_gpus: int) -> Iterator[tuple[int, int]]:
-    """Every GPU's first place, then every one's second, and so on."""
-    for place in count():
-        yield from product([place], range(num_gpus))

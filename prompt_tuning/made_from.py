@@ -33,12 +33,9 @@ def changed_since(
 ) -> str | None:
     """What a record was made from and is another now, in words; None if nothing is known to be.
 
-    Hub data have pinned revisions; whether a hub model has a newer one is not asked.
-
-    Args:
-        record: of a finished run.
-        data: facts of what would be read now, under the names that they have in the record's data.
-        model_path: the folder that the config names; None: the model is where the record has it.
+    Hub data have pinned revisions; whether a hub model has a newer one is not asked. `data` are
+    facts of what would be read now, under their names in the record's data; without a `model_path`
+    in the config the model is where the record has it.
     """
     before = digests(record["data"])
     for place, digest in digests(data).items():
@@ -60,10 +57,9 @@ def fingerprint_of(folder: Path) -> str | None:
         UserError: its files are damaged.
     """
     try:
-        files = [_file_with(folder, name) for name in FINGERPRINTED]
-        if any(path is None for path in files):
+        paths = [path for name in FINGERPRINTED if (path := _file_with(folder, name))]
+        if len(paths) < len(FINGERPRINTED):
             return None
-        paths = [path for path in files if path is not None]
         return _fingerprint(*paths, *map(stamp, paths))
     except (ValueError, KeyError, TypeError, AttributeError, MemoryError, RecursionError) as error:
         raise UserError(

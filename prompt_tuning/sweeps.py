@@ -65,9 +65,7 @@ class Sweep:
     def doing(self, folder: RunFolder, *, is_alone: bool) -> Iterator[None]:
         """Says which run begins and how far the sweep is; the run's own lines get its number.
 
-        Args:
-            folder: the run's.
-            is_alone: no other process writes to the same terminal, so that a bar can be drawn.
+        It has bars if it `is_alone`: no other process writes to the same terminal.
         """
         number = [run.folder for run in self.runs].index(folder) + 1
         if not self.runs[number - 1].is_done():
@@ -80,10 +78,7 @@ class Sweep:
         """Such as "run 12 of 45: seed=1 (3 done before, 8 done, about 1 h 10 min left)".
 
         The time left supposes that runs take as long as those that this sweep has done so far.
-
-        Args:
-            number: of the run that begins, counted from 1.
-            now: seconds since 1970; None: the clock's.
+        `number` is counted from 1; `now` is in seconds since 1970, None: the clock's.
         """
         elapsed = (time.time() if now is None else now) - self.began
         done = sum(run.is_done(self.began) for run in self.runs)
@@ -108,19 +103,17 @@ class Sweep:
         print_table(self._table())
         for task in dict.fromkeys(run.axes.get("task") for run in scored):
             runs = [run for run in scored if run.axes.get("task") == task]
-            best = max(runs, key=lambda run: next(iter(run.scores.values())))
+            best = max(runs, key=_chosen_by)
             shown = "  ".join(f"{split} {score:.2f}" for split, score in best.scores.items())
             say(f"best: {shown}  {best.label}  {best.folder.path}")
         if len(scored) > 1:
-            ranked = sorted(scored, key=lambda run: -next(iter(run.scores.values())))
+            ranked = sorted(scored, key=_chosen_by, reverse=True)
             say(f"next: ptune compare {ranked[0].folder.path} {ranked[-1].folder.path}")
 
     def _table(self) -> Table:
         axes = [key for key in self.runs[0].axes if key != SEED] or [*self.runs[0].axes]
         splits = [*dict.fromkeys(split for run in self.runs for split in run.scores)]
-        table = Table(box=None, pad_edge=False, header_style="")
-        for name in axes:
-            table.add_column(name)
+        table = Table(*axes, box=None, pad_edge=False, header_style="")
         for split in splits:
             table.add_column(split, justify="right")
             table.add_column("sd", justify="right")
@@ -133,6 +126,11 @@ class Sweep:
             done = sum(bool(run.scores) for run in runs)
             table.add_row(*place, *cells, f"{done} of {len(runs)}")
         return table
+
+
+def _chosen_by(run: SweepRun) -> float:
+    """The score that chose the run's step."""
+    return next(iter(run.scores.values()))
 
 
 def _mean_and_sd(runs: Sequence[SweepRun], split: str) -> tuple[str, str]:

@@ -25,12 +25,8 @@ def wandb_run(
 ) -> dict[str, Any] | None:
     """How a run appears in W&B, as `wandb.init` takes it; None if it does not.
 
-    Args:
-        tracking: the config's group.
-        name: ends in the config's hash, which makes the id: a resumed run goes on with its curves.
-        job_type: the command.
-        group: unless the config names one.
-        axes: the run's place on every axis, as tags.
+    `name` ends in the config's hash, which makes the id: a resumed run goes on with its curves.
+    `job_type` is the command, and `axes` are the run's place on each, for tags.
     """
     if tracking.name == "none":
         return None

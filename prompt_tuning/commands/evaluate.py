@@ -16,13 +16,7 @@ from prompt_tuning.made_from import changed_since
 from prompt_tuning.prompt_files import load_prompt
 from prompt_tuning.protocol import Record, do_once
 from prompt_tuning.run_folder import RunFolder
-from prompt_tuning.task_data import (
-    check_data,
-    check_rank,
-    content_now,
-    task_for_prompt,
-    task_of,
-)
+from prompt_tuning.task_data import check_data, check_rank, content_now, task_for_prompt, task_of
 from prompt_tuning.terminal import scored_line
 
 

@@ -18,9 +18,7 @@ from prompt_tuning.terminal import say
 def check_hub(model: str | None, data: Mapping[str, Any]) -> None:
     """Makes the hub's client use its cache alone where the hub does not answer.
 
-    Args:
-        model: the hub id of the run's model; None: it is elsewhere.
-        data: of the run, by content; those of the hub name it.
+    `model` is the id of one that is there; `data`, by content, name what is from the hub.
 
     Raises:
         UserError: names all that is neither on a hub that answers nor in the cache.

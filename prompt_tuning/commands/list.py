@@ -66,21 +66,16 @@ def summary(group: str, name: str) -> str:
 def list_runs(output_dir: Path, experiment: str | None, overrides: Sequence[str]) -> None:
     """Prints an experiment's runs that are not done and its scores, or a line for every experiment.
 
-    Only experiments that have a run in `output_dir` have a line: composing the points of all of
-    them takes a minute.
-
-    Args:
-        output_dir: where the runs' folders are.
-        experiment: None: all that have been started, then the runs that none of these asks for.
-        overrides: of `ptune train`, that the runs were started with.
+    Only experiments that have a run in `output_dir` have a line, and after them the runs that none
+    of these asks for: composing the points of all of them takes a minute.
 
     Raises:
-        UserError: the experiment does not take the overrides.
+        UserError: the experiment does not take the overrides, those that its runs began with.
     """
     found = _started(output_dir)
     known = choices("experiment")
     names = [experiment] if experiment else [name for name in known if name in found.values()]
-    width = max([len(name) for name in names], default=0)
+    width = max(map(len, names), default=0)
     if names:
         print(" " * width, *(f"{name:>8}" for name in STATES), f"{'of':>8}", flush=True)
     asked_for: set[str] = set()
@@ -96,8 +91,7 @@ def list_runs(output_dir: Path, experiment: str | None, overrides: Sequence[str]
             Sweep(runs).print_results()
         asked_for |= {*states}
     if not experiment:
-        others = [run for run in found if run not in asked_for]
-        if others:
+        if others := [run for run in found if run not in asked_for]:
             print(f"{len(others)} runs in {output_dir} that no experiment above asks for:")
         _print_runs({run: RunFolder(output_dir / run).state() for run in others})
         print(f"no run yet of: {', '.join(name for name in known if name not in names)}")
@@ -105,10 +99,10 @@ def list_runs(output_dir: Path, experiment: str | None, overrides: Sequence[str]
 
 def _started(output_dir: Path) -> dict[str, str | None]:
     """The experiment under which each run of `output_dir` was started, by the run's name."""
-    started: dict[str, str | None] = {}
-    for path in sorted(output_dir.glob("*/config.json")):
-        config = RunFolder(path.parent).config() or {}
-        started[path.parent.name] = config.get("experiment")
+    started = {
+        path.parent.name: (RunFolder(path.parent).config() or {}).get("experiment")
+        for path in sorted(output_dir.glob("*/config.json"))
+    }
     for path in sorted(output_dir.glob("*/failure.json")):
         started.setdefault(path.parent.name, None)  # it failed before it had a config
     return started

@@ -54,7 +54,7 @@ def config_of(cfg: DictConfig) -> PredictConfig:
         raise UserError("probabilities=true are those of class labels", fix="add rank=labels")
     found = read_prompts(config)
     if config.library is None:
-        _check_told(config, {k: each for k, each in found.items() if isinstance(each, PromptFile)})
+        _check_told(config, _whole(found))
     return config
 
 
@@ -115,7 +115,7 @@ def _bar(rows: str, num_done: int) -> Iterator[Callable[[int], None]]:
 def predictor_of(config: PredictConfig) -> Predictor:
     """Every prompt that the config names, in front of their model."""
     found = read_prompts(config)
-    prompts = {name: each for name, each in found.items() if isinstance(each, PromptFile)}
+    prompts = _whole(found)
     _check_told(config, prompts)
     return _predictor(config, prompts, found)
 
@@ -176,6 +176,10 @@ def read_prompts(config: PredictConfig) -> dict[str, PromptFile | UserError]:
     return found
 
 
+def _whole(found: Mapping[str, PromptFile | UserError]) -> dict[str, PromptFile]:
+    return {name: each for name, each in found.items() if isinstance(each, PromptFile)}
+
+
 def _check_told(config: PredictConfig, prompts: Mapping[str, PromptFile]) -> None:
     """Raises what is not known of the model that the prompts belong to."""
     problems: list[UserError] = []
@@ -223,7 +227,7 @@ def prompts_of_rows(
                 with suppress(ValueError):  # it gets an error in its line
                     first_row.setdefault(prompt_of(row_in(line), tasks), f" (row {number})")
     wanted = {name: found[name] for name in first_row or found}
-    prompts = {name: each for name, each in wanted.items() if isinstance(each, PromptFile)}
+    prompts = _whole(wanted)
     if first_row or not prompts:
         raise_all(each for each in wanted.values() if isinstance(each, UserError))
     if is_read_twice and not first_row:  # no row can be answered: whichever model says so

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from statistics import median
+from typing import cast
 
 from omegaconf import DictConfig
 
@@ -37,17 +38,13 @@ def run(config: ShowConfig) -> None:
     if config.rows is not None:
         for example in _examples(task, config.rows, config):
             print(json.dumps(asdict(example), ensure_ascii=False))
-        return
-    for line in _overview(task, config):
-        print(line)
-
-
-def _text_format(config: ShowConfig) -> TextFormat:
-    return "t5" if config.format == "t5" else "taskless"
+    else:
+        for line in _overview(task, config):
+            print(line)
 
 
 def _examples(task: Task, rows: str, config: ShowConfig) -> Iterator[Example]:
-    training, text_format = config.split == "train", _text_format(config)
+    training, text_format = config.split == "train", cast(TextFormat, config.format)
     for place, record in read_rows(rows):
         try:
             for row in task.flatten(record):
@@ -66,7 +63,7 @@ def _overview(task: Task, config: ShowConfig) -> Iterator[str]:
             check_data(task, config.data, [name])
         except UserError:  # one of ours, whose file is not in the folder
             continue
-        splits[name] = load_split(task, name, spec, text_format=_text_format(config))
+        splits[name] = load_split(task, name, spec, text_format=cast(TextFormat, config.format))
     yield f"{task.name}: {task.about.splitlines()[0]}"
     for name, split in splits.items():
         yield f"\n{name:<12}{split.size.removesuffix(f' of {name}')}"

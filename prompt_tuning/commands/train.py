@@ -79,7 +79,11 @@ def run(config: TrainConfig, *, quiet: bool = False) -> None:
     def changed(record: Record) -> str | None:
         return changed_since(record, data_now(config), config.model.path)
 
-    describe = _describe(folder)
+    def describe(record: Record) -> str:
+        result, report = record["result"], record["result"]["report"]
+        on = f" ({report['score']:.2f} on {report['split']})" if report else ""
+        return f"score {result['score']:.2f}{on}  {folder.record_path}"
+
     do_once(folder, load, rerun=config.rerun, describe=describe, changed=changed, quiet=quiet)
 
 
@@ -103,15 +107,6 @@ def trained_runs(
 def folder_of(config: TrainConfig) -> RunFolder:
     """Where the run leaves its files."""
     return RunFolder(Path(config.output_dir) / run_name(config))
-
-
-def _describe(folder: RunFolder) -> Callable[[Record], str]:
-    def describe(record: Record) -> str:
-        result, report = record["result"], record["result"]["report"]
-        on = f" ({report['score']:.2f} on {report['split']})" if report else ""
-        return f"score {result['score']:.2f}{on}  {folder.record_path}"
-
-    return describe
 
 
 def _walk_of(method: str) -> Callable[[TrainConfig, RunFolder], None]:
