@@ -538,11 +538,9 @@ def file_of(group: str, name: str) -> DictConfig:
     return cast(DictConfig, OmegaConf.load(config_dir() / group / f"{name}.yaml"))
 
 
-def hidden_sizes() -> dict[str, int]:
-    """The models of conf/ with a known width, each with it, narrowest first."""
-    widths = {name: file_of("model", name).hidden_size for name in choices("model")}
-    known = [(name, width) for name, width in widths.items() if width is not None]
-    return dict(sorted(known, key=lambda item: item[1]))
+def models_of_width(hidden_size: int) -> list[str]:
+    """The models of conf/ that are known to be as wide."""
+    return [name for name in choices("model") if file_of("model", name).hidden_size == hidden_size]
 
 
 # From what Hydra composed to objects of the classes above. OmegaConf's own would stop at the first

@@ -6,7 +6,7 @@ files and headers are read.
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ from prompt_tuning.config import (
     TaskConfig,
     TrainConfig,
     VariantConfig,
-    hidden_sizes,
+    models_of_width,
     run_name,
     typed,
 )
@@ -34,9 +34,10 @@ from prompt_tuning.prompt_files import PromptFile, load_prompt, prompt_file
 
 Problems = Iterator[UserError]
 
-_HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")  # owner/name
+HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")  # owner/name
 _NAME = re.compile(r"\w[\w.+-]*")
 TRAINED_ALONE = ("prompt_tuning", "model_tuning")  # on one task
+NEEDED = ("init", "prompt.length", "prompt.num_shots")  # by the method that each is of
 LONGEST_NAME = 255  # bytes of a file's or folder's name, on the usual file systems
 
 
@@ -73,9 +74,10 @@ def inspect_config(cfg: DictConfig) -> InspectConfig:
         raise_all(experiment_problems(config))
     else:
         config = replace(config, prompt=in_file(config.prompt))
-        unused = UserError("train= belongs to experiment=", fix="leave it out")
         problems = [*prompt_problems(str(config.prompt), config)]
-        raise_all([*problems, unused] if config.train else problems)
+        if config.train:
+            problems.append(UserError("train= belongs to experiment=", fix="leave it out"))
+        raise_all(problems)
     return config
 
 
@@ -129,11 +131,11 @@ def untold_problems(
     """What neither a prompt file nor the config tells of the model that the prompt belongs to."""
     is_as_trained = model.source == "prompt" and model.path is None
     if is_as_trained and "source" not in prompt.metadata:
-        fitting = [name for name, width in hidden_sizes().items() if width == prompt.hidden_size]
+        width = prompt.hidden_size
+        fitting = ", ".join(models_of_width(width)) or "-"
         yield UserError(
-            f"prompt={path} does not say which model it belongs to; its width is "
-            f"{prompt.hidden_size}",
-            allowed=f"model=<name> variant=<name>, of this width: {', '.join(fitting) or '-'}; "
+            f"prompt={path} does not say which model it belongs to; its width is {width}",
+            allowed=f"model=<name> variant=<name>, of this width: {fitting}; "
             "or model.path=<folder> variant=<name>",
             fix="choose the model that it was trained on",
         )
@@ -183,18 +185,14 @@ def _train_problems(config: TrainConfig) -> Problems:
 
 def _name_problems(config: TrainConfig) -> Problems:
     """What would make the run's folder another one than a folder of that name in output_dir."""
-    names = {
-        "model.name": config.model.name,
-        "variant.name": config.variant.name,
-        "task.name": config.task.name,
-    }
-    for key, name in names.items():
+    for section in ("model", "variant", "task"):
+        key, name = f"{section}.name", getattr(config, section).name
         if not _NAME.fullmatch(name):
             fix = f"leave it out: {key} is part of the run's name, not a place"
             yield UserError(f"{key}={name} is no name", allowed="letters, digits, _ . + -", fix=fix)
-    if len(run_name(config).encode()) > LONGEST_NAME:
+    if (num_bytes := len(run_name(config).encode())) > LONGEST_NAME:
         yield UserError(
-            f"the run's name would have {len(run_name(config).encode())} bytes",
+            f"the run's name would have {num_bytes} bytes",
             allowed=f"at most {LONGEST_NAME}",
             fix="give the folder of model.path a shorter name",
         )
@@ -202,14 +200,17 @@ def _name_problems(config: TrainConfig) -> Problems:
 
 def _model_problems(model: ModelConfig) -> Problems:
     if model.path is None:
-        if model.source == "packaged":
-            yield from _missing_packages(model)
+        try:
+            for name in model.checkpoints.values() if model.source == "packaged" else ():
+                check_installed(name)
+        except UserError as error:
+            yield error
         return
     folder = Path(model.path)
     fix = "give a folder in the hub's layout: config.json, model.safetensors, spiece.model"
     if not folder.is_dir():
         # A hub id is found or not when it is loaded.
-        if not _HUB_ID.fullmatch(model.path) or folder.parent.exists():
+        if not HUB_ID.fullmatch(model.path) or folder.parent.exists():
             yield UserError(f"model.path={folder} is not a folder", fix=f"{fix}; or a hub id")
         return
     if not (folder / "config.json").is_file():
@@ -222,14 +223,6 @@ def _model_problems(model: ModelConfig) -> Problems:
         problem = UserError(f"{folder / 'config.json'} is unreadable: {error}", fix=fix)
     if problem is not None:
         yield problem
-
-
-def _missing_packages(model: ModelConfig) -> Problems:
-    try:
-        for name in model.checkpoints.values():
-            check_installed(name)
-    except UserError as error:
-        yield error
 
 
 def _hidden_size(model: ModelConfig) -> int | None:
@@ -268,28 +261,22 @@ def _variant_problems(model: ModelConfig, variant: VariantConfig) -> Problems:
 
 def _method_problems(config: TrainConfig) -> Problems:
     """Settings that the method lacks, and such of other methods: ignored, they would mislead."""
-    method, prompt = config.method, config.prompt
-    settings: dict[str, tuple[Any, str]] = {
-        "init": (config.init.strategy, "prompt_tuning"),
-        "prompt.length": (prompt.length, "prompt_tuning"),
-        "prompt.num_shots": (prompt.num_shots, "prompt_design"),
+    prompt, evaluation, loop = config.prompt, config.evaluation, config.training
+    settings: dict[str, tuple[Any, Sequence[str]]] = {  # of which methods each is
+        "init": (config.init.strategy, ["prompt_tuning"]),
+        "prompt.length": (prompt.length, ["prompt_tuning"]),
+        "prompt.num_shots": (prompt.num_shots, ["prompt_design"]),
+        "evaluation.transfer_tasks": (evaluation.transfer_tasks, TRAINED_ALONE),
+        "training.patience": (loop.patience, TRAINED_ALONE),
+        "prompt.template": (prompt.template, ["prompt_design"]),
+        "machine.compile": (config.machine.compile, FROZEN),
     }
-    for key, (value, its_method) in settings.items():
-        if method == its_method and value is None:
-            yield UserError(
-                f"method={method} needs {key}", fix=f"add {key}=<value>, or leave {key} out"
-            )
-    refused = {key: value for key, (value, its_method) in settings.items() if method != its_method}
-    if method not in TRAINED_ALONE:
-        refused["evaluation.transfer_tasks"] = config.evaluation.transfer_tasks
-        refused["training.patience"] = config.training.patience
-    if method != "prompt_design":
-        refused["prompt.template"] = prompt.template
-    if method not in FROZEN:
-        refused["machine.compile"] = config.machine.compile
-    for key, value in refused.items():
-        if value is not None:
-            yield UserError(f"{key}={value} is not for method={method}", fix="leave it out")
+    for key, (value, methods) in settings.items():
+        if config.method in methods and value is None and key in NEEDED:
+            fix = f"add {key}=<value>, or leave {key} out"
+            yield UserError(f"method={config.method} needs {key}", fix=fix)
+        elif config.method not in methods and value is not None:
+            yield UserError(f"{key}={value} is not for method={config.method}", fix="leave it out")
 
 
 def _init_problems(config: TrainConfig) -> Problems:

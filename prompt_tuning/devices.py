@@ -29,7 +29,15 @@ def resolved_dtype(dtype: str, device: str) -> str:
 
 
 def check_gpu(device: str) -> None:
-    """Raises a UserError if there is no GPU of that number: cuda:1 is the second one."""
+    """Raises a UserError if torch does not find the GPU that is named: cuda:1 is the second one."""
+    if not device.startswith("cuda"):
+        return
+    if not has_cuda():
+        raise UserError(
+            f"machine.device={device}, and torch finds no GPU here",
+            allowed="machine.device=cpu, auto",
+            fix="leave it out, or install a CUDA build of torch and its driver: ptune doctor",
+        )
     import torch
 
     number, count = device.partition(":")[2], torch.cuda.device_count()

@@ -9,10 +9,9 @@ import shutil
 import sys
 import traceback
 from argparse import Namespace
-from collections import Counter
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -31,7 +30,7 @@ from rich.table import Table
 from prompt_tuning.commands import COMMANDS
 from prompt_tuning.composition import Axes, axes_of, hydra_problem, points_of, spelled
 from prompt_tuning.config import choices, config_dir, described
-from prompt_tuning.devices import check_gpu, has_cuda
+from prompt_tuning.devices import check_gpu
 from prompt_tuning.errors import InProgress, UserError, as_users, raise_all
 from prompt_tuning.interrupts import Pruned
 from prompt_tuning.launchers import share_gpus, share_threads
@@ -70,11 +69,11 @@ class Unfinished:
     config: Any = None  # where this process knows it
 
     @classmethod
-    def because_of(cls, overrides: str, error: Exception) -> "Unfinished":
+    def because_of(cls, overrides: str, error: Exception, config: Any = None) -> "Unfinished":
         """The run that raised `error`."""
         if mistake := as_users(error):
-            return cls(overrides, str(mistake), mistake.exit_status)
-        return cls(overrides, f"{type(error).__name__}: {error}", 1)
+            return cls(overrides, str(mistake), mistake.exit_status, config)
+        return cls(overrides, f"{type(error).__name__}: {error}", 1, config)
 
     def __str__(self) -> str:
         return f"{self.overrides}: {self.reason}"
@@ -111,7 +110,8 @@ class Job:
         config = None
         try:
             config = self.module.check(cfg)
-            _check_device(config)  # here: the machine that starts a Slurm job need not have it
+            if machine := getattr(config, "machine", None):
+                check_gpu(machine.device)  # here: what starts a Slurm job need not have it
             with self._shown(config, is_alone=not is_elsewhere):
                 self.module.run(config)
             return _score(self.module, config)
@@ -122,8 +122,7 @@ class Job:
             if is_elsewhere and (config is None or self.sweep is None):
                 raise  # to Hydra, which shows the first of them once all runs have been tried
             self.error = error
-            run = Unfinished.because_of(" ".join(context.overrides.task), error)
-            run = replace(run, config=config)
+            run = Unfinished.because_of(" ".join(context.overrides.task), error, config)
             self.unfinished.append(run)
             if self.in_sweep:
                 _report(run, error)
@@ -155,19 +154,6 @@ class Job:
         self.unfinished = [run for run in self.unfinished if not self._is_done_now(run)]
         _print_unfinished(self.unfinished, self.num_runs)
         return min((run.status for run in self.unfinished), default=0)
-
-
-def _check_device(config: Any) -> None:
-    machine = getattr(config, "machine", None)
-    if machine is None or not machine.device.startswith("cuda"):
-        return
-    if not has_cuda():
-        raise UserError(
-            f"machine.device={machine.device}, and torch finds no GPU here",
-            allowed="machine.device=cpu, auto",
-            fix="leave it out, or install a CUDA build of torch and its driver: ptune doctor",
-        )
-    check_gpu(machine.device)
 
 
 def _score(module: ModuleType, config: Any) -> float | None:
@@ -203,16 +189,15 @@ def _unfinished_on_disk(sweep: Sweep) -> list[Unfinished]:
     """The runs that jobs in other processes have not finished, by what their folders say."""
     unfinished = []
     for run in sweep.runs:
-        overrides, folder = run.label, run.folder
-        state, failure = folder.state(), folder.failure()
+        state, failure = run.folder.state(), run.folder.failure()
         if state.name == "running":
-            error = InProgress(folder.name, state.detail)
-            unfinished.append(Unfinished.because_of(overrides, error))
+            error = InProgress(run.folder.name, state.detail)
+            unfinished.append(Unfinished.because_of(run.label, error))
         elif state.name == "failed" and failure:
             status = UserError.exit_status if failure["is_users"] else 1
-            unfinished.append(Unfinished(overrides, failure["error"], status))
+            unfinished.append(Unfinished(run.label, failure["error"], status))
         elif state.name != "done":
-            unfinished.append(Unfinished(overrides, f"{state.name}; start the sweep again", 1))
+            unfinished.append(Unfinished(run.label, f"{state.name}; start the sweep again", 1))
     return unfinished
 
 
@@ -229,7 +214,6 @@ def launch(command: str, arguments: Sequence[str]) -> int:
         refuse_several("a sweep (-m)")
     flags = [argument for argument in arguments if argument not in given.overrides]
     given.overrides = with_keys(given.overrides, getattr(module, "POSITIONAL", None))
-    arguments = [*flags, *given.overrides]
     if given.help:
         print_help(command, module, given.overrides)
         return 0
@@ -241,7 +225,7 @@ def launch(command: str, arguments: Sequence[str]) -> int:
         sweep = Sweep([SweepRun(axes, module.folder_of(config)) for axes, config in checked])
     job = Job(module, sys.argv, sweep)
     os.environ["HYDRA_FULL_ERROR"] = "1"  # exceptions reach cli.py as they are
-    sys.argv = [sys.argv[0], *_for_hydra(command, arguments, given.overrides)]
+    sys.argv = [sys.argv[0], *_for_hydra(command, flags, given.overrides)]
     try:
         hydra.main(config_path=str(config_dir()), config_name=command, version_base="1.3")(job)()
     except HydraException as error:
@@ -289,12 +273,14 @@ def refuse_repeated(overrides: Sequence[str]) -> None:
 
     A key that is deleted (~) and added again (+) is another matter.
     """
-    keys = [text.partition("=")[0].lstrip("+") for text in overrides if text[:1] != "~"]
-    twice = {key: [text for text in overrides if text.partition("=")[0].lstrip("+") == key]
-             for key, count in Counter(keys).items() if count > 1}  # fmt: skip
+    texts: dict[str, list[str]] = {}
+    for text in overrides:
+        if not text.startswith("~"):
+            texts.setdefault(text.partition("=")[0].lstrip("+"), []).append(text)
     raise_all(
-        UserError(f"{key} is given {len(texts)} times: {' '.join(texts)}", fix="give it once")
-        for key, texts in twice.items()
+        UserError(f"{key} is given {len(same)} times: {' '.join(same)}", fix="give it once")
+        for key, same in texts.items()
+        if len(same) > 1
     )
 
 
@@ -308,10 +294,9 @@ def _refuse_flag(message: str) -> NoReturn:
 
 def _is_checkable(given: Namespace) -> bool:
     """Whether this asks for configs, and for ones that conf/ alone defines."""
-    asks_hydra = given.hydra_help or given.shell_completion or given.info
-    elsewhere = given.config_path or given.config_name
     foreign = any(text.lstrip("+").startswith(NOT_OURS) for text in given.overrides)
-    return not (asks_hydra or elsewhere or foreign)
+    asks_hydra = given.hydra_help or given.shell_completion or given.info
+    return not (foreign or asks_hydra or given.config_path or given.config_name)
 
 
 def _check_all(module: ModuleType, command: str, given: Namespace) -> list[tuple[Axes, Any]]:
@@ -329,7 +314,7 @@ def _check_all(module: ModuleType, command: str, given: Namespace) -> list[tuple
         check=module.check,
     )
     configs = []
-    for point in [] if given.cfg else points:
+    for point in () if given.cfg else points:
         try:
             configs.append(module.check(point.config))
         except UserError as error:
@@ -338,9 +323,8 @@ def _check_all(module: ModuleType, command: str, given: Namespace) -> list[tuple
     return list(zip(axes_of(points), configs, strict=True)) if configs else []
 
 
-def _for_hydra(command: str, arguments: Sequence[str], overrides: Sequence[str]) -> list[str]:
+def _for_hydra(command: str, flags: Sequence[str], overrides: Sequence[str]) -> list[str]:
     """Flags first, then overrides, then ours: Hydra wants all overrides in one place."""
-    flags = [argument for argument in arguments if argument not in overrides]
     ours = [f"hydra.job.name={command}"]
     if not any(text.startswith(("hydra/", "hydra.sweeper")) for text in overrides):
         # Hydra composes a whole batch before its first run, and all of them have been checked.

@@ -1,7 +1,6 @@
 """`ptune export`: a trained prompt for other programs, with a card that says what it is."""
 
 import json
-import re
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any
 from omegaconf import DictConfig
 
 from prompt_tuning.config import ExportConfig, typed
+from prompt_tuning.config_checks import HUB_ID
 from prompt_tuning.errors import UserError
 from prompt_tuning.files import made_once
 from prompt_tuning.models.places import located
@@ -23,8 +23,6 @@ from prompt_tuning.prompt_files import (
     save_prompt,
 )
 from prompt_tuning.run_folder import RunFolder
-
-_REPOSITORY = re.compile(r"[\w.-]+/[\w.-]+")  # owner/name
 
 
 def check(cfg: DictConfig) -> ExportConfig:
@@ -41,7 +39,7 @@ def check(cfg: DictConfig) -> ExportConfig:
     if config.format != "peft" and config.num_transformer_submodules != 1:
         problem = f"num_transformer_submodules={config.num_transformer_submodules} is PEFT's"
         raise UserError(problem, fix="add format=peft, or leave it out")
-    if config.push is not None and not _REPOSITORY.fullmatch(config.push):
+    if config.push is not None and not HUB_ID.fullmatch(config.push):
         raise UserError(f"push={config.push} is no repository", allowed="<owner>/<name>")
     return config
 
@@ -106,11 +104,9 @@ def _card(config: ExportConfig, prompt: PromptFile, record: Mapping[str, Any] | 
     metadata = prompt.metadata
     base = metadata.get("source", "unknown")
     own = metadata.get("own_task", {})
-    head = {
-        "library_name": "peft" if config.format == "peft" else "ptune",
-        "tags": ["prompt-tuning", "t5"],
-    }
-    if _REPOSITORY.fullmatch(base):
+    library = "peft" if config.format == "peft" else "ptune"
+    head = {"library_name": library, "tags": ["prompt-tuning", "t5"]}
+    if HUB_ID.fullmatch(base):
         head["base_model"] = base
     facts = {
         "base model": base,
@@ -127,19 +123,24 @@ def _card(config: ExportConfig, prompt: PromptFile, record: Mapping[str, Any] | 
     }
     lines = ["---", *(f"{key}: {json.dumps(value)}" for key, value in head.items()), "---"]
     lines += ["", f"# A soft prompt for {base}: {metadata.get('task', 'an unknown task')}", ""]
+    about = "Trained with ptune: the model is frozen, and these rows stand in front of its input."
     lines += [
-        "Trained with ptune: the model is frozen, and these rows stand in front of its input."
+        about,
+        "",
+        *(f"- {key}: {value}" for key, value in facts.items() if value not in (None, "")),
     ]
-    lines += ["", *(f"- {key}: {value}" for key, value in facts.items() if value not in (None, ""))]
     if record is not None:
         result = record["result"]
         for part in filter(None, (result, result.get("report"))):
             scores = ", ".join(f"{key} {value:.2f}" for key, value in part["metrics"].items())
             lines.append(f"- on {part['split']} ({part['num_examples']} examples): {scores}")
-    about = {"base": located_base(prompt), "length": prompt.length, "width": prompt.hidden_size}
-    inputs = own.get("inputs", "an input of the task")
-    lines += ["", "## Use", "", _USE[config.format].format(**about, inputs=inputs), ""]
-    return "\n".join(lines)
+    use = _USE[config.format].format(
+        base=located_base(prompt),
+        length=prompt.length,
+        width=prompt.hidden_size,
+        inputs=own.get("inputs", "an input of the task"),
+    )
+    return "\n".join([*lines, "", "## Use", "", use, ""])
 
 
 def _pushed(folder: Path, repository: str) -> str:

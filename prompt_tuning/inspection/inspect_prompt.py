@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from prompt_tuning.config import InspectConfig, hidden_sizes
+from prompt_tuning.config import InspectConfig, models_of_width
 from prompt_tuning.data.sources import Split, load_split
 from prompt_tuning.data.tokenization import encode_texts
 from prompt_tuning.errors import UserError
@@ -197,7 +197,7 @@ def _header(inspected: Inspected, num_pieces: int) -> dict[str, str]:
     if "fingerprint" in known:
         belongs = f"{known['source']}, weights {known['fingerprint']}: the ones that are used here"
     else:
-        fitting = [n for n, width in hidden_sizes().items() if width == prompt.hidden_size]
+        fitting = models_of_width(prompt.hidden_size)
         belongs = (
             f"the file does not say; {prompt.hidden_size} is the width of "
             f"{', '.join(fitting) or 'no model in conf/'}. Neighbours in the table of another "

@@ -9,8 +9,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from quick_runs import TOLD
 from quick_runs import train_config_of as train
 
+from prompt_tuning import devices
 from prompt_tuning.composition import configs_of
 from prompt_tuning.config import (
     OF_NO_QUESTION,
@@ -176,11 +178,8 @@ def test_a_missing_value_names_the_choices() -> None:
     [
         (["machine.dtype=float16"], ["overflows inside T5", "#14189", "did you mean bfloat16?"]),
         (["data.dir=${nothing}"], ["data.dir: Interpolation key 'nothing'"]),
-        (
-            [
-                "model=base",
-                "variant.lm_adapt_steps=10000",
-            ],  # figure 3(d): 10K and 50K are not public
+        (  # figure 3(d): 10K and 50K are not public
+            ["model=base", "variant.lm_adapt_steps=10000"],
             ["only 0 and 100,000 steps were released", "allowed: 0, 100000", "model.path=<folder>"],
         ),
         (["model=as_trained"], ["model=as_trained is for evaluating"]),
@@ -198,10 +197,8 @@ def test_a_missing_value_names_the_choices() -> None:
         (["init=from_text"], ["init=from_text needs a text"]),
         (["init=from_text", "init.text=' '"], ["init.text= is empty"]),
         (["init=from_file", "init.path=none.npy"], ["prompt file none.npy does not exist"]),
-        (["data.dir=/no/such/folder"], ["data.dir=/no/such/folder is not a folder"]),
         (["data.source=local"], ["data.source=local needs a folder"]),
         (["data.train_file=a.jsonl"], ["data.train_file=a.jsonl needs a folder"]),
-        (["model.path=/no/such/folder"], ["model.path=/no/such/folder is not a folder"]),
         (["prompt.length=null"], ["method=prompt_tuning needs prompt.length"]),
         (["init.strategy=null"], ["method=prompt_tuning needs init"]),
         (
@@ -232,7 +229,6 @@ def test_a_model_folder_must_hold_a_model_of_the_family(tmp_path: Path) -> None:
     for model_type in ("t5", "mt5", "umt5"):
         path.write_text(json.dumps(V1_1 | {"model_type": model_type}))
         config = train(given)
-    assert config.model.path == str(tmp_path)
     assert run_name(config).startswith(f"mini_sst2-{tmp_path.name}-")  # as the folder is called
 
 
@@ -275,15 +271,6 @@ def test_a_prompt_without_metadata_needs_model_and_variant(tmp_path: Path) -> No
     assert evaluate(*given, "model=base", "variant=lm_adapted").variant is not None
 
 
-TOLD = {
-    "source": "google/t5-small-lm-adapt",
-    "revision": None,
-    "variant": "lm_adapted",
-    "lm_adapt_steps": 100000,
-    "target_sentinel": False,
-}
-
-
 def test_a_prompt_of_ours_needs_nothing_else(tmp_path: Path) -> None:
     path = tmp_path / "prompt.safetensors"
     save_prompt(path, np.zeros((5, 8), np.float32), TOLD)
@@ -294,24 +281,14 @@ def test_a_prompt_of_ours_needs_nothing_else(tmp_path: Path) -> None:
         evaluate(f"prompt={path}", "task=rte", "model=small", "variant=lm_adapted")
 
 
-@pytest.mark.parametrize(
-    "override",
-    [
-        "output_dir=elsewhere",
-        "rerun=true",
-        "machine.num_threads=1",
-        "tracking=none",
-        "data.cache_dir=null",
-        "data.dir=conf",
-    ],
-)
-def test_what_does_not_change_a_result_is_not_in_the_hash(
-    override: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_does_not_change_a_result_is_not_in_the_hash(monkeypatch: pytest.MonkeyPatch) -> None:
     """So a run is found again on another machine, under another folder or another figure."""
     monkeypatch.chdir(Path(__file__).parents[2])
-    assert config_hash(train(override)) == config_hash(train())
-    assert config_hash(replace(train(), experiment="fig3a")) == config_hash(train())
+    default = train()
+    assert config_hash(replace(default, experiment="fig3a")) == config_hash(default)
+    machine = ("output_dir=elsewhere", "rerun=true", "machine.num_threads=1", "data.dir=conf")
+    for override in (*machine, "tracking=none", "data.cache_dir=null"):
+        assert config_hash(train(override)) == config_hash(default), override
 
 
 @pytest.mark.parametrize("command", [train, partial(evaluate, "prompt=a.safetensors")])
@@ -341,21 +318,17 @@ def test_what_a_task_offers_to_report_is_in_the_hash_only_if_it_is_reported() ->
     assert config_hash(offered) == config_hash(config)
 
 
-@pytest.mark.parametrize(
-    "override",
-    [
-        "seed=1",
-        "prompt.length=5",
-        "machine.dtype=bfloat16",
-        "task=cb",
-        "training.dropout=0.2",
-        "method=model_tuning",
-        "evaluation.rank=labels",
-        "evaluation.transfer_tasks=[mini_boolq]",
-    ],
-)
-def test_what_changes_a_result_changes_the_hash(override: str) -> None:
-    assert config_hash(train(override)) != config_hash(train())
+def test_what_changes_a_result_changes_the_hash() -> None:
+    overrides = (
+        *("seed=1", "prompt.length=5", "machine.dtype=bfloat16", "task=cb", "training.dropout=0.2"),
+        *(
+            "method=model_tuning",
+            "evaluation.rank=labels",
+            "evaluation.transfer_tasks=[mini_boolq]",
+        ),
+    )
+    hashes = [config_hash(train(*given)) for given in ((), *((each,) for each in overrides))]
+    assert len({*hashes}) == len(hashes)
 
 
 def test_runs_of_earlier_versions_keep_their_hash() -> None:
@@ -434,17 +407,18 @@ def test_prompt_design_asks_the_lm_adapted_model_and_has_no_soft_prompt() -> Non
     assert train("method=prompt_design", "machine.compile=default").machine.compile == "default"
 
 
-@pytest.mark.parametrize("device", ["auto", "cpu", "cuda", "cuda:0", "cuda:12"])
-def test_a_gpu_may_be_named_by_its_number(device: str) -> None:
-    assert train(f"machine.device={device}").machine.device == device
-
-
-@pytest.mark.parametrize("device", ["cuda:", "cuda:x", "gpu", "cuda:-1", "cuda:1 "])
-def test_what_names_no_device_is_refused(device: str) -> None:
-    assert "machine.device" in error_of(f"machine.device='{device}'")
+def test_a_gpu_may_be_named_by_its_number() -> None:
+    for device in ("auto", "cpu", "cuda", "cuda:0", "cuda:12"):
+        assert train(f"machine.device={device}").machine.device == device
+    for device in ("cuda:", "cuda:x", "gpu", "cuda:-1", "cuda:1 "):
+        assert "machine.device" in error_of(f"machine.device='{device}'")
 
 
 def test_a_gpu_that_is_not_there_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(devices, "has_cuda", lambda: False)
+    with pytest.raises(UserError, match="torch finds no GPU here"):
+        check_gpu("cuda")
+    monkeypatch.setattr(devices, "has_cuda", lambda: True)
     monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
     check_gpu("cuda:1")
     with pytest.raises(UserError, match="cuda:2, and torch finds 2 GPUs"):
