@@ -74,8 +74,6 @@ OmegaConf.register_new_resolver("gpus_of_a_run", lambda: int(has_cuda()), replac
 
 @dataclass(frozen=True)
 class Point:
-    """One run of a command line."""
-
     overrides: tuple[str, ...]  # all of them, the experiment file's too
     config: DictConfig
 

@@ -79,7 +79,6 @@ class Key:
         return ", ".join(LIMITS[name][0].format(bound) for name, bound in self.limits.items())
 
     def holds(self, value: Any) -> bool:
-        """Whether a value is in the range."""
         return all(LIMITS[name][1](value, bound) for name, bound in self.limits.items())
 
 

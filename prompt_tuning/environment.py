@@ -87,7 +87,6 @@ def _git(checkout: Path, *arguments: str) -> str:
 
 
 def _num_threads() -> int | None:
-    """Of torch, where it was used."""
     torch = sys.modules.get("torch")
     return torch.get_num_threads() if torch else None
 

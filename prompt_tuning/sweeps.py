@@ -21,8 +21,6 @@ SEED = "seed"  # the axis that a table takes the mean over
 
 @dataclass(frozen=True)
 class SweepRun:
-    """One run of a sweep."""
-
     axes: Mapping[str, str]  # what distinguishes it from the others: {"task": "rte", "seed": "0"}
     folder: RunFolder
 

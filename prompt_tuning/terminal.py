@@ -158,8 +158,6 @@ class Reporter(logging.Handler):
 
 
 class Bar:
-    """One progress bar."""
-
     def __init__(self, bars: Progress, task: TaskID) -> None:
         self._bars = bars
         self._task = task
@@ -169,7 +167,6 @@ class Bar:
         self._bars.update(self._task, advance=steps, note=note)
 
     def remove(self) -> None:
-        """Takes the bar off the screen."""
         self._bars.remove_task(self._task)
 
 

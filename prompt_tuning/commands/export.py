@@ -26,7 +26,6 @@ from prompt_tuning.run_folder import RunFolder
 
 
 def check(cfg: DictConfig) -> ExportConfig:
-    """What to export, or why not."""
     config = typed(ExportConfig, cfg)
     prompt = load_prompt(prompt_file(Path(config.prompt)))
     output = Path(config.output)

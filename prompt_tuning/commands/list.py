@@ -22,7 +22,6 @@ PROMPT_COLUMNS = ("name", "task", "model", "variant", "init", "size", "score", "
 
 
 def check(cfg: DictConfig) -> ListConfig:
-    """What to list, or why not."""
     config = typed(ListConfig, cfg)
     known = (*GROUPS, RUNS, PROMPTS)
     if config.what is not None and config.what not in known:

@@ -13,7 +13,6 @@ from prompt_tuning.tasks import Example, RowError, Task
 
 
 def check(cfg: DictConfig) -> ScoreConfig:
-    """What to score, or why not."""
     config = typed(ScoreConfig, cfg)
     task_of(config.task)
     check_readable(config.rows)

@@ -19,7 +19,6 @@ from prompt_tuning.tasks import SPLITS, Example, RowError, Task, TextFormat
 
 
 def check(cfg: DictConfig) -> ShowConfig:
-    """What to show, or why not."""
     config = typed(ShowConfig, cfg)
     spec = data_spec(config.data)
     if config.rows is None or has_training_rows(config.task, spec):
