@@ -61,21 +61,16 @@ def report(records: list[Record], tmp_path_factory: pytest.TempPathFactory) -> l
 
 
 @pytest.mark.parametrize("experiment", choices("experiment"))
-def test_every_grid_point_of_an_experiment_is_a_valid_run(experiment: str) -> None:
-    """And the file's head counts them, each once."""
-    number = len({repr(config) for config in planned(experiment)})
+def test_an_experiment_has_valid_runs_and_says_how_many_and_what_they_cost(experiment: str) -> None:
+    """Without -m the cost is said: of the paper's models, what `ptune doctor` adds up."""
+    runs = planned(experiment)
+    number = len({repr(config) for config in runs})
     text = (REPOSITORY / "conf" / "experiment" / f"{experiment}.yaml").read_text()
     assert re.search(rf"^# .*\b{number} runs\b", text, re.MULTILINE), number
-
-
-@pytest.mark.parametrize("experiment", choices("experiment"))
-def test_an_experiment_says_what_it_costs(experiment: str) -> None:
-    """Without -m it is said; of the paper's models, what `ptune doctor` adds up."""
-    text = (REPOSITORY / "conf" / "experiment" / f"{experiment}.yaml").read_text()
     (cost,) = re.findall(r"\bCost: (.*)", text)
     if estimate := re.match(r"about ([\d,]+) hours of an A100", cost):
         (cfg,), _ = configs_of("doctor", [f"experiment={experiment}"])
-        hours = dict(describe_hours(planned(experiment), typed(DoctorConfig, cfg)))["all"]
+        hours = dict(describe_hours(runs, typed(DoctorConfig, cfg)))["all"]
         assert hours.startswith(f"{estimate[1]} GPU hours")
 
 
