@@ -6,19 +6,14 @@ is reported. Hydra's own plugin for Optuna holds on to version 2 and cannot stop
 
 import hashlib
 import shlex
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import optuna
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import (
-    ChoiceSweep,
-    IntervalSweep,
-    Override,
-    RangeSweep,
-    Sweep,
-)
+from hydra.core.override_parser.types import ChoiceSweep, IntervalSweep, Override, RangeSweep, Sweep
 from hydra.core.plugins import Plugins
 from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
@@ -58,14 +53,7 @@ class OptunaSweeper(Sweeper):
         pruner: optuna.pruners.BasePruner | None,
         params: Mapping[str, Any] | None,
     ) -> None:
-        """Made by Hydra from conf/hydra/sweeper/optuna.yaml.
-
-        Args:
-            num_trials: runs in all, those of earlier calls included.
-            sampler: proposes values.
-            pruner: compares a run's score with others' at the same step; None: no run is stopped.
-            params: keys and values, as on the command line, which wins.
-        """
+        """Made by Hydra from conf/hydra/sweeper/optuna.yaml; `num_trials` counts earlier calls."""
         self.num_trials, self.sampler = num_trials, sampler
         self.pruner = pruner or optuna.pruners.NopPruner()
         self.params = dict(params or {})
@@ -115,8 +103,7 @@ class OptunaSweeper(Sweeper):
             direction="maximize",
             load_if_exists=True,
         )
-        before = _num_finished(study)
-        if before:
+        if before := _num_finished(study):
             self.sampler.reseed_rng()  # its own seed would draw the first trials again
         found = f", {before} done before" if before else ""
         say(f"search over {', '.join(space)}: {self.num_trials} trials{found}; kept in {path}")
@@ -130,9 +117,10 @@ class OptunaSweeper(Sweeper):
         number: int,
     ) -> None:
         trial = study.ask(dict(space))
-        own = [f"{key}={_shown(value)}" for key, value in trial.params.items()]
-        say(f"trial {number + 1} of {self.num_trials}: {' '.join(own)}{_best_so_far(study)}")
-
+        own = _overrides(trial)
+        best = max(map(_score, _scored(study)), default=None)
+        so_far = "" if best is None else f" (best so far {best:.2f})"
+        say(f"trial {number + 1} of {self.num_trials}: {' '.join(own)}{so_far}")
         was_hopeless = False
 
         def is_hopeless(step: int, score: float) -> bool:
@@ -151,9 +139,9 @@ class OptunaSweeper(Sweeper):
             study.tell(trial, float(job.return_value))
 
     def _print_results(self, study: optuna.Study, fixed: Sequence[str]) -> None:
-        trials = sorted(_with_value(study), key=lambda trial: -_value(trial))
-        pruned = len(study.get_trials(states=(TrialState.PRUNED,)))
-        failed = len(study.get_trials(states=(TrialState.FAIL,)))
+        trials = sorted(_scored(study), key=_score, reverse=True)
+        ends = Counter(trial.state for trial in study.get_trials(deepcopy=False))
+        pruned, failed = ends[TrialState.PRUNED], ends[TrialState.FAIL]
         say(f"{len(trials)} trials finished, {pruned} stopped early, {failed} failed")
         if not trials:
             return
@@ -162,11 +150,11 @@ class OptunaSweeper(Sweeper):
         )
         for trial in trials[:SHOWN]:
             values = [_shown(value) for value in trial.params.values()]
-            table.add_row(str(trial.number + 1), *values, f"{_value(trial):.2f}")
+            table.add_row(str(trial.number + 1), *values, f"{_score(trial):.2f}")
         print_table(table)
-        own = [f"{key}={_shown(value)}" for key, value in trials[0].params.items()]
-        say(f"best: {_value(trials[0]):.2f}, of one seed on the split that chose it")
-        say(f"next: ptune train -m {shlex.join([*fixed, *own])} seed=10,11,12")
+        say(f"best: {_score(trials[0]):.2f}, of one seed on the split that chose it")
+        best = shlex.join([*fixed, *_overrides(trials[0])])
+        say(f"next: ptune train -m {best} seed=10,11,12")
 
 
 def _distribution(override: Override) -> BaseDistribution:
@@ -188,19 +176,18 @@ def _shown(value: object) -> str:
     return f"{value:.3g}" if isinstance(value, float) else str(value)
 
 
+def _overrides(trial: optuna.Trial | FrozenTrial) -> list[str]:
+    return [f"{key}={_shown(value)}" for key, value in trial.params.items()]
+
+
 def _num_finished(study: optuna.Study) -> int:
     return len(study.get_trials(deepcopy=False, states=FINISHED))
 
 
-def _with_value(study: optuna.Study) -> list[FrozenTrial]:
+def _scored(study: optuna.Study) -> list[FrozenTrial]:
     return study.get_trials(states=(TrialState.COMPLETE,))
 
 
-def _value(trial: FrozenTrial) -> float:
+def _score(trial: FrozenTrial) -> float:
     assert trial.value is not None, trial
     return trial.value
-
-
-def _best_so_far(study: optuna.Study) -> str:
-    values = [_value(trial) for trial in _with_value(study)]
-    return f" (best so far {max(values):.2f})" if values else ""
