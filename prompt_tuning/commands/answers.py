@@ -1,7 +1,7 @@
 """Where `ptune predict` writes its answers: JSON lines that can be continued, or a CSV table."""
 
+import codecs
 import csv
-import io
 import json
 import os
 import stat
@@ -28,10 +28,7 @@ def is_csv(path: Path) -> bool:
 def writer_of(path: Path, file: IO[bytes], labels: Sequence[str]) -> Callable[[Answer], None]:
     """What writes an answer to an opened output, by the output's name.
 
-    Args:
-        path: of the output.
-        file: the output.
-        labels: whose probabilities the answers have; (): they have none.
+    `labels` are those whose probabilities the answers have.
     """
     return _CsvWriter(path, file, labels) if is_csv(path) else partial(_write_line, file)
 
@@ -44,7 +41,8 @@ class _CsvWriter:
     """A table with the columns of the first row, the answer, and the error where there is none."""
 
     def __init__(self, path: Path, file: IO[bytes], labels: Sequence[str]) -> None:
-        self._path, self._file = path, file
+        self._path = path
+        self._table = csv.writer(codecs.getwriter("utf-8")(file), lineterminator="\n")
         shares = [f"probability_{label}" for label in labels]
         self._answers = ["prompt", "prediction", *shares, "error"]
         self._columns: list[str] = []
@@ -56,18 +54,13 @@ class _CsvWriter:
         if not self._columns:
             own = [key for key in cells if key not in self._answers]
             self._columns = [*own, *self._answers]
-            self._write(self._columns)
+            self._table.writerow(self._columns)
         if others := [key for key in cells if key not in self._columns]:
             raise UserError(
                 f"output={self._path}: a row has {', '.join(others)}, which the first row has not",
                 fix="write JSON lines: output=<name>.jsonl",
             )
-        self._write([_cell(cells.get(column, "")) for column in self._columns])
-
-    def _write(self, cells: list[Any]) -> None:
-        line = io.StringIO()
-        csv.writer(line, lineterminator="\n").writerow(cells)
-        self._file.write(line.getvalue().encode())
+        self._table.writerow(_cell(cells.get(column, "")) for column in self._columns)
 
 
 def _cell(value: Any) -> Any:
@@ -79,13 +72,8 @@ def continued(
 ) -> tuple[int, Iterable[bytes]]:
     """Counts the answers that an output has already, and returns the lines without one.
 
-    An unfinished last answer is cut off, and nothing else is touched.
-
-    Args:
-        output: opened.
-        lines: of the input.
-        path: of the output.
-        only: the prompt of all rows, whatever they name; None: a row's own.
+    An unfinished last answer is cut off, and nothing else is touched. `only` is the prompt of all
+    rows, whatever they name; None: a row's own.
 
     Raises:
         UserError: the output holds anything but answers to the first of these lines.

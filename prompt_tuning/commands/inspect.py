@@ -12,7 +12,7 @@ from omegaconf import DictConfig
 
 from prompt_tuning.commands.train import trained_runs
 from prompt_tuning.composition import planned_runs
-from prompt_tuning.config import InspectConfig, TrainConfig, config_hash
+from prompt_tuning.config import InspectConfig, config_hash
 from prompt_tuning.config_checks import inspect_config
 from prompt_tuning.errors import UserError
 from prompt_tuning.files import file_facts
@@ -51,8 +51,10 @@ def run(config: InspectConfig) -> None:
         _look_at_one(config)
         return
     machine = [f"output_dir={config.output_dir}", f"tracking={config.tracking.name}"]
-    for run_config, folder in trained_runs(config.experiment.name, [*machine, *config.train]):
-        _look_at_one(_of_run(config, run_config, str(folder.prompt_path)))
+    asked = replace(config, experiment=None, train=[])
+    for trained, folder in trained_runs(config.experiment.name, [*machine, *config.train]):
+        of_run = {key: getattr(trained, key) for key in ("model", "variant", "task", "data")}
+        _look_at_one(replace(asked, prompt=str(folder.prompt_path), **of_run))
 
 
 def _look_at_one(config: InspectConfig) -> None:
@@ -99,17 +101,3 @@ def _name(
     digest = hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()[:8]
     trained_by = path.resolve().parent.name.rpartition("-")[0]
     return f"inspect-{(path.stem == 'prompt' and trained_by) or path.stem}-{digest}"
-
-
-def _of_run(config: InspectConfig, run_config: TrainConfig, path: str) -> InspectConfig:
-    """The inspection of one run's prompt: everything that it does not ask for is the run's."""
-    return replace(
-        config,
-        prompt=path,
-        experiment=None,
-        train=[],
-        model=run_config.model,
-        variant=run_config.variant,
-        task=run_config.task,
-        data=run_config.data,
-    )

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -46,20 +47,9 @@ class Inspected:
 
 
 def inspect(
-    config: InspectConfig,
-    task: Task | None,
-    folder: RunFolder,
-    prompt: PromptFile,
-    sha256: str,
+    config: InspectConfig, task: Task | None, folder: RunFolder, prompt: PromptFile, sha256: str
 ) -> None:
-    """Looks at one prompt.
-
-    Args:
-        config: with `prompt` set.
-        task: that the prompt was trained on; None: it is not known.
-        folder: where it leaves its files, the record last; claimed.
-        prompt: what is in that file.
-        sha256: of the file.
+    """Looks at `config.prompt`, trained on `task` (None: not known), into a claimed folder.
 
     Raises:
         UserError: the model or the data cannot be used, or do not belong to the prompt.
@@ -80,14 +70,9 @@ def inspect(
         named = [str(prompt.metadata.get(key, "")) for key in ("model", "variant", "init")]
         axes = [task.name if task else "", *named, f"P{prompt.length}"]
         group = task.name if task else "inspect"
-        tracker = run.track(group=group, axes=[axis for axis in axes if axis])
-        result, neighbours = statistics_of(
-            question,
-            prompt.weight,
-            prompt.init,
-            num_draws=config.num_random_draws,
-            seed=config.seed,
-        )
+        tracker = run.track(group=group, axes=[*filter(None, axes)])
+        draws = {"num_draws": config.num_random_draws, "seed": config.seed}
+        result, neighbours = statistics_of(question, prompt.weight, prompt.init, **draws)
         rows = _rows(neighbours, vocabulary)
         run.say(*row_lines(rows, config.show_rows), "", *summary_lines(result))
         text = json.dumps(rows, ensure_ascii=False, indent=1) + "\n"
@@ -120,10 +105,9 @@ def member_of(path: Path, sha256: str) -> dict[str, Any] | None:
 
 def _table(config: InspectConfig, prompt: PromptFile, cache: Path) -> EmbeddingTable:
     """That of the model which the config names; where it names none, of the prompt's own."""
-    model, known = config.model, prompt.metadata
+    model, variant, known = config.model, config.variant, prompt.metadata
     if model.source == "prompt" and model.path is None:
         return load_embedding_table(known["source"], known["revision"])
-    variant = config.variant
     if variant is None and "variant" in known:
         variant = variant_of(None, prompt)
     return load_embedding_table(*source_of(model, variant, cache))
@@ -144,10 +128,8 @@ def _question(inspected: Inspected) -> Question:
         )
     vocabulary = Vocabulary(table.weight[ids], table.tokenizer.convert_ids_to_tokens(ids), ids)
     words, texts = [*inspected.label_words], inspected.texts
-    domain = set[int]()
-    if texts:
-        encoded = encode_texts([each.inputs for each in texts.examples], table.tokenizer)
-        domain = {token_id for text in encoded for token_id in text}
+    inputs = [example.inputs for example in texts.examples] if texts else []
+    domain = {*chain(*(encode_texts(inputs, table.tokenizer) if inputs else ()))}
     return Question(
         vocabulary,
         config.top_k,
@@ -175,11 +157,11 @@ def _rows(neighbours: Neighbours, vocabulary: Vocabulary) -> list[dict[str, Any]
 def _map(inspected: Inspected, question: Question) -> PromptMap:
     vocabulary, prompt, member = question.vocabulary, inspected.prompt, inspected.member
     centre, axes = map_axes(vocabulary)
-    labels = {}
-    for word, ids in question.label_ids.items():
-        mean = inspected.table.weight[[*ids]].mean(axis=0, keepdims=True)
-        labels[word] = on_map(mean, centre, axes)[0]
-    directions = unit(prompt.weight)
+    weight, directions = inspected.table.weight, unit(prompt.weight)
+    labels = {
+        word: on_map(weight[[*ids]].mean(axis=0, keepdims=True), centre, axes)[0]
+        for word, ids in question.label_ids.items()
+    }
     title = member["name"] if member else inspected.path.stem
     return PromptMap(
         f"{title}: {prompt.length} rows among {len(vocabulary.pieces):,} pieces",

@@ -55,7 +55,7 @@ class Question:
         measures = neighbour_measures(neighbours, self.vocabulary, self.domain)
         return Answer(neighbours, labels, measures | label_measures(labels, self.top_k))
 
-    def ask_random(self, shape: tuple[int, int], *, num_draws: int, seed: int) -> Measures:
+    def ask_random(self, shape: tuple[int, ...], *, num_draws: int, seed: int) -> Measures:
         """The mean over draws of as many Gaussian vectors, [P, H]; no label has a row in them."""
         generator = np.random.default_rng(seed)
         draws = [
@@ -131,33 +131,27 @@ def label_measures(labels: Sequence[Label], k: int) -> Measures:
 def statistics_of(
     question: Question, prompt: Floats, init: Floats | None, *, num_draws: int, seed: int
 ) -> tuple[dict[str, Any], Neighbours]:
-    """The statistics of a record, and the neighbours of the prompt's rows.
+    """The statistics of a record, and the neighbours of the rows of a prompt, [P, H].
 
-    Args:
-        question: vocabulary, labels and domain.
-        prompt: [P, H].
-        init: the same before training; None: not known, and nothing is said about it.
-        num_draws: of random vectors.
-        seed: of the draws.
+    Random vectors are drawn `num_draws` times. Without the `init` nothing is said about it.
     """
     vocabulary, answer = question.vocabulary, question.ask(prompt)
-    shape = (prompt.shape[0], prompt.shape[1])
-    norms: dict[str, Any] = {
-        "prompt": norm_measures(prompt),
-        "init": None if init is None else norm_measures(init),
-        "embedding": norm_measures(vocabulary.embedding),
-    }
-    norms["ratio"] = norms["prompt"]["mean"] / norms["embedding"]["mean"]
+    own, of_embedding = norm_measures(prompt), norm_measures(vocabulary.embedding)
     found: dict[str, Any] = {
         "measures": {
             "prompt": answer.measures,
             "init": None if init is None else question.ask(init).measures,
-            "random": question.ask_random(shape, num_draws=num_draws, seed=seed),
+            "random": question.ask_random(prompt.shape, num_draws=num_draws, seed=seed),
         },
         "shared_stems": shared_stems(vocabulary),
         "labels": answer.labels,
         "drift": None if init is None else drift(prompt, init),
-        "norms": norms,
+        "norms": {
+            "prompt": own,
+            "init": None if init is None else norm_measures(init),
+            "embedding": of_embedding,
+            "ratio": own["mean"] / of_embedding["mean"],
+        },
     }
     if domain := question.domain:
         places = answer.neighbours.places.ravel().tolist()

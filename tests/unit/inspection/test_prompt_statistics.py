@@ -56,15 +56,8 @@ def test_planted_clusters_are_found_and_random_vectors_have_none(
     assert prompt["nearest_cosine"] > 0.9 > random["nearest_cosine"]
     assert (prompt["rows_sharing"], prompt["distinct"]) == (0, 1)
     assert found["measures"]["init"] is None and found["drift"] is None
-
-
-def test_the_same_seed_draws_the_same_random_vectors(
-    vocabulary: Vocabulary, centres: Floats
-) -> None:
-    """Their numbers stand in records."""
-    asked = question(vocabulary)
-    first, again, other = (asked.ask_random((8, H), num_draws=2, seed=seed) for seed in (0, 0, 1))
-    assert first == again != other
+    assert random == question(vocabulary).ask_random(centres.shape, num_draws=3, seed=0)
+    assert random != question(vocabulary).ask_random(centres.shape, num_draws=3, seed=1)
 
 
 def test_rows_that_share_neighbours_are_counted(vocabulary: Vocabulary, centres: Floats) -> None:
@@ -105,12 +98,9 @@ def test_a_lexical_cluster_is_two_neighbours_of_one_stem() -> None:
     assert replace(question(among), top_k=3).ask(rows).measures["lexical_clusters"] == 0.5
 
 
-def test_tightness_is_the_mean_cosine_of_two() -> None:
-    rows = np.array([[1, 0], [0, 1], [1, 0]], np.float32)
-    assert tightness(rows) == pytest.approx(1 / 3)
-
-
-def test_norms_and_drift_are_those_computed_by_hand() -> None:
+def test_tightness_norms_and_drift_are_those_computed_by_hand() -> None:
+    """Tightness is the mean cosine of two."""
+    assert tightness(np.array([[1, 0], [0, 1], [1, 0]], np.float32)) == pytest.approx(1 / 3)
     rows = np.array([[3, 4], [0, 1]], np.float32)
     norms = norm_measures(rows)
     assert (norms["mean"], norms["min"], norms["max"]) == (3, 1, 5)
@@ -142,13 +132,12 @@ def about_labels(**changed: object) -> Question:
     return replace(asked, top_k=2)
 
 
-def test_a_label_is_known_by_the_pieces_that_no_other_has() -> None:
-    own = about_labels().own_places
-    assert own == {"entailment": [], "not_entailment": [2], "maybe": [3]}
-
-
 def test_labels_are_looked_for_in_their_own_row_and_in_all() -> None:
-    """A rank counts pieces that are nearer; row i is label i's where the initialisation says so."""
+    """A rank counts pieces that are nearer; row i is label i's where the initialisation says so.
+
+    A label is known by the pieces that no other has.
+    """
+    assert about_labels().own_places == {"entailment": [], "not_entailment": [2], "maybe": [3]}
     labels = about_labels().ask(ROWS).labels
     keys = ("rows", "best_rank", "own_rank")
     found = [tuple(label[key] for key in keys) for label in labels]
@@ -160,13 +149,9 @@ def test_labels_are_looked_for_in_their_own_row_and_in_all() -> None:
         "labels_persist": 0.5,
     }
     assert "labels_persist" not in about_labels(has_label_rows=False).ask(ROWS).measures
-
-
-def test_a_label_beyond_the_last_row_has_none_of_its_own() -> None:
-    """Class-label initialisation leaves out the labels that a short prompt has no room for."""
-    asked = about_labels(label_ids={"not": [2], "maybe": [3]})
-    first, second = asked.ask(np.eye(8, dtype=np.float32)[[2]]).labels
-    assert (first["own_rank"], second["own_rank"]) == (1, None)
+    # Class-label initialisation leaves out the labels that a short prompt has no room for.
+    short = about_labels(label_ids={"not": [2], "maybe": [3]}).ask(np.eye(8, dtype=np.float32)[[2]])
+    assert [label["own_rank"] for label in short.labels] == [1, None]
 
 
 def test_without_texts_or_labels_their_measures_are_absent(
