@@ -49,10 +49,6 @@ class Compared:
         examples = [[line["idx"], line["targets"]] for line in lines]
         return examples, [line["prediction"] == line["targets"] for line in lines]
 
-    def curve(self) -> list[tuple[int, float]]:
-        """Step and score of every evaluation."""
-        return [(step, score) for step, score, _ in self.folder.curve()]
-
 
 def check(cfg: DictConfig) -> CompareConfig:
     """Which runs, or why they cannot be compared."""
@@ -85,8 +81,8 @@ def run(config: CompareConfig) -> None:
     for line in _paired(runs):
         say(line)
     say("95 %: Wilson's interval of an accuracy over these examples; it says nothing of seeds")
-    curves = {each.letter: each.curve() for each in runs}
-    if config.picture and any(curves.values()):
+    curves = {each.letter: curve for each in runs if (curve := each.folder.curve())}
+    if config.picture and curves:
         _draw(curves, Path(config.picture))
         say(f"curves: {config.picture}")
 
@@ -112,8 +108,7 @@ def _read(letter: str, name: str) -> Compared:
 def _differences(runs: Sequence[Compared]) -> Table:
     """A row for every key in which two of the runs differ."""
     table = Table("config", *(run.letter for run in runs), box=None, pad_edge=False)
-    keys = dict.fromkeys(key for run in runs for key in run.config)
-    for key in keys:
+    for key in dict.fromkeys(key for run in runs for key in run.config):
         values = [_shown(run.config.get(key)) for run in runs]
         if len({*values}) > 1:
             table.add_row(key, *values)
@@ -131,8 +126,8 @@ def _shown(value: Any) -> str:
 def _scores(runs: Sequence[Compared]) -> Table:
     from prompt_tuning.report.statistics import wilson
 
-    table = Table(*("run", "split", "examples", "score", "metrics", "95 %", "step"),
-                  box=None, pad_edge=False)  # fmt: skip
+    header = ("run", "split", "examples", "score", "metrics", "95 %", "step")
+    table = Table(*header, box=None, pad_edge=False)
     for each in runs:
         if not each.scored:
             table.add_row(each.letter, each.folder.state().name)
@@ -159,21 +154,21 @@ def _paired(runs: Sequence[Compared]) -> Iterator[str]:
         if these and these == those:
             alone = sum(a and not b for a, b in zip(right, other, strict=True))
             beside = sum(b and not a for a, b in zip(right, other, strict=True))
-            p = mcnemar(right, other)
             counts = f"{alone} examples only {first} has right, {beside} only {second}"
+            p = mcnemar(alone, beside)
             yield f"{first} and {second}: {counts}; McNemar's p = {p:.2g}"
 
 
-def _draw(curves: Mapping[str, Sequence[tuple[int, float]]], path: Path) -> None:
+def _draw(curves: Mapping[str, Sequence[tuple[int, float, Any]]], path: Path) -> None:
     """One line a run, labelled where it ends."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(7.6, 4.2), layout="constrained")
     axes = figure.add_subplot(xlabel="step", ylabel="score on the split that chooses the step")
     for letter, curve in curves.items():
-        if curve:
-            axes.plot(*zip(*curve, strict=True), marker="o", markersize=3, label=letter)
-            axes.annotate(letter, curve[-1], xytext=(5, 0), textcoords="offset points")
+        steps, scores, _ = zip(*curve, strict=True)
+        axes.plot(steps, scores, marker="o", markersize=3, label=letter)
+        axes.annotate(letter, curve[-1][:2], xytext=(5, 0), textcoords="offset points")
     axes.spines[["top", "right"]].set_visible(False)
     axes.legend(frameon=False)
     path.parent.mkdir(parents=True, exist_ok=True)

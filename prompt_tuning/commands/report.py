@@ -1,6 +1,7 @@
 """`ptune report`: did the runs reproduce the paper? Records in, tables, figures and a page out."""
 
 import json
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import asdict
 from hashlib import sha256
@@ -11,19 +12,12 @@ from omegaconf import DictConfig
 
 from prompt_tuning.composition import planned_runs
 from prompt_tuning.config import OF_NO_QUESTION, ReportConfig, choices, config_dir, typed
-from prompt_tuning.files import read_json, stamp, with_checksum
+from prompt_tuning.files import read_json, sha256_of, stamp, with_checksum
 from prompt_tuning.report.artefact import PAPER, Artefact, write
 from prompt_tuning.report.catalogue import chosen
 from prompt_tuning.report.page import page
-from prompt_tuning.report.paper import SIZES, paper_dir, tolerances
-from prompt_tuning.report.records import (
-    Library,
-    commit,
-    commit_answers,
-    read_committed,
-    read_runs,
-)
-from prompt_tuning.report.tables import count_verdicts
+from prompt_tuning.report.paper import SIZES, paper_dir
+from prompt_tuning.report.records import Library, commit, commit_answers, read_committed, read_runs
 from prompt_tuning.run_folder import write_json
 
 PACKAGE = Path(__file__).parents[1]
@@ -48,9 +42,9 @@ def run(config: ReportConfig) -> None:
     # Those of a checkout count wherever the report is written to.
     folders = {folder.resolve(): None for folder in (paper_dir().parent / "runs", committed)}
     names = [artefact.name for artefact in chosen(name)]
-    last = runs / "cache" / f"report-{sha256(_json(asdict(config)).encode()).hexdigest()[:8]}"
+    last = runs / "cache" / f"report-{_digest(asdict(config))[:8]}"
     is_asked = config.commit_records or config.wandb
-    if not is_asked and _is_state(last, _state(config, folders, names)):
+    if not is_asked and last.is_file() and last.read_bytes() == _state(config, folders, names):
         print(f"nothing has changed since this was written: {path}")
         return
     records = [record for folder in folders for record in read_committed(folder)]
@@ -68,7 +62,7 @@ def run(config: ReportConfig) -> None:
         commit_answers(found, committed)
         print(f"{num_new} new records in {committed}")
     write(artefacts, output)
-    path.write_text(page(artefacts, tolerances()), encoding="utf-8")
+    path.write_text(page(artefacts), encoding="utf-8")
     for artefact in artefacts:
         print(closing_line(artefact))
     print(f"tables, figures and the page: {path}")
@@ -77,29 +71,30 @@ def run(config: ReportConfig) -> None:
 
         print(f"W&B report: {publish(artefacts, config.wandb_project, config.wandb_entity)}")
     last.parent.mkdir(parents=True, exist_ok=True)
-    last.write_text(_state(config, folders, names))
+    last.write_bytes(_state(config, folders, names))
 
 
-def _state(config: ReportConfig, committed: Iterable[Path], names: Iterable[str]) -> str:
+def _state(config: ReportConfig, committed: Iterable[Path], names: Iterable[str]) -> bytes:
     """A hash that changes with the code, the records, the published numbers and what was written.
 
     Of sizes and times of change, not of contents: thousands of records take no time.
     """
     output, runs = Path(config.output_dir), Path(config.runs)
-    paths = [*config_dir().rglob("*.yaml"), *PACKAGE.rglob("*.py"), *PACKAGE.rglob("*.jinja")]
-    paths += [*paper_dir().glob("*"), *runs.glob("*/record.json"), *runs.glob("*/metrics.jsonl")]
+    paths = [*_made_by(), *PACKAGE.rglob("*.jinja"), *paper_dir().glob("*")]
+    paths += [*runs.glob("*/record.json"), *runs.glob("*/metrics.jsonl")]
     paths += [path for folder in committed for path in folder.glob("*.jsonl")]
     paths += [*output.glob("*.html"), *(p for name in names for p in output.glob(f"*/{name}.*"))]
     facts = [[str(path), *stamp(path)] for path in sorted({*paths})]
-    return sha256(_json([asdict(config), facts]).encode()).hexdigest()
+    return _digest([asdict(config), facts]).encode()
 
 
-def _is_state(path: Path, state: str) -> bool:
-    return path.is_file() and path.read_bytes() == state.encode()
+def _digest(value: Any) -> str:
+    return sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
 
 
-def _json(value: Any) -> str:
-    return json.dumps(value, sort_keys=True)
+def _made_by() -> list[Path]:
+    """The files that plans are made by."""
+    return sorted([*config_dir().rglob("*.yaml"), *PACKAGE.rglob("*.py")])
 
 
 def plan(artefact: Artefact, overrides: list[str], cache: Path) -> list[dict[str, Any]]:
@@ -114,12 +109,8 @@ def plan(artefact: Artefact, overrides: list[str], cache: Path) -> list[dict[str
     ]
     if not sweeps:
         return []
-    made_by = [*config_dir().rglob("*.yaml"), *PACKAGE.rglob("*.py")]
-    digest = sha256(json.dumps(sweeps).encode())
-    for path in sorted(made_by):
-        digest.update(path.read_bytes())
-
-    path = cache / f"plan-{artefact.name}-{digest.hexdigest()[:8]}.json"
+    digest = _digest([sweeps, [sha256_of(path) for path in _made_by()]])
+    path = cache / f"plan-{artefact.name}-{digest[:8]}.json"
     plan = read_json(path, configs=list)
     if plan is None:  # not there, or damaged, which a warning has said
         cache.mkdir(parents=True, exist_ok=True)
@@ -133,8 +124,8 @@ def plan(artefact: Artefact, overrides: list[str], cache: Path) -> list[dict[str
 def closing_line(artefact: Artefact) -> str:
     """An artefact in a line: runs found, and its verdicts."""
     grid = artefact.grid
-    runs = f"{len(grid.found)} of {len(grid.planned)} runs" if len(grid.planned) else "-"
-    runs = runs if artefact.sweeps else "no runs needed"
-    verdicts = count_verdicts([artefact.table])
-    texts = [f"{count} {verdict}" for verdict, count in verdicts.items() if verdict != "-"]
+    planned = f"{len(grid.found)} of {len(grid.planned)} runs" if len(grid.planned) else "-"
+    runs = planned if artefact.sweeps else "no runs needed"
+    verdicts = sorted(Counter(artefact.table.verdicts).items())
+    texts = [f"{count} {verdict}" for verdict, count in verdicts if verdict != "-"]
     return f"{artefact.name:<16} {runs:<20} {', '.join(texts)}".rstrip()

@@ -13,7 +13,6 @@ from prompt_tuning.report import figures
 from prompt_tuning.report.claims import Claim
 from prompt_tuning.report.grid import Grid
 from prompt_tuning.report.names import human
-from prompt_tuning.report.paper import Tolerances, tolerances
 from prompt_tuning.report.records import Config, Library, Record
 from prompt_tuning.report.tables import Table, markdown
 
@@ -46,7 +45,6 @@ class Artefact:
     remark: str = ""  # what to know before its numbers are compared with the paper's
     caption: str = field(default="", kw_only=True)  # what to look at in its figure
     grid: Grid = field(default_factory=Grid, kw_only=True)  # its runs, once `filled`
-    limits: Tolerances = field(default_factory=tolerances, kw_only=True)  # of its verdicts
     group: ClassVar[str | None] = None  # where the page has it, if not with its models
 
     @property

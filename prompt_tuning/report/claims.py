@@ -4,7 +4,7 @@ A claim rests on tests of effects. A case of an effect is a model and what was a
 a task; its terms are weights and cells, a cell the scores of its seeds.
 """
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean
 
@@ -17,7 +17,6 @@ from prompt_tuning.report.statistics import (
     Cell,
     Effect,
     answer,
-    answer_alike,
     combination,
     holm,
     trend,
@@ -47,12 +46,6 @@ class Evidence:
         if self.margin is None:
             return self.effect.two_sided_p()
         return self.effect.equivalence_p(self.margin)
-
-    def answer(self, corrected: float) -> Answer:
-        """By the p-value that was corrected with all others of the page."""
-        if self.margin is None:
-            return answer(self.effect, corrected, claimed_sign=self.sign)
-        return answer_alike(self.effect, corrected, self.margin)
 
     @property
     def shown(self) -> str:
@@ -106,7 +99,10 @@ def judged(claims: Iterable[Claim]) -> list[Judged]:
     found = []
     for claim in claims:
         p_values = [next(left) for _ in claim.tests]
-        answers = {t.answer(p) for t, p in zip(claim.tests, p_values, strict=True)}
+        answers = {
+            answer(test.effect, p, sign=test.sign, margin=test.margin)
+            for test, p in zip(claim.tests, p_values, strict=True)
+        }
         if claim.counted is not None:
             word = Answer.SUPPORTED if claim.counted else Answer.CONTRADICTED
         elif not answers or Answer.NOT_TESTABLE in answers:
@@ -142,10 +138,25 @@ def asked_of(
     return Claim(question, paper, [test], by_model(what, known, ends), tasks=_tasks(known))
 
 
+def asked_of_sum(
+    question: str,
+    what: str,
+    grid: Grid,
+    weights: Mapping[str, float],
+    paper: str,
+    *,
+    alike: bool = False,
+) -> Claim:
+    """A claim on a weighted sum of series, over all cases."""
+    cases, ends = weighted(grid, weights), ends_of(grid, weights)
+    return asked_of(question, what, cases, paper, alike=alike, ends=ends)
+
+
 def closes(question: str, grid: Grid, first: str, second: str, paper: str) -> Claim:
     """The gap, first minus second, falls with size, and at the largest size it is nothing."""
-    cases = _enough(minus(grid, first, second))
-    falls = shrinks(question, "Gap", grid, cases, (first, second), paper)
+    gap = {first: 1, second: -1}
+    cases = _enough(weighted(grid, gap))
+    falls = shrinks(question, "Gap", grid, gap, paper)
     if not cases:
         return falls
     largest = max(cases, key=lambda case: grid.num_parameters((first, case[0])))[0]
@@ -159,17 +170,14 @@ def closes(question: str, grid: Grid, first: str, second: str, paper: str) -> Cl
 
 
 def shrinks(
-    question: str,
-    what: str,
-    grid: Grid,
-    cases: Mapping[Case, Terms],
-    arms: Collection[str],
-    paper: str,
+    question: str, what: str, grid: Grid, weights: Mapping[str, float], paper: str
 ) -> Claim:
-    """A value falls with the logarithm of the parameters, over all sizes that can say so."""
-    known = _enough(cases)
+    """A weighted sum of series falls with the logarithm of the parameters.
+
+    Over all sizes that can say so.
+    """
+    known, ends = _enough(weighted(grid, weights)), ends_of(grid, weights)
     seeded = {model for model, _ in known}
-    ends = ends_of(grid, arms)
     left_out = {
         model: ends.get(model, "" if model in seeded else "there are too few seeds")
         for model in grid.models
@@ -183,7 +191,7 @@ def shrinks(
         return Claim(question, paper, detail=detail, why_not=why_not, tasks=_tasks(known))
     tasks = set.intersection(*({t for m, t in known if m == model} for model in models))
     sizes: dict[float, Terms] = {
-        grid.num_parameters((next(iter(arms)), model)): [
+        grid.num_parameters((next(iter(weights)), model)): [
             (weight / len(tasks), cell)
             for task in sorted(tasks)
             for weight, cell in known[model, task]
@@ -195,10 +203,14 @@ def shrinks(
     return Claim(question, paper, [test], detail, tasks=[*map(human, sorted(tasks))])
 
 
-def minus(grid: Grid, first: str, second: str) -> dict[Case, Terms]:
-    """One series minus another, wherever both were run."""
-    one, two = grid.cells(first), grid.cells(second)
-    return {case: [(1, one[case]), (-1, two[case])] for case in one if case in two}
+def weighted(grid: Grid, weights: Mapping[str, float]) -> dict[Case, Terms]:
+    """A weighted sum of series, wherever all of them were run."""
+    arms = [(weight, grid.cells(series)) for series, weight in weights.items()]
+    return {
+        case: [(weight, cells[case]) for weight, cells in arms]
+        for case in arms[0][1]
+        if all(case in cells for _, cells in arms)
+    }
 
 
 def by_model(what: str, cases: Mapping[Case, Terms], ends: Mapping[str, str] | None = None) -> str:

@@ -7,9 +7,8 @@ from prompt_tuning.report.claims import (
     Claim,
     Papers,
     asked_of,
+    asked_of_sum,
     closes,
-    ends_of,
-    minus,
 )
 from prompt_tuning.report.grid import Grid
 from prompt_tuning.report.paper import published_scores
@@ -25,10 +24,7 @@ RANKED, MULTITASK = "prompt_design, lm_adapted, labels", "multitask_model_tuning
 
 def methods(grid: Grid, papers: Papers) -> list[Claim]:
     """Every baseline beside prompts: the gap to the tuned ones, the lead over prompt design."""
-    to_tuned, to_multitask = (
-        papers.trend(method, "prompt_tuning")
-        for method in ("model_tuning", "multitask_model_tuning")
-    )
+    to_multitask = papers.trend("multitask_model_tuning", "prompt_tuning")
     points = published_scores("fig1")
     at_175b = points["gpt3_few_shot", "gpt3_175B"].mean
     far = points["prompt_tuning", "large"].mean - at_175b
@@ -42,14 +38,14 @@ def methods(grid: Grid, papers: Papers) -> list[Claim]:
         if model == small and (large, task) in design
     }
     return [
-        closes(MAIN_QUESTION, grid, TUNED, PROMPTS, to_tuned),
+        closes(MAIN_QUESTION, grid, TUNED, PROMPTS, papers.trend("model_tuning", "prompt_tuning")),
         closes(several, grid, MULTITASK, PROMPTS, to_multitask),
-        asked_of(
+        asked_of_sum(
             "Are prompts better than prompt design on the same model?",
             lead,
-            minus(grid, PROMPTS, RANKED),
+            grid,
+            {PROMPTS: 1, RANKED: -1},
             f"{points['prompt_tuning', 'xxl'].mean - at_175b:+.1f} (T5 XXL, GPT-3 175B)",
-            ends=ends_of(grid, (PROMPTS, RANKED)),
         ),
         asked_of(
             "Is a prompt on a small model better than prompt design on a far larger one?",
@@ -63,12 +59,7 @@ def methods(grid: Grid, papers: Papers) -> list[Claim]:
 FIG1 = PaperScores(
     "fig1",
     TITLE,
-    sweeps=(
-        ("fig1",),
-        ("fig1_model_tuning",),
-        ("fig1_multitask",),
-        ("fig1_prompt_design",),
-    ),
+    sweeps=(("fig1",), ("fig1_model_tuning",), ("fig1_multitask",), ("fig1_prompt_design",)),
     series=("method",),
     note="GPT-3's curve is what the paper quotes of Brown et al. (2020): it has no verdict.",
     caption="To see: prompt tuning meets model tuning at the right, as the model grows, and prompt "

@@ -9,9 +9,7 @@ from prompt_tuning.report.claims import (
     TUNED,
     Claim,
     Papers,
-    asked_of,
-    ends_of,
-    minus,
+    asked_of_sum,
     shrinks,
 )
 from prompt_tuning.report.grid import Grid
@@ -25,59 +23,32 @@ UNIFORM, VOCAB, LABELS = "random_uniform", "sampled_vocab", "class_label"
 
 def length(grid: Grid, papers: Papers) -> list[Claim]:
     """Positions help up to 20, less so on larger models, and beyond 20 they change little."""
-    gain, shares = minus(grid, "20", "1"), ("20", "1")
+    gain, shown = {"20": 1, "1": -1}, "20 minus 1"
+    more, beyond = "Do prompts of 150 positions score like those of 20?", {"150": 1, "20": -1}
+    paper = papers.gap(*beyond, margin=MARGIN)
     found = [
-        asked_of(
-            "Are 20 positions better than one?",
-            "20 minus 1",
-            gain,
-            papers.gap(*shares),
-            ends=ends_of(grid, shares),
-        ),
-        asked_of(
-            "Do prompts of 150 positions score like those of 20?",
-            "150 minus 20",
-            minus(grid, "150", "20"),
-            papers.gap("150", "20", margin=MARGIN),
-            alike=True,
-            ends=ends_of(grid, ("150", "20")),
-        ),
+        asked_of_sum("Are 20 positions better than one?", shown, grid, gain, papers.gap(*gain)),
+        asked_of_sum(more, "150 minus 20", grid, beyond, paper, alike=True),
     ]
     if len(papers.sizes) > 1:
         question = "Is one position nearly enough on a larger model?"
-        found.append(shrinks(question, "20 minus 1", grid, gain, shares, papers.trend(*shares)))
+        found.append(shrinks(question, shown, grid, gain, papers.trend(*gain)))
     return found
 
 
 def initialisation(grid: Grid, papers: Papers) -> list[Claim]:
     """Random uniform is worst, class labels are best; and it matters less with size."""
-    uniform, vocab, labels = (grid.cells(series) for series in (UNIFORM, VOCAB, LABELS))
-    lead = {
-        case: [(0.5, labels[case]), (0.5, vocab[case]), (-1, uniform[case])]
-        for case in labels
-        if case in vocab and case in uniform
-    }
-    what, arms = "The other two minus random uniform", (UNIFORM, VOCAB, LABELS)
+    lead, what = {UNIFORM: -1, VOCAB: 0.5, LABELS: 0.5}, "The other two minus random uniform"
+    worst, best = "Is random uniform the worst initialisation?", {LABELS: 1, VOCAB: -1}
+    better = "Are class labels a better initialisation than sampled vocabulary?"
+    in_paper = f"{papers.gap(LABELS, UNIFORM)}, class label"
     found = [
-        asked_of(
-            "Is random uniform the worst initialisation?",
-            what,
-            lead,
-            f"{papers.gap(LABELS, UNIFORM)}, class label",
-            ends=ends_of(grid, arms),
-        ),
-        asked_of(
-            "Are class labels a better initialisation than sampled vocabulary?",
-            "Class label minus sampled vocab",
-            minus(grid, LABELS, VOCAB),
-            papers.gap(LABELS, VOCAB),
-            ends=ends_of(grid, (LABELS, VOCAB)),
-        ),
+        asked_of_sum(worst, what, grid, lead, in_paper),
+        asked_of_sum(better, "Class label minus sampled vocab", grid, best, papers.gap(*best)),
     ]
     if len(papers.sizes) > 1:
         question = "Does the initialisation matter less on a larger model?"
-        paper = papers.trend(LABELS, UNIFORM)
-        made = shrinks(question, what, grid, lead, arms, paper)
+        made = shrinks(question, what, grid, lead, papers.trend(LABELS, UNIFORM))
         found.append(replace(made, detail=f"{made.detail} {spreads(grid)}"))
     return found
 
@@ -102,28 +73,22 @@ def spreads(grid: Grid) -> str:
 def objective(grid: Grid, papers: Papers) -> list[Claim]:
     """LM adaptation is what prompts need, more than tuned models do; a sentinel is no remedy."""
     plain, tuned = "prompt_tuning, span_corruption", "model_tuning, span_corruption"
-    arms = [grid.cells(series) for series in (PROMPTS, plain, TUNED, tuned)]
-    weights = (1, -1, -1, 1)
-    extra = {
-        case: [(weight, arm[case]) for weight, arm in zip(weights, arms, strict=True)]
-        for case in arms[0]
-        if all(case in arm for arm in arms)
-    }
+    given = ("span_corruption_sentinel", "span_corruption")
     return [
-        asked_of(
+        asked_of_sum(
             "Do prompts gain more from LM adaptation than model tuning does?",
             "Extra gain of prompts",
-            extra,
+            grid,
+            {PROMPTS: 1, plain: -1, TUNED: -1, tuned: 1},
             f"{papers.gap('lm_adapted', 'span_corruption')}, prompts alone",
-            ends=ends_of(grid, (PROMPTS, plain, TUNED, tuned)),
         ),
-        asked_of(
+        asked_of_sum(
             "Is a sentinel before the targets of little use to prompts on an unadapted model?",
             "With sentinel minus without",
-            minus(grid, f"{plain}_sentinel", plain),
-            papers.gap("span_corruption_sentinel", "span_corruption", margin=MARGIN),
+            grid,
+            {f"{plain}_sentinel": 1, plain: -1},
+            papers.gap(*given, margin=MARGIN),
             alike=True,
-            ends=ends_of(grid, (f"{plain}_sentinel", plain)),
         ),
     ]
 
@@ -132,15 +97,9 @@ def adaptation(grid: Grid, papers: Papers) -> list[Claim]:
     """The longer a model was adapted, the better; what adaptation itself gives is figure 3(c)'s."""
     steps = sorted((series for series in grid.series if series.isdigit()), key=int)
     last, half = (*steps[:-3:-1], "6000", "3000")[:2]
-    return [
-        asked_of(
-            "Does LM adaptation still help in the second half of its steps?",
-            f"{int(last):,} minus {int(half):,} steps",
-            minus(grid, last, half),
-            papers.gap("100000", "50000"),
-            ends=ends_of(grid, (last, half)),
-        )
-    ]
+    question = "Does LM adaptation still help in the second half of its steps?"
+    what, paper = f"{int(last):,} minus {int(half):,} steps", papers.gap("100000", "50000")
+    return [asked_of_sum(question, what, grid, {last: 1, half: -1}, paper)]
 
 
 CONFOUNDED = (

@@ -9,6 +9,7 @@ from textwrap import fill
 from typing import Any, NamedTuple
 
 import matplotlib as mpl
+import numpy as np
 from matplotlib.figure import Figure
 
 SAID = "said: "  # begins the id of what becomes a title
@@ -96,14 +97,12 @@ def draw(axes: Any, curve: Curve) -> None:
         markerfacecolor="none" if curve.is_paper else colour,
     )
     for place, score, half in curve.points:
-        say_at(
-            axes, place, score, f"{curve.label}, {place:,.0f} parameters: {score:.1f} ± {half:.1f}"
-        )
+        where = f"{curve.label}, {place:,.0f} parameters"
+        say_at(axes, place, score, f"{where}: {score:.1f} ± {half:.1f}")
     for place, score in curve.runs:
         (run,) = axes.plot(place, score, ".", color=colour, alpha=0.45, markersize=4)
         say(run, f"{curve.label}, a run: {score:.1f}")
-    low = [score - band for score, band in zip(y, spread, strict=True)]
-    high = [score + band for score, band in zip(y, spread, strict=True)]
+    low, high = np.subtract(y, spread), np.add(y, spread)
     shade = 0.08 if curve.is_paper else 0.2
     axes.fill_between(x, low, high, color=colour, alpha=shade, linewidth=0)
 

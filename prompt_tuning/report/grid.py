@@ -40,10 +40,7 @@ class Grid:
     ) -> "Grid":
         """The runs of a plan; one that two of its sweeps ask for counts once.
 
-        Args:
-            plan: the config of every run.
-            series: keys of the config whose values make a curve.
-            find: gives the record of a config, if there is one.
+        The values of the keys in `series` make a curve.
         """
         rows = []
         for config in plan:
@@ -117,6 +114,10 @@ class Grid:
         """The scores of a series and a model."""
         return self._cells.get(place, self.scores[:0])
 
+    def runs(self, place: Place, task: str) -> pd.DataFrame:
+        """The scores of a series and a model on a task."""
+        return self.cell(place).query("task == @task")
+
     def spread(self, place: Place, tasks: Sequence[str]) -> Spread | None:
         """Over seeds, of the unweighted mean over tasks; seeds that lack a task do not count.
 
@@ -125,6 +126,15 @@ class Grid:
         if not tasks or any(self._substances.get((*place, task)) != 1 for task in tasks):
             return None
         return Spread.of(means_by_seed(self.cell(place), tasks))
+
+    def curve(self, series: str, tasks: Sequence[str]) -> list[tuple[float, float, float]]:
+        """Parameters, mean over tasks and deviation over seeds of every model that has them."""
+        spreads = {model: self.spread((series, model), tasks) for model in self.models}
+        return [
+            (self.num_parameters((series, model)), spread.mean, spread.deviation or 0.0)
+            for model, spread in spreads.items()
+            if spread
+        ]
 
     def cells(self, series: str) -> dict[Case, list[float]]:
         """The scores of a series by model and task; not those of runs that differ in their data."""
@@ -135,13 +145,10 @@ class Grid:
             if self._substances[(series, *case)] == 1
         }
 
-    def failed(self, place: Place) -> list[bool]:
-        """Of each run on a task with a floor: whether it fails to learn."""
-        return fail(self.cell(place))
-
     def at_an_end(self, series: str, model: str) -> str:
         """`floor` if most runs of a place fail to learn, `ceiling` above 99 %; else empty."""
-        failed, scores = self.failed((series, model)), self.cell((series, model))["score"]
+        cell = self.cell((series, model))
+        failed, scores = fail(cell), cell["score"]
         if 2 * sum(failed) > len(failed):
             return "floor"
         return "ceiling" if len(scores) and scores.mean() > CEILING else ""
@@ -167,10 +174,9 @@ class Grid:
         """Cells that must not be averaged, missing runs by name, the commits of the records."""
         kinds = self._substances
         mixed = [f"{series}, {model} on {task}" for series, model, task in kinds[kinds > 1].index]
+        told = f"Runs of different weights or data, not averaged: {'; '.join(mixed)}."
         notes = [self._missing(), f"Records by commit: {codes(self.records)}."]
-        if mixed:
-            notes.insert(0, f"Runs of different weights or data, not averaged: {'; '.join(mixed)}.")
-        return notes
+        return [told, *notes] if mixed else notes
 
     def _missing(self) -> str:
         """Which planned runs have no record: series, models, tasks, seeds."""

@@ -58,11 +58,7 @@ def _not_run(artefact: Artefact) -> str:
 def _draw_paper(axes: Any) -> None:
     published = published_scores("fig1")
     for turn, method in enumerate(METHODS):
-        points = [
-            (point.num_parameters, point.mean, point.spread or 0.0)
-            for size in SIZES
-            if (point := published.get((method, size)))
-        ]
+        points = [published[method, size].drawn for size in SIZES]
         draw(axes, Curve(method, points, turn, human(method)))
     axes.set_xscale("log")
     axes.set_xlabel("parameters of the model")
@@ -93,12 +89,7 @@ def _draw_ladder(axes: Any, artefact: Artefact) -> None:
     grid, sizes = artefact.grid, []
     axes.set_xscale("log")
     for turn, (method, series) in enumerate(zip(METHODS, (PROMPTS, TUNED), strict=True)):
-        points = [
-            (grid.num_parameters((series, model)), spread.mean, spread.deviation or 0.0)
-            for model in grid.models
-            if (spread := grid.spread((series, model), grid.tasks))
-        ]
-        if points:
+        if points := grid.curve(series, grid.tasks):
             draw(axes, Curve(method, points, turn, human(method)))
             sizes += [x for x, *_ in points]
     for floor in (grid.mean_floors() or ())[1:]:

@@ -1,5 +1,6 @@
 """The report as one HTML page: one file, figures inside, nothing fetched, no script."""
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,9 +17,8 @@ from prompt_tuning.report.claims import Claim, Judged, judged
 from prompt_tuning.report.fig1 import MAIN_QUESTION
 from prompt_tuning.report.names import human
 from prompt_tuning.report.overview import overview
-from prompt_tuning.report.paper import MATCH, NOTHING, OFF, VERDICTS, Tolerances
+from prompt_tuning.report.paper import MATCH, NOTHING, OFF, VERDICTS, tolerances
 from prompt_tuning.report.statistics import Answer
-from prompt_tuning.report.tables import count_verdicts
 
 RULE_SINCE = datetime(2026, 11, 25, 18, 39, 4, tzinfo=UTC)  # first commit of paper/rule.md
 LAST_SEEN_SEED = 2  # of the ladder, whenever it was run again
@@ -46,9 +46,10 @@ COLOURS: Mapping[str, str] = {
     **{MATCH: "match", OFF: "off", NOTHING: "dim"},
     **{Answer.SUPPORTED: "match", Answer.CONTRADICTED: "off", Answer.NOT_TESTABLE: "dim"},
 }
+Answered = tuple[Artefact, Judged]
 
 
-def page(artefacts: Sequence[Artefact], limits: Tolerances) -> str:
+def page(artefacts: Sequence[Artefact]) -> str:
     """The whole page."""
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
@@ -58,11 +59,12 @@ def page(artefacts: Sequence[Artefact], limits: Tolerances) -> str:
         keep_trailing_newline=True,
         undefined=StrictUndefined,
     )
-    claims = _by_answer(artefacts)
-    both = [one for found in claims.values() for one in found]
+    both = _answered(artefacts)
+    claims = {word: [one for one in both if one[1].answer == word] for word in Answer}
     tested = [artefact for artefact, each in both if each.claim.tests]
     shares = [_share_before_rule(one) for one in tested]
     at = {place: [one for one in artefacts if one.place == place] for place in GROUPS}
+    picture = overview(artefacts)
     return environment.get_template("page.html.jinja").render(
         artefacts=artefacts,
         groups=[(place, title, ABOUT.get(place), at[place]) for place, title in GROUPS.items()],
@@ -76,8 +78,8 @@ def page(artefacts: Sequence[Artefact], limits: Tolerances) -> str:
         num_counted=sum(bool(each.claim.counted) for _, each in both),
         num_before_rule=sum(share == 1 for share in shares),
         num_partly_before=sum(0 < share < 1 for share in shares),
-        picture=_picture(artefacts),
-        limits=limits,
+        picture=_figure(*picture, "overview") if picture else "",
+        limits=tolerances(),
         colours=COLOURS,
         max_open_rows=MAX_OPEN_ROWS,
         verdicts=_verdicts,
@@ -89,17 +91,14 @@ def page(artefacts: Sequence[Artefact], limits: Tolerances) -> str:
     )
 
 
-def _by_answer(artefacts: Sequence[Artefact]) -> Mapping[Answer, list[tuple[Artefact, Judged]]]:
+def _answered(artefacts: Sequence[Artefact]) -> list[Answered]:
     """Every claim with the artefact that answers it; all of the page corrected together."""
-    owners = [artefact for artefact in artefacts for _ in artefact.claims]
-    answered = judged(claim for artefact in artefacts for claim in artefact.claims)
-    both = [*zip(owners, answered, strict=True)]
-    return {word: [one for one in both if one[1].answer == word] for word in Answer}
+    claims = [(artefact, claim) for artefact in artefacts for claim in artefact.claims]
+    found = judged(claim for _, claim in claims)
+    return [(artefact, each) for (artefact, _), each in zip(claims, found, strict=True)]
 
 
-def _by_question(
-    found: Iterable[tuple[Artefact, Judged]],
-) -> Mapping[str, list[tuple[Artefact, Claim]]]:
+def _by_question(found: Iterable[Answered]) -> Mapping[str, list[tuple[Artefact, Claim]]]:
     """What was asked of the ladder and of the real T5 stands once, with both effects."""
     questions: dict[str, list[tuple[Artefact, Claim]]] = {}
     for artefact, each in found:
@@ -114,7 +113,7 @@ def _models(artefacts: Sequence[Artefact], whose: str) -> str:
 
 
 def _verdicts(artefacts: Sequence[Artefact]) -> Mapping[str, int]:
-    counts = count_verdicts(artefact.table for artefact in artefacts)
+    counts = Counter(word for artefact in artefacts for word in artefact.table.verdicts)
     return {verdict: counts[verdict] for verdict in VERDICTS if verdict in counts}
 
 
@@ -149,18 +148,13 @@ def _was_seen(artefact: Artefact, content: Mapping[str, Any]) -> bool:
     return datetime.fromisoformat(content["finished_at"]) < RULE_SINCE
 
 
-def _picture(artefacts: Sequence[Artefact]) -> Markup:
-    drawn = overview(artefacts)
-    return _figure(drawn[0], "overview", drawn[1]) if drawn else Markup()
-
-
-def _svg(artefact: Artefact) -> Markup:
+def _svg(artefact: Artefact) -> str:
     if artefact.figure is None:
-        return Markup()
-    return _figure(artefact.figure, artefact.name, artefact.caption or artefact.title)
+        return ""
+    return _figure(artefact.figure, artefact.caption or artefact.title, artefact.name)
 
 
-def _figure(figure: Figure, name: str, caption: str) -> Markup:
+def _figure(figure: Figure, caption: str, name: str) -> Markup:
     """Inline, with its caption, which is what a screen reader reads too."""
     drawn = figures.inline_svg(figure, name)
     drawn = drawn.replace("<svg", f'<svg role="img" aria-label="{escape(caption)}"', 1)

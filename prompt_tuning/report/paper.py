@@ -2,6 +2,7 @@
 
 import csv
 from dataclasses import dataclass
+from functools import cache
 from math import sqrt
 from pathlib import Path
 
@@ -22,6 +23,11 @@ class Published:
     mean: float
     spread: float | None  # standard deviation; of figure 3d half of an asymmetric band
     num_parameters: int
+
+    @property
+    def drawn(self) -> tuple[float, float, float]:
+        """Its parameters, its mean and half the width of its band."""
+        return self.num_parameters, self.mean, self.spread or 0.0
 
     def __str__(self) -> str:
         return f"{self.mean:.2f}" + ("" if self.spread is None else f" ± {self.spread:.2f}")
@@ -76,6 +82,7 @@ def published_scores(artefact: str) -> dict[tuple[str, str], Published]:
     }
 
 
+@cache
 def tolerances() -> Tolerances:
     """Those of tolerances.csv."""
     values = {row["key"]: float(row["value"]) for row in rows("tolerances")}

@@ -11,13 +11,13 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from prompt_tuning.report.artefact import REAL, Artefact
-from prompt_tuning.report.claims import Claim, Papers, asked_of, ends_of, minus
+from prompt_tuning.report.claims import Claim, Papers, asked_of_sum
 from prompt_tuning.report.estimates import Spread
 from prompt_tuning.report.fig3 import initialisation, length
 from prompt_tuning.report.figures import Column, Panel, panel_figure
 from prompt_tuning.report.grid import Grid, Place, fail
 from prompt_tuning.report.names import human
-from prompt_tuning.report.paper import NOTHING, SIZES, published_scores
+from prompt_tuning.report.paper import NOTHING, SIZES, published_scores, tolerances
 from prompt_tuning.report.scores import Asked
 from prompt_tuning.report.tables import FEW_SEEDS, Table, failed_text, number, with_mark
 
@@ -44,7 +44,7 @@ class RealScores(Artefact):
         ]
         note = (
             "Percent on the validation split, of at most 1,000 examples; mean ± sample standard "
-            f"deviation (number of seeds); {FEW_SEEDS} has fewer than {self.limits.min_seeds}. "
+            f"deviation (number of seeds); {FEW_SEEDS} has fewer than {tolerances().min_seeds}. "
             "Step 0 is the same run before its first step. The step that is reported was chosen on "
             "training rows held out; the paper's way, the best step on validation itself, stands "
             "beside it. A run fails to learn if guessing by the best constant answer could score "
@@ -63,15 +63,15 @@ class RealScores(Artefact):
 
     def _runs(self, place: Place, task: str) -> pd.DataFrame:
         """The scores of a cell; none of runs that differ in weights or data."""
-        cell = self.grid.cell(place)
-        return cell[cell["task"] == task] if self.grid.spread(place, [task]) else cell[:0]
+        runs = self.grid.runs(place, task)
+        return runs if self.grid.spread(place, [task]) else runs[:0]
 
     def _numbers(self, place: Place, task: str) -> list[str]:
-        runs, few = self._runs(place, task), self.limits.min_seeds
+        runs = self._runs(place, task)
         if runs.empty:
             return [NOTHING] * 7
         untrained, score, papers_way = (
-            with_mark(Spread.of(runs[name].dropna()), few)
+            with_mark(Spread.of(runs[name].dropna()))
             for name in ("untrained", "score", "report_chooses")
         )
         return [
@@ -86,13 +86,11 @@ class RealScores(Artefact):
         places, tasks = self.grid.places, self.grid.tasks
         if self.panel_a_task:
             panels = [
-                Panel(human(task), [self._column(place, task, human(place[0])) for place in places])
+                Panel(human(task), [self._column(place, task, place[0]) for place in places])
                 for task in tasks
             ]
         else:
-            panels = [
-                Panel("", [self._column(place, t, human(t)) for t in tasks]) for place in places
-            ]
+            panels = [Panel("", [self._column(place, t, t) for t in tasks]) for place in places]
         if self.orientation:
             published = published_scores(self.orientation)
             columns = [
@@ -107,26 +105,22 @@ class RealScores(Artefact):
     def _column(self, place: Place, task: str, name: str) -> Column:
         runs = self._runs(place, task)
         floors = (*runs["floor"].dropna(), None)
-        return Column(name, [*runs["score"]], [*runs["untrained"].dropna()], floors[0])
+        return Column(human(name), [*runs["score"]], [*runs["untrained"].dropna()], floors[0])
 
 
 def methods(grid: Grid, papers: Papers) -> list[Claim]:
     """At this size the paper has tuned models ahead of prompts; prompt design it has not."""
     prompts, design = "prompt_tuning", "prompt_design, 4, labels"
+    gap = {"model_tuning": 1, prompts: -1}
+    tuning = "Is tuning all weights better than a prompt at this size?"
     return [
-        asked_of(
-            "Is tuning all weights better than a prompt at this size?",
-            "Model tuning minus prompt",
-            minus(grid, "model_tuning", prompts),
-            papers.gap("model_tuning", prompts),
-            ends=ends_of(grid, ("model_tuning", prompts)),
-        ),
-        asked_of(
+        asked_of_sum(tuning, "Model tuning minus prompt", grid, gap, papers.gap(*gap)),
+        asked_of_sum(
             "Are prompts better than prompt design on the same model?",
             "Prompt minus prompt design, four examples",
-            minus(grid, prompts, design),
+            grid,
+            {prompts: 1, design: -1},
             "none at this size",
-            ends=ends_of(grid, (prompts, design)),
         ),
     ]
 

@@ -6,7 +6,7 @@ text, then a line for every run. `ptune report commit_records=true` adds lines; 
 
 import json
 import re
-from base64 import b64decode, b64encode
+from base64 import b64encode
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
-from zlib import compress, decompress
+from zlib import compress
 
 from prompt_tuning.errors import UserError
 from prompt_tuning.files import read_json, written_whole
@@ -23,9 +23,7 @@ from prompt_tuning.run_folder import RunFolder
 
 # Where data lies is no part of a run's identity: its record has the hash of every file.
 PLACES = (
-    "seed",
-    "data.dir",
-    "data.source",
+    *("seed", "data.dir", "data.source"),
     *(f"data.{split}_file" for split in ("train", "validation", "test")),
 )
 # What a line has of a run; all else may be shared with other runs.
@@ -75,8 +73,7 @@ class Record:
         Seconds are None where no clock was logged.
         """
         if self.folder is None:
-            kept = self.content.get("history", ())
-            return [(step, score, seconds) for step, score, seconds in kept]
+            return [*map(tuple, self.content.get("history", ()))]
         return RunFolder(self.folder).curve()
 
 
@@ -99,12 +96,8 @@ class Library:
     def find(self, kind: str, configs: Iterable[Config], **chosen: Any) -> Record | None:
         """The record of a kind (train, ensemble, inspect) about exactly the runs of these configs.
 
-        One of the user's own goes before a committed one.
-
-        Args:
-            kind: of the record.
-            configs: of the runs, in any order.
-            chosen: values that the record's own config must have (tie="first").
+        One of the user's own goes before a committed one. `chosen` are values that the record's
+        own config must have (tie="first").
 
         Raises:
             UserError: there are two different ones.
@@ -165,7 +158,6 @@ def commit(records: Mapping[str, Iterable[Record]], folder: Path) -> int:
     Raises:
         UserError: a committed record of that name has other content.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     committed = {record.name: record.content for record in read_committed(folder)}
     num_before = len(committed)
     for artefact, found in records.items():
@@ -185,9 +177,7 @@ def commit(records: Mapping[str, Iterable[Record]], folder: Path) -> int:
             committed[record.name] = content
         if new:
             path = folder / f"{artefact}.jsonl"
-            lines = sorted({*pack(new), *(_lines(path) if path.exists() else ())})
-            with written_whole(path) as unfinished:
-                unfinished.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+            _write_lines(path, {*pack(new), *_lines(path)})
     return len(committed) - num_before
 
 
@@ -200,30 +190,17 @@ def commit_answers(records: Mapping[str, Iterable[Record]], folder: Path) -> Non
     for artefact, found in records.items():
         path = folder / "answers" / f"{artefact}.jsonl"
         try:
-            lines = set(_lines(path) if path.exists() else ())
+            lines = {*_lines(path)}
             kept = {json.loads(line)["name"] for line in lines}
         except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise _damaged(path, error) from error
         for record in found:
-            told = None if record.folder is None or record.name in kept else _reported(record)
-            if told is not None:
+            if record.name not in kept and (told := _reported(record)):
                 split, answers = told
                 text = b64encode(compress(_json(answers).encode(), 9)).decode()
                 lines.add(_json({"name": record.name, "split": split, "answers": text}))
         if lines:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with written_whole(path) as unfinished:
-                unfinished.write_text("".join(f"{line}\n" for line in sorted(lines)))
-
-
-def read_answers(folder: Path) -> dict[str, tuple[str, list[str]]]:
-    """The split and the predictions of every run whose answers were kept, by its name."""
-    found = {}
-    for path in sorted((folder / "answers").glob("*.jsonl")):
-        for line in map(json.loads, _lines(path)):
-            answers = json.loads(decompress(b64decode(line["answers"])))
-            found[line["name"]] = (line["split"], answers)
-    return found
+            _write_lines(path, lines)
 
 
 def _reported(record: Record) -> tuple[str, list[str]] | None:
@@ -231,9 +208,8 @@ def _reported(record: Record) -> tuple[str, list[str]] | None:
     result = record.content["result"]
     if record.folder is None or record.content["kind"] != "train" or "split" not in result:
         return None
-    run = RunFolder(record.folder)
     report = result.get("report")
-    lines = run.predictions("report" if report else result["best_step"])
+    lines = RunFolder(record.folder).predictions("report" if report else result["best_step"])
     split = (report or result)["split"]
     return (split, [line["prediction"] for line in lines]) if lines else None
 
@@ -286,9 +262,8 @@ def pack(records: Iterable[Record]) -> list[str]:
     lines = []
     for record in records:
         content = record.content
-        config, own = without_seed(content["config"]), {}
-        for key in (key for key in OWN if key in content):
-            own[key] = content[key]
+        config = without_seed(content["config"])
+        own = {key: content[key] for key in OWN if key in content}
         if content["result"].get("floor"):
             own["result"] = {**content["result"], "floor": shared(content["result"]["floor"])}
         if "members" in content:
@@ -356,4 +331,11 @@ def _json(value: Any) -> str:
 
 def _lines(path: Path) -> list[str]:
     """Ends of lines are \n alone: a text in a record may hold others, such as U+2028."""
-    return [line for line in path.read_text(encoding="utf-8").split("\n") if line]
+    text = path.read_text(encoding="utf-8") if path.exists() else ""
+    return [line for line in text.split("\n") if line]
+
+
+def _write_lines(path: Path, lines: Iterable[str]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with written_whole(path) as unfinished:
+        unfinished.write_text("".join(f"{line}\n" for line in sorted(lines)), encoding="utf-8")

@@ -15,9 +15,9 @@ from prompt_tuning.report.claims import Claim, Papers
 from prompt_tuning.report.counts import model_parameters
 from prompt_tuning.report.estimates import means_by_seed
 from prompt_tuning.report.figures import Curve, score_figure, tick_models
-from prompt_tuning.report.grid import CEILING, Grid, Place
+from prompt_tuning.report.grid import CEILING, Grid, Place, fail
 from prompt_tuning.report.names import human
-from prompt_tuning.report.paper import NOTHING, SIZES, SUPERGLUE, published_scores
+from prompt_tuning.report.paper import NOTHING, SIZES, SUPERGLUE, published_scores, tolerances
 from prompt_tuning.report.tables import (
     FEW_SEEDS,
     OURS,
@@ -48,7 +48,7 @@ class PaperScores(Artefact):
             paper, ours = published.get(place), self.grid.spread(place, SUPERGLUE)
             tasks = self.grid.cell(place)["task"].unique()
             there = [f"{task} {self.grid.spread(place, [task]) or 'mixed'}" for task in tasks]
-            row = [*place, str(paper or NOTHING), *compared(paper, ours, self.limits)]
+            row = [*place, str(paper or NOTHING), *compared(paper, ours)]
             rows.append([*row, ", ".join(there) or NOTHING])
         note = (
             "SuperGLUE score: the unweighted mean over 8 tasks, for every seed; mean and sample "
@@ -64,11 +64,7 @@ class PaperScores(Artefact):
         published, curves = published_scores(self.name), []
         names = dict.fromkeys([*(series for series, _ in published), *self.grid.series])
         for index, series in enumerate(names):
-            points = [
-                (point.num_parameters, point.mean, point.spread or 0.0)
-                for (of_series, _), point in published.items()
-                if of_series == series
-            ]
+            points = [point.drawn for (of, _), point in published.items() if of == series]
             ours = [
                 (model_parameters(size), spread.mean, spread.deviation or 0.0)
                 for size in SIZES
@@ -90,13 +86,13 @@ class LadderScores(Artefact):
     @cached_property
     def table(self) -> Table:
         """Scores by task, with floors below and the mean over tasks at the end."""
-        grid, few = self.grid, self.limits.min_seeds
+        grid, few = self.grid, tolerances().min_seeds
         rows = [
             [
                 *place,
                 *(self._task_text(place, task) for task in grid.tasks),
-                with_mark(grid.spread(place, grid.tasks), few),
-                failed_text(grid.failed(place)),
+                with_mark(grid.spread(place, grid.tasks)),
+                failed_text(fail(grid.cell(place))),
                 grid.at_an_end(*place) or NOTHING,
             ]
             for place in grid.places
@@ -110,17 +106,19 @@ class LadderScores(Artefact):
             "interval of the share. At the floor: most runs fail; at the ceiling: the mean is "
             f"above {CEILING:.0f}. No number here compares with one of the paper."
         )
-        header = (", ".join(self.series), "model", *grid.tasks, "mean over tasks")
-        header = (*header, "fail to learn", "at floor or ceiling")
+        header = (
+            *(", ".join(self.series), "model", *grid.tasks),
+            *("mean over tasks", "fail to learn", "at floor or ceiling"),
+        )
         return Table(header, [*rows, *self._floor_rows()], (note, *grid.notes()))
 
     def _task_text(self, place: Place, task: str) -> str:
         """Mean, deviation, seeds, a dagger if they are few, and the share of illegal answers."""
-        spread, cell = self.grid.spread(place, [task]), self.grid.cell(place)
-        answers = cell[cell["task"] == task][["num_unparseable", "num_examples"]].sum()
+        spread = self.grid.spread(place, [task])
+        answers = self.grid.runs(place, task)[["num_unparseable", "num_examples"]].sum()
         share = answers["num_unparseable"] / answers["num_examples"] if spread else 0.0
         illegal = f", illegal {100 * share:.1f} %" if share > SHOWN_ILLEGAL_SHARE else ""
-        return with_mark(spread, self.limits.min_seeds) + illegal
+        return with_mark(spread) + illegal
 
     def _floor_rows(self) -> list[list[str]]:
         """Two lines below a table; a task with floors of different items shows them all."""
@@ -137,7 +135,6 @@ class LadderScores(Artefact):
 
     @cached_property
     def claims(self) -> list[Claim]:
-        """What the scores have to say."""
         return self.asked(self.grid, Papers(self.orientation))
 
     @cached_property
@@ -147,11 +144,6 @@ class LadderScores(Artefact):
         for index, series in enumerate(grid.series):
             there = {task for _, task in grid.cells(series)}
             tasks = [task for task in grid.tasks if task in there]
-            points = [
-                (grid.num_parameters((series, model)), spread.mean, spread.deviation or 0.0)
-                for model in grid.models
-                if (spread := grid.spread((series, model), tasks))
-            ]
             runs = [
                 (grid.num_parameters((series, model)), score)
                 for model in grid.models
@@ -161,7 +153,7 @@ class LadderScores(Artefact):
             if 0 < len(tasks) < len(grid.tasks):
                 left_out = [human(task) for task in grid.tasks if task not in there]
                 name += f"\n(without {', '.join(left_out)})"
-            curves.append(Curve(series, sorted(points), index, name, runs=runs))
+            curves.append(Curve(series, sorted(grid.curve(series, tasks)), index, name, runs=runs))
         floors = grid.mean_floors()
         lines = dict(zip(("majority", "best shortcut"), floors, strict=True)) if floors else {}
         label = f"mean over {len(grid.tasks)} tasks, %"

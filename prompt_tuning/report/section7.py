@@ -4,7 +4,7 @@ A number is that of every seed, the mean over tasks; then mean and deviation ove
 compare every prompt that has learnt its task with itself before training.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from statistics import fmean
@@ -19,9 +19,9 @@ from prompt_tuning.report.artefact import LADDER, REAL, Artefact, Panels
 from prompt_tuning.report.claims import Claim, Terms, asked_of
 from prompt_tuning.report.estimates import Spread, means_by_seed
 from prompt_tuning.report.figures import COLOURS, STYLE, say_at
-from prompt_tuning.report.grid import CELL, Case, Grid, Place, fail
+from prompt_tuning.report.grid import Case, Grid, Place, fail
 from prompt_tuning.report.names import human
-from prompt_tuning.report.paper import NOTHING
+from prompt_tuning.report.paper import NOTHING, tolerances
 from prompt_tuning.report.records import Config, Library, Record
 from prompt_tuning.report.tables import FEW_SEEDS, Table
 
@@ -59,6 +59,7 @@ COLUMNS = {  # title, colour, marker, and how far aside, so that none hides anot
 class Inspections(Artefact):
     """What inspected prompts have in common; its `grid` has inspections in place of runs."""
 
+    series: tuple[str, ...] = ("init.strategy", "prompt.length")
     runs: Grid = field(default_factory=Grid, kw_only=True)  # that trained them
 
     def filled(self, plan: Sequence[Config], library: Library) -> Self:
@@ -112,13 +113,13 @@ class Inspections(Artefact):
                 if known := [spread for spread in spreads if spread]:
                     texts = (self._text(spread) for spread in spreads)
                     rows.append([title, *place, *texts, str(known[0].count)])
-        few = self.limits.min_seeds
         note = (
             f"{len(self.records)} inspected prompts. Mean ± sample standard deviation over n seeds "
             f"of the mean over {', '.join(self.grid.tasks) or 'no task'}; {FEW_SEEDS} has fewer "
-            f"than {few} seeds. Random vectors: as many Gaussian ones as the prompt has rows, the "
-            f"mean over draws. Neighbours: the nearest {TOP_K} pieces by cosine, without control "
-            "tokens. No number here compares with one of the paper, which gives none."
+            f"than {tolerances().min_seeds} seeds. Random vectors: as many Gaussian ones as the "
+            f"prompt has rows, the mean over draws. Neighbours: the nearest {TOP_K} pieces by "
+            "cosine, without control tokens. No number here compares with one of the paper, which "
+            "gives none."
         )
         titles = (title for title, *_ in COLUMNS.values())
         header = ("measure", ", ".join(self.series), "model", *titles, "n")
@@ -128,26 +129,28 @@ class Inspections(Artefact):
         if spread is None:
             return NOTHING
         deviation = NOTHING if spread.deviation is None else f"{spread.deviation:.3f}"
-        few = FEW_SEEDS if spread.count < self.limits.min_seeds else ""
+        few = FEW_SEEDS if spread.count < tolerances().min_seeds else ""
         return f"{spread.mean:.3f} ± {deviation}{few}"
 
     @cached_property
     def claims(self) -> list[Claim]:
         """What the paper describes in its section 7, and whether training brings it about here."""
 
-        def labelled(place: Place) -> bool:
-            return place[0].startswith("class_label")
-
         several = "Without class labels at the start, do several rows come to be near a label?"
         distinct = "At length 100, are fewer of the neighbours different ones?"
         kept = "With class labels at the start, do rows keep their label among their neighbours?"
+        places = self.places
+        labelled = [place for place in places if place[0].startswith("class_label")]
+        unlabelled = [place for place in places if place not in labelled]
+        long = [place for place in places if place[0].endswith(", 100")]
+        tight = "Does training make the neighbours of a row a tight cluster?"
         return [
-            self._claim("Does training make the neighbours of a row a tight cluster?", "tightness"),
-            self._claim("Does training bring about lexical clusters?", "lexical_clusters"),
-            self._claim(several, "labels_in_several", lambda place: not labelled(place)),
-            self._claim("Do rows come to share neighbours?", "rows_sharing"),
-            self._claim(distinct, "distinct", lambda place: place[0].endswith(", 100"), sign=-1),
-            self._claim("Do words of the task's texts come near?", "domain_share"),
+            self._claim(tight, "tightness", places),
+            self._claim("Does training bring about lexical clusters?", "lexical_clusters", places),
+            self._claim(several, "labels_in_several", unlabelled),
+            self._claim("Do rows come to share neighbours?", "rows_sharing", places),
+            self._claim(distinct, "distinct", long, sign=-1),
+            self._claim("Do words of the task's texts come near?", "domain_share", places),
             self._claim(kept, "labels_persist", labelled, alike=True),
         ]
 
@@ -155,7 +158,7 @@ class Inspections(Artefact):
         self,
         question: str,
         measure: str,
-        which: Callable[[Place], bool] = lambda place: True,
+        places: Sequence[Place],
         *,
         sign: int = 1,
         alike: bool = False,
@@ -163,7 +166,7 @@ class Inspections(Artefact):
         """On 100 times a measure, trained minus before training, prompt by prompt."""
         cases: dict[Case, Terms] = {}
         beside: list[float] = []
-        for place in filter(which, self.places):
+        for place in places:
             numbers = self._of_learnt(place, measure)
             beside += [*100 * (numbers[PROMPT] - numbers[RANDOM]).dropna()]
             for task, of_task in numbers.groupby("task", sort=False):
@@ -172,31 +175,20 @@ class Inspections(Artefact):
                     cases[f"{human(place[1])}, {human(place[0])}", str(task)] = [(1.0, [*gains])]
         what = "Trained minus before training, times 100"
         made = asked_of(question, what, cases, "described, no number", sign=sign, alike=alike)
+        told = [made.detail]
         if alike and cases:
-            drifts = [
-                self._of_learnt(place, "drift_cosine")[PROMPT]
-                for place in filter(which, self.places)
-            ]
+            drifts = [self._of_learnt(place, "drift_cosine")[PROMPT] for place in places]
             cosine = pd.concat(drifts).mean()
-            moved = f"Cosine of a row to itself before training, the mean: {cosine:.3f}."
-            made = replace(made, detail=f"{made.detail} {moved}".strip())
+            told.append(f"Cosine of a row to itself before training, the mean: {cosine:.3f}.")
         if beside:
-            random = f"Minus random vectors, the mean over prompts: {fmean(beside):+.1f}."
-            made = replace(made, detail=f"{made.detail} {random}".strip())
-        return made
+            told.append(f"Minus random vectors, the mean over prompts: {fmean(beside):+.1f}.")
+        return replace(made, detail=" ".join(filter(None, told)))
 
     def _of_learnt(self, place: Place, measure: str) -> pd.DataFrame:
         """The numbers of the prompts that have learnt their task."""
-        numbers = self.numbers[(*place, measure)]
-        runs = zip(numbers["task"], numbers["seed"], strict=True)
-        return numbers[[(*place, task, seed) in self.learnt for task, seed in runs]]
-
-    @cached_property
-    def learnt(self) -> set[tuple[str, str, str, int]]:
-        """Series, model, task and seed of the prompts that have learnt their task."""
-        scores = self.runs.scores.dropna(subset="floor")
-        kept = scores[~np.array(fail(scores), dtype=bool)]
-        return {*kept[[*CELL, "seed"]].itertuples(index=False, name=None)}
+        scores = self.runs.cell(place).dropna(subset="floor")
+        learnt = scores[~np.array(fail(scores), dtype=bool)]
+        return self.numbers[(*place, measure)].merge(learnt[["task", "seed"]])
 
     @cached_property
     def figure(self) -> Figure:
@@ -219,18 +211,11 @@ class Inspections(Artefact):
     def _draw(self, axes: Any, measure: str) -> None:
         for column, (title, colour, marker, aside) in COLUMNS.items():
             spreads = enumerate(self.spread(place, measure, column) for place in self.places)
-            known = [(x + aside, spread) for x, spread in spreads if spread]
-            for x, spread in known:
-                say_at(axes, x, spread.mean, f"{title}: {spread.mean:.3f}")
-            axes.errorbar(
-                [x for x, _ in known],
-                [spread.mean for _, spread in known],
-                [spread.deviation or 0.0 for _, spread in known],
-                color=colour,
-                fmt=marker,
-                capsize=2,
-                label=title,
-            )
+            known = [(x + aside, each.mean, each.deviation or 0.0) for x, each in spreads if each]
+            for x, mean, _ in known:
+                say_at(axes, x, mean, f"{title}: {mean:.3f}")
+            bars = zip(*known, strict=True) if known else ([], [], [])
+            axes.errorbar(*bars, color=colour, fmt=marker, capsize=2, label=title)
 
     @property
     def panels(self) -> Panels:
@@ -249,7 +234,6 @@ SECTION7_FLAN = Inspections(
     "Section 7 on a real T5 Small: what prompts of SST-2 look like among the vocabulary",
     REAL,
     (("fig3a_flan",), ("fig3b_flan",)),
-    ("init.strategy", "prompt.length"),
     caption=TO_SEE,
 )
 SECTION7_LADDER = Inspections(
@@ -260,6 +244,5 @@ SECTION7_LADDER = Inspections(
         ("section7_ladder",),
         ("section7_ladder", "model=ladder_400k", "init=class_label", "prompt.length=100"),
     ),
-    ("init.strategy", "prompt.length"),
     caption=TO_SEE,
 )

@@ -141,10 +141,8 @@ def wilson(count: int, total: int) -> tuple[float, float]:
     return float(interval.low), float(interval.high)
 
 
-def mcnemar(first: Sequence[bool], second: Sequence[bool]) -> float:
-    """Exact two-sided p-value that two runs are right on the same examples equally often."""
-    only_first = sum(a and not b for a, b in zip(first, second, strict=True))
-    only_second = sum(b and not a for a, b in zip(first, second, strict=True))
+def mcnemar(only_first: int, only_second: int) -> float:
+    """Exact two-sided p-value that two runs are right equally often, by where one alone is."""
     discordant = only_first + only_second
     return float(stats.binomtest(only_first, discordant).pvalue) if discordant else 1.0
 
@@ -156,22 +154,17 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return list(map(float, multipletests(p_values, method="holm")[1])) if p_values else []
 
 
-def answer(effect: Effect, corrected_p: float, *, claimed_sign: int) -> Answer:
-    """Of a claim that an effect has a sign; the p-value is two-sided and corrected."""
-    if not effect.has_interval:
-        return Answer.NOT_TESTABLE
-    if corrected_p >= 1 - CONFIDENCE:
-        return Answer.INCONCLUSIVE
-    return Answer.SUPPORTED if effect.value * claimed_sign > 0 else Answer.CONTRADICTED
+def answer(effect: Effect, corrected_p: float, *, sign: int, margin: float | None) -> Answer:
+    """Of a claim that an effect has a sign or, with a margin, that it is nothing within it.
 
-
-def answer_alike(effect: Effect, corrected_p: float, margin: float) -> Answer:
-    """Of a claim that an effect is nothing, within a margin; the p-value is `equivalence_p`."""
+    The p-value is corrected: two-sided or, with a margin, `equivalence_p`.
+    """
     if not effect.has_interval:
         return Answer.NOT_TESTABLE
     if corrected_p < 1 - CONFIDENCE:
-        return Answer.SUPPORTED
-    outside = effect.low > margin or effect.high < -margin
+        holds = margin is not None or effect.value * sign > 0
+        return Answer.SUPPORTED if holds else Answer.CONTRADICTED
+    outside = margin is not None and (effect.low > margin or effect.high < -margin)
     return Answer.CONTRADICTED if outside else Answer.INCONCLUSIVE
 
 

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import chain
 from statistics import fmean
 
 import pandas as pd
@@ -9,8 +10,8 @@ import pandas as pd
 from prompt_tuning.report.artefact import LADDER, PAPER, REAL, Artefact, Panels
 from prompt_tuning.report.claims import Claim, Terms, asked_of, by_model
 from prompt_tuning.report.estimates import Spread
-from prompt_tuning.report.grid import Case, fail
-from prompt_tuning.report.paper import NOTHING, Published, rows
+from prompt_tuning.report.grid import Case, fail, floor_of
+from prompt_tuning.report.paper import NOTHING, Published, rows, tolerances
 from prompt_tuning.report.tables import OURS, Table, compared, failed_text, number, with_mark
 
 PAPERS_MODEL = "xxl"  # not stated; inferred from its score on SQuAD and its count of runs
@@ -22,6 +23,7 @@ ANSWERS = [*ROUTE, "seed", "score", "metrics", "floor", "substance"]
 class Transfer(Artefact):
     """A table of section 5."""
 
+    series: tuple[str, ...] = ("method",)
     domain: str = "question answering"
 
     @cached_property
@@ -32,11 +34,8 @@ class Transfer(Artefact):
             result = run.record.content["result"]
             own = {**(result["report"] or result), "floor": result["floor"]}
             for target, scored in {run.task: own, **result.get("transfer", {})}.items():
-                floor = scored["floor"]
-                best = max(floor["majority"], floor["shortcut"]) if floor else None
-                line = [run.method, run.model, run.task, target, run.seed]
-                line += [scored["score"], scored["metrics"], best, run.record.substance]
-                lines.append(line)
+                line = [run.method, run.model, run.task, target, run.seed, scored["score"]]
+                lines.append([*line, scored["metrics"], floor_of(scored), run.record.substance])
         answers = pd.DataFrame(lines, columns=ANSWERS)
         answers = answers.drop_duplicates([*ROUTE, "seed"], keep="last").sort_values("seed")
         kinds = answers.groupby(ROUTE[:3])["substance"].transform("nunique")
@@ -57,10 +56,9 @@ class Transfer(Artefact):
         for row in rows("transfer", self.name):
             found = self.on(row["method"], PAPERS_MODEL, row["source"], row["target"])
             paper = Published(float(row["mean"]), float(row["sd"]), 0)
-            ours = Spread.of(metrics[row["metric"]] for metrics in found["metrics"])
+            ours = Spread.of(found["metrics"].str[row["metric"]])
             names = [row[key] for key in ("source", "target", "method", "metric")]
-            published = f"{paper.mean:.1f} ± {row['sd']}"
-            lines.append([*names, published, *compared(paper, ours, self.limits)])
+            lines.append([*names, f"{paper.mean:.1f} ± {row['sd']}", *compared(paper, ours)])
         note = (
             "Zero-shot where both tasks differ: the step is chosen on the dev set of what was "
             f"trained on. The paper does not state the size; {PAPERS_MODEL} is inferred. Its table "
@@ -76,14 +74,13 @@ class Transfer(Artefact):
             method, model, source, target = route
             if source == target:
                 continue
-            at_home = self.on(method, model, source, source)
-            of_target = self.on(method, model, target, target)
             in_domain, zero_shot, trained = (
-                with_mark(Spread.of(answers["score"]), self.limits.min_seeds)
-                for answers in (at_home, found, of_target)
+                with_mark(Spread.of(self.on(method, model, *asked)["score"]))
+                for asked in ((source, source), (source, target), (target, target))
             )
             floor = number(next(iter(found["floor"].dropna()), None), digits=1)
-            lines.append([*route, in_domain, self._failed(at_home), zero_shot, floor, trained])
+            failed = failed_text(fail(self.grid.runs((method, model), source)))
+            lines.append([*route, in_domain, failed, zero_shot, floor, trained])
         note = (
             "Percent on test: mean ± sample standard deviation over seeds (number of seeds). "
             "Floor: the better of majority and best shortcut on the task that is asked. Last "
@@ -98,33 +95,22 @@ class Transfer(Artefact):
 
     def _real_table(self) -> Table:
         """Metric by metric, as in the paper."""
-        few, lines = self.limits.min_seeds, []
+        lines = []
         for route, found in self.answers.groupby(ROUTE, sort=False):
-            method, _, source, target = route
+            method, model, source, target = route
+            own = self.grid.runs((method, model), source)
+            failed = failed_text(fail(own)) if source == target else NOTHING
             for metric in found["metrics"].iloc[0]:
-                spread = Spread.of(metrics[metric] for metrics in found["metrics"])
-                score = with_mark(spread, few)
-                failed = self._failed(found) if source == target else NOTHING
+                score = with_mark(Spread.of(found["metrics"].str[metric]))
                 lines.append([source, target, method, metric, score, failed])
         note = (
             "Percent: mean ± sample standard deviation over seeds (number of seeds); † has fewer "
-            f"than {few}. Zero-shot where both tasks differ: the step is chosen on held-out rows "
-            "of what was trained on. No number here has a verdict against the paper's."
+            f"than {tolerances().min_seeds}. Zero-shot where both tasks differ: the step is chosen "
+            "on held-out rows of what was trained on. No number here has a verdict against the "
+            "paper's."
         )
         header = ("trained on", "asked", "method", "metric", "score", "fail to learn")
         return Table(header, lines, (note, *self.grid.notes()))
-
-    def _failed(self, answers: pd.DataFrame) -> str:
-        """How many of the runs that made them fail to learn what they were trained on."""
-        of = self.grid.scores
-        keys = {
-            *zip(
-                answers["model"], answers["source"], answers["method"], answers["seed"], strict=True
-            )
-        }
-        methods = of["series"].str.partition(",")[0]
-        runs = zip(of["model"], of["task"], methods, of["seed"], strict=True)
-        return failed_text(fail(of[[run in keys for run in runs]]))
 
     @cached_property
     def claims(self) -> list[Claim]:
@@ -177,32 +163,29 @@ class Transfer(Artefact):
     @property
     def panels(self) -> Panels:
         """The zero-shot scores."""
-        results = (record.content["result"] for record in self.records)
-        targets = dict.fromkeys(name for result in results for name in result.get("transfer", {}))
-        axes = (*self.series, "model.name", "task.name")
+        of_runs = [record.content["result"].get("transfer", {}) for record in self.records]
+        values = [f"transfer/{name}/score" for name in dict.fromkeys(chain(*of_runs))]
         names = [record.name for record in self.records]
-        return Panels(names, axes, [f"transfer/{name}/score" for name in targets])
+        return Panels(names, (*self.series, "model.name", "task.name"), values)
 
 
 TABLE1 = Transfer(
     "table1",
     "Table 1: zero-shot transfer of question answering",
     sweeps=(("table1",), ("table1_model_tuning",)),
-    series=("method",),
 )
 TABLE1_FLAN = Transfer(
     "table1_flan",
     "Table 1 on a real T5 Small: from SQuAD to RACE, DROP and Quoref, zero-shot",
     REAL,
     (("table1_flan",), ("table1_flan_model_tuning",)),
-    ("method",),
-    "DROP was among the tasks that FLAN-T5 was tuned on: it is no new domain for these weights. "
-    "SQuAD is its dev file, split by article; the files stand in for MRQA's, which has no Quoref.",
+    remark="DROP was among the tasks that FLAN-T5 was tuned on: it is no new domain for these "
+    "weights. SQuAD is its dev file, split by article; the files stand in for MRQA's, which has no "
+    "Quoref.",
 )
 TABLE1_LADDER = Transfer(
     "table1_ladder",
     f"{TABLE1.title}, on the ladder",
     LADDER,
     (("table1_ladder",), ("table1_ladder_model_tuning",)),
-    ("method",),
 )

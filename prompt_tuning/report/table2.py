@@ -7,7 +7,6 @@ TABLE2 = Transfer(
     "table2",
     "Table 2: zero-shot transfer of paraphrase detection",
     sweeps=(("table2",), ("table2_model_tuning",)),
-    series=("method",),
     domain="paraphrases",
 )
 TABLE2_FLAN = Transfer(
@@ -15,8 +14,7 @@ TABLE2_FLAN = Transfer(
     "Table 2 on a real T5 Small: between QQP and MRPC, zero-shot",
     REAL,
     (("table2_flan",), ("table2_flan_model_tuning",)),
-    ("method",),
-    "QQP and MRPC were among FLAN's tasks: neither is new to these weights. QQP has 20,000 "
+    remark="QQP and MRPC were among FLAN's tasks: neither is new to these weights. QQP has 20,000 "
     "training rows here.",
     domain="paraphrases",
 )
@@ -25,6 +23,5 @@ TABLE2_LADDER = Transfer(
     "Table 2: zero-shot transfer of classification, on the ladder",
     LADDER,
     (("table2_ladder",), ("table2_ladder_model_tuning",)),
-    ("method",),
     domain="yes and no",
 )

@@ -11,7 +11,7 @@ from prompt_tuning.report.artefact import LADDER, PAPER, REAL, SQUAD, Artefact, 
 from prompt_tuning.report.claims import Claim, asked_of
 from prompt_tuning.report.estimates import Spread
 from prompt_tuning.report.grid import codes, fail
-from prompt_tuning.report.paper import FEW, MATCH, NOTHING, OFF, SUPERGLUE, rows
+from prompt_tuning.report.paper import FEW, MATCH, NOTHING, OFF, SUPERGLUE, rows, tolerances
 from prompt_tuning.report.records import Config, Library, Record
 from prompt_tuning.report.seed_groups import seed_groups
 from prompt_tuning.report.tables import Table, failed_text, number, with_mark
@@ -28,6 +28,7 @@ VOTES = [*TASK, "record", "substance", *COLUMNS, "shortcut", "agreement", "error
 class Votes(Artefact):
     """The table of section 6; its `grid` has the runs of single prompts."""
 
+    series: tuple[str, ...] = ("method",)
     votes: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=VOTES))
 
     def filled(self, plan: Sequence[Config], library: Library) -> Self:
@@ -76,20 +77,19 @@ class Votes(Artefact):
         return self._paper_table() if self.models == PAPER else self._ladder_table()
 
     def _ladder_table(self) -> Table:
-        few, lines = self.limits.min_seeds, []
+        few, lines = tolerances().min_seeds, []
         for model, task in self.votes[TASK].drop_duplicates().to_numpy():
             votes = self.comparable.query("model == @model and task == @task")
-            texts = {
-                name: with_mark(Spread.of(votes[name]), few)
+            best, voted, agreement, error = (
+                with_mark(Spread.of(votes[name]))
                 for name in ("best", "ensemble", "agreement", "error")
-            }
-            prompts = with_mark(Spread.of(votes["prompts"].explode().dropna()), few)
+            )
+            prompts = with_mark(Spread.of(votes["prompts"].explode().dropna()))
             floors = "; ".join(f"{floor:.1f}" for floor in sorted({*votes["shortcut"].dropna()}))
-            won = [_signed(votes["ensemble"] - votes[name], few) for name in COLUMNS[:2]]
-            numbers = [texts["best"], texts["ensemble"], *won, texts["agreement"], texts["error"]]
-            runs = self.grid.scores.query("model == @model and task == @task")
-            failed = failed_text(fail(runs))
-            lines.append([model, task, floors or NOTHING, prompts, failed, *numbers])
+            won = [_signed(votes["ensemble"] - votes[name]) for name in COLUMNS[:2]]
+            failed = failed_text(fail(self.grid.scores.query("model == @model and task == @task")))
+            line = [model, task, floors or NOTHING, prompts, failed, best, voted]
+            lines.append([*line, *won, agreement, error])
         note = (
             "Percent on the split that chose nothing. average: mean ± sample standard deviation "
             "over prompts (their number); elsewhere over disjoint ensembles of "
@@ -130,9 +130,7 @@ class Votes(Artefact):
         lines = []
         for row in rows("table3"):
             task, metric, paper = row["task"], row["metric"], [float(row[name]) for name in COLUMNS]
-            numbers = (
-                self._compared(paper, ours[task].loc[metric]) if task in ours else NOT_MEASURED
-            )
+            numbers = _compared(paper, ours[task].loc[metric]) if task in ours else NOT_MEASURED
             lines.append([task, metric, *(f"{value:.1f}" for value in paper), *numbers])
         header = (
             *("task", "metric", *(f"paper {name}" for name in COLUMNS)),
@@ -145,20 +143,6 @@ class Votes(Artefact):
             f"tie={TIE}; the paper does not say."
         )
         return Table(header, lines, (note, *self._notes()))
-
-    def _compared(self, paper: Sequence[float], ours: pd.Series) -> list[str]:
-        """The columns, with the prompts, beside those of the paper."""
-        spread = Spread.of(ours.drop([*COLUMNS]))
-        assert spread is not None
-        differences = [ours[name] - value for name, value in zip(COLUMNS, paper, strict=True)]
-        band = self.limits.band(None, spread.deviation)
-        verdict = MATCH if all(abs(difference) <= band for difference in differences) else OFF
-        return [
-            *(number(ours[name]) for name in COLUMNS),
-            *(number(spread.deviation), str(spread.count)),
-            " / ".join(f"{difference:+.2f}" for difference in differences),
-            verdict if spread.count >= self.limits.min_seeds else FEW,
-        ]
 
     @property
     def panels(self) -> Panels:
@@ -189,25 +173,36 @@ def _metrics(record: Record) -> pd.DataFrame:
     )
 
 
-def _signed(won: Iterable[float], min_seeds: int) -> str:
+def _compared(paper: Sequence[float], ours: pd.Series) -> list[str]:
+    """The columns, with the prompts, beside those of the paper."""
+    spread = Spread.of(ours.drop([*COLUMNS]))
+    assert spread is not None
+    differences = [ours[name] - value for name, value in zip(COLUMNS, paper, strict=True)]
+    band = tolerances().band(None, spread.deviation)
+    verdict = MATCH if all(abs(difference) <= band for difference in differences) else OFF
+    return [
+        *(number(ours[name]) for name in COLUMNS),
+        *(number(spread.deviation), str(spread.count)),
+        " / ".join(f"{difference:+.2f}" for difference in differences),
+        verdict if spread.count >= tolerances().min_seeds else FEW,
+    ]
+
+
+def _signed(won: Iterable[float]) -> str:
     spread = Spread.of(won)
-    return ("+" if spread and spread.mean >= 0 else "") + with_mark(spread, min_seeds)
+    return ("+" if spread and spread.mean >= 0 else "") + with_mark(spread)
 
 
-TABLE3 = Votes(
-    "table3", "Table 3: a vote of five prompts", sweeps=(("table3",),), series=("method",)
-)
+TABLE3 = Votes("table3", "Table 3: a vote of five prompts", sweeps=(("table3",),))
 TABLE3_FLAN = Votes(
     "table3_flan",
     "Table 3 on a real T5 Small: a vote of five prompts",
     REAL,
     (("table3_flan",), ("table3_flan_squad",)),
-    ("method",),
 )
 TABLE3_LADDER = Votes(
     "table3_ladder",
     f"{TABLE3.title}, on the ladder",
     LADDER,
     (("table3_ladder",), ("table3_ladder", *SQUAD)),
-    ("method",),
 )

@@ -27,42 +27,39 @@ class Reached(NamedTuple):
 class Times(Artefact):
     """The table of times."""
 
+    series: tuple[str, ...] = ("prompt.length",)
     group: ClassVar[str] = TIMES
 
     @cached_property
     def table(self) -> Table:
-        """Every configuration; the paper's seconds beside ours, not compared."""
-        with_paper, few = self.models == PAPER, self.limits.min_seeds
+        """The paper's seconds stand beside ours and are not compared."""
         paper = {
             (row["prompt_length"], row["size"]): f"{row['mean_s']} ± {row['sd_s']}"
-            for row in rows("table5")
-            if with_paper
+            for row in (rows("table5") if self.models == PAPER else ())
         }
-        lines, is_shared = [], False
+        lines = []
         for place in dict.fromkeys([*self.grid.places, *paper]):
             records = self._records(place)
             times = _times(records)
-            is_share = any(time.is_share for time in times)
-            is_shared |= is_share
-            seconds = with_mark(Spread.of(time.seconds for time in times), few)
-            line = [*place, *([paper.get(place, NOTHING)] if with_paper else [])]
-            line.append(with_mark(Spread.of(time.step for time in times), few))
-            line.append(f"≈ {seconds}" if is_share else seconds)
+            about = "≈ " if any(time.is_share for time in times) else ""
+            line = [*place, *([paper.get(place, NOTHING)] if paper else [])]
+            line.append(with_mark(Spread.of(time.step for time in times)))
+            line.append(about + with_mark(Spread.of(time.seconds for time in times)))
             line.append(f"{len(times)} of {len(records)}" if records else NOTHING)
             line.append(f"{_mean_score(records):.1f}" if records else NOTHING)
             line.append(self.grid.at_an_end(*place) or NOTHING)
             lines.append(line)
-        header = ["prompt.length", "model", *(["paper, seconds"] if with_paper else [])]
-        columns = ("ours, steps", "ours, seconds", "runs that got there", "mean score")
-        header += [*columns, "at floor or ceiling"]
+        header = ["prompt.length", "model", *(["paper, seconds"] if paper else [])]
+        header += ["ours, steps", "ours, seconds", "runs that got there", "mean score"]
+        header.append("at floor or ceiling")
         notes = [
             "The first evaluation at 99 % or more of the mean, over seeds, of the best score on "
             "the split that chooses the step: mean ± sample standard deviation (number of runs "
             "that got there). Steps are as fine as the interval between evaluations."
         ]
-        if is_shared:
+        if any("≈" in cell for line in lines for cell in line):
             notes.append("≈: no clock was logged; the run's seconds, in proportion to its steps.")
-        if with_paper:
+        if paper:
             what = "The paper's seconds are those of TPUs: a verdict on them would mean nothing."
             notes.append(what)
         return Table(header, lines, (*notes, *self.grid.notes()))
@@ -92,13 +89,10 @@ def _times(records: list[Record]) -> list[Reached]:
     return times
 
 
-TABLE5 = Times(
-    "table5", "Table 5: time to a score on BoolQ", sweeps=(("table5",),), series=("prompt.length",)
-)
+TABLE5 = Times("table5", "Table 5: time to a score on BoolQ", sweeps=(("table5",),))
 TABLE5_LADDER = Times(
     "table5_ladder",
     "Table 5 on the ladder: time to a score",
     LADDER,
     (("table5_ladder",),),
-    ("prompt.length",),
 )

@@ -1,10 +1,10 @@
 """Tables of texts: numbers with their deviation and seeds; what was not measured is a dash."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from prompt_tuning.report.estimates import Spread
-from prompt_tuning.report.paper import NOTHING, QUOTED, Published, Tolerances
+from prompt_tuning.report.paper import NOTHING, QUOTED, Published, tolerances
 from prompt_tuning.report.statistics import wilson
 
 FEW_SEEDS = "†"
@@ -24,7 +24,7 @@ class Table:
         """One a row that can be measured; none of a table without them."""
         if "verdict" not in self.header:
             return []
-        column = list(self.header).index("verdict")
+        column = [*self.header].index("verdict")
         return [row[column] for row in self.rows if row[0] not in QUOTED]
 
 
@@ -42,11 +42,11 @@ def number(value: float | None, digits: int = 2) -> str:
     return NOTHING if value is None else f"{value:.{digits}f}"
 
 
-def with_mark(spread: Spread | None, min_seeds: int) -> str:
+def with_mark(spread: Spread | None) -> str:
     """A spread with a dagger if its seeds are few; a dash without one."""
     if spread is None:
         return NOTHING
-    return f"{spread}{FEW_SEEDS if spread.count < min_seeds else ''}"
+    return f"{spread}{FEW_SEEDS if spread.count < tolerances().min_seeds else ''}"
 
 
 def failed_text(failed: Sequence[bool]) -> str:
@@ -57,16 +57,10 @@ def failed_text(failed: Sequence[bool]) -> str:
     return f"{sum(failed)} of {len(failed)} ({100 * low:.0f} to {100 * high:.0f} %)"
 
 
-def compared(paper: Published | None, ours: Spread | None, limits: Tolerances) -> list[str]:
+def compared(paper: Published | None, ours: Spread | None) -> list[str]:
     """Our score beside a published one: the columns of OURS."""
     if ours is None:
         return [NOTHING, NOTHING, "0", NOTHING, NOTHING]
     difference = NOTHING if paper is None else f"{ours.mean - paper.mean:+.2f}"
-    numbers = [number(ours.mean), number(ours.deviation), str(ours.count)]
-    return [*numbers, difference, limits.verdict(paper, ours)]
-
-
-def count_verdicts(tables: Iterable[Table]) -> Mapping[str, int]:
-    """How often each verdict stands in some tables."""
-    verdicts = [verdict for table in tables for verdict in table.verdicts]
-    return {verdict: verdicts.count(verdict) for verdict in sorted({*verdicts})}
+    numbers = (number(ours.mean), number(ours.deviation), str(ours.count))
+    return [*numbers, difference, tolerances().verdict(paper, ours)]

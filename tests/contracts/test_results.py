@@ -26,7 +26,7 @@ from prompt_tuning.config import (
 from prompt_tuning.report.artefact import PAPER, Artefact, write
 from prompt_tuning.report.catalogue import ARTEFACTS, chosen
 from prompt_tuning.report.page import page
-from prompt_tuning.report.paper import SIZES, paper_dir, tolerances
+from prompt_tuning.report.paper import SIZES, paper_dir
 from prompt_tuning.report.records import Library, Record, portable, read_committed
 
 REPOSITORY = Path(__file__).parents[2]
@@ -171,7 +171,7 @@ def test_tables_figures_and_page_regenerate_byte_for_byte(
     report: list[Artefact], tmp_path: Path
 ) -> None:
     write(report, tmp_path)
-    (tmp_path / "report.html").write_text(page(report, tolerances()), encoding="utf-8")
+    (tmp_path / "report.html").write_text(page(report), encoding="utf-8")
     made = {path.relative_to(tmp_path) for path in tmp_path.rglob("*.*") if path.suffix != ".png"}
     committed = {
         path.relative_to(RESULTS)

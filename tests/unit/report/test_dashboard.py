@@ -45,7 +45,7 @@ def test_the_report_groups_the_runs_of_a_figure_by_its_axes(
     assert bars["config"]["metrics"] == ["report/score"]
 
 
-def test_artefacts_that_are_no_figure_show_their_own_values(tmp_path: Path) -> None:
+def test_panels_show_the_values_of_their_runs_summaries(tmp_path: Path) -> None:
     """Under the names by which the commands log them."""
     transferred = {**result(60.0), "transfer": {"mrpc": result(50.0)}}
     write_run(tmp_path, config(), transferred, name="qqp-0")
@@ -62,12 +62,9 @@ def test_artefacts_that_are_no_figure_show_their_own_values(tmp_path: Path) -> N
         (outcome, 'f"transfer/{name}"'),
         (inspections, 'f"inspect/{name}"'),
         (ensembles, '"score"'),
+        (walk, f'"{dashboard.PARAMETERS}"'),
     ):
         assert text in Path(module.__file__).read_text(encoding="utf-8")
-
-
-def test_a_run_has_in_its_summary_what_the_panels_ask_for() -> None:
-    assert f'"{dashboard.PARAMETERS}"' in Path(walk.__file__).read_text(encoding="utf-8")
 
 
 def test_without_the_package_or_the_network_it_says_what_to_do(

@@ -1,25 +1,36 @@
 """Tables say what the records say: means, gaps, floors, and what must not be averaged."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
 
 import pytest
 from made_records import config, filled, result, row, seeds, write_run, write_seeds
 
+from prompt_tuning.report.artefact import Artefact
 from prompt_tuning.report.figures import inline_svg
 from prompt_tuning.report.paper import SUPERGLUE
 
 
+def lengths(folder: Path, scores: Iterable[float]) -> Artefact:
+    """Figure 3(a) from the scores of one length."""
+    write_seeds(folder, scores)
+    return filled("fig3a_ladder", folder, *seeds())
+
+
 def test_a_ladder_cell_is_the_mean_and_sample_deviation_on_test(tmp_path: Path) -> None:
-    write_seeds(tmp_path, [60.0, 70.0, 86.0])
-    made = filled("fig3a_ladder", tmp_path, *seeds())
+    """In the figure every run is a point, and every value can be read with the pointer."""
+    made = lengths(tmp_path, [60.0, 70.0, 86.0])
     assert made.table.header[:4] == ("prompt.length", "model", "mini_rte", "mean over tasks")
+    assert made.table.header[-2:] == ("fail to learn", "at floor or ceiling")
     assert row(made, "20", "ladder_400k")[:2] == ["72.0 ± 13.1 (3)", "72.0 ± 13.1 (3)"]
     assert row(made, "floor: majority")[:3] == ["-", "50.0", "50.0"]
     assert row(made, "floor: best shortcut")[:3] == ["-", "52.5 (bag of fields)", "52.5"]
     assert "Missing: 0 of 3 runs." in made.table.notes
     assert "Records by commit: c0ffee: 3." in made.table.notes
+    assert made.figure is not None
+    drawn = inline_svg(made.figure, "fig3a_ladder")
+    assert drawn.count("<title>20, a run: ") == 3
+    assert "<title>20, 464,192 parameters: 72.0 ± 13.1</title>" in drawn
 
 
 def test_missing_seeds_are_marked_and_named(tmp_path: Path) -> None:
@@ -75,39 +86,30 @@ def test_illegal_answers_are_shown_above_one_per_cent(tmp_path: Path) -> None:
 PAPER = {"model__name": "base", "variant__lm_adapt_steps": 100_000, "prompt__length": 100}
 
 
-def write_superglue(folder: Path, tasks: Iterable[str], scores: Iterable[float]) -> list[Any]:
-    """Runs of every task whose mean is a score, a seed each; returns the plan of all tasks."""
-    tasks = [*tasks]
+@pytest.mark.parametrize(
+    ("tasks", "scores", "ours"),
+    [
+        (SUPERGLUE, [63.0, 64.0, 66.0], ["64.33", "1.53", "3", "+0.58", "match"]),
+        (SUPERGLUE, [53.0, 54.0, 55.0], ["54.00", "1.00", "3", "-9.75", "off"]),
+        (SUPERGLUE, [63.0, 64.0], ["63.50", "0.71", "2", "-0.25", "too few seeds"]),
+        (("rte", "cb"), [60.0, 61.0, 62.0], ["-", "-", "0", "-", "-"]),
+    ],
+)
+def test_a_superglue_score_is_the_mean_over_all_eight_tasks_of_every_seed(
+    tmp_path: Path, tasks: Sequence[str], scores: list[float], ours: list[str]
+) -> None:
+    """Beside the paper's, which allows for 3.9 points of difference where ours deviates by 1.53."""
     for seed, score in enumerate(scores):
         for index, task in enumerate(tasks):
             shift = index - (len(tasks) - 1) / 2  # around the mean
-            write_run(folder, config(seed, task__name=task, **PAPER), result(score + shift))
-    return [c for task in SUPERGLUE for c in seeds(task__name=task, **PAPER)]
-
-
-def test_a_superglue_score_is_the_mean_over_all_tasks_of_every_seed(tmp_path: Path) -> None:
-    """63, 64 and 66: mean 64.33, deviation 1.53; the paper has 63.75 ± 1.22: 0.58 is within 3.9."""
-    plan = write_superglue(tmp_path, SUPERGLUE, [63.0, 64.0, 66.0])
+            write_run(tmp_path, config(seed, task__name=task, **PAPER), result(score + shift))
+    plan = [cfg for task in SUPERGLUE for cfg in seeds(task__name=task, **PAPER)]
     made = filled("fig3a", tmp_path, *plan)
-    numbers = row(made, "100", "base")[:-1]
-    assert numbers == ["63.75 ± 1.22", "64.33", "1.53", "3", "+0.58", "match"]
+    *numbers, there = row(made, "100", "base")
+    assert numbers == ["63.75 ± 1.22", *ours]
+    assert len(tasks) == 8 or there == "cb 61.5 ± 1.0 (3), rte 60.5 ± 1.0 (3)"
     assert row(made, "100", "xxl") == ["89.82 ± 0.26", "-", "-", "0", "-", "-", "-"]
     assert len(made.table.rows) == 25
-
-
-@pytest.mark.parametrize(
-    ("scores", "verdict"), [([53.0, 54.0, 55.0], "off"), ([63.0, 64.0], "too few seeds")]
-)
-def test_what_is_far_away_or_too_little(tmp_path: Path, scores: list[float], verdict: str) -> None:
-    plan = write_superglue(tmp_path, SUPERGLUE, scores)
-    assert row(filled("fig3a", tmp_path, *plan), "100", "base")[-2] == verdict
-
-
-def test_without_all_eight_tasks_there_is_no_score(tmp_path: Path) -> None:
-    plan = write_superglue(tmp_path, ("rte", "cb"), [60.0, 61.0, 62.0])
-    numbers = row(filled("fig3a", tmp_path, *plan), "100", "base")
-    assert numbers[1:-1] == ["-", "-", "0", "-", "-"]
-    assert numbers[-1] == "cb 61.5 ± 1.0 (3), rte 60.5 ± 1.0 (3)"
 
 
 def test_a_multi_task_run_counts_for_each_of_its_tasks(tmp_path: Path) -> None:
@@ -126,35 +128,22 @@ def test_what_the_paper_quotes_of_gpt_3_waits_for_no_run(tmp_path: Path) -> None
     assert table.verdicts == ["-"] * 15
 
 
-def test_the_fraction_that_fails_to_learn_has_its_interval(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("scores", "failed", "where"),
+    [
+        ([56.5, 56.7, 99.0], "1 of 3 (6 to 79 %)", "-"),
+        ([50.0, 51.0, 99.0], "2 of 3 (21 to 94 %)", "floor"),
+        ([99.0, 99.2, 99.1], "0 of 3 (0 to 56 %)", "ceiling"),
+    ],
+)
+def test_the_fraction_that_fails_to_learn_has_its_interval_and_ends_are_marked(
+    tmp_path: Path, scores: list[float], failed: str, where: str
+) -> None:
     """Guessing reaches 56.6 on 400 items: the floor 52.5 + 1.645 * sqrt(52.5 * 47.5 / 400).
 
     Wilson's interval of 1 in 3 is 6 to 79 %.
     """
-    write_seeds(tmp_path, [56.5, 56.7, 99.0])
-    made = filled("fig3a_ladder", tmp_path, *seeds())
-    assert made.table.header[-2:] == ("fail to learn", "at floor or ceiling")
-    assert row(made, "20", "ladder_400k")[-2:] == ["1 of 3 (6 to 79 %)", "-"]
-
-
-@pytest.mark.parametrize(
-    ("scores", "where"), [([50.0, 51.0, 99.0], "floor"), ([99.0, 99.2, 99.1], "ceiling")]
-)
-def test_cells_at_the_floor_and_at_the_ceiling_are_marked(
-    tmp_path: Path, scores: list[float], where: str
-) -> None:
-    write_seeds(tmp_path, scores)
-    made = filled("fig3a_ladder", tmp_path, *seeds())
-    assert row(made, "20", "ladder_400k")[-1] == where
-
-
-def test_every_run_is_a_point_and_every_value_can_be_read_with_the_pointer(tmp_path: Path) -> None:
-    write_seeds(tmp_path, [60.0, 70.0, 86.0])
-    made = filled("fig3a_ladder", tmp_path, *seeds())
-    assert made.figure is not None
-    drawn = inline_svg(made.figure, "fig3a_ladder")
-    assert drawn.count("<title>20, a run: ") == 3
-    assert "<title>20, 464,192 parameters: 72.0 ± 13.1</title>" in drawn
+    assert row(lengths(tmp_path, scores), "20", "ladder_400k")[-2:] == [failed, where]
 
 
 def test_the_figure_says_by_which_names_people_call_the_methods(tmp_path: Path) -> None:

@@ -8,7 +8,6 @@ from made_records import config, filled, row, write_run
 from prompt_tuning.commands.report import plan
 from prompt_tuning.report.catalogue import chosen
 from prompt_tuning.report.page import page
-from prompt_tuning.report.paper import tolerances
 
 CONSTANT = {"answer": "positive", "metrics": {"accuracy": 51.0}, "score": 51.0}
 
@@ -95,7 +94,7 @@ def test_transfer_is_shown_metric_by_metric(tmp_path: Path) -> None:
 def test_the_page_has_it_between_the_papers_models_and_the_ladder(tmp_path: Path) -> None:
     """With what is missing, and why."""
     names = ("fig1", "gate_flan", "fig1_ladder")
-    text = page([filled(name, tmp_path, flan()) for name in names], tolerances())
+    text = page([filled(name, tmp_path, flan()) for name in names])
     places = [text.index(f'<h3 id="{name}"') for name in names]
     assert places == sorted(places)
     assert "A real T5 Small, on two cores" in text

@@ -3,10 +3,11 @@
 from pathlib import Path
 from typing import Any
 
+import pytest
 from made_records import config, filled, row, write_run
 
 from prompt_tuning.report.artefact import Artefact
-from prompt_tuning.report.claims import judged
+from prompt_tuning.report.claims import FEW, judged
 from prompt_tuning.report.paper import rows
 from prompt_tuning.report.statistics import Answer
 
@@ -45,38 +46,46 @@ def made_of(folder: Path, scores: dict[str, tuple[float, float]], num_seeds: int
     return filled("table2_ladder", folder, *planned)
 
 
+LEARNT = {"prompt_tuning": (90.0, 70.0), "model_tuning": (95.0, 60.0)}
+AT_THE_FLOOR = {"prompt_tuning": (50.0, 70.0), "model_tuning": (51.0, 60.0)}
+
+
 def test_zero_shot_stands_beside_in_domain_the_floor_and_training_on_the_target(
     tmp_path: Path,
 ) -> None:
-    made = made_of(tmp_path, {"prompt_tuning": (90.0, 70.0), "model_tuning": (95.0, 60.0)})
+    """The claim compares the methods zero-shot, and beside it in domain."""
+    made = made_of(tmp_path, LEARNT)
     found = row(made, "prompt_tuning", "ladder_400k", "mini_boolq", "mini_boolq_b")
     failed = "0 of 3 (0 to 56 %)"
     assert found == ["91.0 ± 1.0 (3)", failed, "71.0 ± 1.0 (3)", "53.0", "91.0 ± 1.0 (3)"]
+    (judgement,) = judged(made.claims)
+    claim = judgement.claim
+    assert judgement.answer == Answer.SUPPORTED
+    assert claim.tests[0].effect.value == 10.0
+    assert "zero-shot, model by model: 400k +10.0." in claim.detail
+    assert claim.detail.endswith("In domain, model by model: 400k -5.0.")
+    assert claim.paper == "+1.4 (mean of 4 rows, T5 XXL)"
 
 
-def test_the_claim_compares_the_methods_zero_shot_and_in_domain(tmp_path: Path) -> None:
-    made = made_of(tmp_path, {"prompt_tuning": (90.0, 70.0), "model_tuning": (95.0, 60.0)})
+@pytest.mark.parametrize(
+    ("scores", "num_seeds", "failed", "why"),
+    [
+        (AT_THE_FLOOR, 3, "3 of 3", "neither has learnt in its own domain"),
+        (LEARNT, 2, "0 of 2", FEW),
+    ],
+)
+def test_what_was_not_learnt_at_home_or_has_few_seeds_makes_no_claim(
+    tmp_path: Path,
+    scores: dict[str, tuple[float, float]],
+    num_seeds: int,
+    failed: str,
+    why: str,
+) -> None:
+    made = made_of(tmp_path, scores, num_seeds)
+    shown = row(made, "prompt_tuning", "ladder_400k", "mini_boolq", "mini_boolq_b")[1]
     (found,) = judged(made.claims)
-    assert found.answer == Answer.SUPPORTED
-    assert found.claim.tests[0].effect.value == 10.0
-    assert "zero-shot, model by model: 400k +10.0." in found.claim.detail
-    assert found.claim.detail.endswith("In domain, model by model: 400k -5.0.")
-    assert found.claim.paper == "+1.4 (mean of 4 rows, T5 XXL)"
-
-
-def test_what_was_not_learnt_at_home_has_nothing_to_transfer(tmp_path: Path) -> None:
-    made = made_of(tmp_path, {"prompt_tuning": (50.0, 70.0), "model_tuning": (51.0, 60.0)})
-    failed = row(made, "prompt_tuning", "ladder_400k", "mini_boolq", "mini_boolq_b")[1]
-    assert failed.startswith("3 of 3")
-    (found,) = judged(made.claims)
-    assert found.answer == Answer.NOT_TESTABLE
-    assert found.claim.why_not == "neither has learnt in its own domain"
-
-
-def test_few_seeds_make_no_claim(tmp_path: Path) -> None:
-    scores = {"prompt_tuning": (90.0, 70.0), "model_tuning": (95.0, 60.0)}
-    (found,) = judged(made_of(tmp_path, scores, num_seeds=2).claims)
-    assert found.answer == Answer.NOT_TESTABLE
+    assert shown.startswith(failed)
+    assert (found.answer, found.claim.why_not) == (Answer.NOT_TESTABLE, why)
 
 
 def test_runs_of_other_weights_are_not_averaged(tmp_path: Path) -> None:
