@@ -10,13 +10,7 @@ from omegaconf import DictConfig
 
 from prompt_tuning.commands.train import trained_runs
 from prompt_tuning.composition import planned_runs
-from prompt_tuning.config import (
-    DecodingConfig,
-    EnsembleConfig,
-    TrainConfig,
-    config_hash,
-    typed,
-)
+from prompt_tuning.config import DecodingConfig, EnsembleConfig, TrainConfig, config_hash, typed
 from prompt_tuning.config_checks import experiment_problems, in_file, prompt_problems
 from prompt_tuning.ensembling.ensemble_text import table
 from prompt_tuning.ensembling.members import Member, read_members
@@ -32,12 +26,9 @@ def check(cfg: DictConfig) -> EnsembleConfig:
     """What is to vote, or everything that is wrong with it; reads prompts, loads no model."""
     config = typed(EnsembleConfig, cfg)
     if (config.prompts is None) == (config.experiment is None):
-        given = "neither prompts= nor experiment="
-        if config.experiment:
-            given = "both prompts= and experiment="
-        raise UserError(
-            f"{given} given", fix="'prompts=[a.safetensors,b.safetensors]' or experiment=table3"
-        )
+        given = "both prompts= and" if config.experiment else "neither prompts= nor"
+        fix = "'prompts=[a.safetensors,b.safetensors]' or experiment=table3"
+        raise UserError(f"{given} experiment= given", fix=fix)
     if config.prompts is not None:
         config = replace(config, prompts=[in_file(path) for path in config.prompts])
         _check_prompts(config)
@@ -60,10 +51,8 @@ def _vote(config: EnsembleConfig, members: Sequence[Member]) -> None:
     task = task_of(config.task)
     # By the prompts' content, not by where they lie or how they were asked for.
     digests = [member.sha256 for member in members]
-    asked_for = replace(
-        config, prompts=digests, experiment=None, train=[], num_prompts=len(digests)
-    )
-    identity = config_hash(asked_for)
+    asked = replace(config, prompts=digests, experiment=None, train=[], num_prompts=len(digests))
+    identity = config_hash(asked)
     axes = (task.name, config.model.name, config.split, f"{len(members)}prompts", identity)
     folder = RunFolder(Path(config.output_dir) / "-".join(("ensemble", *axes)))
 
@@ -90,8 +79,8 @@ def _run_experiment(config: EnsembleConfig) -> None:
     runs = trained_runs(config.experiment.name, overrides)
     groups = seed_groups([asdict(run) for run, _ in runs], config.num_prompts)
     for number, group in enumerate(groups, start=1):
-        paths = [runs[index][1].prompt_path for index in group]
-        trained_by = [runs[index][0] for index in group]
+        trained_by, folders = zip(*(runs[index] for index in group), strict=True)
+        paths = [folder.prompt_path for folder in folders]
         print(f"ensemble {number} of {len(groups)}")
         voting = ensemble_of_runs(config, trained_by, paths)
         _vote(voting, read_members(paths, tie=config.tie, runs=trained_by))
@@ -118,8 +107,8 @@ def ensemble_of_runs(
 
     That is all of its `report_split`; where it has none, what chose its best step.
     """
-    run = runs[0]
-    split, evaluation = run.evaluation.report_split, run.evaluation
+    run, evaluation = runs[0], runs[0].evaluation
+    split = evaluation.report_split
     return replace(
         config,
         prompts=[str(path) for path in paths],

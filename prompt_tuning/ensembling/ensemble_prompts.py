@@ -38,13 +38,7 @@ from prompt_tuning.training.outcome import model_facts, rank_text
 def ensemble(
     config: EnsembleConfig, members: Sequence[Member], folder: RunFolder, identity: str
 ) -> None:
-    """Lets prompts vote.
-
-    Args:
-        config: with `task` set, of an experiment too.
-        members: the prompts.
-        folder: where it leaves its files, the record last; claimed.
-        identity: of the vote, by the prompts' content.
+    """Lets prompts vote, into a claimed folder; `identity` is by the prompts' content.
 
     Raises:
         UserError: the data or the model cannot be used, or do not belong to the prompts.
@@ -68,12 +62,11 @@ def ensemble(
             }
         )
         axes = [task.name, config.split, f"{len(members)} prompts"]
-        tracker = run.track(
-            group=config.experiment.name if config.experiment else task.name, axes=axes
-        )
+        group = config.experiment.name if config.experiment else task.name
+        tracker = run.track(group=group, axes=axes)
         data = scored_examples(task, split.examples, checkpoint, config, variant)
         max_tokens = config.machine.max_tokens_per_micro_batch
-        answers, cost = answers_under_all(run, checkpoint, members, data, max_tokens=max_tokens)
+        answers, cost = answers_under_all(run, checkpoint, members, data, max_tokens)
         own, voted, votes = outcome(config.tie, members, data, answers)
         for index, evaluation in enumerate(own):
             write_predictions(folder.predictions_path(f"prompt-{index}"), data, evaluation)
@@ -102,7 +95,6 @@ def answers_under_all(
     checkpoint: Checkpoint,
     members: Sequence[Member],
     data: EvaluationSet,
-    *,
     max_tokens: int | None,
 ) -> tuple[list[list[str]], dict[str, Any]]:
     """Every example once under every prompt, as rows of the same batches.

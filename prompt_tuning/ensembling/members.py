@@ -42,12 +42,7 @@ class Member:
 def read_members(
     paths: Sequence[Path], *, tie: str, runs: Sequence[TrainConfig] = ()
 ) -> list[Member]:
-    """The prompts, in their order.
-
-    Args:
-        paths: of their files.
-        tie: the rule for ties; `best` needs every prompt's score.
-        runs: that trained them, in the same order; none where files were given.
+    """The prompts of some files, in their order, with the `runs` that trained them if known.
 
     Raises:
         UserError: fewer than two, the same one twice, different models, or one cannot be read.
