@@ -10,10 +10,12 @@ from typing import Any
 
 import pytest
 import torch
+from quick_runs import Ptune, Said, load_exactly
 from safetensors.torch import save_file
 from transformers import AutoTokenizer
 
-from prompt_tuning.models.loading import Checkpoint, load_checkpoint
+from prompt_tuning import cli
+from prompt_tuning.models.loading import Checkpoint
 from prompt_tuning.models.random_checkpoint import random_weights, write_random_checkpoint
 from prompt_tuning.shapes import Shape
 
@@ -44,6 +46,26 @@ def _no_network(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch)
             super().__init__(family, *args, **kwargs)
 
     monkeypatch.setattr(socket, "socket", LocalSocket)
+
+
+@pytest.fixture
+def ptune(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Ptune:
+    """`ptune(*arguments, status=0)`, in this process and the test's own folder: what it says.
+
+    Only a fault of the program's, status 1, has a traceback.
+    """
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments: str, status: int = 0) -> Said:
+        monkeypatch.setattr("sys.argv", ["ptune", *arguments])
+        ended, said = cli.main(), Said(*capsys.readouterr())
+        assert ended == status, said
+        assert status == 1 or "Traceback" not in said.err
+        return said
+
+    return run
 
 
 @pytest.fixture(scope="session")
@@ -95,8 +117,7 @@ def tiny_family(tiny_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> 
 @pytest.fixture(scope="session")
 def tiny_checkpoint(tiny_folder: Path) -> Checkpoint:
     """That model, loaded, checked and fused."""
-    cpu = torch.device("cpu")
-    return load_checkpoint(str(tiny_folder), revision=None, dtype=torch.float32, device=cpu)
+    return load_exactly(str(tiny_folder))
 
 
 def _write_mt5(folder: Path) -> None:

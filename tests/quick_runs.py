@@ -3,20 +3,26 @@
 import json
 import re
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
+import torch
+from omegaconf import DictConfig
+from torch import Tensor
 
 from prompt_tuning import cli
 from prompt_tuning.composition import configs_of, points_of
 from prompt_tuning.config import TrainConfig
 from prompt_tuning.config_checks import train_config
 from prompt_tuning.errors import UserError
+from prompt_tuning.evaluation import Evaluation, evaluate_prompt, evaluation_set
 from prompt_tuning.hydra_app import with_keys
+from prompt_tuning.models.loading import Checkpoint, load_checkpoint
 from prompt_tuning.run_folder import RunFolder
+from prompt_tuning.tasks import Example, Task
 from prompt_tuning.training import multitask, prompt_design, tuning
 
 EXAMPLE = Path(__file__).parents[1] / "scripts" / "example_task"  # files of a user's
@@ -27,19 +33,33 @@ TOLD = {  # what a prompt's file tells of the model that it was trained on
     "lm_adapt_steps": 100000,
     "target_sentinel": False,
 }
+SMALLEST = [  # a T5 to pretrain
+    *("shape.d_model=16", "shape.num_layers=1", "shape.num_heads=2", "shape.d_kv=8"),
+    "shape.d_ff=32",
+]
+RTE_LABELS = ("entailment", "not_entailment")
 QUICK = ["training.num_steps=2", "evaluation.every_steps=1", "evaluation.num_examples=8"]
 WALKS = {"multitask_model_tuning": multitask.train, "prompt_design": prompt_design.train}
 
 
-class Said(NamedTuple):
-    """What a command line came to."""
+def write_official(folder: Path, split: str, labels: Sequence[str] = RTE_LABELS) -> None:
+    """Six official-looking rows of RTE or CB."""
+    folder.mkdir(parents=True, exist_ok=True)
+    rows = [
+        {"premise": f"It is {i}.", "hypothesis": "so", "label": labels[i % 2], "idx": i}
+        for i in range(6)
+    ]
+    (folder / f"{split}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
 
-    status: int
+
+class Said(NamedTuple):
+    """What a command line wrote on standard output and standard error."""
+
     out: str
     err: str
 
 
-Run = Callable[..., Said]  # tests/unit/conftest.py: ptune(*arguments)
+Ptune = Callable[..., Said]  # the fixture `ptune`
 
 
 def ptune(monkeypatch: pytest.MonkeyPatch, folder: Path, *arguments: str) -> int:
@@ -66,11 +86,20 @@ def problems_of(line: str) -> list[UserError]:
     return points_of(command, overrides, multirun=is_sweep, only_first=True, own_files=own_files)[1]
 
 
-def train_config_of(*overrides: str) -> TrainConfig:
-    """What `ptune train` with these overrides would run."""
+def run_in(folder: Path, *arguments: str) -> Path:
+    """The folder, in which a command has run and ended well: for fixtures of a wider scope."""
+    with pytest.MonkeyPatch.context() as patch:
+        assert ptune(patch, folder, *arguments) == 0
+    return folder
+
+
+def train_config_of(
+    *overrides: str, check: Callable[[DictConfig], TrainConfig] = train_config
+) -> TrainConfig:
+    """What `ptune train` with these overrides would run; `train.check` looks for its files too."""
     (cfg,), problems = configs_of("train", overrides)
     assert not problems
-    return train_config(cfg)
+    return check(cfg)
 
 
 def config_of(model: Path, *overrides: str) -> TrainConfig:
@@ -79,11 +108,32 @@ def config_of(model: Path, *overrides: str) -> TrainConfig:
     return train_config_of(*given, *overrides)
 
 
+def load_exactly(source: str) -> Checkpoint:
+    """A model in float32 on the CPU."""
+    cpu = torch.device("cpu")
+    return load_checkpoint(source, revision=None, dtype=torch.float32, device=cpu)
+
+
+def said_again(
+    checkpoint: Checkpoint, task: Task, examples: Sequence[Example], prompt: Tensor | None = None
+) -> Evaluation:
+    """What a model answers behind a prompt [P, H], if there is one: decoded here once more."""
+    weight = torch.zeros(0, checkpoint.model.hidden_size) if prompt is None else prompt
+    data = evaluation_set(task, examples, checkpoint)
+    return evaluate_prompt(checkpoint, weight, data, max_tokens=8192)
+
+
 def record_of(folder: Path, config: TrainConfig) -> dict[str, Any]:
     """The record of a run in `folder`, from the start or resumed."""
     WALKS.get(config.method, tuning.train)(config, RunFolder(folder))
     record: dict[str, Any] = json.loads((folder / "record.json").read_text())
     return record
+
+
+def logged(run: Path) -> list[dict[str, Any]]:
+    """What a run logged, without its clock."""
+    lines = lines_of(run / "metrics.jsonl")
+    return [{k: v for k, v in line.items() if k != "time/duration_s"} for line in lines]
 
 
 def lines_of(path: Path) -> list[dict[str, Any]]:
