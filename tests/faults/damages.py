@@ -6,6 +6,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 Damage = Callable[[Path], object]
+RUN = [  # the run whose files are damaged
+    *("train", "model=ladder_100k", "tracking=none", "output_dir=runs", "training.num_steps=4"),
+    *("evaluation.every_steps=2", "evaluation.num_examples=8"),
+]
 
 
 def _flip(path: Path) -> None:

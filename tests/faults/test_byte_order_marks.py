@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from quick_runs import ptune
+from quick_runs import Ptune
 
 from prompt_tuning.data.official_files import read_records
 from prompt_tuning.data.tabular_files import read_table
@@ -23,7 +23,18 @@ PREDICT = "predict prompt=prompt.npy model.path={model} variant=lm_adapted outpu
 ANSWERED = '{"inputs": "a joy to watch"}'
 
 
-@pytest.mark.parametrize("packed", [bytes, gzip.compress], ids=["plain", "gz"])
+PACKED = pytest.mark.parametrize("packed", [bytes, gzip.compress], ids=["plain", "gz"])
+Packed = Callable[[bytes], bytes]
+
+
+def marked(folder: Path, packed: Packed, name: str, text: str) -> Path:
+    """A file that begins with the mark."""
+    path = folder / (name if packed is bytes else f"{name}.gz")
+    path.write_bytes(packed(BOM + text.encode()))
+    return path
+
+
+@PACKED
 @pytest.mark.parametrize(
     ("name", "text", "rows"),
     [
@@ -36,14 +47,12 @@ ANSWERED = '{"inputs": "a joy to watch"}'
     ],
 )
 def test_a_table_with_a_byte_order_mark_is_read_as_one_without(
-    tmp_path: Path, packed: Callable[[bytes], bytes], name: str, text: str, rows: list[object]
+    tmp_path: Path, packed: Packed, name: str, text: str, rows: list[object]
 ) -> None:
-    path = tmp_path / (name if packed is bytes else f"{name}.gz")
-    path.write_bytes(packed(BOM + text.encode()))
-    assert [row for _, row in read_table(path)] == rows
+    assert [row for _, row in read_table(marked(tmp_path, packed, name, text))] == rows
 
 
-@pytest.mark.parametrize("packed", [bytes, gzip.compress], ids=["plain", "gz"])
+@PACKED
 @pytest.mark.parametrize(
     ("name", "text", "record"),
     [
@@ -54,11 +63,9 @@ def test_a_table_with_a_byte_order_mark_is_read_as_one_without(
     ],
 )
 def test_an_official_file_with_a_byte_order_mark_is_read_as_one_without(
-    tmp_path: Path, packed: Callable[[bytes], bytes], name: str, text: str, record: object
+    tmp_path: Path, packed: Packed, name: str, text: str, record: object
 ) -> None:
-    path = tmp_path / (name if packed is bytes else f"{name}.gz")
-    path.write_bytes(packed(BOM + text.encode()))
-    assert [each for _, each in read_records(path)] == [record]
+    assert [each for _, each in read_records(marked(tmp_path, packed, name, text))] == [record]
 
 
 @pytest.mark.parametrize("place", ["rows.jsonl", "-"])
@@ -72,10 +79,10 @@ def test_an_official_file_with_a_byte_order_mark_is_read_as_one_without(
     ids=["show", "score", "predict"],
 )
 def test_rows_with_a_byte_order_mark_are_taken_as_those_without(
+    ptune: Ptune,
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
     tiny_folder: Path,
-    capsys: pytest.CaptureFixture[str],
     command: str,
     key: str,
     line: str,
@@ -89,8 +96,7 @@ def test_rows_with_a_byte_order_mark_are_taken_as_those_without(
         (tmp_path / "rows.jsonl").write_bytes(content)
         (tmp_path / "out.jsonl").unlink(missing_ok=True)
         monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(content)))
-        arguments = [*command.format(model=tiny_folder).split(), f"{key}={place}"]
-        assert ptune(monkeypatch, tmp_path, *arguments) == 0
+        said_now = ptune(*command.format(model=tiny_folder).split(), f"{key}={place}").out
         out = tmp_path / "out.jsonl"
-        said.append(out.read_text() if out.exists() else capsys.readouterr().out)
+        said.append(out.read_text() if out.exists() else said_now)
     assert said[0] == said[1] and said[0]

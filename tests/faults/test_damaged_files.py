@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from faults.damages import DAMAGES, Damage
-from quick_runs import ptune
+from faults.damages import DAMAGES, RUN, Damage
+from quick_runs import Ptune
 
 from prompt_tuning.commands.list import list_prompts, list_runs
 from prompt_tuning.data.tokenization import encode_split
@@ -22,26 +22,13 @@ from prompt_tuning.resume_points import load_state, save_state
 from prompt_tuning.tasks import Example
 from prompt_tuning.tracking import Tracker
 
-RUN = [
-    *("train", "model=ladder_100k", "tracking=none", "output_dir=runs", "training.num_steps=4"),
-    *("evaluation.every_steps=2", "evaluation.num_examples=8"),
-]
 EVERY_DAMAGE = pytest.mark.parametrize("damage", DAMAGES.values(), ids=list(DAMAGES))
-
-
-@pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with `runs/`, in which one run is finished."""
-    folder = tmp_path_factory.mktemp("finished")
-    with pytest.MonkeyPatch.context() as patch:
-        assert ptune(patch, folder, *RUN) == 0
-    return folder
 
 
 @pytest.mark.faults
 @EVERY_DAMAGE
 def test_a_run_with_every_file_damaged_is_made_again_and_scores_the_same(
-    damage: Damage, finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ptune: Ptune, damage: Damage, finished: Path, tmp_path: Path
 ) -> None:
     """Its record, what stands beside it, and the token cache that it shares with others."""
     shutil.copytree(finished / "runs", tmp_path / "runs")
@@ -53,8 +40,8 @@ def test_a_run_with_every_file_damaged_is_made_again_and_scores_the_same(
     for path in tmp_path.glob("runs/cache/*.npz"):
         damage(path)
     damage(record)
-    assert ptune(monkeypatch, tmp_path, "list", "what=runs", "output_dir=runs") == 0
-    assert ptune(monkeypatch, tmp_path, *RUN) == 0
+    ptune("list", "what=runs", "output_dir=runs")
+    ptune(*RUN)
     assert json.loads(record.read_text())["result"] == expected
 
 
@@ -156,14 +143,8 @@ def test_a_damaged_resume_point_is_never_loaded(damage: Damage, tmp_path: Path) 
 def test_metadata_of_a_wrong_kind_or_that_leave_their_place_are_refused(
     described: dict[str, object], tmp_path: Path
 ) -> None:
-    whole = {
-        "source": "google/t5-small",
-        "revision": None,
-        "variant": "lm_adapted",
-        "lm_adapt_steps": 100000,
-        "target_sentinel": False,
-        "task": "rte",
-    }
+    whole = {"source": "google/t5-small", "revision": None, "task": "rte"}
+    whole |= {"variant": "lm_adapted", "lm_adapt_steps": 100000, "target_sentinel": False}
     path = tmp_path / "prompt.safetensors"
     save_prompt(path, np.ones((2, 4), np.float32), whole)
     assert load_prompt(path).metadata["task"] == "rte"

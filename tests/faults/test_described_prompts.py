@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from quick_runs import ptune
+from quick_runs import Ptune
 
 from prompt_tuning.prompt_files import save_prompt
 
@@ -29,12 +29,7 @@ COMMANDS = {
 @pytest.mark.parametrize("command", COMMANDS)
 @pytest.mark.parametrize("said", SAID)
 def test_a_prompt_that_says_little_of_itself_is_used_or_told_what_it_lacks(
-    monkeypatch: pytest.MonkeyPatch,
-    tmp_path: Path,
-    tiny_folder: Path,
-    capsys: pytest.CaptureFixture[str],
-    command: str,
-    said: str,
+    ptune: Ptune, tmp_path: Path, tiny_folder: Path, command: str, said: str
 ) -> None:
     """A folder alone is enough where the prompt tells the variant, or its embeddings are asked."""
     for seed, name in enumerate("ab"):
@@ -45,5 +40,5 @@ def test_a_prompt_that_says_little_of_itself_is_used_or_told_what_it_lacks(
         arguments = [text.format(model=tiny_folder) for text in (*COMMANDS[command], *chosen)]
         is_enough = said == "variant" or (command == "inspect" and said in ("nothing", "task"))
         expected = 0 if name == "folder" and is_enough else 2
-        assert ptune(monkeypatch, tmp_path, command, *arguments) == expected, (command, said, name)
-        assert ("ptune: error: " in capsys.readouterr().err) == (expected == 2)
+        said_of_it = ptune(command, *arguments, status=expected).err
+        assert ("ptune: error: " in said_of_it) == (expected == 2), (command, said, name)

@@ -8,37 +8,27 @@ from dataclasses import asdict
 from pathlib import Path
 
 import pytest
+from faults.damages import RUN
 from made_records import filled
-from quick_runs import ptune
+from quick_runs import train_config_of
 
 from prompt_tuning import api
 from prompt_tuning.commands import compare, train
 from prompt_tuning.commands.list import list_runs
-from prompt_tuning.composition import configs_of
 from prompt_tuning.config import CompareConfig, TrainConfig
 from prompt_tuning.errors import UserError
 from prompt_tuning.report.records import commit
 from prompt_tuning.run_folder import RunFolder
 from prompt_tuning.training import tuning
 
-RUN = ["model=ladder_100k", "tracking=none", "training.num_steps=4", "evaluation.every_steps=2"]
 FLIPS = 60  # of each file
-
-
-@pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with `runs/`, in which one run is finished."""
-    folder = tmp_path_factory.mktemp("finished")
-    with pytest.MonkeyPatch.context() as patch:
-        assert ptune(patch, folder, "train", *RUN) == 0
-    return folder
 
 
 @pytest.fixture
 def run(finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A copy of that run, the only one in runs/; it is in whole/ too."""
-    shutil.copytree(finished / "runs", tmp_path / "runs")
-    shutil.copytree(finished / "runs", tmp_path / "whole")
+    for name in ("runs", "whole"):
+        shutil.copytree(finished / "runs", tmp_path / name)
     monkeypatch.chdir(tmp_path)
     (record,) = tmp_path.glob("runs/*/record.json")
     return record.parent
@@ -47,8 +37,7 @@ def run(finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path
 @pytest.fixture(scope="module")
 def config() -> TrainConfig:
     """That run's."""
-    (composed,), _ = configs_of("train", RUN)
-    return train.check(composed)
+    return train_config_of(*RUN[1:])
 
 
 def flipped(path: Path, number: int = FLIPS) -> list[bytes]:

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from quick_runs import ptune
+from quick_runs import Ptune
 
 from prompt_tuning.errors import as_users
 from prompt_tuning.files import written_whole
@@ -58,13 +58,9 @@ def test_a_full_disk_leaves_the_old_file_and_no_other(
     assert path.read_text() == "old"
 
 
-def test_a_file_where_a_folder_should_be_is_named(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_file_where_a_folder_should_be_is_named(ptune: Ptune, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    assert ptune(monkeypatch, tmp_path, *RUN, "output_dir=file/runs") == 2
-    shown = capsys.readouterr().err
-    assert "file/runs" in shown and "Traceback" not in shown
+    assert "file/runs" in ptune(*RUN, "output_dir=file/runs", status=2).err
 
 
 def test_a_folder_where_a_file_should_be_is_an_error_of_the_users(tmp_path: Path) -> None:
@@ -115,23 +111,15 @@ def test_a_folder_where_a_file_should_be_is_an_error_of_the_users(tmp_path: Path
     ids=lambda overrides: ascii(" ".join(overrides))[1:40],
 )
 def test_a_value_that_cannot_be_is_refused_before_anything_is_loaded(
-    overrides: list[str],
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    ptune: Ptune, overrides: list[str], tmp_path: Path
 ) -> None:
-    assert ptune(monkeypatch, tmp_path, *RUN, *overrides) == 2
-    shown = capsys.readouterr().err
-    assert shown.startswith("ptune: error: ") and "Traceback" not in shown
+    assert ptune(*RUN, *overrides, status=2).err.startswith("ptune: error: ")
     assert not [*tmp_path.glob("**/record.json")]
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")
-def test_cuda_without_a_gpu_is_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert ptune(monkeypatch, tmp_path, *RUN, "machine.device=cuda") == 2
-    assert "torch finds no GPU" in capsys.readouterr().err
+def test_cuda_without_a_gpu_is_refused(ptune: Ptune) -> None:
+    assert "torch finds no GPU" in ptune(*RUN, "machine.device=cuda", status=2).err
 
 
 @pytest.mark.parametrize(
