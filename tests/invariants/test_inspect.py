@@ -1,14 +1,15 @@
 """`ptune inspect`: right prompts are looked at, wrong ones refused, and the record says it all."""
 
 import json
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from quick_runs import Ptune
 
-from prompt_tuning import cli
 from prompt_tuning.data.tokenization import encode_texts
 from prompt_tuning.inspection.measures import norm_measures
 from prompt_tuning.inspection.neighbours import Vocabulary
@@ -27,20 +28,12 @@ PUBLISHED = {  # RMS of a number; mean, smallest and largest norm of a row
     "mrpc": (32.3, 868, 316, 1473),
     "rte": (34.5, 903, 235, 2004),
 }
-Run = Any
 
 
 @pytest.fixture
-def ptune(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
-    """`ptune inspect` in this process and folder; returns the exit status."""
-
-    def run(*arguments: str) -> int:
-        monkeypatch.chdir(tmp_path)
-        given = ["tracking=none", "output_dir=out", *arguments]
-        monkeypatch.setattr("sys.argv", ["ptune", "inspect", *given])
-        return cli.main()
-
-    return run
+def inspect(ptune: Ptune) -> Ptune:
+    """`ptune inspect`."""
+    return partial(ptune, "inspect", "tracking=none", "output_dir=out")
 
 
 def record_in(folder: Path) -> dict[str, Any]:
@@ -85,7 +78,7 @@ def test_every_label_is_in_its_row_of_a_class_label_init(model: str, task: str) 
 
 
 def test_a_prompt_of_ours_is_looked_at_on_its_own_model(
-    ptune: Run, tmp_path: Path, tiny_checkpoint: Checkpoint, capsys: pytest.CaptureFixture[str]
+    inspect: Ptune, tmp_path: Path, tiny_checkpoint: Checkpoint
 ) -> None:
     """A prompt made of embeddings finds itself; its drift from what it was is in the record."""
     embedding = tiny_checkpoint.model.embedding.numpy()
@@ -95,7 +88,7 @@ def test_a_prompt_of_ours_is_looked_at_on_its_own_model(
         prompt_of(tiny_checkpoint),
         init=embedding[[50, 60, 71]],
     )
-    assert ptune("prompt=mine.safetensors", "show_rows=2") == 0
+    shown = inspect("prompt=mine.safetensors", "show_rows=2").out
     record = record_in(tmp_path)
     assert (record["kind"], record["members"]) == ("inspect", [])
     assert record["model"]["fingerprint"] == tiny_checkpoint.fingerprint
@@ -112,57 +105,50 @@ def test_a_prompt_of_ours_is_looked_at_on_its_own_model(
     nearest = [row["neighbours"][0]["piece"] for row in rows]
     assert nearest == tiny_checkpoint.tokenizer.convert_ids_to_tokens([50, 60, 70])
     assert (folder / "map.png").stat().st_size and (folder / "map.svg").stat().st_size
-    shown = capsys.readouterr().out
     assert "the ones that are used here" in shown and "1 more rows" in shown
 
     before = (folder / "record.json").read_text()
-    assert ptune("prompt=mine.safetensors", "show_rows=3") == 0  # what is shown is no part of it
-    assert "done before" in capsys.readouterr().out
+    again = inspect("prompt=mine.safetensors", "show_rows=3")  # what is shown is no part of it
+    assert "done before" in again.out
     assert (folder / "record.json").read_text() == before
 
 
 def test_a_prompt_from_before_inits_were_kept_has_no_drift(
-    ptune: Run, tmp_path: Path, tiny_checkpoint: Checkpoint, capsys: pytest.CaptureFixture[str]
+    inspect: Ptune, tmp_path: Path, tiny_checkpoint: Checkpoint
 ) -> None:
     weight = tiny_checkpoint.model.embedding.numpy()[[50, 60, 70]]
     save_prompt(tmp_path / "old.safetensors", weight, prompt_of(tiny_checkpoint))
-    assert ptune("prompt=old.safetensors") == 0
+    assert "no drift" in inspect("prompt=old.safetensors").out
     result = record_in(tmp_path)["result"]
     assert result["drift"] is result["measures"]["init"] is result["norms"]["init"] is None
-    assert "no drift" in capsys.readouterr().out
 
 
-def test_a_wrong_width_and_other_weights_are_refused(
-    ptune: Run,
-    tmp_path: Path,
-    tiny_folder: Path,
-    tiny_checkpoint: Checkpoint,
-    capsys: pytest.CaptureFixture[str],
+def test_other_weights_a_wrong_width_and_more_neighbours_than_pieces_are_refused(
+    inspect: Ptune, tmp_path: Path, tiny_folder: Path, tiny_checkpoint: Checkpoint
 ) -> None:
     """Neighbours in the table of another model mean nothing."""
     weight = np.ones((3, 64), np.float32)
     save_prompt(tmp_path / "p.safetensors", weight, prompt_of(tiny_checkpoint, fingerprint="ab"))
-    assert ptune("prompt=p.safetensors") == 2
-    assert "other weights" in capsys.readouterr().err
+    assert "other weights" in inspect("prompt=p.safetensors", status=2).err
     np.save(tmp_path / "wide.npy", np.ones((3, 65), np.float32))
-    assert ptune("prompt=wide.npy", f"model.path={tiny_folder}") == 2
-    assert "65 wide" in capsys.readouterr().err
+    assert "65 wide" in inspect("prompt=wide.npy", f"model.path={tiny_folder}", status=2).err
+    np.save(tmp_path / "p.npy", weight)
+    many = inspect("prompt=p.npy", f"model.path={tiny_folder}", "top_k=100000", status=2).err
+    assert "smaller top_k" in many
     assert not [*tmp_path.glob("out/inspect-*/record.json")]
 
 
 def test_a_bare_array_needs_a_model_and_is_told_which_have_its_width(
-    ptune: Run, tmp_path: Path, tiny_folder: Path, capsys: pytest.CaptureFixture[str]
+    inspect: Ptune, tmp_path: Path, tiny_folder: Path
 ) -> None:
     """The authors' files say nothing about themselves; a folder needs no variant to be read."""
     np.save(tmp_path / "p.npy", np.random.default_rng(0).standard_normal((6, 768)))
-    assert ptune("prompt=p.npy") == 2
-    said = capsys.readouterr().err
+    said = inspect("prompt=p.npy", status=2).err
     assert "does not say which model" in said and "of this width: base" in said
-    assert ptune("prompt=p.npy", "model=base") == 2
-    assert "needs a variant" in capsys.readouterr().err
+    assert "needs a variant" in inspect("prompt=p.npy", "model=base", status=2).err
     np.save(tmp_path / "tiny.npy", np.random.default_rng(0).standard_normal((6, 64)))
-    assert ptune("prompt=tiny.npy", f"model.path={tiny_folder}") == 0
-    assert "the file does not say; 64 is the width of ladder_400k" in capsys.readouterr().out
+    said = inspect("prompt=tiny.npy", f"model.path={tiny_folder}").out
+    assert "the file does not say; 64 is the width of ladder_400k" in said
     assert record_in(tmp_path)["result"]["labels"] == []
 
 
@@ -182,28 +168,15 @@ def test_a_bare_array_needs_a_model_and_is_told_which_have_its_width(
     ],
 )
 def test_what_cannot_be_looked_at_is_refused_before_a_model_is_loaded(
-    ptune: Run,
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
-    arguments: tuple[str, ...],
-    reason: str,
+    inspect: Ptune, tmp_path: Path, arguments: tuple[str, ...], reason: str
 ) -> None:
     (tmp_path / "empty.npy").write_bytes(b"")
     np.save(tmp_path / "rowless.npy", np.ones((0, 64), np.float32))
-    assert ptune(*arguments) == 2
-    assert reason in capsys.readouterr().err
-
-
-def test_more_neighbours_than_pieces_are_refused(
-    ptune: Run, tmp_path: Path, tiny_folder: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    np.save(tmp_path / "p.npy", np.ones((3, 64), np.float32))
-    assert ptune("prompt=p.npy", f"model.path={tiny_folder}", "top_k=100000") == 2
-    assert "smaller top_k" in capsys.readouterr().err
+    assert reason in inspect(*arguments, status=2).err
 
 
 def test_the_prompts_of_an_experiment_are_trained_and_looked_at(
-    ptune: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    inspect: Ptune, tmp_path: Path
 ) -> None:
     """A record names the run that its prompt is of, so that a report can find it from the plan.
 
@@ -212,7 +185,7 @@ def test_the_prompts_of_an_experiment_are_trained_and_looked_at(
     axes = ["model=ladder_100k", "task=mini_sst2", "init=class_label", "seed=0"]
     quick = ["training.num_steps=2", "evaluation.every_steps=2", "evaluation.num_examples=8"]
     narrowed = json.dumps([*axes, "prompt.length=4", *quick])
-    assert ptune("experiment=section7_ladder", f"train={narrowed}", "show_rows=1") == 0
+    inspect("experiment=section7_ladder", f"train={narrowed}", "show_rows=1")
     record = record_in(tmp_path)
     (member,) = record["members"]
     (run,) = (tmp_path / "out").glob("mini_sst2-*")
@@ -224,12 +197,11 @@ def test_the_prompts_of_an_experiment_are_trained_and_looked_at(
     measures = record["result"]["measures"]
     assert measures["init"]["labels_persist"] == 1
     assert record["result"]["drift"]["rms"] > 0
-    assert ptune(f"prompt={run / 'prompt.safetensors'}") == 0
-    assert "done before" in capsys.readouterr().out
+    assert "done before" in inspect(f"prompt={run / 'prompt.safetensors'}").out
 
 
 def test_the_authors_prompts_have_the_norms_that_were_read_from_them(
-    ptune: Run, tmp_path: Path, shared_data: Path, capsys: pytest.CaptureFixture[str]
+    inspect: Ptune, tmp_path: Path, shared_data: Path
 ) -> None:
     """Released .npy files against random embeddings of their width and T5's real vocabulary.
 
@@ -242,8 +214,7 @@ def test_the_authors_prompts_have_the_norms_that_were_read_from_them(
     folder = shared_data / "pretrained_prompts" / "t5_1_1_lm100k_base"
     measured = {name: norm_measures(np.load(folder / f"{name}.npy")) for name in PUBLISHED}
     given = (f"prompt={folder / 'rte.npy'}", f"model.path={model}", "task=rte")
-    assert ptune(*given, "num_random_draws=1") == 0
-    assert "768 is the width of base" in capsys.readouterr().out
+    assert "768 is the width of base" in inspect(*given, "num_random_draws=1").out
     record = record_in(tmp_path)
     assert record["model"]["num_pieces"] == 31_997  # T5's 32,000 without pad, eos and unk
     found = record["result"]["measures"]

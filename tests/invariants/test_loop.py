@@ -29,12 +29,7 @@ from prompt_tuning.optim import Adafactor
 from prompt_tuning.ranks import Ranks
 
 SETTINGS = TrainingSettings(
-    num_steps=6,
-    eval_every_steps=2,
-    max_tokens_per_micro_batch=60,
-    seed=3,
-    dropout=0.1,
-    z_loss=1e-4,
+    num_steps=6, eval_every_steps=2, max_tokens_per_micro_batch=60, seed=3, dropout=0.1, z_loss=1e-4
 )
 FROM_TEXT = replace(
     SETTINGS, dropout=0.0, z_loss=None, max_gradient_norm=1.0, budget_has_targets=True
@@ -341,10 +336,7 @@ def test_z_loss_adds_the_squared_log_partition_function() -> None:
     targets = torch.randint(11, (7,))
     cross_entropy = summed_loss(logits, targets, None)
     log_z = logits.exp().sum(-1).log()
-    for z_loss, expected in (
-        (0.0, cross_entropy),
-        (0.01, cross_entropy + 0.01 * (log_z**2).sum()),
-    ):
+    for z_loss, expected in ((0.0, cross_entropy), (0.01, cross_entropy + 0.01 * (log_z**2).sum())):
         loss = summed_loss(logits, targets, z_loss)
         torch.testing.assert_close(loss, expected)
         gradients = [

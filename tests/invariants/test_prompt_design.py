@@ -5,13 +5,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
-from quick_runs import config_of, lines_of, record_of
+from quick_runs import config_of, lines_of, record_of, said_again
 
 from prompt_tuning.config import TrainConfig, run_name
 from prompt_tuning.data.demonstrations import draw, ends_of_answer, prompt_text, with_prompt
 from prompt_tuning.data.sources import DataSpec, load_split
-from prompt_tuning.evaluation import EvaluationSet, answer_of, evaluate_prompt, evaluation_set
+from prompt_tuning.evaluation import EvaluationSet, answer_of
 from prompt_tuning.models.loading import Checkpoint
 from prompt_tuning.task_registry import TASKS
 from prompt_tuning.tasks import Task
@@ -36,9 +35,7 @@ def test_the_record_says_what_the_frozen_model_says_behind_the_seeds_examples(
     assert record["data"]["shots"] == [example.idx for example in shown]
 
     test = load_split(TASK, "test", DataSpec("auto")).examples
-    data = evaluation_set(TASK, with_prompt(test, text), tiny_checkpoint)
-    no_prompt = torch.zeros(0, tiny_checkpoint.model.hidden_size)
-    again = evaluate_prompt(tiny_checkpoint, no_prompt, data, max_tokens=8192)
+    again = said_again(tiny_checkpoint, TASK, with_prompt(test, text))
     kept = [line["prediction"] for line in lines_of(tmp_path / "predictions" / "report.jsonl")]
     assert kept == [
         re.sub(r" *[.,;:!?].*", "", whole, flags=re.DOTALL) for whole in again.predictions

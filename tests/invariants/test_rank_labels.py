@@ -7,11 +7,10 @@ from pathlib import Path
 
 import pytest
 import torch
-from quick_runs import config_of, record_of
+from quick_runs import config_of, record_of, train_config_of
 from torch import Tensor
 
-from prompt_tuning.commands import train as train_command
-from prompt_tuning.composition import configs_of
+from prompt_tuning.commands import train
 from prompt_tuning.config import RANKS
 from prompt_tuning.data.sources import DataSpec, load_split
 from prompt_tuning.errors import UserError
@@ -96,8 +95,6 @@ def test_prompt_design_that_ranks_has_no_illegal_answer(tiny_folder: Path, tmp_p
 
 
 def test_free_text_cannot_be_ranked() -> None:
-    (cfg,), _ = configs_of(
-        "train", ["task=mini_squad", "init=sampled_vocab", "evaluation.rank=labels"]
-    )
+    given = ["task=mini_squad", "init=sampled_vocab", "evaluation.rank=labels"]
     with pytest.raises(UserError, match="task=mini_squad is answered with free text"):
-        train_command.check(cfg)
+        train_config_of(*given, check=train.check)

@@ -5,13 +5,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
-from quick_runs import config_of, lines_of, record_of
-from safetensors.numpy import load_file
+from quick_runs import config_of, lines_of, load_exactly, record_of, said_again
+from safetensors.torch import load_file
 
 from prompt_tuning.data.sources import DataSpec, load_split
 from prompt_tuning.errors import UserError
-from prompt_tuning.evaluation import evaluate_prompt, evaluation_set
 from prompt_tuning.interrupts import Interrupted
 from prompt_tuning.metrics import score
 from prompt_tuning.models.loading import Checkpoint
@@ -40,9 +38,8 @@ def test_the_best_prompt_is_scored_on_the_whole_of_the_reported_split(
     result = record["result"]
 
     test = load_split(TASKS["mini_boolq_b"], "test", DataSpec("auto"))
-    data = evaluation_set(TASKS["mini_boolq_b"], test.examples, tiny_checkpoint)
-    prompt = torch.from_numpy(load_file(tmp_path / "prompt.safetensors")["prompt"])
-    again = evaluate_prompt(tiny_checkpoint, prompt, data, max_tokens=8192)
+    prompt = load_file(tmp_path / "prompt.safetensors")["prompt"]
+    again = said_again(tiny_checkpoint, TASKS["mini_boolq_b"], test.examples, prompt)
     assert result["report"] == {
         "split": "test",
         "score": again.scores.score,
@@ -98,20 +95,16 @@ def test_the_step_is_chosen_on_held_out_rows_and_the_other_split_chooses_nothing
     assert data["held_out"]["sha256"] == data["train"]["sha256"] != data["validation"]["sha256"]
 
 
-def test_what_is_not_trained_yet_is_scored_as_it_is(
-    watched: Path, tiny_folder: Path, tmp_path: Path
-) -> None:
+def test_what_is_not_trained_yet_is_scored_as_it_is(watched: Path) -> None:
     """By a run of the init alone, which has no dev split to choose by: its report is the same."""
     result = json.loads((watched / "record.json").read_text())["result"]
     untrained = result["untrained"]
     assert {*untrained} == {"held_out", "validation"}
     init = load_file(watched / "prompt.safetensors")["init"]
-    (config,) = [config_of(tiny_folder, *LADDER, *WATCHED)]
-    checkpoint = tuning.load_model(config.model, config.variant, config.machine, tmp_path)
+    checkpoint = load_exactly("embedded:ladder_100k/6000")
     for name, scores in untrained.items():
         split = load_split(TASKS["mini_rte"], name, DataSpec("auto", num_held_out=30))
-        data = evaluation_set(TASKS["mini_rte"], split.examples, checkpoint)
-        again = evaluate_prompt(checkpoint, torch.from_numpy(init), data, max_tokens=2048)
+        again = said_again(checkpoint, TASKS["mini_rte"], split.examples, init)
         assert (again.scores.metrics, again.scores.score) == (scores["metrics"], scores["score"])
     at_start = lines_of(watched / "metrics.jsonl")[0]
     assert at_start["step"] == 0
@@ -138,10 +131,8 @@ def test_a_stopped_and_resumed_run_has_the_same_record(
         with pytest.raises(Interrupted):
             record_of(tmp_path, config)
     assert not (tmp_path / "record.json").exists()
-    resumed, whole = (
-        record_of(tmp_path, config),
-        json.loads((watched / "record.json").read_text()),
-    )
+    resumed = record_of(tmp_path, config)
+    whole = json.loads((watched / "record.json").read_text())
     for key in ("result", "data", "config_hash", "model", "num_trainable_parameters"):
         assert resumed[key] == whole[key], key
     for name in ("report", "untrained", "step-000000", "step-000030"):

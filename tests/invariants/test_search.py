@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
-from quick_runs import lines_of, ptune
+from quick_runs import Ptune, lines_of
 
 from prompt_tuning.run_folder import RunFolder
 
@@ -20,15 +20,14 @@ RATE = "optimizer.learning_rate=tag(log,interval(0.01,3))"
 
 
 def test_a_search_stops_runs_that_fall_behind_and_goes_on_where_it_was(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ptune: Ptune, tmp_path: Path
 ) -> None:
     """A run of 24 steps at a rate of 0.001 answers in words that are no label: 0."""
     axes = ["optimizer.learning_rate=choice(1.0,0.001)", "seed=choice(0,1,2)"]
     pruner = "hydra.sweeper.pruner.n_startup_trials=1"
     seed = "hydra.sweeper.sampler.seed=4"  # draws 1.0 first, then 0.001
     arguments = [*SEARCH, *axes, pruner, seed]
-    assert ptune(monkeypatch, tmp_path, *arguments, "hydra.sweeper.num_trials=5") == 0
-    said = capsys.readouterr().out
+    said = ptune(*arguments, "hydra.sweeper.num_trials=5").out
     folders = [RunFolder(path.parent) for path in tmp_path.glob("runs/*/config.json")]
     states = {folder: folder.state() for folder in folders}
     stopped = [folder for folder, state in states.items() if state.name == "stopped"]
@@ -40,19 +39,15 @@ def test_a_search_stops_runs_that_fall_behind_and_goes_on_where_it_was(
     best = max(f.record()["result"]["score"] for f in folders if f not in stopped)  # type: ignore[index]
     assert f"best: {best:.2f}" in said and "stopped early" in said
 
-    assert ptune(monkeypatch, tmp_path, *arguments, "hydra.sweeper.num_trials=6") == 0
-    said = capsys.readouterr().out
+    said = ptune(*arguments, "hydra.sweeper.num_trials=6").out
     assert "6 trials, 5 done before" in said
     begun = [line[:12] for line in said.splitlines() if line.startswith("trial 6")]
     assert begun == ["trial 6 of 6"]
 
 
-def test_a_trial_that_fails_is_counted_and_its_reason_said(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_trial_that_fails_is_counted_and_its_reason_said(ptune: Ptune) -> None:
     arguments = [*SEARCH, "optimizer.decay_rate=choice(0,-1)", "hydra.sweeper.num_trials=2"]
-    assert ptune(monkeypatch, tmp_path, *arguments) == 2
-    said = capsys.readouterr()
+    said = ptune(*arguments, status=2)
     assert "0 trials finished, 0 stopped early, 2 failed" in said.out
     assert "is out of range" in said.err
 
@@ -66,22 +61,17 @@ def test_a_trial_that_fails_is_counted_and_its_reason_said(
     ],
 )
 def test_a_search_over_what_cannot_be_searched_is_refused(
-    monkeypatch: pytest.MonkeyPatch,
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
-    arguments: list[str],
-    problem: str,
+    ptune: Ptune, arguments: list[str], problem: str
 ) -> None:
-    assert ptune(monkeypatch, tmp_path, *SEARCH, *arguments) == 2
-    assert problem in capsys.readouterr().err
+    assert problem in ptune(*SEARCH, *arguments, status=2).err
 
 
 def test_a_run_ends_when_its_patience_does_and_keeps_its_best_step(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    ptune: Ptune, tmp_path: Path
 ) -> None:
     """At this rate every answer is illegal: the first evaluation is the best, none is better."""
     run = ["train", *FAST, "optimizer.learning_rate=1e-6", "training.patience=2"]
-    assert ptune(monkeypatch, tmp_path, *run) == 0
+    ptune(*run)
     (folder,) = (RunFolder(path.parent) for path in tmp_path.glob("runs/*/record.json"))
     record = folder.record() or {}
     assert record["result"]["best_step"] == 8
@@ -92,7 +82,7 @@ def test_a_run_ends_when_its_patience_does_and_keeps_its_best_step(
     assert steps == [8, 16, 24]
 
     longer_run = [text.replace("num_steps=24", "num_steps=64") for text in run]
-    assert ptune(monkeypatch, tmp_path, *longer_run) == 0
+    ptune(*longer_run)
     longer = [r for r in map(RunFolder, tmp_path.glob("runs/mini*")) if r.path != folder.path]
     record = longer[0].record() or {}
     assert (record["result"]["best_step"], record["result"]["last_step"]) == (8, 24)

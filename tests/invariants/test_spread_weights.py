@@ -23,12 +23,7 @@ from prompt_tuning.training.first_prompt import make_model_tuning
 
 CPU = torch.device("cpu")
 SETTINGS = TrainingSettings(
-    num_steps=5,
-    eval_every_steps=5,
-    max_tokens_per_micro_batch=40,
-    seed=3,
-    dropout=0.1,
-    z_loss=1e-4,
+    num_steps=5, eval_every_steps=5, max_tokens_per_micro_batch=40, seed=3, dropout=0.1, z_loss=1e-4
 )
 
 

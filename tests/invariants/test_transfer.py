@@ -8,11 +8,10 @@ from pathlib import Path
 
 import pytest
 import torch
-from quick_runs import config_of, lines_of, record_of
-from safetensors.numpy import load_file
+from quick_runs import config_of, lines_of, record_of, said_again, train_config_of
+from safetensors.torch import load_file
 
-from prompt_tuning.commands import train as train_command
-from prompt_tuning.composition import configs_of
+from prompt_tuning.commands import train
 from prompt_tuning.data.sources import DataSpec, load_split
 from prompt_tuning.errors import UserError
 from prompt_tuning.evaluation import evaluate_prompt, evaluation_set
@@ -33,9 +32,8 @@ def test_the_best_prompt_answers_the_other_task_and_its_own_is_left_out(
     record = record_of(tmp_path, config_of(tiny_folder, "task=mini_boolq", TO_B))
 
     test = load_split(TASKS["mini_boolq_b"], "test", DataSpec("auto"))
-    data = evaluation_set(TASKS["mini_boolq_b"], test.examples, tiny_checkpoint)
-    prompt = torch.from_numpy(load_file(tmp_path / "prompt.safetensors")["prompt"])
-    again = evaluate_prompt(tiny_checkpoint, prompt, data, max_tokens=8192)
+    prompt = load_file(tmp_path / "prompt.safetensors")["prompt"]
+    again = said_again(tiny_checkpoint, TASKS["mini_boolq_b"], test.examples, prompt)
     (name,) = record["result"]["transfer"]
     scored = record["result"]["transfer"][name]
     assert (name, scored["split"]) == ("mini_boolq_b", "test")
@@ -116,22 +114,18 @@ def test_tasks_that_cannot_be_answered_are_refused_before_anything_is_loaded(
     overrides: list[str], problem: str
 ) -> None:
     own = [] if "method=prompt_design" in overrides else ["init=sampled_vocab"]
-    (config,), problems = configs_of("train", [*own, *overrides])
-    assert not problems
     with pytest.raises(UserError, match=problem):
-        train_command.check(config)
+        train_config_of(*own, *overrides, check=train.check)
 
 
 def test_a_target_file_that_is_missing_is_told_at_once(tmp_path: Path) -> None:
+    (tmp_path / "GLUE" / "MRPC").mkdir(parents=True)
     for name in ("train", "dev"):
-        (tmp_path / "GLUE" / "MRPC").mkdir(parents=True, exist_ok=True)
         (tmp_path / "GLUE" / "MRPC" / f"{name}.tsv").touch()
     given = ["recipe=paper", "task=mrpc", f"data.dir={tmp_path}"]
-    (config,), _ = configs_of("train", [*given, "evaluation.transfer_tasks=[mrpc,qqp]"])
     with pytest.raises(UserError, match="QQP"):
-        train_command.check(config)
-    (config,), _ = configs_of("train", [*given, "evaluation.transfer_tasks=[mrpc]"])
-    train_command.check(config)
+        train_config_of(*given, "evaluation.transfer_tasks=[mrpc,qqp]", check=train.check)
+    train_config_of(*given, "evaluation.transfer_tasks=[mrpc]", check=train.check)
 
 
 def test_official_files_of_table_2_load_as_targets(tiny_folder: Path, shared_data: Path) -> None:
