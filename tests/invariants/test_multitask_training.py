@@ -4,20 +4,20 @@ import json
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from quick_runs import config_of, lines_of, record_of
+from quick_runs import config_of, lines_of, load_exactly, record_of, said_again
 from safetensors.torch import load_file
 
 from prompt_tuning.config import TrainConfig
 from prompt_tuning.data.sources import DataSpec, load_split
-from prompt_tuning.evaluation import Evaluation, EvaluationSet, evaluate_prompt, evaluation_set
+from prompt_tuning.evaluation import Evaluation, EvaluationSet
 from prompt_tuning.interrupts import Interrupted
 from prompt_tuning.metrics import Scores
-from prompt_tuning.models.loading import load_checkpoint
 from prompt_tuning.task_registry import MIXTURES
 from prompt_tuning.training import multitask
 from prompt_tuning.training.walk import Watch
@@ -25,12 +25,8 @@ from prompt_tuning.training.walk import Watch
 TASKS = MIXTURES["mini_superglue"].scored
 NAMES = [task.name for task in TASKS]
 LONGER = [
-    "training.num_steps=6",
-    "evaluation.every_steps=2",
-    "training.batch_size=4",
-    "training.num_train_examples=12",
-    "training.dropout=0.1",
-    "optimizer.learning_rate=0.05",
+    *("training.num_steps=6", "evaluation.every_steps=2", "training.batch_size=4"),
+    *("training.num_train_examples=12", "training.dropout=0.1", "optimizer.learning_rate=0.05"),
 ]
 
 
@@ -119,48 +115,35 @@ def whole(tiny_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_a_run_that_stopped_between_steps_ends_the_same_bit_for_bit(
-    tiny_folder: Path, whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(("name", "call"), [("on_step", 3), ("decode", 3), ("decode", 12)])
+def test_a_run_that_stopped_in_a_step_or_an_evaluation_ends_the_same_bit_for_bit(
+    tiny_folder: Path,
+    whole: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+    call: int,
 ) -> None:
-    """What a task reached before the stop is in the resume point: its weights are gone."""
-    on_step = multitask.TasksWatch.on_step
+    """What a task reached before the stop is in the resume point: its weights are gone.
 
-    def stopping(watch: Any, step: int, loss: float) -> None:
-        on_step(watch, step, loss)
-        if step == 3:
+    Where half of the tasks were scored, all of them are again.
+    """
+    done, calls = getattr(multitask.TasksWatch, name), count(1)
+
+    def stopping(watch: Watch, *given: Any) -> Any:
+        result = done(watch, *given)
+        if next(calls) == call:
             raise Interrupted(15)
+        return result
 
-    stop_and_resume(tiny_folder, tmp_path, monkeypatch, "on_step", stopping)
-    assert_same(whole, tmp_path)
-
-
-@pytest.mark.parametrize("call", [3, 12])
-def test_a_run_that_stopped_within_an_evaluation_ends_the_same_bit_for_bit(
-    tiny_folder: Path, whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: int
-) -> None:
-    """Half of the tasks are scored then: all of them are again."""
-    decode, calls = Watch.decode, [0]
-
-    def stopping(watch: Any, data: EvaluationSet) -> Evaluation:
-        calls[0] += 1
-        if calls[0] == call:
-            raise Interrupted(15)
-        return decode(watch, data)
-
-    stop_and_resume(tiny_folder, tmp_path, monkeypatch, "decode", stopping)
-    assert_same(whole, tmp_path)
-
-
-def stop_and_resume(
-    tiny_folder: Path, folder: Path, monkeypatch: pytest.MonkeyPatch, name: str, stopping: Any
-) -> None:
     config = mixed(tiny_folder)
     with monkeypatch.context() as patch:
         patch.setattr(multitask.TasksWatch, name, stopping)
         with pytest.raises(Interrupted):
-            record_of(folder, config)
-    assert (folder / "resume.pt").exists() and not (folder / "record.json").exists()
-    record_of(folder, config)
+            record_of(tmp_path, config)
+    assert (tmp_path / "resume.pt").exists() and not (tmp_path / "record.json").exists()
+    record_of(tmp_path, config)
+    assert_same(whole, tmp_path)
 
 
 def assert_same(one: Path, other: Path) -> None:
@@ -176,15 +159,12 @@ def test_the_saved_model_says_of_every_task_what_it_said_at_the_best_mean(whole:
     """In T5's format, with the task's name; decoded here from the saved weights once more."""
     record = json.loads((whole / "record.json").read_text())
     step = record["result"]["saved_model"]["step"]
-    cpu = torch.device("cpu")
-    model = load_checkpoint(str(whole / "model"), revision=None, dtype=torch.float32, device=cpu)
-    no_prompt = torch.zeros(0, model.model.hidden_size)
+    model = load_exactly(str(whole / "model"))
     scores = []
     for task in TASKS:
         split = load_split(task, "validation", DataSpec("auto"), limit=8, text_format="t5")
         assert split.examples[0].inputs.startswith(task.name.removeprefix("mini_") + " ")
-        data = evaluation_set(task, split.examples, model)
-        again = evaluate_prompt(model, no_prompt, data, max_tokens=8192)
+        again = said_again(model, task, split.examples)
         kept = whole / "predictions" / task.name / f"step-{step:06d}.jsonl"
         assert again.predictions == [line["prediction"] for line in lines_of(kept)]
         scores.append(again.scores.score)
