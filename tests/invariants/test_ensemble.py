@@ -9,13 +9,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from quick_runs import QUICK, ptune
+from quick_runs import QUICK, Ptune, lines_of, load_exactly, run_in
 
-from prompt_tuning.composition import configs_of
 from prompt_tuning.config import OF_NO_QUESTION
-from prompt_tuning.config_checks import train_config
 from prompt_tuning.data.batches import split_by_tokens
-from prompt_tuning.model_choice import load_source
 from prompt_tuning.models.frozen_t5 import FrozenT5
 from prompt_tuning.prompt_files import load_prompt, save_prompt
 from prompt_tuning.report.records import Library, read_runs
@@ -30,7 +27,7 @@ def record_of(folder: Path, kind: str) -> dict[str, Any]:
     (path,) = folder.glob(f"runs/{kind}-*/record.json")
     record: dict[str, Any] = json.loads(path.read_text())
     record["predictions"] = {
-        file.stem: [json.loads(line)["prediction"] for line in file.read_text().splitlines()]
+        file.stem: [line["prediction"] for line in lines_of(file)]
         for file in path.parent.glob("predictions/*.jsonl")
     }
     shutil.rmtree(path.parent)
@@ -40,26 +37,17 @@ def record_of(folder: Path, kind: str) -> dict[str, Any]:
 @pytest.fixture
 def prompts(tmp_path: Path) -> list[Path]:
     """Three prompts of different lengths: words with noise, so that answers differ."""
-    (config,), _ = configs_of("train", ["model=ladder_100k", *SETTINGS])
-    machine = train_config(config).machine
-    checkpoint = load_source("embedded:ladder_100k/6000", None, machine)
+    checkpoint = load_exactly("embedded:ladder_100k/6000")
     embedding = checkpoint.model.embedding.float().numpy()
+    model = {"source": checkpoint.source, "revision": None, "fingerprint": checkpoint.fingerprint}
     variant = {"variant": "lm_adapted", "lm_adapt_steps": 6000, "target_sentinel": False}
-    paths = []
+    metadata, paths = {**model, **variant, "task": "mini_squad"}, []
     for seed, length in enumerate((1, 4, 9)):
         rng = np.random.default_rng(seed)
         weight = embedding[rng.integers(3, 400, length)] + 0.1 * rng.standard_normal((1, 1))
-        path = tmp_path / f"{seed}.safetensors"
-        metadata = {
-            **variant,
-            "task": "mini_squad",
-            "source": checkpoint.source,
-            "revision": None,
-            "fingerprint": checkpoint.fingerprint,
-            "score": [50.0, 60.0, 40.0][seed],
-        }
-        save_prompt(path, weight.astype(np.float32), metadata)
-        paths.append(path)
+        paths.append(tmp_path / f"{seed}.safetensors")
+        score = [50.0, 60.0, 40.0][seed]
+        save_prompt(paths[-1], weight.astype(np.float32), {**metadata, "score": score})
     return paths
 
 
@@ -70,8 +58,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     own = ["model=ladder_100k", "task=mini_sst2", "seed=0,1,2"]
     short = ["training.num_steps=40", "evaluation.every_steps=40", "evaluation.num_examples=60"]
     short += ["evaluation.report_split=null"]
-    with pytest.MonkeyPatch.context() as monkeypatch:
-        assert ptune(monkeypatch, folder, "train", "-m", *own, *short, *SETTINGS) == 0
+    run_in(folder, "train", "-m", *own, *short, *SETTINGS)
     return sorted(folder.glob("runs/*/prompt.safetensors"))
 
 
@@ -83,20 +70,16 @@ def listed(paths: list[Path]) -> str:
     ("task", "given_prompts"), [("mini_sst2", "trained"), ("mini_squad", "prompts")]
 )
 def test_members_answer_and_score_as_they_do_alone(
-    monkeypatch: pytest.MonkeyPatch,
-    tmp_path: Path,
-    request: pytest.FixtureRequest,
-    task: str,
-    given_prompts: str,
+    ptune: Ptune, tmp_path: Path, request: pytest.FixtureRequest, task: str, given_prompts: str
 ) -> None:
     """The one pass gives what a pass for each prompt gives, whatever else is in its batches."""
     prompts: list[Path] = request.getfixturevalue(given_prompts)
     given = [f"task={task}", "evaluation.num_examples=60", *SETTINGS]
-    assert ptune(monkeypatch, tmp_path, "ensemble", listed(prompts), *given) == 0
+    ptune("ensemble", listed(prompts), *given)
     found = record_of(tmp_path, "ensemble")
     alone = []
     for path in prompts:
-        assert ptune(monkeypatch, tmp_path, "evaluate", f"prompt={path}", *given) == 0
+        ptune("evaluate", f"prompt={path}", *given)
         alone.append(record_of(tmp_path, "evaluate"))
     own = [found["predictions"][f"prompt-{index}"] for index in range(3)]
     assert own == [record["predictions"]["predictions"] for record in alone]
@@ -120,7 +103,7 @@ def test_members_answer_and_score_as_they_do_alone(
 
 @pytest.mark.parametrize("budget", [500, 100_000])
 def test_all_prompts_share_the_batches_of_one_pass(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, prompts: list[Path], budget: int
+    ptune: Ptune, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, prompts: list[Path], budget: int
 ) -> None:
     """As many forward passes as the budget of tokens asks for, each of several prompts' rows."""
     encode = FrozenT5.encode
@@ -133,7 +116,7 @@ def test_all_prompts_share_the_batches_of_one_pass(
     monkeypatch.setattr(FrozenT5, "encode", counted)
     given = ["task=mini_boolq", "evaluation.num_examples=40", *SETTINGS]
     given.append(f"machine.max_tokens_per_micro_batch={budget}")
-    assert ptune(monkeypatch, tmp_path, "ensemble", listed(prompts), *given) == 0
+    ptune("ensemble", listed(prompts), *given)
     lengths = [length for batch, _ in seen for length in batch]
     assert len(seen) == len(split_by_tokens(lengths, budget)) == {500: 6, 100_000: 1}[budget]
     assert Counter(k for _, prompts in seen for k in prompts) == {0: 40, 1: 40, 2: 40}
@@ -146,20 +129,15 @@ def test_all_prompts_share_the_batches_of_one_pass(
 
 
 def test_the_same_vote_is_not_done_again_and_another_tie_rule_is_another_vote(
-    monkeypatch: pytest.MonkeyPatch,
-    tmp_path: Path,
-    prompts: list[Path],
-    capsys: pytest.CaptureFixture[str],
+    ptune: Ptune, tmp_path: Path, prompts: list[Path]
 ) -> None:
     """With `best`, a three-way split goes to the prompt with the best dev score, the second."""
     given = ["task=mini_squad", "evaluation.num_examples=60", *SETTINGS]
-    assert ptune(monkeypatch, tmp_path, "ensemble", listed(prompts), *given) == 0
-    assert "ensemble  f1" in capsys.readouterr().out
-    assert ptune(monkeypatch, tmp_path, "ensemble", listed(prompts), *given) == 0
-    assert "done before" in (printed := capsys.readouterr().out)
+    assert "ensemble  f1" in ptune("ensemble", listed(prompts), *given).out
+    assert "done before" in (printed := ptune("ensemble", listed(prompts), *given).out)
     assert "ensemble  f1" in printed
     first = record_of(tmp_path, "ensemble")
-    assert ptune(monkeypatch, tmp_path, "ensemble", listed(prompts), *given, "tie=best") == 0
+    ptune("ensemble", listed(prompts), *given, "tie=best")
     best = record_of(tmp_path, "ensemble")
     assert first["config_hash"] != best["config_hash"]
     assert first["result"]["num_ties"] == best["result"]["num_ties"] > 0
@@ -175,10 +153,7 @@ def test_the_same_vote_is_not_done_again_and_another_tie_rule_is_another_vote(
 
 
 def test_what_cannot_vote_is_refused_before_a_model_is_loaded(
-    monkeypatch: pytest.MonkeyPatch,
-    tmp_path: Path,
-    prompts: list[Path],
-    capsys: pytest.CaptureFixture[str],
+    ptune: Ptune, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, prompts: list[Path]
 ) -> None:
     monkeypatch.setattr(
         "prompt_tuning.model_choice.load_source", lambda *_: pytest.fail("the model was loaded")
@@ -200,14 +175,12 @@ def test_what_cannot_vote_is_refused_before_a_model_is_loaded(
         ([listed(two), "experiment=table3"], "both prompts= and experiment= given"),
         ([], "neither prompts= nor experiment= given"),
     ):
-        assert ptune(monkeypatch, tmp_path, "ensemble", *arguments, "task=mini_boolq") == 2
-        assert message in capsys.readouterr().err
-    assert ptune(monkeypatch, tmp_path, "ensemble", listed(two)) == 2
-    assert "prompts= needs the task" in capsys.readouterr().err
+        assert message in ptune("ensemble", *arguments, "task=mini_boolq", status=2).err
+    assert "prompts= needs the task" in ptune("ensemble", listed(two), status=2).err
 
 
 def test_an_experiment_trains_what_is_missing_and_votes_on_what_its_runs_report(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    ptune: Ptune, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """Four seeds, two at a time: two ensembles on test, found by the runs that they are about."""
     trained = []
@@ -218,7 +191,7 @@ def test_an_experiment_trains_what_is_missing_and_votes_on_what_its_runs_report(
     own = ["model=ladder_100k", "task=mini_boolq", "seed=3,1,0,2", *QUICK]
     given = f"train={json.dumps(own)}"
     arguments = ["ensemble", "experiment=table3_ladder", given, "num_prompts=2", *SETTINGS]
-    assert ptune(monkeypatch, tmp_path, *arguments) == 0
+    ptune(*arguments)
     assert [config.seed for config in trained] == [3, 1, 0, 2]
     assert {config.tracking.name for config in trained} == {"none"}
     library = Library(read_runs(tmp_path / "runs"), OF_NO_QUESTION)
@@ -250,15 +223,10 @@ def test_an_experiment_trains_what_is_missing_and_votes_on_what_its_runs_report(
     ],
 )
 def test_an_experiment_that_cannot_vote_is_refused_before_it_is_trained(
-    monkeypatch: pytest.MonkeyPatch,
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
-    arguments: list[str],
-    message: str,
+    ptune: Ptune, monkeypatch: pytest.MonkeyPatch, arguments: list[str], message: str
 ) -> None:
     monkeypatch.setattr(tuning, "train", lambda *_: pytest.fail("a run was trained"))
-    assert ptune(monkeypatch, tmp_path, "ensemble", *arguments, *SETTINGS) == 2
-    assert message in capsys.readouterr().err
+    assert message in ptune("ensemble", *arguments, *SETTINGS, status=2).err
 
 
 def test_records_of_given_prompts_are_about_no_runs_and_do_not_stop_a_library(
