@@ -6,15 +6,18 @@ its five seconds on imports. end_to_end/test_command_line.py starts the installe
 
 import atexit
 import os
+import resource
 import runpy
 import signal
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable
+from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
+from subprocess import CompletedProcess
 
 _SERVER = get_context("forkserver")
 _SERVER.set_forkserver_preload(
@@ -35,15 +38,16 @@ class Started:
     """A running command, as `subprocess.Popen` has it."""
 
     def __init__(
-        self, arguments: Sequence[str], folder: Path, module: str, environment: Mapping[str, str]
+        self, *arguments: str, folder: Path, module: str = "prompt_tuning", **environment: str
     ) -> None:
+        """`python -m <module> <arguments>`, begun in `folder`; variables add to the environment."""
         folder.mkdir(exist_ok=True)
         self._scratch = tempfile.TemporaryDirectory()
         said = [str(Path(self._scratch.name) / name) for name in ("out", "err")]
         self._said = [Path(name) for name in said]
         values = {name: text for name, text in os.environ.items() if name not in HIDDEN}
-        values |= QUIET | dict(environment)
-        given = (module, [*arguments], str(folder), values, said)
+        values |= QUIET | environment
+        given = (module, arguments, str(folder), values, said)
         self._process = _SERVER.Process(target=_be_the_command, args=given)
         self._process.start()
 
@@ -75,33 +79,48 @@ class Started:
         return out, err
 
 
-def start(
-    *arguments: str, folder: Path, module: str = "prompt_tuning", **environment: str
-) -> Started:
-    """`python -m <module> <arguments>`, begun in `folder`; variables add to the environment."""
-    return Started(arguments, folder, module, environment)
-
-
 def run(
     *arguments: str, folder: Path, module: str = "prompt_tuning", **environment: str
-) -> subprocess.CompletedProcess[str]:
-    """The same, ended."""
-    process = start(*arguments, folder=folder, module=module, **environment)
+) -> CompletedProcess[str]:
+    """`python -m <module> <arguments>`, ended."""
+    process = Started(*arguments, folder=folder, module=module, **environment)
     try:
         out, err = process.communicate(timeout=300)
     finally:
         process.kill()
     assert process.returncode is not None
-    return subprocess.CompletedProcess([module, *arguments], process.returncode, out, err)
+    return CompletedProcess([module, *arguments], process.returncode, out, err)
+
+
+def python(*arguments: str, folder: Path) -> tuple[CompletedProcess[str], set[str], float]:
+    """A new interpreter in `folder`: how it ended, what it imported, its seconds of processor time.
+
+    The cost of counting imports is in the time, waiting is not.
+    """
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    done = subprocess.run(
+        [sys.executable, "-X", "importtime", *arguments],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        env=os.environ | QUIET,
+    )
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    lines = done.stderr.splitlines()
+    timed = {line.rpartition("|")[2].strip() for line in lines if line.startswith("import time:")}
+    assert timed, done.stderr
+    done.stderr = "\n".join(line for line in lines if not line.startswith("import time:"))
+    return done, timed, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
 def _be_the_command(
-    module: str, arguments: list[str], folder: str, environment: dict[str, str], said: list[str]
+    module: str, arguments: tuple[str, ...], folder: str, env: dict[str, str], said: list[str]
 ) -> None:
     """What the new process does."""
     os.chdir(folder)
     os.environ.clear()
-    os.environ.update(environment)
+    os.environ.update(env)
     for number, path in zip((1, 2), said, strict=True):
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
         os.dup2(descriptor, number)
@@ -125,12 +144,15 @@ def only_run(folder: Path) -> Path:
     return run
 
 
+def wait_for(is_so: Callable[[], object]) -> None:
+    """Until something is so; at most two minutes."""
+    give_up = time.monotonic() + 120
+    while not is_so():
+        assert time.monotonic() < give_up, "not so within two minutes"
+        time.sleep(0.005)
+
+
 def wait_for_step(folder: Path, step: int) -> None:
     """Until the run in `folder` has logged `step`."""
-    give_up = time.monotonic() + 120
-    while time.monotonic() < give_up:
-        for curves in folder.glob("runs/*/metrics.jsonl"):
-            if f'"step": {step}' in curves.read_text():
-                return
-        time.sleep(0.05)
-    raise AssertionError(f"no step {step} within two minutes")
+    logs = partial(folder.glob, "runs/*/metrics.jsonl")
+    wait_for(lambda: any(f'"step": {step}' in path.read_text() for path in logs()))

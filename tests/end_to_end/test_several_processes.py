@@ -51,7 +51,7 @@ def start(size: int, folder: Path, *arguments: str) -> list[forks.Started]:
     for rank in range(size):
         variables = {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": str(size)}
         variables |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
-        processes.append(forks.start(*once([*arguments]), folder=folder, **variables))
+        processes.append(forks.Started(*once([*arguments]), folder=folder, **variables))
     return processes
 
 

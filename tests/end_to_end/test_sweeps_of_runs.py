@@ -57,7 +57,7 @@ def test_a_sweep_killed_midway_and_started_again_does_only_what_is_missing(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     """SIGKILL leaves no time to tidy up: the second run is in the middle of its training."""
-    process = forks.start(*SWEEP, folder=tmp_path)
+    process = forks.Started(*SWEEP, folder=tmp_path)
     give_up = time.monotonic() + 120
     while not ((run := run_of(tmp_path, 1)) and (run / "resume.pt").exists()):
         assert time.monotonic() < give_up and process.returncode is None
@@ -81,7 +81,7 @@ def test_a_sweep_killed_midway_and_started_again_does_only_what_is_missing(
 def test_two_processes_share_a_sweep_and_train_each_run_once(
     undisturbed: Path, tmp_path: Path
 ) -> None:
-    processes = [forks.start(*SWEEP, folder=tmp_path) for _ in range(2)]
+    processes = [forks.Started(*SWEEP, folder=tmp_path) for _ in range(2)]
     said = "".join(process.communicate(timeout=300)[0] for process in processes)
     assert {process.returncode for process in processes} <= {0, 75}, said
     left = said.count("in progress elsewhere") + said.count(": done before")

@@ -4,7 +4,6 @@ import json
 import re
 import signal
 import subprocess
-import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from typing import Any
 import forks
 import pytest
 from forks import only_run, wait_for_step
+from quick_runs import Ptune, lines_of, logged
 from safetensors.numpy import load_file
 
 WriteTiny = Callable[[Path, Sequence[str]], None]
@@ -19,10 +19,10 @@ FEW = ["evaluation.num_examples=40", "evaluation.num_report_examples=40"]
 QUICK = ["training.num_steps=6", "evaluation.every_steps=2", "training.batch_size=4", *FEW]
 
 
-def ptune(*arguments: str, folder: Path, status: int = 0) -> subprocess.CompletedProcess[str]:
-    """Runs ptune in `folder`; its exit status must be `status`."""
+def forked(*arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    """`ptune` in a new process in `folder`, which ends well."""
     done = forks.run(*arguments, folder=folder)
-    assert done.returncode == status, done.stdout + done.stderr
+    assert done.returncode == 0, done.stdout + done.stderr
     return done
 
 
@@ -35,7 +35,7 @@ def record_of(run: Path) -> dict[str, Any]:
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder in which one quick default run was made, with offline W&B."""
     folder = tmp_path_factory.mktemp("trained")
-    ptune("train", *QUICK, folder=folder)
+    forked("train", *QUICK, folder=folder)
     return folder
 
 
@@ -56,7 +56,7 @@ def test_a_run_leaves_a_record_a_prompt_predictions_curves_and_an_offline_wandb_
     assert record["num_trainable_parameters"] == prompt.size
     assert (prompt != init).any(axis=1).all()  # every row has moved
 
-    curves = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    curves = lines_of(run / "metrics.jsonl")
     losses = {line["step"]: line["train/loss"] for line in curves if "train/loss" in line}
     assert list(losses) == [1, 2, 3, 4, 5, 6]
     scores = {line["step"]: line["eval/score"] for line in curves if "eval/score" in line}
@@ -73,28 +73,22 @@ def test_a_run_leaves_a_record_a_prompt_predictions_curves_and_an_offline_wandb_
 def test_the_same_run_again_returns_the_record_at_once(trained: Path) -> None:
     """In an interpreter of its own, which does not even import torch."""
     before = (only_run(trained) / "record.json").read_text()
-    command = [sys.executable, "-X", "importtime", "-m", "prompt_tuning", "train", *QUICK]
-    again = subprocess.run(command, cwd=trained, capture_output=True, text=True, check=True)
-    assert "done before" in again.stdout
-    assert re.search(r"\| +hydra\n", again.stderr) and not re.search(r"\| +torch\n", again.stderr)
+    again, imported, _ = forks.python("-m", "prompt_tuning", "train", *QUICK, folder=trained)
+    assert again.returncode == 0 and "done before" in again.stdout
+    assert "hydra" in imported and "torch" not in imported
     assert (only_run(trained) / "record.json").read_text() == before
 
 
-def test_a_saved_prompt_scores_what_it_scored_in_training(trained: Path) -> None:
+def test_a_saved_prompt_scores_what_it_scored_in_training(
+    ptune: Ptune, trained: Path, tmp_path: Path
+) -> None:
     """save -> load -> same predictions, the model taken from the prompt's own metadata."""
     run = only_run(trained)
     best = record_of(run)["result"]
     prompt = run / "prompt.safetensors"
-    ptune(
-        "evaluate",
-        f"prompt={prompt}",
-        "task=mini_sst2",
-        "evaluation.num_examples=40",
-        "tracking=none",
-        "output_dir=evaluated",
-        folder=trained,
-    )
-    (evaluated,) = (trained / "evaluated").glob("evaluate-*")
+    own = ["task=mini_sst2", "evaluation.num_examples=40", "tracking=none", "output_dir=evaluated"]
+    ptune("evaluate", f"prompt={prompt}", *own)
+    (evaluated,) = (tmp_path / "evaluated").glob("evaluate-*")
     record = record_of(evaluated)
     assert record["result"]["score"] == best["score"]
     assert record["result"]["metrics"] == best["metrics"]
@@ -104,12 +98,8 @@ def test_a_saved_prompt_scores_what_it_scored_in_training(trained: Path) -> None
 
 
 LONGER = [
-    "training.num_steps=200",
-    "evaluation.every_steps=100",
-    "training.batch_size=4",
-    "training.dropout=0.1",
-    "tracking=none",
-    *FEW,
+    *("training.num_steps=100", "evaluation.every_steps=50", "training.batch_size=4"),
+    *("training.dropout=0.1", "tracking=none", *FEW),
 ]
 
 
@@ -117,17 +107,18 @@ def test_a_run_that_is_stopped_twice_continues_to_the_same_prompt(tmp_path: Path
     """From outside, between two steps, by Ctrl-C and by kill: bit for bit the prompt of a run that
     was not stopped."""
     whole, halting = tmp_path / "whole", tmp_path / "halting"
-    ptune("train", *LONGER, folder=whole)
-    for number, step in ((signal.SIGINT, 10), (signal.SIGTERM, 110)):
-        process = forks.start("train", *LONGER, folder=halting)
+    forked("train", *LONGER, folder=whole)
+    for number, step in ((signal.SIGINT, 10), (signal.SIGTERM, 60)):
+        process = forks.Started("train", *LONGER, folder=halting)
         wait_for_step(halting, step)
         process.send_signal(number)
         assert process.wait(timeout=60) == 128 + number
         run = only_run(halting)
         assert (run / "resume.pt").exists() and not (run / "record.json").exists()
 
-    resumed = ptune("train", *LONGER, folder=halting)
-    assert "resumed at step 1" in resumed.stdout
+    resumed = forked("train", *LONGER, folder=halting)
+    (begun_at,) = re.findall(r"resumed at step (\d+)", resumed.stdout)
+    assert int(begun_at) >= 60
     expected = only_run(whole)
     assert logged(run) == logged(expected)
     first, second = (load_file(path / "prompt.safetensors") for path in (run, expected))
@@ -135,26 +126,12 @@ def test_a_run_that_is_stopped_twice_continues_to_the_same_prompt(tmp_path: Path
         assert (first[name] == second[name]).all(), name
 
 
-def logged(run: Path) -> list[dict[str, float]]:
-    """What a run logged, without its clock."""
-    lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
-    return [{k: v for k, v in line.items() if k != "time/duration_s"} for line in lines]
-
-
 def test_a_prompt_on_another_model_is_refused(
-    trained: Path, tmp_path: Path, write_tiny: WriteTiny
+    ptune: Ptune, trained: Path, tmp_path: Path, write_tiny: WriteTiny
 ) -> None:
     """The weights differ though the shape is the same: the fingerprint tells."""
     other = tmp_path / "other"
     write_tiny(other, ["some other text that makes another vocabulary of pieces"])
-    prompt = only_run(trained) / "prompt.safetensors"
-    refused = ptune(
-        "evaluate",
-        f"prompt={prompt}",
-        "task=mini_sst2",
-        f"model.path={other}",
-        "tracking=none",
-        folder=tmp_path,
-        status=2,
-    )
-    assert "other weights" in refused.stderr
+    own = [f"prompt={only_run(trained) / 'prompt.safetensors'}", f"model.path={other}"]
+    given = ["evaluate", *own, "task=mini_sst2", "tracking=none"]
+    assert "other weights" in ptune(*given, status=2).err

@@ -12,7 +12,7 @@ import pytest
 from golden.test_text_formats import golden_of
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from quick_runs import lines_of, ptune
+from quick_runs import Ptune, lines_of
 
 from prompt_tuning.data.official_files import read_records
 from prompt_tuning.prompt_files import save_prompt
@@ -133,9 +133,7 @@ LINES: dict[bytes, bool] = {
 
 
 def test_any_line_of_input_is_answered_or_gets_its_error_and_the_rest_goes_on(
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    ptune: Ptune, tmp_path: Path
 ) -> None:
     """Started again after any answer, also in the middle of a line, the same comes out."""
     model = {"source": "embedded:ladder_100k/6000", "variant": "lm_adapted", "task": "mini_sst2"}
@@ -143,9 +141,9 @@ def test_any_line_of_input_is_answered_or_gets_its_error_and_the_rest_goes_on(
     save_prompt(tmp_path / "p.safetensors", np.ones((2, 32), np.float32), model | told)
     (tmp_path / "rows.jsonl").write_bytes(b"\n".join(LINES))
     command = ["predict", "prompt=p.safetensors", "input=rows.jsonl", "max_input_tokens=1000"]
-    assert ptune(monkeypatch, tmp_path, *command, "output=whole.jsonl") == 2
+    said = ptune(*command, "output=whole.jsonl", status=2).err
     num_wrong = len(LINES) - sum(LINES.values())
-    assert f"{num_wrong} of {len(LINES)} rows have no answer" in capsys.readouterr().err
+    assert f"{num_wrong} of {len(LINES)} rows have no answer" in said
     answers = lines_of(tmp_path / "whole.jsonl")
     for (line, is_answered), answer in zip(LINES.items(), answers, strict=True):
         assert ("error" not in answer, "prediction" in answer) == (is_answered,) * 2, line
@@ -155,12 +153,12 @@ def test_any_line_of_input_is_answered_or_gets_its_error_and_the_rest_goes_on(
     ends = [end for end, byte in enumerate(whole) if byte == ord("\n")]
     for end in (ends[4] + 1, ends[7] + 1, ends[8] - 3, ends[8] + 20, ends[-2] + 1, len(whole) - 9):
         (tmp_path / "torn.jsonl").write_bytes(whole[:end])
-        ptune(monkeypatch, tmp_path, *command, "output=torn.jsonl")
+        ptune(*command, "output=torn.jsonl", status=2 if b'"error"' in whole[end:] else 0)
         assert (tmp_path / "torn.jsonl").read_bytes() == whole, end
 
 
 def test_answers_to_standard_output_stand_whole_in_the_file_that_it_goes_to(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tiny_folder: Path
+    ptune: Ptune, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tiny_folder: Path
 ) -> None:
     """As `ptune predict output=/dev/stdout > answers.jsonl` has it; what is said goes elsewhere."""
     np.save(tmp_path / "p.npy", np.ones((2, 64), np.float32))
@@ -169,7 +167,7 @@ def test_answers_to_standard_output_stand_whole_in_the_file_that_it_goes_to(
     with (tmp_path / "answers.jsonl").open("w") as file:
         monkeypatch.setattr("sys.stdout", file)
         output = f"output=/proc/self/fd/{file.fileno()}"
-        assert ptune(monkeypatch, tmp_path, *command, f"model.path={tiny_folder}", output) == 0
+        ptune(*command, f"model.path={tiny_folder}", output)
         assert os.fstat(file.fileno()).st_size
     answers = lines_of(tmp_path / "answers.jsonl")
     assert [answer["inputs"] for answer in answers] == ["a joy"] * 3
