@@ -6,22 +6,17 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
 import forks
 import pytest
-from quick_runs import ptune
+from forks import wait_for
+from quick_runs import EXAMPLE, Ptune, logged, run_in, write_official
 
-EXAMPLE = Path(__file__).parents[2] / "scripts" / "example_task"
 QUICK = ["training.num_steps=30", "evaluation.every_steps=10", "training.batch_size=4"]
 SMALL = ["model=ladder_100k", "prompt.length=2", "evaluation.num_examples=20", "tracking=none"]
 SWEEP = ["train", "-m", "seed=0,1,2", "evaluation.report_split=null", *SMALL, *QUICK]
-
-
-def run_of(folder: Path, seed: int) -> Path | None:
-    return next(folder.glob(f"runs/*-s{seed}-*"), None)
 
 
 def runs_in(folder: Path) -> list[Path]:
@@ -31,9 +26,7 @@ def runs_in(folder: Path) -> list[Path]:
 def outcome(run: Path) -> tuple[Any, bytes, Any]:
     """What must not depend on how often a run was disturbed: scores, prompt, curves."""
     result = json.loads((run / "record.json").read_text())["result"]
-    lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
-    curves = [{k: v for k, v in line.items() if k != "time/duration_s"} for line in lines]
-    return result, (run / "prompt.safetensors").read_bytes(), curves
+    return result, (run / "prompt.safetensors").read_bytes(), logged(run)
 
 
 def times_trained(run: Path) -> int:
@@ -43,32 +36,23 @@ def times_trained(run: Path) -> int:
 
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("undisturbed")
-    with pytest.MonkeyPatch.context() as monkeypatch:
-        assert ptune(monkeypatch, folder, *SWEEP) == 0
+    folder = run_in(tmp_path_factory.mktemp("undisturbed"), *SWEEP)
     assert len(runs_in(folder)) == 3
     return folder
 
 
 def test_a_sweep_killed_midway_and_started_again_does_only_what_is_missing(
-    undisturbed: Path,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    ptune: Ptune, undisturbed: Path, tmp_path: Path
 ) -> None:
     """SIGKILL leaves no time to tidy up: the second run is in the middle of its training."""
     process = forks.Started(*SWEEP, folder=tmp_path)
-    give_up = time.monotonic() + 120
-    while not ((run := run_of(tmp_path, 1)) and (run / "resume.pt").exists()):
-        assert time.monotonic() < give_up and process.returncode is None
-        time.sleep(0.005)
+    wait_for(lambda: [*tmp_path.glob("runs/*-s1-*/resume.pt")] or process.returncode is not None)
     process.kill()
     assert process.wait(timeout=60) == -signal.SIGKILL
     (done,) = runs_in(tmp_path)
     before = (done / "record.json").stat().st_mtime_ns
 
-    assert ptune(monkeypatch, tmp_path, *SWEEP) == 0
-    out = capsys.readouterr().out
+    out = ptune(*SWEEP).out
     assert out.count(": done before") == 1
     assert (done / "record.json").stat().st_mtime_ns == before
     assert "resumed at step" in out
@@ -94,8 +78,9 @@ def test_two_processes_share_a_sweep_and_train_each_run_once(
 @pytest.fixture
 def broken(tmp_path: Path) -> Path:
     """A sweep over two tasks, with a broken line in the data of one, which is returned."""
-    for name in ("RTE", "CB"):
-        write_tiny_task(tmp_path / "data" / name)
+    for split in ("train", "val"):
+        write_official(tmp_path / "data" / "RTE", split)
+        write_official(tmp_path / "data" / "CB", split, ("entailment", "contradiction"))
     data = tmp_path / "data" / "RTE" / "train.jsonl"
     data.write_text(data.read_text().replace('"premise": "It is 2."', '"text": "It is 2."'))
     return data
@@ -117,16 +102,11 @@ def check_failed(folder: Path, err: str, num_threads: int | None, other: str = "
 
 
 def test_a_failing_run_does_not_stop_the_others_and_its_reason_is_kept(
-    broken: Path,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    ptune: Ptune, broken: Path, tmp_path: Path
 ) -> None:
-    assert ptune(monkeypatch, tmp_path, *FAILING, "task=rte,cb") == 2
-    check_failed(tmp_path, capsys.readouterr().err, None)
+    check_failed(tmp_path, ptune(*FAILING, "task=rte,cb", status=2).err, None)
     broken.write_text(broken.read_text().replace("text", "premise"))
-    assert ptune(monkeypatch, tmp_path, *FAILING, "task=rte,cb") == 0
-    assert capsys.readouterr().err == ""
+    assert ptune(*FAILING, "task=rte,cb").err == ""
     assert not [*tmp_path.glob("runs/*/failure.json")]
     assert len(runs_in(tmp_path)) == 2
 
@@ -148,15 +128,3 @@ def test_a_failure_in_a_process_of_its_own_is_told_of_and_a_users_task_is_known_
     )
     assert done.returncode == 2, done.stderr
     check_failed(tmp_path, done.stderr, max(1, len(os.sched_getaffinity(0)) // 2), "topics")
-
-
-def write_tiny_task(folder: Path) -> None:
-    """Six official-looking rows a split."""
-    folder.mkdir(parents=True)
-    labels = ["entailment", "contradiction" if folder.name == "CB" else "not_entailment"]
-    for split in ("train", "val"):
-        rows = [
-            {"premise": f"It is {i}.", "hypothesis": "so", "label": labels[i % 2], "idx": i}
-            for i in range(6)
-        ]
-        (folder / f"{split}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))

@@ -3,12 +3,13 @@
 import json
 import random
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 from faults.damages import DAMAGES
-from quick_runs import ptune
+from quick_runs import SMALLEST, ptune
 
 from prompt_tuning.ladder.shipped_models import embedded_folder
 from prompt_tuning.prompt_files import load_prompt, save_peft, save_prompt
@@ -26,10 +27,10 @@ PREDICT = ["predict", "prompt=p.safetensors", "output=answers.jsonl"]
 ON = ["model=ladder_100k", "variant=lm_adapted", "task=mini_sst2"]
 PEFT = [*EVALUATE, "prompt=peft"]
 TEXT = [
-    *("pretrain", "shape.d_model=16", "shape.num_layers=1", "shape.num_heads=2", "shape.d_kv=8"),
-    *("shape.d_ff=32", "vocabulary.path=pieces.model", "corpus.text=text.txt", "tracking=none"),
+    *("pretrain", *SMALLEST, "vocabulary.path=pieces.model", "corpus.text=text.txt"),
     *("corpus.held_out_fraction=0.2", "objective.inputs_length=24", "pretraining.batch_size=2"),
     *("pretraining.num_steps=1", "evaluation.every_steps=1", "evaluation.num_segments=2"),
+    "tracking=none",
 ]
 REPORT = ["report", "output_dir=site", "experiment=table5_ladder"]
 # A file -> a command that reads it.
@@ -58,6 +59,7 @@ COMMANDS = {
 # What an error has instead of a file's name: it may be about all that there is of a kind.
 INSTEAD = {"task/topics.yaml": "task", "train.csv": "task topics", "text.txt": "documents"}
 FLIPS = 12  # of each file
+CheckRead = Callable[..., None]
 
 
 @pytest.fixture(scope="module")
@@ -89,7 +91,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "rows.csv": ["inputs,id", *(f"x {number},{number}" for number in range(9))],
         "train.csv": ["text,topic", *map(",".join, examples)],
         "task/topics.yaml": [
-            *("name: topics", 'inputs: "{text}"', "label: topic", "files: {train: train.csv}"),
+            *("name: topics", 'inputs: "{text}"', "label: topic", "files: {train: train.csv}")
         ],
         "text.txt": [f"the cat number {number} sat .\n" for number in range(60)],
     }
@@ -102,47 +104,36 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture
+def place(whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of `whole`, in which the test is."""
+    monkeypatch.chdir(shutil.copytree(whole, tmp_path / "place"))
+    return Path.cwd()
+
+
+@pytest.fixture
 def check_read(
-    name: str,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-    *,
-    is_told: bool = True,
-) -> None:
+    place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> CheckRead:
     """The command that reads a file ends in 0 or 2 and, if `is_told`, in 2 says which file it is.
 
     An answer for every line of input that there is.
     """
-    status = ptune(monkeypatch, Path.cwd(), *COMMANDS[name])
-    said = capsys.readouterr().err
-    assert status in (0, 2), said
-    if status == 2 and name != "rows.jsonl" and is_told:
-        assert Path(name).name in said or INSTEAD.get(name, "?") in said
-    if name == "rows.jsonl":
-        asked = Path(name).read_bytes().removesuffix(b"\n")
-        num_lines = asked.count(b"\n") + 1 if asked else 0
-        answers = Path("answers.jsonl").read_bytes().split(b"\n")[:-1]
-        assert len([json.loads(line) for line in answers]) == num_lines
-        assert status == (2 if any(b'"error"' in line for line in answers) else 0)
 
+    def check(name: str, *, is_told: bool) -> None:
+        status = ptune(monkeypatch, place, *COMMANDS[name])
+        said = capsys.readouterr().err
+        assert status in (0, 2), said
+        if name == "rows.jsonl":
+            asked = Path(name).read_bytes().removesuffix(b"\n")
+            num_lines = asked.count(b"\n") + 1 if asked else 0
+            answers = Path("answers.jsonl").read_bytes().split(b"\n")[:-1]
+            assert len([json.loads(line) for line in answers]) == num_lines
+            assert status == (2 if any(b'"error"' in line for line in answers) else 0)
+        elif status == 2 and is_told:
+            assert Path(name).name in said or INSTEAD.get(name, "?") in said
 
-def check_damaged(
-    name: str,
-    damage: str,
-    folder: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    """Damages the file in a copy of `whole` and has it read."""
-    monkeypatch.chdir(folder)
-    DAMAGES[damage](Path(name))
-    check_read(name, monkeypatch, capsys, is_told=damage != "flipped")
-
-
-@pytest.fixture
-def place(whole: Path, tmp_path: Path) -> Path:
-    """A copy of `whole`."""
-    return shutil.copytree(whole, tmp_path / "place")
+    return check
 
 
 @pytest.mark.parametrize(
@@ -158,64 +149,47 @@ def place(whole: Path, tmp_path: Path) -> Path:
         ("site/runs/fig3a_ladder.jsonl", "random"),
     ],
 )
-def test_a_damaged_file_is_named_in_one_line(
-    name: str,
-    damage: str,
-    place: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    check_damaged(name, damage, place, monkeypatch, capsys)
+def test_a_damaged_file_is_named_in_one_line(name: str, damage: str, check_read: CheckRead) -> None:
+    DAMAGES[damage](Path(name))
+    check_read(name, is_told=damage != "flipped")
 
 
 @pytest.mark.faults
 @pytest.mark.parametrize("damage", DAMAGES)
 @pytest.mark.parametrize("name", COMMANDS)
 def test_a_damaged_copy_of_any_file_is_read_or_named(
-    name: str,
-    damage: str,
-    place: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    name: str, damage: str, check_read: CheckRead
 ) -> None:
     """Of rows, those that can be answered are; of all else, nothing is made of a damaged file."""
-    check_damaged(name, damage, place, monkeypatch, capsys)
+    DAMAGES[damage](Path(name))
+    check_read(name, is_told=damage != "flipped")
 
 
 @pytest.mark.faults
 @pytest.mark.parametrize("number", range(FLIPS))
 @pytest.mark.parametrize("name", COMMANDS)
 def test_a_flipped_byte_of_any_file_breaks_no_command(
-    name: str,
-    number: int,
-    place: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    name: str, number: int, check_read: CheckRead
 ) -> None:
     """What a letter of a text was cannot be known; a traceback or a lost line can be avoided."""
-    monkeypatch.chdir(place)
     rng = random.Random(f"{name} {number}")
     content = bytearray(Path(name).read_bytes())
     start = min(len(content), 2000) if number % 2 else len(content)  # headers half of the time
     content[rng.randrange(start)] ^= 1 << rng.randrange(8)
     Path(name).write_bytes(content)
-    check_read(name, monkeypatch, capsys, is_told=False)
+    check_read(name, is_told=False)
 
 
-def test_the_files_are_read_as_they_are(
-    whole: Path, place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_the_files_are_read_as_they_are(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Else the tests above would find faults in nothing."""
-    monkeypatch.chdir(place)
     for command in {tuple(command): None for command in COMMANDS.values()}:
         (place / "answers.jsonl").unlink(missing_ok=True)
-        assert ptune(monkeypatch, place, *command) == 0, capsys.readouterr().err
+        assert ptune(monkeypatch, place, *command) == 0
 
 
 def test_a_report_passes_by_runs_that_it_is_not_about(
-    place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    place: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An evaluation has no seed, a pre-training no task; both stand beside the runs."""
-    for command in (COMMANDS["p.safetensors"], TEXT, REPORT):
-        command = [*command, *(["output_dir=runs"] if command is TEXT else [])]
-        assert ptune(monkeypatch, place, *command) == 0, capsys.readouterr().err
+    for command in (COMMANDS["p.safetensors"], [*TEXT, "output_dir=runs"], REPORT):
+        assert ptune(monkeypatch, place, *command) == 0
