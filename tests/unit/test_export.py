@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 from huggingface_hub import HfApi
-from quick_runs import TOLD, Run
+from quick_runs import TOLD, Ptune
 
 from prompt_tuning.prompt_files import load_prompt, prompt_file, save_prompt
 
@@ -26,9 +26,9 @@ def run(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("form", ["npy", "safetensors", "peft"])
-def test_what_is_written_is_read_again(ptune: Run, run: Path, form: str) -> None:
+def test_what_is_written_is_read_again(ptune: Ptune, run: Path, form: str) -> None:
     output = run.parent / "out"
-    assert ptune("export", "prompt=run", "output=out", f"format={form}").status == 0
+    ptune("export", "prompt=run", "output=out", f"format={form}")
     path = output / "prompt.npy" if form == "npy" else prompt_file(output)
     assert np.array_equal(load_prompt(path).weight, WEIGHT)
     card = (output / "README.md").read_text()
@@ -37,14 +37,14 @@ def test_what_is_written_is_read_again(ptune: Run, run: Path, form: str) -> None
 
 
 def test_a_push_makes_the_repository_and_uploads_the_folder(
-    ptune: Run, monkeypatch: pytest.MonkeyPatch, run: Path
+    ptune: Ptune, monkeypatch: pytest.MonkeyPatch, run: Path
 ) -> None:
     """The client is a stand-in: the hub cannot be reached."""
     calls: list[tuple[str, Any]] = []
     monkeypatch.setattr(HfApi, "create_repo", lambda self, *a, **k: calls.append(("make", a)))
     monkeypatch.setattr(HfApi, "upload_folder", lambda self, **k: calls.append(("upload", k)))
     said = ptune("export", "prompt=run", "output=out", "push=me/rte")
-    assert said.status == 0 and "https://huggingface.co/me/rte" in said.out
+    assert "https://huggingface.co/me/rte" in said.out
     (make, repository), (upload, sent) = calls
     assert (make, upload, repository) == ("make", "upload", ("me/rte",))
     assert sent["repo_id"] == "me/rte" and Path(sent["folder_path"]) == Path("out")
@@ -61,9 +61,8 @@ def test_a_push_makes_the_repository_and_uploads_the_folder(
     ],
 )
 def test_what_cannot_be_exported_is_named(
-    ptune: Run, run: Path, arguments: list[str], problem: str
+    ptune: Ptune, run: Path, arguments: list[str], problem: str
 ) -> None:
     np.save(run.parent / "bare.npy", WEIGHT)
-    said = ptune("export", *arguments)
-    assert said.status == 2 and problem in said.err
+    assert problem in ptune("export", *arguments, status=2).err
     assert not (run.parent / "out").exists()

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from quick_runs import Run
+from quick_runs import Ptune
 
 from prompt_tuning.composition import planned_points
 from prompt_tuning.config import run_name
@@ -15,7 +15,7 @@ from prompt_tuning.training import tuning
 EXPERIMENT = "control_ladder_model_tuning"
 
 
-def test_list_shows_each_of_the_five_states(ptune: Run, tmp_path: Path) -> None:
+def test_list_shows_each_of_the_five_states(ptune: Ptune, tmp_path: Path) -> None:
     points = planned_points(EXPERIMENT)
     folders = [RunFolder(tmp_path / "runs" / run_name(config)) for _, config in points]
     done, running, failed, stopped, *missing = folders
@@ -50,7 +50,7 @@ def test_list_shows_each_of_the_five_states(ptune: Run, tmp_path: Path) -> None:
     assert "fig3a" in every.splitlines()[-1] and EXPERIMENT not in every.splitlines()[-1]
 
 
-def test_listing_runs_makes_no_folder(ptune: Run, tmp_path: Path) -> None:
+def test_listing_runs_makes_no_folder(ptune: Ptune, tmp_path: Path) -> None:
     assert "no run yet of: " in ptune("list", "what=runs").out
     assert not list(tmp_path.iterdir())
 
@@ -64,22 +64,21 @@ def test_listing_runs_makes_no_folder(ptune: Run, tmp_path: Path) -> None:
         ('what=runs experiment=table1 train=["modle=small"]', "did you mean model?"),
     ],
 )
-def test_a_mistake_in_what_to_list_is_named(ptune: Run, arguments: str, problem: str) -> None:
-    said = ptune("list", *arguments.split())
-    assert said.status == 2 and problem in said.err
+def test_a_mistake_in_what_to_list_is_named(ptune: Ptune, arguments: str, problem: str) -> None:
+    assert problem in ptune("list", *arguments.split(), status=2).err
 
 
 def test_a_run_that_another_process_does_is_left_to_it(
-    ptune: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    ptune: Ptune, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """A single run says so and exits with 75; a sweep goes on and says so again at its end."""
     trained: list[int] = []
     monkeypatch.setattr(tuning, "train", lambda config, _: trained.append(config.seed))
-    assert ptune("train").status == 0
+    ptune("train")
     (path,) = (tmp_path / "runs").iterdir()
     with RunFolder(path).claimed():
-        single, sweep = ptune("train"), ptune("train", "-m", "seed=0,1")
-    assert single.status == sweep.status == 75
+        single = ptune("train", status=75)
+        sweep = ptune("train", "-m", "seed=0,1", status=75)
     assert f"{path.name} is in progress elsewhere: process" in single.err
     assert trained == [0, 1]
     assert "going on with the next run" in sweep.out
