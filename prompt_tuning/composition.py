@@ -214,7 +214,8 @@ class _Composer:
         self._command = command
         path = json.dumps(f"file://{own_files.resolve()}") if own_files else ""
         self._places = [f"hydra.searchpath=[{path}]"] if own_files else []
-        self._composed: dict[tuple[str, ...], _Composed] = {}
+        # A user's files may change while this process lives, those of conf/ do not.
+        self._composed = {} if own_files else _OF_CONF.setdefault(command, {})
 
     def point(self, overrides: Sequence[Override]) -> Point:
         """These overrides, one value each, and the config as a command sees it."""
@@ -256,6 +257,9 @@ class _Composed(NamedTuple):
     pickled: bytes  # its config without Hydra's own part: read again in a tenth of a copy's time
     task: Any  # the node in it
     axes: Mapping[str, str]  # what its experiment sweeps over
+
+
+_OF_CONF: dict[str, dict[tuple[str, ...], _Composed]] = {}  # of each command
 
 
 def _is_task(override: Override) -> bool:
@@ -365,11 +369,11 @@ def _missing_choices(
 ) -> Iterator[UserError]:
     """The files that an override chooses and neither a group of ours nor the user's folder has."""
     group = override.key_or_group
-    known = [] if override.is_hydra_override() or override.is_delete() else choices(group)
+    known = () if override.is_hydra_override() or override.is_delete() else choices(group)
     if not known or (command == "report" and group == "experiment"):  # some reports need no run
         return
     if own_files is not None:
-        known = [*known, *(path.stem for path in sorted((own_files / group).glob("*.yaml")))]
+        known = (*known, *(path.stem for path in sorted((own_files / group).glob("*.yaml"))))
     for name in (text.strip("'\"") for text in _elements(override)):
         if name not in known:
             yield UserError(

@@ -12,6 +12,7 @@ import operator
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass
+from functools import cache
 from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, TypeVar, cast, get_args, get_origin, get_type_hints
@@ -526,10 +527,11 @@ def config_dir() -> Path:
     return packaged if packaged.is_dir() else package.parent / "conf"
 
 
-def choices(group: str) -> list[str]:
+@cache  # asked for every override of every run of a sweep
+def choices(group: str) -> tuple[str, ...]:
     """The names in a group: its files in conf/, and all tasks; none if there is no such group."""
     files = (path.stem for path in (config_dir() / group).glob("*.yaml"))
-    return sorted((*files, *(CHOICES if group == "task" else ())))
+    return tuple(sorted((*files, *(CHOICES if group == "task" else ()))))
 
 
 def file_of(group: str, name: str) -> DictConfig:
@@ -594,9 +596,12 @@ def unknown_key(name: str, known: Iterable[str]) -> UserError:
     return UserError(f"{name} is not a key of the configuration", fix=fix)
 
 
+_hints = cache(get_type_hints)
+
+
 def _read(schema: type[T], values: Mapping[str, Any], prefix: str, problems: list[UserError]) -> T:
     """The object; where a value does not fit there is None instead, and a problem more."""
-    hints, parts = get_type_hints(schema), {}
+    hints, parts = _hints(schema), {}
     known = [f"{prefix}{name}" for name in hints]
     problems += [unknown_key(f"{prefix}{name}", known) for name in values if name not in hints]
     for each in fields(cast(Any, schema)):

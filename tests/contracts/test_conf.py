@@ -102,7 +102,7 @@ def test_every_method_alone_makes_a_run_on_a_task_that_it_takes(method: str) -> 
 def test_the_choices_of_a_key_are_the_files_of_its_group(
     named: tuple[str, ...], group: str
 ) -> None:
-    assert sorted(named) == choices(group)
+    assert tuple(sorted(named)) == choices(group)
 
 
 @pytest.mark.parametrize("name", [*SHAPES])
