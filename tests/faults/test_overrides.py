@@ -89,33 +89,37 @@ WRONG = {
     "every file of every group": ["-m", "task=glob(*)", "model=glob(*)", "init=glob(*)", "seed=-1"],
 }
 CPU_SECONDS = 1.0
+TIMES_THE_PLAINEST = 3
+
+
+def seconds_to_refuse(name: str, folder: Path) -> float:
+    """Processor time until ptune has said what is wrong: without torch, without a file.
+
+    The interpreter's start and all imports are in it.
+    """
+    done, imported, used = python("-m", "prompt_tuning", "train", *WRONG[name], folder=folder)
+    assert done.returncode == 2 and "ptune: error: " in done.stderr and "torch" not in imported
+    assert not [*folder.iterdir()]
+    return used
 
 
 @pytest.mark.faults
-@pytest.mark.parametrize("overrides", WRONG.values(), ids=list(WRONG))
-def test_a_wrong_override_is_told_of_within_a_second_of_cpu(
-    overrides: list[str], tmp_path: Path
-) -> None:
-    """Of the CPU, not of the clock; once of three, for others may fill its caches; without torch.
-
-    The interpreter's start and all imports, a third of the second, are in it.
-    """
-    seconds = []
-    for _ in range(3):
-        done, imported, used = python("-m", "prompt_tuning", "train", *overrides, folder=tmp_path)
-        assert done.returncode == 2 and "ptune: error: " in done.stderr and "torch" not in imported
-        seconds.append(used)
-        if used < CPU_SECONDS:
-            break
-    assert min(seconds) < CPU_SECONDS
-    assert not [*tmp_path.iterdir()]
+@pytest.mark.parametrize("name", WRONG)
+def test_a_wrong_override_is_told_of_within_a_second_of_cpu(name: str, tmp_path: Path) -> None:
+    """Of the CPU, not of the clock; once of three, for others may fill its caches."""
+    assert any(seconds_to_refuse(name, tmp_path) < CPU_SECONDS for _ in range(3))
 
 
 @pytest.mark.parametrize(
     "name",
     ["deep list", "10,000 runs and a value", "the last of 10,000", "every file of every group"],
 )
-def test_the_slowest_kinds_of_wrong_overrides_are_told_of_within_a_second_of_cpu(
+def test_the_slowest_kinds_of_wrong_overrides_take_little_longer_than_the_plainest(
     name: str, tmp_path: Path
 ) -> None:
-    test_a_wrong_override_is_told_of_within_a_second_of_cpu(WRONG[name], tmp_path)
+    """A second says nothing where the machine's speed changes from day to day; this does."""
+    assert any(
+        seconds_to_refuse(name, tmp_path)
+        < TIMES_THE_PLAINEST * seconds_to_refuse("unknown key", tmp_path)
+        for _ in range(3)
+    )
