@@ -36,12 +36,10 @@ def answer(operation: str, variables: dict[str, Any], url: str) -> dict[str, Any
         manifest = {"id": "m", "file": {**file, "uploadUrl": f"{url}/upload/manifest"}}
         return {f"{operation[0].lower()}{operation[1:]}": {"artifactManifest": manifest}}
     if operation == "CreateArtifactFiles":
-        edges = [
-            {"node": {"id": "f", "name": file["name"], "displayName": file["name"],
-                      "storagePath": "", "uploadUrl": f"{url}/upload/{file['name']}",
-                      "uploadHeaders": [], "artifact": {"id": "a"}}}
-            for file in variables["input"]["artifactFiles"]
-        ]  # fmt: skip
+        file = {"id": "f", "storagePath": "", "uploadHeaders": [], "artifact": {"id": "a"}}
+        names = [given["name"] for given in variables["input"]["artifactFiles"]]
+        places = [{"name": n, "displayName": n, "uploadUrl": f"{url}/upload/{n}"} for n in names]
+        edges = [{"node": file | place} for place in places]
         return {"createArtifactFiles": {"files": {"edges": edges}}}
     if operation == "CommitArtifact":
         return {"commitArtifact": {"artifact": {"id": "a", "digest": "d"}}}
@@ -60,28 +58,16 @@ def answer(operation: str, variables: dict[str, Any], url: str) -> dict[str, Any
         return {"project": {"internalId": "UHJvamVjdDp2MTpwdHVuZTptZQ=="}}
     if operation in ("GetProjects", "Projects"):
         node = {"id": "p", "name": variables.get("project", "ptune"), "entityName": ENTITY}
-        edge = {
-            "node": {**node, "createdAt": "", "isBenchmark": False, "user": None},
-            "cursor": "1",
-        }
+        node |= {"createdAt": "", "isBenchmark": False, "user": None}
+        edge = {"node": node, "cursor": "1"}
         page = {"edges": [edge], "pageInfo": {"endCursor": "1", "hasNextPage": False}}
         return {"models": page}
     if operation == "upsertView":
         project = {"id": "p", "name": variables["projectName"], "entityName": ENTITY}
-        view = {
-            "id": "Vmlldzox",
-            "updatedAt": "2026-11-26T00:00:00Z",
-            "project": project,
-            **variables,
-        }
+        view = {"updatedAt": "2026-11-26T00:00:00Z", "project": project, **variables}
         return {"upsertView": {"view": {**view, "id": "Vmlldzox"}, "inserted": True}}
-    viewer = {
-        "id": "u",
-        "entity": ENTITY,
-        "username": ENTITY,
-        "flags": "{}",
-        "teams": {"edges": []},
-    }
+    names = {"entity": ENTITY, "username": ENTITY}
+    viewer = {"id": "u", **names, "flags": "{}", "teams": {"edges": []}}
     return {"viewer": viewer, "model": None, "project": {"artifact": None}, "entity": None}
 
 

@@ -5,12 +5,10 @@ from pathlib import Path
 
 import pytest
 import torch
-from quick_runs import lines_of, ptune
+from quick_runs import Ptune, lines_of, load_exactly, run_in, said_again
 from safetensors.torch import load_file
 
 from prompt_tuning.data.sources import DataSpec, load_split
-from prompt_tuning.evaluation import evaluate_prompt, evaluation_set
-from prompt_tuning.models.loading import load_checkpoint
 from prompt_tuning.task_registry import TASKS
 
 TASK = TASKS["mini_sst2"]
@@ -30,9 +28,7 @@ def tuned(begun_as: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a quick run."""
     folder = tmp_path_factory.mktemp("tuned")
     own = [f"model.path={begun_as}", "method=model_tuning", "optimizer.learning_rate=0.05"]
-    with pytest.MonkeyPatch.context() as monkeypatch:
-        assert ptune(monkeypatch, folder, *GIVEN, *own) == 0
-    (run,) = folder.glob("runs/mini_sst2-*")
+    (run,) = run_in(folder, *GIVEN, *own).glob("runs/mini_sst2-*")
     assert "(model tuning), no prompt" in (run / "log.txt").read_text()
     return run
 
@@ -54,24 +50,14 @@ def test_a_run_leaves_a_whole_model_and_no_prompt(tuned: Path, begun_as: Path) -
 def test_the_saved_model_says_what_it_said_at_its_best_step(tuned: Path) -> None:
     """save -> load -> same predictions, through an empty prompt."""
     record = json.loads((tuned / "record.json").read_text())
-    model = str(tuned / "model")
-    cpu = torch.device("cpu")
-    checkpoint = load_checkpoint(model, revision=None, dtype=torch.float32, device=cpu)
+    checkpoint = load_exactly(str(tuned / "model"))
     split = load_split(TASK, "validation", DataSpec(source="embedded"), limit=60)
-    data = evaluation_set(TASK, split.examples, checkpoint)
-    no_prompt = torch.zeros(0, checkpoint.model.hidden_size)
-    again = evaluate_prompt(checkpoint, no_prompt, data, max_tokens=8192)
+    again = said_again(checkpoint, TASK, split.examples)
 
     kept = tuned / "predictions" / f"step-{record['result']['best_step']:06d}.jsonl"
     assert again.predictions == [line["prediction"] for line in lines_of(kept)]
     assert again.scores.score == record["result"]["score"]
 
 
-def test_a_prompt_can_be_trained_on_the_saved_model(
-    tuned: Path,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    assert ptune(monkeypatch, tmp_path, *GIVEN, f"model.path={tuned / 'model'}") == 0
-    assert "frozen parameters" in capsys.readouterr().out
+def test_a_prompt_can_be_trained_on_the_saved_model(ptune: Ptune, tuned: Path) -> None:
+    assert "frozen parameters" in ptune(*GIVEN, f"model.path={tuned / 'model'}").out

@@ -10,13 +10,12 @@ from pathlib import Path
 import pytest
 import torch
 from peft import PeftModel
-from quick_runs import ptune
+from quick_runs import EXAMPLE, Ptune
 from transformers import AutoTokenizer, GenerationConfig, T5ForConditionalGeneration
 
 from prompt_tuning.ladder.lexicon import TOPICS
 from prompt_tuning.models.places import located
 
-EXAMPLE = Path(__file__).parents[2] / "scripts" / "example_task"
 LABELS = ("sea", "money", "music")
 LADDER = ["model=ladder_400k", "training.num_steps=60", "evaluation.every_steps=20"]
 FLAN = ["model=flan_small_int8", "training.num_steps=2", "evaluation.every_steps=2"]
@@ -35,11 +34,12 @@ def write_table(path: Path, num_rows: int, seed: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("settings", "least"),
+    ("settings", "num_asked", "least"),
     [
-        pytest.param(LADDER, 90.0, id="ladder"),
+        pytest.param(LADDER, 60, 90.0, id="ladder"),
         pytest.param(
             FLAN,
+            12,
             0.0,  # two steps teach nothing for certain
             id="flan",
             marks=pytest.mark.skipif(
@@ -50,32 +50,32 @@ def write_table(path: Path, num_rows: int, seed: int) -> None:
     ],
 )
 def test_a_table_is_trained_on_answered_exported_and_read_by_peft(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, settings: Sequence[str], least: float
+    ptune: Ptune, tmp_path: Path, settings: Sequence[str], num_asked: int, least: float
 ) -> None:
-    for name, num_rows, seed in (("train", 240, 0), ("test", 60, 1)):
+    for name, num_rows, seed in (("train", 240, 0), ("test", num_asked, 1)):
         write_table(tmp_path / f"{name}.csv", num_rows, seed)
     task = ["task=own", "task.name=topics", "task.inputs='text: {text}'", "task.label=topic"]
     files = ["data.train_file=train.csv", "data.test_file=test.csv"]
     quiet = ["tracking=none", "prompt.length=20", "training.batch_size=16"]
     scored = ["evaluation.split=held_out", "data.num_held_out=20", "evaluation.report_split=test"]
     run = ["train", *task, *files, *quiet, *scored, *settings]
-    assert ptune(monkeypatch, tmp_path, *run) == 0
+    ptune(*run)
     (record,) = tmp_path.glob("runs/topics-*/record.json")
     assert json.loads(record.read_text())["result"]["report"]["score"] >= least
 
     prompt = f"prompt={record.parent}"
     ranked = ["rank=labels", "probabilities=true"]
     answer = ["predict", prompt, "input=test.csv"]
-    assert ptune(monkeypatch, tmp_path, *answer, "output=ranked.csv", *ranked) == 0
+    ptune(*answer, "output=ranked.csv", *ranked)
     with (tmp_path / "ranked.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
-    assert [row["id"] for row in rows] == [str(number) for number in range(60)]
+    assert [row["id"] for row in rows] == [str(number) for number in range(num_asked)]
     for row in rows:
         shares = {label: float(row[f"probability_{label}"]) for label in LABELS}
         assert sum(shares.values()) == pytest.approx(1)
         assert row["prediction"] == max(shares, key=shares.__getitem__)
 
-    assert ptune(monkeypatch, tmp_path, *answer, "output=said.jsonl") == 0
+    ptune(*answer, "output=said.jsonl")
     said = [json.loads(line)["prediction"] for line in (tmp_path / "said.jsonl").open()]
     source = json.loads(record.read_text())["model"]["source"]
     base = T5ForConditionalGeneration.from_pretrained(located(source))
@@ -84,7 +84,7 @@ def test_a_table_is_trained_on_answered_exported_and_read_by_peft(
     batch = tokenizer(texts, return_tensors="pt", padding=True)
     for submodules in (1, 2):
         form = [f"output=peft{submodules}", f"num_transformer_submodules={submodules}"]
-        assert ptune(monkeypatch, tmp_path, "export", prompt, *form) == 0
+        ptune("export", prompt, *form)
         folder = tmp_path / f"peft{submodules}"
         model = PeftModel.from_pretrained(base, folder).eval()
         with torch.no_grad():
@@ -96,35 +96,26 @@ def test_a_table_is_trained_on_answered_exported_and_read_by_peft(
 
     # What was exported is used here as the run is: its file says which task and model it has.
     answer = ["predict", "prompt=peft1", "input=test.csv", "output=again.csv", *ranked]
-    assert ptune(monkeypatch, tmp_path, *answer) == 0
+    ptune(*answer)
     with (tmp_path / "again.csv").open(newline="") as file:
         again = list(csv.DictReader(file))
     assert [row["prediction"] for row in again] == [row["prediction"] for row in rows]
 
 
-def test_the_worked_example_is_shown_and_trained(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def test_the_worked_example_is_shown_trained_and_its_prompt_evaluated_on_its_task(
+    ptune: Ptune, tmp_path: Path
 ) -> None:
-    own = ["--config-dir", ".", "task=topics"]
-    assert ptune(monkeypatch, EXAMPLE, "show", *own) == 0
-    shown = capsys.readouterr().out
+    own = ["--config-dir", str(EXAMPLE), "task=topics", f"data.dir={EXAMPLE}"]
+    shown = ptune("show", *own).out
     assert "train       150 examples" in shown and "labels    sea 56, money 48, music 46" in shown
     quick = ["training.num_steps=40", "evaluation.every_steps=20", "tracking=none"]
-    assert ptune(monkeypatch, EXAMPLE, "train", *own, *quick, f"output_dir={tmp_path}") == 0
-    (record,) = tmp_path.glob("*/record.json")
-    assert json.loads(record.read_text())["result"]["report"]["metrics"]["accuracy"] >= 90
-
-
-def test_a_prompt_is_evaluated_on_the_task_that_it_was_trained_on(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    own = ["--config-dir", str(EXAMPLE), "task=topics", f"data.dir={EXAMPLE}", "tracking=none"]
-    quick = ["training.num_steps=20", "evaluation.every_steps=20", "model=ladder_100k"]
-    assert ptune(monkeypatch, tmp_path, "train", *own, *quick) == 0
+    ptune("train", *own, *quick)
     (record,) = tmp_path.glob("runs/topics-*/record.json")
     reported = json.loads(record.read_text())["result"]["report"]
+    assert reported["metrics"]["accuracy"] >= 90
+
     places = [f"data.test_file={EXAMPLE / 'test.csv'}", "split=test", "tracking=none"]
-    assert ptune(monkeypatch, tmp_path, "evaluate", f"prompt={record.parent}", *places) == 0
+    ptune("evaluate", f"prompt={record.parent}", *places)
     (again,) = tmp_path.glob("runs/evaluate-topics-test-*/record.json")
     result = json.loads(again.read_text())["result"]
     assert {key: result[key] for key in reported} == reported

@@ -1,51 +1,28 @@
 """`ptune pretrain` and `ptune adapt` as a user runs them, and a prompt on what comes out."""
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import quick_runs
+from quick_runs import Ptune
 from transformers import T5ForConditionalGeneration
 
-TINY = [
-    "shape.d_model=16",
-    "shape.num_layers=1",
-    "shape.num_heads=2",
-    "shape.d_kv=8",
-    "shape.d_ff=32",
-    "vocabulary.num_pieces=150",
-]
+TINY = [*quick_runs.SMALLEST, "vocabulary.num_pieces=150"]
 QUICK = [
-    "corpus.text=text.txt",
-    "corpus.held_out_fraction=0.2",
-    "objective.inputs_length=24",
-    "pretraining.batch_size=4",
-    "evaluation.every_steps=2",
-    "evaluation.num_segments=4",
+    *("corpus.text=text.txt", "corpus.held_out_fraction=0.2", "objective.inputs_length=24"),
+    *("pretraining.batch_size=4", "evaluation.every_steps=2", "evaluation.num_segments=4"),
     "tracking=none",
 ]
 
 
-@pytest.fixture
-def ptune(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Callable[..., str]:
-    """A command in a folder of its own; gives what it said."""
-
-    def run(*arguments: str, status: int = 0) -> str:
-        assert quick_runs.ptune(monkeypatch, tmp_path, *arguments) == status
-        return "".join(capsys.readouterr())
-
-    return run
+def write(path: Path, animal: str) -> None:
+    lines = [f"the {animal} number {i} sat on the mat and saw a dog .\n" for i in range(60)]
+    path.write_text("\n".join(lines))
 
 
-def test_a_model_is_pretrained_adapted_and_prompted(
-    ptune: Callable[..., str], tmp_path: Path
-) -> None:
-    documents = [f"the cat number {i} sat on the mat and saw a dog .\n" for i in range(60)]
-    (tmp_path / "text.txt").write_text("\n".join(documents))
-
+def test_a_model_is_pretrained_adapted_and_prompted(ptune: Ptune, tmp_path: Path) -> None:
+    write(tmp_path / "text.txt", "cat")
     ptune("pretrain", "name=nano", "pretraining.num_steps=4", *TINY, *QUICK)
     (pretrained,) = (tmp_path / "checkpoints").glob("nano-*")
     record = json.loads((pretrained / "record.json").read_text())
@@ -58,33 +35,28 @@ def test_a_model_is_pretrained_adapted_and_prompted(
     ptune(*adapt, "pretraining.save_at_steps=[2]")
     (adapted,) = (tmp_path / "checkpoints").glob("lm_adapted-*")
     assert (adapted / "step-2" / "model.safetensors").exists()
-    assert "done before" in ptune(*adapt, "pretraining.save_at_steps=[2]")
+    assert "done before" in ptune(*adapt, "pretraining.save_at_steps=[2]").out
 
     train = ["train", f"model.path={adapted}", *quick_runs.QUICK, "tracking=none"]
-    assert "score" in ptune(*train, "evaluation.report_split=null")
+    assert "score" in ptune(*train, "evaluation.report_split=null").out
 
 
 def test_a_pretraining_stands_as_long_as_the_files_that_it_was_made_from(
-    ptune: Callable[..., str], tmp_path: Path
+    ptune: Ptune, tmp_path: Path
 ) -> None:
     """The text, the held-out text and the vocabulary, each by its content."""
 
-    def write(name: str, animal: str) -> None:
-        lines = [f"the {animal} number {i} sat on the mat and saw a dog .\n" for i in range(40)]
-        (tmp_path / name).write_text("\n".join(lines))
-
     def made(*overrides: str) -> tuple[str, bytes]:
-        said = ptune("pretrain", "name=nano", "pretraining.num_steps=1", *TINY, *QUICK, *overrides)
-        folder = max(
-            (tmp_path / "checkpoints").glob("nano-*"), key=lambda path: path.stat().st_mtime
-        )
+        given = ["pretrain", "name=nano", "pretraining.num_steps=1", *TINY, *QUICK, *overrides]
+        said = ptune(*given).out
+        folder = max(tmp_path.glob("checkpoints/nano-*"), key=lambda path: path.stat().st_mtime)
         return said, (folder / "first" / "spiece.model").read_bytes()
 
     for name in ("text.txt", "held_out.txt"):
-        write(name, "cat")
+        write(tmp_path / name, "cat")
     own = ["corpus.held_out_text=held_out.txt"]
     _, of_cats = made(*own)
-    write("text.txt", "walrus")
+    write(tmp_path / "text.txt", "walrus")
     said, of_walruses = made(*own)
     assert "done before, but its text has changed since" in said
     assert of_walruses != of_cats, "the vocabulary of the other text"
@@ -95,7 +67,7 @@ def test_a_pretraining_stands_as_long_as_the_files_that_it_was_made_from(
     assert "is done again" not in made(*own)[0]
     (tmp_path / "own.model").write_bytes(of_walruses)
     assert "its vocabulary has changed since" in made(*own)[0]
-    write("held_out.txt", "walrus")
+    write(tmp_path / "held_out.txt", "walrus")
     assert "its held-out text has changed since" in made(*own)[0]
     assert "is done again" not in made(*own)[0]
 
@@ -110,7 +82,7 @@ def test_a_pretraining_stands_as_long_as_the_files_that_it_was_made_from(
     ],
 )
 def test_what_is_missing_is_said_before_anything_is_loaded(
-    ptune: Callable[..., str], arguments: list[str], reasons: list[str]
+    ptune: Ptune, arguments: list[str], reasons: list[str]
 ) -> None:
-    said = ptune(*arguments, status=2)
+    said = ptune(*arguments, status=2).err
     assert all(reason in said for reason in reasons)

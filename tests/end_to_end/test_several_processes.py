@@ -15,26 +15,18 @@ from typing import Any
 import forks
 import pytest
 from forks import only_run, wait_for_step
+from quick_runs import lines_of, train_config_of
 from safetensors.numpy import load_file
 
 from prompt_tuning.commands import train
-from prompt_tuning.composition import configs_of
-from prompt_tuning.config_checks import train_config
 
 RUN = [
-    "train",
-    "model=ladder_100k",
-    "training.num_steps=60",
-    "training.batch_size=8",
-    "training.dropout=0.1",
-    "evaluation.every_steps=30",
-    "evaluation.num_examples=16",
-    "evaluation.num_report_examples=16",
-    "evaluation.rank=labels",
+    *("train", "model=ladder_100k", "training.num_steps=60", "training.batch_size=8"),
+    *("training.dropout=0.1", "evaluation.every_steps=30", "evaluation.num_examples=16"),
+    *("evaluation.num_report_examples=16", "evaluation.rank=labels", "tracking=none"),
     "machine.max_tokens_per_micro_batch=100",  # several micro-batches a step and process
     # At the recipe's 0.3 rounding grows to 0.06 in 20 steps, in one process by its budget too.
     "optimizer.learning_rate=0.001",
-    "tracking=none",
 ]
 PORTS = count(20000 + os.getpid() % 20000)
 SECONDS = 60  # for a process to end, on a busy machine
@@ -76,10 +68,8 @@ def run(size: int, folder: Path, *arguments: str, status: int = 0) -> tuple[str,
 
 def run_here(folder: Path, *overrides: str) -> None:
     """The same run in this process alone."""
-    given = [*once([*RUN[1:], *overrides]), f"output_dir={folder / 'runs'}"]
-    (config,), problems = configs_of("train", given)
-    assert not problems
-    train.run(train_config(config))
+    given = once([*RUN[1:], *overrides, f"output_dir={folder / 'runs'}"])
+    train.run(train_config_of(*given))
 
 
 def record_of(folder: Path) -> dict[str, Any]:
@@ -107,7 +97,7 @@ def assert_same(folder: Path, other: Path) -> None:
 
 def losses_of(folder: Path) -> dict[int, float]:
     """By step, as they were logged."""
-    lines = map(json.loads, (only_run(folder) / "metrics.jsonl").read_text().splitlines())
+    lines = lines_of(only_run(folder) / "metrics.jsonl")
     return {line["step"]: line["train/loss"] for line in lines if "train/loss" in line}
 
 
@@ -176,18 +166,19 @@ def test_a_run_that_two_processes_began_goes_on_in_any_number(
     assert record_of(tmp_path)["machine"]["num_processes"] == size
 
 
-@pytest.mark.parametrize("spread", ["false", "true"])
-def test_whole_models_are_trained_in_several_processes_too(tmp_path: Path, spread: str) -> None:
+def test_whole_models_are_trained_in_several_processes_too(tmp_path: Path) -> None:
     """With all weights in each process, or a share."""
     whole = ["method=model_tuning", "training.num_steps=3", "evaluation.every_steps=3"]
     run_here(tmp_path / "alone", *whole)
-    run(2, tmp_path / "two", *RUN, *whole, f"machine.spread_weights={spread}")
-    found, expected = (
+    for spread in ("false", "true"):
+        run(2, tmp_path / spread, *RUN, *whole, f"machine.spread_weights={spread}")
+    alone, *others = (
         load_file(only_run(tmp_path / name) / "model" / "model.safetensors")
-        for name in ("two", "alone")
+        for name in ("alone", "false", "true")
     )
-    for name, values in expected.items():
-        assert found[name] == pytest.approx(values, rel=1e-5, abs=1e-5), name
+    for name, values in alone.items():
+        for found in others:
+            assert found[name] == pytest.approx(values, rel=1e-5, abs=1e-5), name
 
 
 def test_a_mistake_ends_all_processes_and_is_said_once(tmp_path: Path) -> None:

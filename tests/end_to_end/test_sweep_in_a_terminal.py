@@ -4,19 +4,25 @@ import os
 import pty
 import re
 import sys
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import pytest
 
+QUICK = [
+    *("tracking=none", "model=ladder_100k", "seed=0,1", "training.num_steps=20"),
+    *("evaluation.every_steps=10", "training.batch_size=4", "evaluation.num_examples=20"),
+    "evaluation.report_split=null",
+]
 
-def watched(arguments: list[str], folder: Path) -> str:
-    """Everything that `ptune` writes to a pseudo-terminal of its own, without control sequences."""
+
+def watched(folder: Path, *overrides: str) -> str:
+    """Everything that a sweep writes to a pseudo-terminal of its own, without control sequences."""
     child, terminal = pty.fork()
     if child == 0:
         os.chdir(folder)
         os.environ |= {"OMP_NUM_THREADS": "1", "COLUMNS": "160", "TERM": "xterm"}
-        os.execv(sys.executable, [sys.executable, "-m", "prompt_tuning.cli", *arguments])
+        command = [sys.executable, "-m", "prompt_tuning.cli", "train", "-m", *overrides, *QUICK]
+        os.execv(sys.executable, command)
     seen = b""
     try:
         while part := os.read(terminal, 65536):
@@ -31,19 +37,9 @@ def watched(arguments: list[str], folder: Path) -> str:
 
 
 def test_eight_runs_under_two_processes_are_counted_timed_and_compared(tmp_path: Path) -> None:
-    try:
-        version("hydra-joblib-launcher")
-    except PackageNotFoundError:
-        pytest.skip("hydra-joblib-launcher is not installed: pip install '.[parallel]'")
-    text = watched(
-        [
-            *("train", "-m", "hydra/launcher=processes", "tracking=none", "model=ladder_100k"),
-            *("task=mini_sst2,mini_rte", "prompt.length=1,2", "seed=0,1"),
-            *("training.num_steps=20", "evaluation.every_steps=10", "training.batch_size=4"),
-            *("evaluation.num_examples=20", "evaluation.report_split=null"),
-        ],
-        tmp_path,
-    )
+    pytest.importorskip("hydra_plugins.hydra_joblib_launcher", reason="pip install '.[parallel]'")
+    own = ["task=mini_sst2,mini_rte", "prompt.length=1,2", "hydra/launcher=processes"]
+    text = watched(tmp_path, *own)
     lines = [line.rstrip() for line in text.splitlines()]
     begun = [line for line in lines if line.startswith("run ")]
     assert sorted(int(line.split()[1]) for line in begun) == [*range(1, 9)]
@@ -59,13 +55,6 @@ def test_eight_runs_under_two_processes_are_counted_timed_and_compared(tmp_path:
 
 
 def test_a_line_below_the_bars_says_how_far_the_sweep_is(tmp_path: Path) -> None:
-    text = watched(
-        [
-            *("train", "-m", "tracking=none", "model=ladder_100k", "task=mini_rte", "seed=0,1"),
-            *("training.num_steps=20", "evaluation.every_steps=10", "training.batch_size=4"),
-            *("evaluation.num_examples=20", "evaluation.report_split=null"),
-        ],
-        tmp_path,
-    )
+    text = watched(tmp_path, "task=mini_rte")
     assert text.count("run 1 of 2: seed=0") > 1, "said once, and drawn again below the bars"
     assert len(re.findall(r"run 2 of 2: seed=1 \(1 done, about \d+ s left\)", text)) > 1

@@ -5,12 +5,15 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from subprocess import PIPE
 from typing import Any
 
 import forks
 import pytest
 import yaml
+from quick_runs import lines_of
 
 SWEEP_FILE = Path(__file__).parents[2] / "scripts" / "wandb_sweep.yaml"
 RESULTS = Path(__file__).parents[2] / "results"
@@ -31,16 +34,26 @@ def start(*arguments: str, url: str, folder: Path, **environment: str) -> tuple[
     return done.returncode, done.stdout + done.stderr
 
 
+@contextmanager
+def serving(*arguments: str | Path) -> Iterator[str]:
+    """The address of a server: what an interpreter with these arguments says the port of."""
+    command = [sys.executable, *arguments]
+    process = subprocess.Popen(command, stdin=PIPE, stdout=PIPE, text=True)
+    with process:
+        assert process.stdout is not None
+        try:
+            yield f"http://127.0.0.1:{int(process.stdout.readline())}"
+        finally:
+            process.kill()
+
+
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
     """Its address and its log."""
     log = tmp_path_factory.mktemp("server") / "log.jsonl"
     log.touch()
-    process = subprocess.Popen([sys.executable, SERVER, log], stdout=subprocess.PIPE, text=True)
-    assert process.stdout is not None
-    yield f"http://127.0.0.1:{int(process.stdout.readline())}", log
-    process.kill()
-    process.wait()
+    with serving(SERVER, log) as url:
+        yield url, log
 
 
 @pytest.fixture(scope="module")
@@ -50,10 +63,6 @@ def sweep(server: tuple[str, Path], tmp_path_factory: pytest.TempPathFactory) ->
     status, said = start("prompt_tuning.cli", *SWEEP, url=server[0], folder=folder)
     assert status == 0 and "W&B" not in said, said
     return folder
-
-
-def received(log: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in log.read_text().splitlines()]
 
 
 def mutations(requests: Sequence[dict[str, Any]], name: str) -> list[dict[str, Any]]:
@@ -74,7 +83,7 @@ def history_of(requests: Sequence[dict[str, Any]], run_id: str) -> list[dict[str
 def test_a_sweep_arrives_with_group_tags_config_curves_summary_and_prompts(
     server: tuple[str, Path], sweep: Path
 ) -> None:
-    requests = received(server[1])
+    requests = lines_of(server[1])
     begun = [sent for sent in mutations(requests, "UpsertBucket") if sent["displayName"]]
     runs = {path.parent.name: path.parent for path in sweep.glob("runs/*/record.json")}
     assert {sent["displayName"] for sent in begun} == {*runs} and len(runs) == 2
@@ -82,22 +91,17 @@ def test_a_sweep_arrives_with_group_tags_config_curves_summary_and_prompts(
         folder, run_id = runs[sent["displayName"]], sent["name"]
         record = json.loads((folder / "record.json").read_text())
         assert run_id == f"train-{record['config_hash'][:8]}"
-        assert (sent["project"], sent["groupName"], sent["jobType"]) == (
-            "ptune",
-            "lengths",
-            "train",
-        )
+        about = [sent[key] for key in ("project", "groupName", "jobType")]
+        assert about == ["ptune", "lengths", "train"]
         length, seed = record["config"]["prompt"]["length"], record["config"]["seed"]
-        assert {"mini_rte", "ladder_100k", "lm_adapted", "class_label", f"P{length}"} <= {
-            *sent["tags"]
-        }
+        tags = {"mini_rte", "ladder_100k", "lm_adapted", "class_label", f"P{length}"}
+        assert tags <= {*sent["tags"]}
         config = json.loads(sent["config"])
         axes = (config["task"]["value"]["name"], config["prompt"]["value"]["length"])
         assert (*axes, config["seed"]["value"]) == ("mini_rte", length, seed)
 
-        lines = (folder / "metrics.jsonl").read_text().splitlines()
         measured: dict[int, dict[str, Any]] = {}
-        for line in map(json.loads, lines):
+        for line in lines_of(folder / "metrics.jsonl"):
             measured.setdefault(line.pop("step"), {}).update(line)
         sent_curves = {line["_step"]: line for line in history_of(requests, run_id)}
         assert {*sent_curves} == {*measured} == {1, 2, 3, 4}
@@ -105,11 +109,8 @@ def test_a_sweep_arrives_with_group_tags_config_curves_summary_and_prompts(
 
         artifacts = [each["input"] for each in mutations(requests, "CreateArtifact")]
         (artifact,) = [a for a in artifacts if a["artifactCollectionName"] == f"prompt-{run_id}"]
-        best = json.loads(artifact["metadata"])
-        assert (best["best/score"], best["best/step"]) == (
-            record["result"]["score"],
-            record["result"]["best_step"],
-        )
+        best, result = json.loads(artifact["metadata"]), record["result"]
+        assert best["best/score"] == result["score"] and best["best/step"] == result["best_step"]
     summaries = [each["sent"] for each in requests if each["path"].endswith("wandb-summary.json")]
     assert len(summaries) == 2 and all("best/score" in summary for summary in summaries)
     prompts = [r["sent"]["bytes"] for r in requests if r["path"].endswith("prompt.safetensors")]
@@ -122,24 +123,19 @@ def test_a_sweep_without_a_server_asks_once_and_arrives_later_by_wandb_sync(
 ) -> None:
     """Somebody listens at the address and never says a word."""
     silent = "import socket, sys; s = socket.create_server(('127.0.0.1', 0)); print(s.getsockname()[1], flush=True); sys.stdin.read()"  # noqa: E501
-    with subprocess.Popen(
-        [sys.executable, "-c", silent], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    ) as process:
-        assert process.stdout is not None
-        url = f"http://127.0.0.1:{int(process.stdout.readline())}"
+    with serving("-c", silent) as url:
         arguments = ("prompt_tuning.cli", *RUN, "-m", "prompt.length=3", "seed=0,1")
         status, said = start(*arguments, url=url, folder=tmp_path)
-        process.kill()
     assert status == 0, said
     assert said.count("cannot be reached") == 2  # each run says why it is offline
     folders = [line.split("wandb sync ")[1].strip() for line in said.splitlines() if "sync" in line]
     assert len(folders) == 2
 
     url, log = server
-    num_before = len(received(log))
+    num_before = len(lines_of(log))
     status, said = start("wandb", "sync", *folders, url=url, folder=tmp_path)
     assert status == 0, said
-    requests = received(log)[num_before:]
+    requests = lines_of(log)[num_before:]
     runs = {sent["name"] for sent in mutations(requests, "UpsertBucket")}
     assert len(runs) == 2 and all(any(run in folder for folder in folders) for run in runs)
     for run in runs:
@@ -149,12 +145,12 @@ def test_a_sweep_without_a_server_asks_once_and_arrives_later_by_wandb_sync(
 def test_the_dashboard_has_the_panels_of_a_figure(server: tuple[str, Path], tmp_path: Path) -> None:
     """As the client sends it; how W&B itself draws it has not been seen."""
     url, log = server
-    num_before = len(received(log))
+    num_before = len(lines_of(log))
     places = [f"runs={RESULTS / 'runs'}", f"output_dir={tmp_path}"]
     report = ["report", "experiment=control_ladder", "wandb=true", "wandb_entity=me", *places]
     status, said = start("prompt_tuning.cli", *report, url=url, folder=tmp_path)
     assert status == 0, said
-    (view,) = mutations(received(log)[num_before:], "upsertView")
+    (view,) = mutations(lines_of(log)[num_before:], "upsertView")
     blocks = json.loads(view["spec"])["blocks"]
     (grid,) = (block["metadata"] for block in blocks if block["type"] == "panel-grid")
     panels = grid["panelBankSectionConfig"]["panels"]
@@ -165,37 +161,24 @@ def test_the_dashboard_has_the_panels_of_a_figure(server: tuple[str, Path], tmp_
     assert "control" in json.dumps(blocks).lower()
 
 
-def test_an_agent_of_a_sweep_that_wandb_leads_calls_ptune_train(
-    tmp_path: Path, shorter_run: dict[str, Any]
-) -> None:
+def test_an_agent_of_a_sweep_that_wandb_leads_calls_ptune_train(tmp_path: Path) -> None:
     """The real agent reads scripts/wandb_sweep.yaml and gets one run from the server."""
     log, run = tmp_path / "log.jsonl", tmp_path / "run.json"
-    run.write_text(json.dumps({key: {"value": value} for key, value in shorter_run.items()}))
-    command = [sys.executable, SERVER, log, SWEEP_FILE, run]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
-        assert server.stdout is not None
-        url = f"http://127.0.0.1:{int(server.stdout.readline())}"
-        folder = tmp_path / "work"
-        path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
-        status, said = start("wandb", "agent", "me/ptune/w", url=url, folder=folder, PATH=path)
-        server.kill()
-    assert status == 0, said
-    (begun,) = [s for s in mutations(received(log), "UpsertBucket") if s["displayName"]]
-    assert (begun["name"], begun["sweep"]) == ("trial", "w")
-    assert {line["_step"] for line in history_of(received(log), "trial")} == {1, 2, 3, 4}
-    (record,) = folder.glob("runs/*/record.json")
-    assert (
-        json.loads(record.read_text())["config"]["prompt"]["length"] == shorter_run["prompt.length"]
-    )
-
-
-@pytest.fixture
-def shorter_run() -> dict[str, Any]:
-    """What a server would propose within the sweep's file, and settings that make it quick."""
-    sweep = yaml.safe_load(SWEEP_FILE.read_text())["parameters"]
-    quick = {"model": "ladder_100k", "training.num_steps": 4, "evaluation.every_steps": 2}
+    # What a server would propose within the sweep's file, and settings that make it quick.
     proposed = {
         key: each["value"] if "value" in each else each.get("values", [each.get("min")])[0]
-        for key, each in sweep.items()
+        for key, each in yaml.safe_load(SWEEP_FILE.read_text())["parameters"].items()
     }
-    return proposed | quick | {"evaluation.num_examples": 8}
+    quick = {"model": "ladder_100k", "training.num_steps": 4, "evaluation.every_steps": 2}
+    given = proposed | quick | {"evaluation.num_examples": 8}
+    run.write_text(json.dumps({key: {"value": value} for key, value in given.items()}))
+    folder, path = tmp_path / "work", f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    with serving(SERVER, log, SWEEP_FILE, run) as url:
+        status, said = start("wandb", "agent", "me/ptune/w", url=url, folder=folder, PATH=path)
+    assert status == 0, said
+    (begun,) = [s for s in mutations(lines_of(log), "UpsertBucket") if s["displayName"]]
+    assert (begun["name"], begun["sweep"]) == ("trial", "w")
+    assert {line["_step"] for line in history_of(lines_of(log), "trial")} == {1, 2, 3, 4}
+    (record,) = folder.glob("runs/*/record.json")
+    config = json.loads(record.read_text())["config"]
+    assert config["prompt"]["length"] == given["prompt.length"]
