@@ -601,7 +601,7 @@ _hints = cache(get_type_hints)
 
 def _read(schema: type[T], values: Mapping[str, Any], prefix: str, problems: list[UserError]) -> T:
     """The object; where a value does not fit there is None instead, and a problem more."""
-    hints, parts = _hints(schema), {}
+    hints, parts = _hints(cast(Any, schema)), {}
     known = [f"{prefix}{name}" for name in hints]
     problems += [unknown_key(f"{prefix}{name}", known) for name in values if name not in hints]
     for each in fields(cast(Any, schema)):
