@@ -23,10 +23,10 @@ from omegaconf.errors import OmegaConfBaseException
 from prompt_tuning.devices import TOKENS_ON_CPU, resolved_device, resolved_dtype
 from prompt_tuning.errors import UserError, closest, did_you_mean, raise_all
 from prompt_tuning.task_registry import CHOICES
+from prompt_tuning.tasks import SPLITS
 
 T = TypeVar("T")
 
-SPLITS = ("train", "validation", "test")
 CHOOSING_SPLITS = ("train", "held_out", "validation", "test")
 METHODS = ("prompt_tuning", "model_tuning", "multitask_model_tuning", "prompt_design")
 FROZEN = ("prompt_tuning", "prompt_design")  # methods that change no weight of the model

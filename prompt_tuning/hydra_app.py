@@ -83,6 +83,8 @@ class Unfinished:
 class Job:
     """What Hydra calls once for every run: keeps failures, so that a sweep goes on.
 
+    No callback of Hydra's can: it sees a run fail, and then the sweeper raises the failure.
+
     Some launchers call copies of it in other processes. What those keep is lost: there a run's
     folder tells what became of it.
     """

@@ -8,11 +8,11 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
-from prompt_tuning.config import SPLITS, TaskConfig, TrainConfig, typed
+from prompt_tuning.config import TaskConfig, TrainConfig, typed
 from prompt_tuning.data.sources import DataSpec, has_split, rows_of
 from prompt_tuning.errors import UserError, did_you_mean, raise_all
 from prompt_tuning.task_registry import CHOICES
-from prompt_tuning.tasks import Example, HubDataset, Origin, RowError, Task
+from prompt_tuning.tasks import SPLITS, Example, HubDataset, Origin, RowError, Task
 from prompt_tuning.tasks.base import class_parser, keep_flat, parse_text
 from prompt_tuning.tasks.own import (
     CLASS_METRICS,

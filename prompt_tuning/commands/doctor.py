@@ -15,12 +15,12 @@ from pathlib import Path
 from omegaconf import DictConfig
 
 from prompt_tuning.composition import planned_runs
-from prompt_tuning.config import SPLITS, DoctorConfig, choices, file_of, typed
+from prompt_tuning.config import DoctorConfig, choices, file_of, typed
 from prompt_tuning.data.sources import DataSpec, check_available
 from prompt_tuning.errors import UserError
 from prompt_tuning.network import problem_with
 from prompt_tuning.task_registry import TASKS
-from prompt_tuning.tasks import Task
+from prompt_tuning.tasks import SPLITS, Task
 
 WANDB_HOST = "api.wandb.ai"
 WEIGHTS = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin")

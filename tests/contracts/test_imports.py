@@ -40,7 +40,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "prompt_files": {"errors", "files"},
     "metrics": {"errors", "tasks"},
     "models": {"devices", "errors", "files", "data", "ladder", "shapes"},
-    "config": {"errors", "devices", "task_registry"},
+    "config": {"errors", "devices", "task_registry", "tasks"},
     "config_checks": {"errors", "models", "prompt_files", "config"},
     "composition": {"devices", "errors", "config", "config_checks", "task_registry"},
     "tracking": {"config", "files", "network"},
