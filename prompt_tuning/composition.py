@@ -214,8 +214,7 @@ class _Composer:
         self._command = command
         path = json.dumps(f"file://{own_files.resolve()}") if own_files else ""
         self._places = [f"hydra.searchpath=[{path}]"] if own_files else []
-        # A user's files may change while this process lives, those of conf/ do not.
-        self._composed = {} if own_files else _OF_CONF.setdefault(command, {})
+        self._composed = {} if own_files else _OF_CONF.setdefault((command, _state_of_conf()), {})
 
     def point(self, overrides: Sequence[Override]) -> Point:
         """These overrides, one value each, and the config as a command sees it."""
@@ -259,7 +258,14 @@ class _Composed(NamedTuple):
     axes: Mapping[str, str]  # what its experiment sweeps over
 
 
-_OF_CONF: dict[str, dict[tuple[str, ...], _Composed]] = {}  # of each command
+# What has been composed of conf/ alone in this process, by the command and the files' state.
+_OF_CONF: dict[tuple[str, frozenset[tuple[Path, int]]], dict[tuple[str, ...], _Composed]] = {}
+
+
+def _state_of_conf() -> frozenset[tuple[Path, int]]:
+    """Its files, each with the time of its last change: a checkout's are edited."""
+    files = config_dir().rglob("*.yaml")
+    return frozenset((path, path.stat().st_mtime_ns) for path in files)
 
 
 def _is_task(override: Override) -> bool:

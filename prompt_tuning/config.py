@@ -520,6 +520,7 @@ def method_axes(config: TrainConfig) -> tuple[str, ...]:
 # The files of conf/.
 
 
+@cache
 def config_dir() -> Path:
     """conf/: inside an installed package, or at the top of a checkout."""
     package = Path(__file__).resolve().parent
@@ -527,11 +528,16 @@ def config_dir() -> Path:
     return packaged if packaged.is_dir() else package.parent / "conf"
 
 
-@cache  # asked for every override of every run of a sweep
 def choices(group: str) -> tuple[str, ...]:
     """The names in a group: its files in conf/, and all tasks; none if there is no such group."""
-    files = (path.stem for path in (config_dir() / group).glob("*.yaml"))
-    return tuple(sorted((*files, *(CHOICES if group == "task" else ()))))
+    folder = config_dir() / group
+    names = _names_in(folder, folder.stat().st_mtime_ns) if folder.is_dir() else ()
+    return tuple(sorted((*names, *(CHOICES if group == "task" else ()))))
+
+
+@cache  # asked for every override of every run of a sweep
+def _names_in(folder: Path, changed_at: int) -> tuple[str, ...]:
+    return tuple(path.stem for path in folder.glob("*.yaml"))
 
 
 def file_of(group: str, name: str) -> DictConfig:

@@ -61,10 +61,11 @@ def evaluation_set(
     cache_dir: Path | None = None,
     source: Task | None = None,
 ) -> EvaluationSet:
-    """Tokenises a split for evaluation. Nothing is truncated, as in T5X (its `infer_eval`).
+    """Tokenises a split for evaluation, by the checkpoint's tokenizer and onto its device.
+
+    Nothing is truncated, as in T5X (its `infer_eval`).
 
     Args:
-        task, examples, checkpoint: of one split; whose tokenizer and device are used.
         target_sentinel, source: as in `EvaluationSet`.
         max_target_tokens: where decoding stops; None: at the longest target or accepted answer.
         rank: how the task's class labels are compared, of which one answers (`config.RANKS`);

@@ -292,8 +292,9 @@ def accumulate_gradient(
     of the *batch's* mean, and a row's dropout is its own, so that the split changes memory and the
     order of summation, nothing else.
 
-    Inputs and targets are B tensors of token ids each. The rows are dealt out among `ranks`: this
-    process adds the share of its own, and returns its share of the mean loss, z-loss included.
+    Inputs and targets are B tensors of token ids each; dropout None is off. The rows are dealt out
+    among `ranks`: this process adds the share of its own, and returns its share of the mean loss,
+    z-loss included.
     """
     num_target_tokens = sum(len(ids) for ids in targets)
     losses = []

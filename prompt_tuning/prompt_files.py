@@ -63,7 +63,7 @@ def save_prompt(
     metadata: Mapping[str, Any],
     init: NDArray[np.float32] | None = None,
 ) -> None:
-    """Writes what `PromptFile` names by atomic rename, so that a file that exists is whole."""
+    """Writes the fields of a `PromptFile`, by atomic rename: a file that exists is whole."""
     from safetensors.numpy import save_file
 
     tensors = {TENSOR: weight} | ({} if init is None else {INIT_TENSOR: init})
@@ -92,7 +92,8 @@ def save_peft(folder: Path, prompt: PromptFile, base: str, num_submodules: int) 
     The file has ptune's metadata as well, so that it can be used here as the run's own.
 
     Args:
-        folder, prompt: a folder that is there; a prompt with metadata.
+        folder: that is there.
+        prompt: with metadata.
         base: hub id or folder of its model.
         num_submodules: 1 or 2. With 2, PEFT's default for T5, there is a second prompt, for the
             decoder, which PEFT never uses: the same one again.

@@ -53,7 +53,7 @@ class OptunaSweeper(Sweeper):
         pruner: optuna.pruners.BasePruner | None,
         params: Mapping[str, Any] | None,
     ) -> None:
-        """Made by Hydra from conf/hydra/sweeper/optuna.yaml; `num_trials` counts earlier calls."""
+        """Made by Hydra from conf/hydra/sweeper/optuna.yaml; earlier trials count."""
         self.num_trials, self.sampler = num_trials, sampler
         self.pruner = pruner or optuna.pruners.NopPruner()
         self.params = dict(params or {})

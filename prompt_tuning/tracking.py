@@ -26,7 +26,8 @@ def wandb_run(
     """How a run appears in W&B, as `wandb.init` takes it; None if it does not.
 
     `name` ends in the config's hash, which makes the id: a resumed run goes on with its curves.
-    `job_type` is the command, and `axes` are the run's place on each, for tags.
+    `group` counts unless the config names one. `job_type` is the command, and `axes` are the run's
+    place on each, for tags.
     """
     if tracking.name == "none":
         return None

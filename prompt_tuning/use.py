@@ -44,7 +44,8 @@ Answer = dict[str, Any]  # the row and {"prompt", "prediction"}, or {"error"}
 def evaluate(config: EvaluateConfig, folder: RunFolder, prompt: PromptFile, sha256: str) -> None:
     """Answers a split under a saved prompt and scores it; one without labels has no score.
 
-    The prompt is what is in the file that the config names, of that hash; the folder is claimed.
+    `prompt` and `sha256` are of the file that the config names. `folder`, which is claimed, gets
+    the files, the record last.
 
     Raises:
         UserError: the data or the model cannot be used, or do not belong to the prompt.

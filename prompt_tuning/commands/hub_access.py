@@ -18,7 +18,8 @@ from prompt_tuning.terminal import say
 def check_hub(model: str | None, data: Mapping[str, Any]) -> None:
     """Makes the hub's client use its cache alone where the hub does not answer.
 
-    `model` is the id of one that is there; `data`, by content, name what is from the hub.
+    `model` is the hub id of a run's model, None if it is elsewhere; `data` are the run's, by
+    content, and name their hub repository.
 
     Raises:
         UserError: names all that is neither on a hub that answers nor in the cache.

@@ -57,7 +57,7 @@ def _overview(task: Task, config: ShowConfig) -> Iterator[str]:
     spec = data_spec(config.data)
     splits: dict[str, Split] = {}
     parts = (*SPLITS, HELD_OUT) if spec.num_held_out else SPLITS
-    for name in (name for name in parts if name == HELD_OUT or has_split(task, name, spec)):
+    for name in (name for name in parts if has_split(task, name, spec)):
         try:
             check_data(task, config.data, [name])
         except UserError:  # one of ours, whose file is not in the folder

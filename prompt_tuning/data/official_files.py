@@ -60,8 +60,11 @@ def read_records(path: Path) -> Iterator[tuple[int, Record]]:
             yield from read(file)
     except _BrokenLineError as error:
         raise UserError(f"{path}:{error.line}: {error}") from None
-    except (OSError, EOFError, UnicodeDecodeError, zlib.error) as error:
+    except UNREADABLE as error:
         raise UserError(f"{path}: cannot be read: {error}") from error
+
+
+UNREADABLE = (OSError, EOFError, UnicodeDecodeError, zlib.error)  # what a damaged file raises
 
 
 def format_of(path: Path) -> str:

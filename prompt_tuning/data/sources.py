@@ -104,7 +104,7 @@ def load_split(
 
 
 def rows_of(task: Task, split: str, spec: DataSpec) -> Iterator[tuple[str, Row]]:
-    """The records of a split as they stand there, each with its place.
+    """The records of a split as they stand there, each with its place; of held_out, train's.
 
     Raises:
         UserError: there is no such split, or it cannot be read.

@@ -11,7 +11,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from prompt_tuning.data.official_files import format_of, open_text, read_records
+from prompt_tuning.data.official_files import UNREADABLE, format_of, open_text, read_records
 from prompt_tuning.errors import UserError
 
 FORMATS = (".csv", ".tsv", ".json", ".jsonl", ".parquet")
@@ -39,7 +39,10 @@ def read_table(path: Path) -> Iterator[tuple[int, Row]]:
 
 
 def _comma_separated(path: Path) -> Iterator[tuple[int, Row]]:
-    """Below the line of names, which are unique, every line is as long as it."""
+    """The rows below the line of names, each with the number of its last line.
+
+    A name that is there twice is refused, and a row of another length.
+    """
     csv.field_size_limit(2**31 - 1)  # a cell may be a book
     try:
         with open_text(path, newline="") as file:
@@ -58,7 +61,7 @@ def _comma_separated(path: Path) -> Iterator[tuple[int, Row]]:
                     yield reader.line_num, dict(zip(columns, cells, strict=True))
     except csv.Error as error:
         raise UserError(f"{path}:{reader.line_num}: not CSV: {error}") from error
-    except (OSError, EOFError, UnicodeDecodeError) as error:
+    except UNREADABLE as error:
         fix = "save it as UTF-8" if isinstance(error, UnicodeDecodeError) else None
         raise UserError(f"{path}: cannot be read: {error}", fix=fix) from error
 

@@ -51,10 +51,9 @@ def encode_split(
     target_sentinel_id: int | None = None,
     cache_dir: Path | None = None,
 ) -> EncodedSplit:
-    """The token ids of the examples, in their order.
+    """The token ids of the examples of one split, in their order, by T5's tokenizer.
 
     Args:
-        examples, tokenizer: of one split; T5's.
         max_input_tokens: at most this many, EOS included; None does not truncate.
         max_target_tokens: likewise of a target, a sentinel included.
         target_sentinel_id: put in front of every target (span corruption + sentinel); None: not.

@@ -45,7 +45,8 @@ def read_members(
     """The prompts of some files, in their order, with the `runs` that trained them if known.
 
     Raises:
-        UserError: fewer than two, the same one twice, different models, or one cannot be read.
+        UserError: fewer than two, the same one twice, different models, one cannot be read or, with
+            `tie=best`, does not say its score.
     """
     if len(paths) < 2:
         raise UserError(

@@ -16,7 +16,10 @@ def greedy_decode(model: PackedT5, encoded: EncodedRows, max_tokens: int) -> lis
     Args:
         model: the T5.
         encoded: B rows.
-        max_tokens: at most so many a row, EOS included; what is returned is without EOS.
+        max_tokens: at most so many a row, EOS included.
+
+    Returns:
+        B lists of token ids, without EOS and what comes after it.
 
     Source: T5X's beam search with `num_decodes=1`.
     """

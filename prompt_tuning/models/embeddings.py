@@ -50,7 +50,7 @@ class EmbeddingTable:
 def load_embedding_table(source: str, revision: str | None) -> EmbeddingTable:
     """Reads two matrices of a checkpoint in safetensors, the whole of any other.
 
-    Takes and raises what `load_checkpoint` does.
+    Takes a source and a revision, and raises, as `load_checkpoint` does.
     """
     _, tokenizer = load_description(source, revision=revision)
     place = located(source)

@@ -144,7 +144,9 @@ class PackedT5:
 
     @property
     def num_elsewhere(self) -> int:
-        """Weights that only other processes hold, of layers that are spread."""
+        """Weights that only other processes hold."""
+        if not self.is_spread:
+            return 0
         spread = [*self.encoder.parameters(), *self.decoder.parameters()]
         return sum(weight.numel() - weight.to_local().numel() for weight in spread)
 
@@ -174,7 +176,7 @@ class PackedT5:
             context = packed_self_attention(torch.stack([q, k, v]), packing, mask)
             x = x + drop(linear(context, weights.attention_output))
             inner = drop(self._expand(x, weights.gate_and_linear, self._epsilon))
-            return x + drop(linear(inner, weights.output))
+            return x + drop(linear(inner, weights.feed_forward_output))
 
         def through(layers: Iterable[Callable[..., Tensor]], x: Tensor) -> Tensor:
             for layer, mask in zip(layers, cycle(masks), strict=False):
@@ -259,7 +261,7 @@ class PackedT5:
             x = x + drop(linear(context, weights.attention_output))
             x = x + drop(self._cross_attend(x, weights, encoded, dropout))
             inner = drop(self._expand(x, weights.gate_and_linear, self._epsilon))
-            return x + drop(linear(inner, weights.output))
+            return x + drop(linear(inner, weights.feed_forward_output))
 
         def through(layers: Iterable[Callable[..., Tensor]], x: Tensor) -> Tensor:
             for number, (layer, bias) in enumerate(zip(layers, cycle(biases), strict=False)):

@@ -32,7 +32,7 @@ class EncoderLayer:
     qkv: Tensor  # [3 * heads * d_kv, H], norm scale folded in
     attention_output: Tensor  # [H, heads * d_kv]
     gate_and_linear: Tensor  # [2 * d_ff, H], norm scale folded in
-    output: Tensor  # [H, d_ff]
+    feed_forward_output: Tensor  # [H, d_ff]
 
     def __call__(self, compute: Callable[..., Tensor], *args: Any) -> Tensor:
         """`compute(weights, *args)`: a layer that is spread makes its weights whole before."""

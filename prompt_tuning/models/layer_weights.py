@@ -49,7 +49,7 @@ class SpreadStack(nn.Module):
         device: torch.device,
         trained_as: torch.dtype | None = None,
     ) -> None:
-        """Spreads the layers on a device, one by one as they come from any other.
+        """Spreads the layers over a device, one by one; their weights may lie on another.
 
         The processes need not do so at the same time: nothing is sent before the first pass.
         A forward pass sees trained weights as `trained_as`; None: they are frozen.
@@ -154,22 +154,21 @@ def spread_trained(
     for name in weights.keys() - inside:
         trained[name] = weights[name].detach().to(device).requires_grad_()
     shared = {name: trained[name] for name in ("encoder.final_layer_norm.weight",)}
-    fuse_decoder_layer = partial(fused_decoder_layer, heads=heads)
 
     def spread(stack: str, number: int, fuse: Callable[..., EncoderLayer]) -> SpreadStack:
         layers = [
             TrainedLayer(part(f"{stack}.block.{block}."), shared, partial(fuse, block=block))
             for block in range(number)
         ]
-        spread = SpreadStack(layers, group, device, dtype)
+        made = SpreadStack(layers, group, device, dtype)
         for layer in layers:
             trained.update(layer.named())
-        return spread
+        return made
 
     of_encoder, of_decoder = num_layers
     stacks = (
         spread("encoder", of_encoder, fused_encoder_layer),
-        spread("decoder", of_decoder, fuse_decoder_layer),
+        spread("decoder", of_decoder, partial(fused_decoder_layer, heads=heads)),
     )
     return trained, stacks
 

@@ -43,7 +43,7 @@ class _RMSNorm(torch.autograd.Function):
 
 
 class _GatedGELU(torch.autograd.Function):
-    """gelu(a) * b for a fused [a | b]; the backward pass computes the GELU again: [N, d_ff]."""
+    """gelu(a) * b for a fused [a | b]; the backward pass makes the GELU again, [N, d_ff]."""
 
     @staticmethod
     def forward(ctx: Any, fused: Tensor) -> Tensor:

@@ -195,7 +195,8 @@ def save_checkpoint(
 ) -> None:
     """Writes weights, last, beside the config and the tokenizer of `first`, which they began as.
 
-    The folder gets the hub's layout, the file `dtype`: it is loaded as the run asks for.
+    `first` is a folder or a hub id, whose newest revision is None. The folder gets the hub's
+    layout, the file `dtype`: it is loaded as the run asks for.
     """
     folder.mkdir(parents=True, exist_ok=True)
     place = located(first)

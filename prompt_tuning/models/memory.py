@@ -88,7 +88,8 @@ class Footprint:
         The bytes are those of the shortest or of the longest row, whichever costs more a position:
         a short row has more of the decoder, a long one more of the mask.
 
-        `lengths` are encoder positions of all rows that there are; the model is loaded.
+        `lengths` are encoder positions of all rows that there are; `free` counts with the model
+        loaded.
         """
         of_position = max(
             self.kept_bytes([length], [longest_target]) / length

@@ -38,7 +38,7 @@ def length(grid: Grid, papers: Papers) -> list[Claim]:
 
 def initialisation(grid: Grid, papers: Papers) -> list[Claim]:
     """Random uniform is worst, class labels are best; and it matters less with size."""
-    lead, what = {UNIFORM: -1, VOCAB: 0.5, LABELS: 0.5}, "The other two minus random uniform"
+    lead, what = {LABELS: 0.5, VOCAB: 0.5, UNIFORM: -1}, "The other two minus random uniform"
     worst, best = "Is random uniform the worst initialisation?", {LABELS: 1, VOCAB: -1}
     better = "Are class labels a better initialisation than sampled vocabulary?"
     in_paper = f"{papers.gap(LABELS, UNIFORM)}, class label"
@@ -96,7 +96,7 @@ def objective(grid: Grid, papers: Papers) -> list[Claim]:
 def adaptation(grid: Grid, papers: Papers) -> list[Claim]:
     """The longer a model was adapted, the better; what adaptation itself gives is figure 3(c)'s."""
     steps = sorted((series for series in grid.series if series.isdigit()), key=int)
-    last, half = (*steps[:-3:-1], "6000", "3000")[:2]
+    last, half = [*dict.fromkeys((*steps[:-3:-1], "6000", "3000"))][:2]
     question = "Does LM adaptation still help in the second half of its steps?"
     what, paper = f"{int(last):,} minus {int(half):,} steps", papers.gap("100000", "50000")
     return [asked_of_sum(question, what, grid, {last: 1, half: -1}, paper)]

@@ -6,7 +6,7 @@ text, then a line for every run. `ptune report commit_records=true` adds lines; 
 
 import json
 import re
-from base64 import b64encode
+from base64 import b64decode, b64encode
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
-from zlib import compress
+from zlib import compress, decompress
 
 from prompt_tuning.errors import UserError
 from prompt_tuning.files import read_json, written_whole
@@ -177,7 +177,7 @@ def commit(records: Mapping[str, Iterable[Record]], folder: Path) -> int:
             committed[record.name] = content
         if new:
             path = folder / f"{artefact}.jsonl"
-            _write_lines(path, {*pack(new), *_lines(path)})
+            _write_lines(path, {*pack(new), *(_lines(path) if path.exists() else ())})
     return len(committed) - num_before
 
 
@@ -190,7 +190,7 @@ def commit_answers(records: Mapping[str, Iterable[Record]], folder: Path) -> Non
     for artefact, found in records.items():
         path = folder / "answers" / f"{artefact}.jsonl"
         try:
-            lines = {*_lines(path)}
+            lines = {*(_lines(path) if path.exists() else ())}
             kept = {json.loads(line)["name"] for line in lines}
         except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise _damaged(path, error) from error
@@ -201,6 +201,16 @@ def commit_answers(records: Mapping[str, Iterable[Record]], folder: Path) -> Non
                 lines.add(_json({"name": record.name, "split": split, "answers": text}))
         if lines:
             _write_lines(path, lines)
+
+
+def read_answers(folder: Path) -> dict[str, tuple[str, list[str]]]:
+    """The split and the predictions of every run whose answers were kept, by its name."""
+    found = {}
+    for path in sorted((folder / "answers").glob("*.jsonl")):
+        for line in map(json.loads, _lines(path)):
+            answers = json.loads(decompress(b64decode(line["answers"])))
+            found[line["name"]] = (line["split"], answers)
+    return found
 
 
 def _reported(record: Record) -> tuple[str, list[str]] | None:
@@ -331,8 +341,7 @@ def _json(value: Any) -> str:
 
 def _lines(path: Path) -> list[str]:
     """Ends of lines are \n alone: a text in a record may hold others, such as U+2028."""
-    text = path.read_text(encoding="utf-8") if path.exists() else ""
-    return [line for line in text.split("\n") if line]
+    return [line for line in path.read_text(encoding="utf-8").split("\n") if line]
 
 
 def _write_lines(path: Path, lines: Iterable[str]) -> None:

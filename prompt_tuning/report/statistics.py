@@ -142,7 +142,10 @@ def wilson(count: int, total: int) -> tuple[float, float]:
 
 
 def mcnemar(only_first: int, only_second: int) -> float:
-    """Exact two-sided p-value that two runs are right equally often, by where one alone is."""
+    """Exact two-sided p-value that two runs are right equally often.
+
+    From the numbers of examples that only one of them has right.
+    """
     discordant = only_first + only_second
     return float(stats.binomtest(only_first, discordant).pvalue) if discordant else 1.0
 

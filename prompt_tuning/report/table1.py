@@ -23,7 +23,7 @@ ANSWERS = [*ROUTE, "seed", "score", "metrics", "floor", "substance"]
 class Transfer(Artefact):
     """A table of section 5."""
 
-    series: tuple[str, ...] = ("method",)
+    series: tuple[str, ...] = ("method",)  # alone: a route's method is its series
     domain: str = "question answering"
 
     @cached_property
@@ -56,7 +56,7 @@ class Transfer(Artefact):
         for row in rows("transfer", self.name):
             found = self.on(row["method"], PAPERS_MODEL, row["source"], row["target"])
             paper = Published(float(row["mean"]), float(row["sd"]), 0)
-            ours = Spread.of(found["metrics"].str[row["metric"]])
+            ours = Spread.of(metrics[row["metric"]] for metrics in found["metrics"])
             names = [row[key] for key in ("source", "target", "method", "metric")]
             lines.append([*names, f"{paper.mean:.1f} ± {row['sd']}", *compared(paper, ours)])
         note = (
@@ -101,7 +101,7 @@ class Transfer(Artefact):
             own = self.grid.runs((method, model), source)
             failed = failed_text(fail(own)) if source == target else NOTHING
             for metric in found["metrics"].iloc[0]:
-                score = with_mark(Spread.of(found["metrics"].str[metric]))
+                score = with_mark(Spread.of(each[metric] for each in found["metrics"]))
                 lines.append([source, target, method, metric, score, failed])
         note = (
             "Percent: mean ± sample standard deviation over seeds (number of seeds); † has fewer "

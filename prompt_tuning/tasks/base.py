@@ -10,7 +10,7 @@ from typing import Any, Literal, TypeVar
 
 Row = Mapping[str, Any]
 Prediction = int | str | None  # a class id, a text, or None: not an answer to this task
-TextFormat = Literal["taskless", "t5"]
+TextFormat = Literal["taskless", "t5"]  # t5: its name of the task in front of the inputs
 
 SPLITS = ("train", "validation", "test")
 NO_LABEL = -1  # the data sets' own mark of a test row

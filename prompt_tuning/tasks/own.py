@@ -86,7 +86,10 @@ def label_in(row: Row, column: str) -> str | None:
 def class_examples(
     template: Template, column: str, labels: Mapping[str, str], words: Sequence[str]
 ) -> Callable[[Row, bool], list[Example]]:
-    """Makes the example of a row with a label in `column`, of which `labels` has the word."""
+    """Makes the example of a row with a label in `column`.
+
+    `labels` has the word of each label, `words` each word once: labels may share one.
+    """
 
     def to_examples(row: Row, training: bool) -> list[Example]:
         label = label_in(row, column)

@@ -108,7 +108,7 @@ def test_a_run_that_is_stopped_twice_continues_to_the_same_prompt(tmp_path: Path
     was not stopped."""
     whole, halting = tmp_path / "whole", tmp_path / "halting"
     forked("train", *LONGER, folder=whole)
-    for number, step in ((signal.SIGINT, 10), (signal.SIGTERM, 60)):
+    for number, step in ((signal.SIGINT, 2), (signal.SIGTERM, 55)):
         process = forks.Started("train", *LONGER, folder=halting)
         wait_for_step(halting, step)
         process.send_signal(number)

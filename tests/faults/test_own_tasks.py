@@ -1,5 +1,6 @@
 """Malformed task files and tables of a user's: one clear line each, exit 2, nothing left behind."""
 
+import gzip
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -110,6 +111,11 @@ def test_a_malformed_table_is_named_with_its_line(
         ("t.jsonl", b'{"text": "a", "topic": "b"}\n[]\n', "t.jsonl:2"),
         ("t.tsv", b"text\ttopic\na\n", "fewer columns than the first line names"),
         ("t.csv", "text,topic\né,a\n".encode("latin-1"), "save it as UTF-8"),
+        (
+            "t.csv.gz",
+            gzip.compress(b"text,topic\n")[:10] + b"\xff" * 20,
+            "t.csv.gz: cannot be read",
+        ),
         ("t.xlsx", b"PK", "t.xlsx is not a table"),
         ("t.jsonl", b'{"text": ["a"], "topic": "b"}\n{"text": "x", "topic": "c"}\n', "a list"),
     ],

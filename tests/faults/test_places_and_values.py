@@ -131,6 +131,7 @@ def test_cuda_without_a_gpu_is_refused(ptune: Ptune) -> None:
         ("--help", ">&- 2>&- <&-", 0),
         ("show task=rte rows=-", "<&-", 0),
         ("score task=rte rows=-", "<&- >/dev/full", 2),
+        ("evaluate task=rte", "", 2),
     ],
 )
 def test_streams_that_are_full_or_closed_end_in_no_traceback(

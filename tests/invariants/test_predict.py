@@ -25,7 +25,7 @@ FREE = [{"prompt": "free", "inputs": text, "id": number} for number, text in enu
 
 
 @pytest.fixture
-def library(tiny_checkpoint: Checkpoint) -> Path:
+def library(ptune: Ptune, tiny_checkpoint: Checkpoint) -> Path:
     """Three prompts of different lengths; two say which task they are of."""
     folder = Path("library")
     folder.mkdir()

@@ -407,7 +407,7 @@ def test_prompt_design_asks_the_lm_adapted_model_and_has_no_soft_prompt() -> Non
     assert train("method=prompt_design", "machine.compile=default").machine.compile == "default"
 
 
-def test_a_gpu_may_be_named_by_its_number() -> None:
+def test_a_gpu_may_be_named_by_its_number_and_what_names_no_device_is_refused() -> None:
     for device in ("auto", "cpu", "cuda", "cuda:0", "cuda:12"):
         assert train(f"machine.device={device}").machine.device == device
     for device in ("cuda:", "cuda:x", "gpu", "cuda:-1", "cuda:1 "):

@@ -29,6 +29,8 @@ def test_a_saved_prompt_comes_back_with_its_metadata_and_what_it_was_before_trai
     assert [p.name for p in tmp_path.iterdir()] == ["prompt.safetensors"]
     assert (prompt.init is None) == (init is None)
     np.testing.assert_array_equal(prompt.init, init)
+    np.save(tmp_path / "bare.npy", WEIGHT)
+    assert load_prompt(tmp_path / "bare.npy").init is None
 
 
 def test_the_authors_prompts_can_be_read(shared_data: Path) -> None:

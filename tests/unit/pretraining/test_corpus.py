@@ -7,7 +7,7 @@ from transformers import AutoTokenizer
 
 from prompt_tuning.errors import UserError
 from prompt_tuning.models.random_checkpoint import write_tokenizer
-from prompt_tuning.pretraining.corpus import hold_out, load_corpus
+from prompt_tuning.pretraining.corpus import DOCUMENTS_PER_CALL, hold_out, load_corpus
 from prompt_tuning.pretraining.documents import TextSource, local_text
 
 
@@ -20,7 +20,8 @@ def documents_of(corpus):
 
 
 def test_documents_come_back_as_sentencepiece_cuts_them(tokenizer, processor, texts, tmp_path):
-    """The tokenizer gets 16 documents at once, which leaves no trace."""
+    """The tokenizer gets several documents at once, which leaves no trace."""
+    assert len(texts) > 2 * DOCUMENTS_PER_CALL
     corpus = load_corpus(source_of(*texts), tokenizer, cache_dir=tmp_path)
     assert documents_of(corpus) == processor.encode(texts)
     assert isinstance(corpus.tokens, np.memmap)

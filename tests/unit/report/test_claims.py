@@ -177,6 +177,14 @@ def test_what_lm_adaptation_gives_prompts_beyond_model_tuning(tmp_path: Path) ->
     assert extra.answer == Answer.SUPPORTED
 
 
+def test_a_figure_of_one_number_of_steps_says_nothing_of_their_second_half(tmp_path: Path) -> None:
+    """That of a sweep narrowed to it: not minus the score itself."""
+    write_seeds(tmp_path, [80.0, 81.0, 82.0], variant__lm_adapt_steps=6000)
+    made = filled("fig3d_ladder", tmp_path, *seeds(variant__lm_adapt_steps=6000))
+    (claim,) = (claim for claim in made.claims if "second half" in claim.question)
+    assert not claim.tests
+
+
 def test_the_spread_of_initialisations_stands_beside_its_own_null(tmp_path: Path) -> None:
     """Equal arms spread too: a best minus worst means nothing by itself."""
     plan, scores = [], {"random_uniform": 60.0, "sampled_vocab": 60.0, "class_label": 60.0}
