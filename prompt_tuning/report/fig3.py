@@ -38,7 +38,7 @@ def length(grid: Grid, papers: Papers) -> list[Claim]:
 
 def initialisation(grid: Grid, papers: Papers) -> list[Claim]:
     """Random uniform is worst, class labels are best; and it matters less with size."""
-    lead, what = {LABELS: 0.5, VOCAB: 0.5, UNIFORM: -1}, "The other two minus random uniform"
+    lead, what = {UNIFORM: -1, VOCAB: 0.5, LABELS: 0.5}, "The other two minus random uniform"
     worst, best = "Is random uniform the worst initialisation?", {LABELS: 1, VOCAB: -1}
     better = "Are class labels a better initialisation than sampled vocabulary?"
     in_paper = f"{papers.gap(LABELS, UNIFORM)}, class label"
