@@ -118,7 +118,7 @@ def test_a_run_that_is_stopped_twice_continues_to_the_same_prompt(tmp_path: Path
 
     resumed = forked("train", *LONGER, folder=halting)
     (begun_at,) = re.findall(r"resumed at step (\d+)", resumed.stdout)
-    assert int(begun_at) >= 60
+    assert int(begun_at) >= 55
     expected = only_run(whole)
     assert logged(run) == logged(expected)
     first, second = (load_file(path / "prompt.safetensors") for path in (run, expected))
