@@ -37,11 +37,8 @@ Problems = Iterator[UserError]
 HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")  # owner/name
 _NAME = re.compile(r"\w[\w.+-]*")
 TRAINED_ALONE = ("prompt_tuning", "model_tuning")  # on one task
-NEEDED = (
-    "init",
-    "prompt.length",
-    "prompt.num_shots",
-)  # what a method may not leave out if it is its own
+# What a method may not leave out if it is its own.
+NEEDED = ("init", "prompt.length", "prompt.num_shots")
 LONGEST_NAME = 255  # bytes of a file's or folder's name, on the usual file systems
 
 
