@@ -113,7 +113,7 @@ def test_a_malformed_table_is_named_with_its_line(
         ("t.csv", "text,topic\né,a\n".encode("latin-1"), "save it as UTF-8"),
         (
             "t.csv.gz",
-            gzip.compress(b"text,topic\n")[:10] + b"\xff" * 20,
+            gzip.compress(b"text,topic\n", mtime=0)[:10] + b"\xff" * 20,
             "t.csv.gz: cannot be read",
         ),
         ("t.xlsx", b"PK", "t.xlsx is not a table"),
