@@ -10,11 +10,10 @@ from typing import Any
 
 import pytest
 import torch
-from quick_runs import Ptune, Said, load_exactly
+from quick_runs import Ptune, Said, load_exactly, status_of
 from safetensors.torch import save_file
 from transformers import AutoTokenizer
 
-from prompt_tuning import cli
 from prompt_tuning.models.loading import Checkpoint
 from prompt_tuning.models.random_checkpoint import random_weights, write_random_checkpoint
 from prompt_tuning.shapes import Shape
@@ -59,8 +58,7 @@ def ptune(
     monkeypatch.chdir(tmp_path)
 
     def run(*arguments: str, status: int = 0) -> Said:
-        monkeypatch.setattr("sys.argv", ["ptune", *arguments])
-        ended, said = cli.main(), Said(*capsys.readouterr())
+        ended, said = status_of(monkeypatch, tmp_path, *arguments), Said(*capsys.readouterr())
         assert ended == status, said
         assert status == 1 or "Traceback" not in said.err
         return said

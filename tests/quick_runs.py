@@ -62,7 +62,7 @@ class Said(NamedTuple):
 Ptune = Callable[..., Said]  # the fixture `ptune`
 
 
-def ptune(monkeypatch: pytest.MonkeyPatch, folder: Path, *arguments: str) -> int:
+def status_of(monkeypatch: pytest.MonkeyPatch, folder: Path, *arguments: str) -> int:
     """The exit status of a command line, in `folder`."""
     monkeypatch.chdir(folder)
     monkeypatch.setattr("sys.argv", ["ptune", *arguments])
@@ -89,7 +89,7 @@ def problems_of(line: str) -> list[UserError]:
 def run_in(folder: Path, *arguments: str) -> Path:
     """The folder, in which a command has run and ended well: for fixtures of a wider scope."""
     with pytest.MonkeyPatch.context() as patch:
-        assert ptune(patch, folder, *arguments) == 0
+        assert status_of(patch, folder, *arguments) == 0
     return folder
 
 

@@ -177,7 +177,7 @@ def commit(records: Mapping[str, Iterable[Record]], folder: Path) -> int:
             committed[record.name] = content
         if new:
             path = folder / f"{artefact}.jsonl"
-            _write_lines(path, {*pack(new), *(_lines(path) if path.exists() else ())})
+            _write_lines(path, {*pack(new), *_lines(path)})
     return len(committed) - num_before
 
 
@@ -190,7 +190,7 @@ def commit_answers(records: Mapping[str, Iterable[Record]], folder: Path) -> Non
     for artefact, found in records.items():
         path = folder / "answers" / f"{artefact}.jsonl"
         try:
-            lines = {*(_lines(path) if path.exists() else ())}
+            lines = {*_lines(path)}
             kept = {json.loads(line)["name"] for line in lines}
         except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise _damaged(path, error) from error
@@ -340,8 +340,12 @@ def _json(value: Any) -> str:
 
 
 def _lines(path: Path) -> list[str]:
-    """Ends of lines are \n alone: a text in a record may hold others, such as U+2028."""
-    return [line for line in path.read_text(encoding="utf-8").split("\n") if line]
+    """Of a file that need not be there yet.
+
+    Ends of lines are \n alone: a text in a record may hold others, such as U+2028.
+    """
+    text = path.read_text(encoding="utf-8") if path.exists() else ""
+    return [line for line in text.split("\n") if line]
 
 
 def _write_lines(path: Path, lines: Iterable[str]) -> None:

@@ -37,11 +37,12 @@ class Times(Artefact):
             (row["prompt_length"], row["size"]): f"{row['mean_s']} ± {row['sd_s']}"
             for row in (rows("table5") if self.models == PAPER else ())
         }
-        lines = []
+        lines, has_shares = [], False
         for place in dict.fromkeys([*self.grid.places, *paper]):
             records = self._records(place)
             times = _times(records)
             about = "≈ " if any(time.is_share for time in times) else ""
+            has_shares |= bool(about)
             line = [*place, *([paper.get(place, NOTHING)] if paper else [])]
             line.append(with_mark(Spread.of(time.step for time in times)))
             line.append(about + with_mark(Spread.of(time.seconds for time in times)))
@@ -57,7 +58,7 @@ class Times(Artefact):
             "the split that chooses the step: mean ± sample standard deviation (number of runs "
             "that got there). Steps are as fine as the interval between evaluations."
         ]
-        if any("≈" in cell for line in lines for cell in line):
+        if has_shares:
             notes.append("≈: no clock was logged; the run's seconds, in proportion to its steps.")
         if paper:
             what = "The paper's seconds are those of TPUs: a verdict on them would mean nothing."

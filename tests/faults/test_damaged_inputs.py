@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from faults.damages import DAMAGES
-from quick_runs import SMALLEST, ptune
+from quick_runs import SMALLEST, status_of
 
 from prompt_tuning.ladder.shipped_models import embedded_folder
 from prompt_tuning.prompt_files import load_prompt, save_peft, save_prompt
@@ -121,7 +121,7 @@ def check_read(
     """
 
     def check(name: str, *, is_told: bool) -> None:
-        status = ptune(monkeypatch, place, *COMMANDS[name])
+        status = status_of(monkeypatch, place, *COMMANDS[name])
         said = capsys.readouterr().err
         assert status in (0, 2), said
         if name == "rows.jsonl":
@@ -184,7 +184,7 @@ def test_the_files_are_read_as_they_are(place: Path, monkeypatch: pytest.MonkeyP
     """Else the tests above would find faults in nothing."""
     for command in {tuple(command): None for command in COMMANDS.values()}:
         (place / "answers.jsonl").unlink(missing_ok=True)
-        assert ptune(monkeypatch, place, *command) == 0
+        assert status_of(monkeypatch, place, *command) == 0
 
 
 def test_a_report_passes_by_runs_that_it_is_not_about(
@@ -192,4 +192,4 @@ def test_a_report_passes_by_runs_that_it_is_not_about(
 ) -> None:
     """An evaluation has no seed, a pre-training no task; both stand beside the runs."""
     for command in (COMMANDS["p.safetensors"], [*TEXT, "output_dir=runs"], REPORT):
-        assert ptune(monkeypatch, place, *command) == 0
+        assert status_of(monkeypatch, place, *command) == 0

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from quick_runs import ptune
+from quick_runs import Ptune
 
 from prompt_tuning.run_folder import RunFolder
 
@@ -26,14 +26,12 @@ def made_run(folder: Path, *, length: int, accuracy: float | None) -> RunFolder:
     return run
 
 
-def test_what_differs_what_came_out_and_the_curves_are_shown(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_what_differs_what_came_out_and_the_curves_are_shown(ptune: Ptune, tmp_path: Path) -> None:
     """Wilson's 95 % interval of 80 in 100 is 71.1 to 86.7 (statsmodels: proportion_confint)."""
     made_run(tmp_path / "one", length=5, accuracy=80.0)
     made_run(tmp_path / "other", length=20, accuracy=None)
-    assert ptune(monkeypatch, tmp_path, "compare", "one", "other") == 0
-    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    said = ptune("compare", "one", "other").out
+    lines = [line.split() for line in said.splitlines()]
     assert lines[:2] == [["A", "one"], ["B", "other"]]
     assert ["prompt.length", "5", "20"] in lines
     assert not [line for line in lines if line and line[0] in ("task.name", "output_dir", "seed")]
@@ -41,13 +39,10 @@ def test_what_differs_what_came_out_and_the_curves_are_shown(
     assert test in lines and ["B", "stopped"] in lines
     assert (tmp_path / "comparison.png").read_bytes()[:4] == b"\x89PNG"
 
-    assert ptune(monkeypatch, tmp_path, "compare", "one", "one", "picture=null") == 0
-    assert "(no difference)" in capsys.readouterr().out
+    assert "(no difference)" in ptune("compare", "one", "one", "picture=null").out
 
 
-def test_runs_on_the_same_examples_are_compared_in_pairs(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_runs_on_the_same_examples_are_compared_in_pairs(ptune: Ptune, tmp_path: Path) -> None:
     """8 against 1 discordant examples: p = 2 (1 + 9) / 2^9 = 0.039."""
     said = {"one": "y" * 12 + "n" * 3, "other": "y" * 4 + "n" * 8 + "n" * 2 + "y"}
     for name, words in said.items():
@@ -56,8 +51,7 @@ def test_runs_on_the_same_examples_are_compared_in_pairs(
         path.parent.mkdir(parents=True)
         answers = ({"idx": i, "targets": "y", "prediction": w} for i, w in enumerate(words))
         path.write_text("".join(json.dumps(answer) + "\n" for answer in answers))
-    assert ptune(monkeypatch, tmp_path, "compare", "one", "other") == 0
-    shown = capsys.readouterr().out
+    shown = ptune("compare", "one", "other").out
     counts = "8 examples only A has right, 1 only B"
     assert f"A and B: {counts}; McNemar's p = 0.039" in shown
 
@@ -73,15 +67,10 @@ def test_runs_on_the_same_examples_are_compared_in_pairs(
     ],
 )
 def test_what_cannot_be_compared_is_named(
-    monkeypatch: pytest.MonkeyPatch,
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
-    arguments: list[str],
-    problem: str,
+    ptune: Ptune, tmp_path: Path, arguments: list[str], problem: str
 ) -> None:
     made_run(tmp_path / "one", length=5, accuracy=80.0)
     model = RunFolder(tmp_path / "model")
     model.start({})
     model.finish({"kind": "pretrain", "result": {"loss": 1.0}})
-    assert ptune(monkeypatch, tmp_path, "compare", *arguments) == 2
-    assert problem in capsys.readouterr().err
+    assert problem in ptune("compare", *arguments, status=2).err

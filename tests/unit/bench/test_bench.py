@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import torch
-from quick_runs import ptune
+from quick_runs import status_of
 from torch import Tensor
 
 from prompt_tuning.bench import answering
@@ -105,7 +105,7 @@ def test_a_broken_engine_makes_the_bench_refuse(
     monkeypatch.setattr(bench_run, "measure_steps", lambda *_: pytest.fail("measured"))
     two = "arms=[peft_longest,ptune]"
     with pytest.raises(NotEqualError, match="ptune and peft_longest differ"):
-        ptune(monkeypatch, tmp_path, "bench", *FAST, two)
+        status_of(monkeypatch, tmp_path, "bench", *FAST, two)
     assert not list(tmp_path.rglob("record.json"))
 
 
@@ -253,7 +253,7 @@ def test_a_bench_runs_from_the_command_line_to_its_tables(
         ["part=serving", "num_rows=5"],
         ["part=end_to_end", run, "target_score=0"],
     ):
-        assert ptune(monkeypatch, tmp_path, "bench", *quick(arguments)) == 0
+        assert status_of(monkeypatch, tmp_path, "bench", *quick(arguments)) == 0
     records = {
         path.parent.name: json.loads(path.read_text()) for path in tmp_path.rglob("record.json")
     }
@@ -273,7 +273,7 @@ def test_a_bench_runs_from_the_command_line_to_its_tables(
     race = quick(["part=end_to_end", run, "target_score=0"])
     for changed in ("", "its data have changed since"):
         monkeypatch.setattr(bench_command, "changed_since", lambda *_, changed=changed: changed)
-        assert ptune(monkeypatch, tmp_path, "bench", *race) == 0
+        assert status_of(monkeypatch, tmp_path, "bench", *race) == 0
         said = capsys.readouterr().out
         assert changed in said and ("measured again" in said) == bool(changed)
 
@@ -307,7 +307,7 @@ def check_done_before(
             patch.setattr(bench_command, "environment", lambda other=other: {**here, **other})
             device = "a GPU" if "device" in reason else "cpu"
             patch.setattr(bench_command, "device_name", lambda _, device=device: device)
-            assert ptune(patch, folder, "bench", *arguments) == 0
+            assert status_of(patch, folder, "bench", *arguments) == 0
         said = capsys.readouterr().out
         assert reason in said and ("measured again" in said) == bool(reason), said
         assert "done before" in said
