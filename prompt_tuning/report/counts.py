@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from math import prod
 from typing import ClassVar, NamedTuple
 
@@ -17,6 +17,7 @@ WARP_VECTORS = 76  # what figure 4 plots, whatever the length
 FITTED_METHODS = ("prefix_tuning_train", "prefix_tuning_infer", "warp")
 
 
+@cache
 def model_parameters(size: str) -> int:
     """Of all weights."""
     return sum(map(prod, parameter_shapes(SHAPES[size], VOCABULARY_ROWS).values()))

@@ -116,15 +116,18 @@ def spread_beyond_chance(arms: Mapping[str, Cells]) -> tuple[float, float, float
     pooled = {task: np.concatenate([cells[task] for cells in arms.values()]) for task in tasks}
     rng = np.random.default_rng(0)
 
-    def spread(values: Mapping[str, NDArray[np.float64]]) -> float:
-        parts = [np.split(values[task], np.cumsum(sizes[task])[:-1]) for task in tasks]
-        means = np.array([[part.mean() for part in of_task] for of_task in parts]).mean(axis=0)
-        return float(means.max() - means.min())
+    def spread(values: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
+        """Of arrays [..., score], one a task."""
+        parts = [
+            np.split(scores, np.cumsum(sizes[task])[:-1], axis=-1)
+            for task, scores in zip(tasks, values, strict=True)
+        ]
+        means = np.array([[p.mean(axis=-1) for p in of_task] for of_task in parts]).mean(axis=0)
+        return means.max(axis=0) - means.min(axis=0)
 
-    seen = spread(pooled)
-    null = np.array(
-        [spread({t: rng.permutation(pooled[t]) for t in tasks}) for _ in range(PERMUTATIONS)]
-    )
+    seen = float(spread([pooled[task] for task in tasks]))
+    drawn = [[rng.permutation(pooled[task]) for task in tasks] for _ in range(PERMUTATIONS)]
+    null = spread([np.array(of_task) for of_task in zip(*drawn, strict=True)])
     p = (1 + int((null >= seen - 1e-9).sum())) / (1 + PERMUTATIONS)
     return seen, float(null.mean()), p
 
