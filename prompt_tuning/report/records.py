@@ -40,7 +40,7 @@ Content = dict[str, Any]  # of a record
 
 @dataclass(frozen=True)
 class Record:
-    """What a finished run, ensemble or inspection left."""
+    """What a finished run of any command left."""
 
     name: str
     content: Mapping[str, Any]
