@@ -181,7 +181,7 @@ def planned_runs(experiment: str, overrides: Sequence[str] = ()) -> list[TrainCo
 def planned_points(
     experiment: str, overrides: Sequence[str] = ()
 ) -> list[tuple[Axes, TrainConfig]]:
-    """Those runs, each with its place on the axes; raises as `planned_runs`."""
+    """The runs of `planned_runs`, each with its place on the axes; raises as that does."""
     points, problems = points_of("train", [f"experiment={experiment}", *overrides], multirun=True)
     raise_all(problems)
     configs = [train_config(point.config) for point in points]
@@ -263,7 +263,7 @@ _OF_CONF: dict[tuple[str, frozenset[tuple[Path, int]]], dict[tuple[str, ...], _C
 
 
 def _state_of_conf() -> frozenset[tuple[Path, int]]:
-    """Its files, each with the time of its last change: a checkout's are edited."""
+    """The files of conf/, each with the time of its last change: a checkout's are edited."""
     files = config_dir().rglob("*.yaml")
     return frozenset((path, path.stat().st_mtime_ns) for path in files)
 

@@ -472,7 +472,7 @@ def config_hash(config: Any) -> str:
 
 
 def _hashed_values(config: Any) -> dict[str, Any]:
-    """Its values by section and name, without those that their `Key` leaves out."""
+    """A config's values by section and name, without those that their `Key` leaves out."""
     values = {}
     for each in fields(config):
         about, value = each.metadata["key"], getattr(config, each.name)
@@ -574,7 +574,7 @@ def typed(schema: type[T], cfg: DictConfig) -> T:
 def described(
     schema: type, values: Mapping[str, Any], prefix: str = ""
 ) -> Iterator[tuple[str, str, str]]:
-    """Of every key: `key=value`, what may be given, and what it means. Help prints it."""
+    """Three texts a key, for help: `key=value`, what may be given, and what it means."""
     hints = get_type_hints(schema)
     shared = {each.name for base in schema.__bases__ if is_dataclass(base) for each in fields(base)}
     for each in sorted(fields(schema), key=lambda each: each.name in shared):

@@ -156,7 +156,7 @@ class Asked:
 
     @torch.no_grad()
     def scores(self, model: PackedT5, on_batch: OnBatch = lambda num_rows: None) -> list[Tensor]:
-        """Of each row the log-probability of every label, [K]."""
+        """Log-probabilities of the labels, a tensor [K] a row."""
 
         def scored(encoded: EncodedRows) -> list[Tensor]:
             per_token = self.rank == PER_TOKEN
@@ -167,7 +167,7 @@ class Asked:
     def answers(
         self, model: PackedT5, on_batch: OnBatch = lambda num_rows: None
     ) -> list[list[int]]:
-        """To each row the place of the likeliest label, or token ids without EOS."""
+        """One answer a row: the place of the likeliest label, or token ids without EOS."""
         if self.labels:
             scores = self.scores(model, on_batch)
             return torch.stack(scores).argmax(1, True).tolist() if scores else []

@@ -64,7 +64,7 @@ def load_training_split(task: Task, config: TrainConfig, text_format: TextFormat
 
 
 def load_transfer_splits(source: Task, config: TrainConfig) -> dict[str, Split]:
-    """Of the tasks that a run answers without training on them; files have their official names.
+    """Splits of the tasks that a run answers untrained; files have their official names.
 
     Raises:
         UserError: as `load_splits`.

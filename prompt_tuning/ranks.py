@@ -77,7 +77,7 @@ class Ranks:
 
     @property
     def group(self) -> "ProcessGroup":
-        """Of the processes, for torch."""
+        """The group of all processes, for torch."""
         raise AssertionError("a process that trains alone has no group")
 
     def lost(self) -> AbstractContextManager[None]:
@@ -140,7 +140,7 @@ class Several(Ranks):
         return self._group
 
     def lost(self) -> AbstractContextManager[None]:
-        """As `Ranks.lost`; other troubles pass through."""
+        """Says as `Ranks.lost` that a process is gone; other troubles pass through."""
         return _lost(of_messages=True)
 
     def broadcast(self, value: Any = None) -> Any:
@@ -158,7 +158,7 @@ class Several(Ranks):
         return torch.load(io.BytesIO(message[0]), map_location="cpu", weights_only=False)
 
     def add_up(self, loss: float, tensors: Iterable["Tensor"], stop: StopRequests) -> float:
-        """As `Ranks.add_up`, in one message."""
+        """Adds up as `Ranks.add_up`, in one message."""
         import torch
 
         tensors = [each for each in tensors if not hasattr(each, "full_tensor")]

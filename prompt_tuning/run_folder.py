@@ -157,7 +157,7 @@ class RunFolder:
         self.resume_path.unlink(missing_ok=True)
 
     def tidy(self) -> None:
-        """Of a finished run, removes what a process that died as it finished has left to resume."""
+        """Removes from a finished run what a process left to resume that died as it finished."""
         with suppress(OSError):  # a folder to look at and not to write in
             self.resume_path.unlink(missing_ok=True)
 

@@ -172,7 +172,7 @@ def _distribution(override: Override) -> BaseDistribution:
 
 
 def _shown(value: object) -> str:
-    """As a run gets it: three digits of a number are as many as a search can tell apart."""
+    """Rounds a number to three digits, which are as many as a search can tell apart."""
     return f"{value:.3g}" if isinstance(value, float) else str(value)
 
 

@@ -31,7 +31,7 @@ class SweepRun:
 
     @cached_property
     def scores(self) -> dict[str, float]:
-        """Of a finished run, by split; the one that chose its step comes first."""
+        """A finished run's scores by split; the one that chose its step comes first."""
         result = (self.folder.record() or {}).get("result", {})
         scored = [part for part in (result, result.get("report")) if part and "split" in part]
         return {part["split"]: part["score"] for part in scored if part.get("score") is not None}
@@ -132,7 +132,7 @@ def _chosen_by(run: SweepRun) -> float:
 
 
 def _mean_and_sd(runs: Sequence[SweepRun], split: str) -> tuple[str, str]:
-    """Of the runs that have a score there; a dash is none."""
+    """Mean and deviation of the runs that have a score there; a dash stands for none."""
     scores = [run.scores[split] for run in runs if split in run.scores]
     return (
         f"{mean(scores):.2f}" if scores else "-",

@@ -121,7 +121,7 @@ class Predictor:
 
     @property
     def labels(self) -> list[str]:
-        """Those whose probabilities answers may have: of all tasks of the prompts."""
+        """The labels of all tasks of the prompts, whose probabilities answers may have."""
         tasks = self.trained_on.values() if self.how.probabilities else ()
         return list(dict.fromkeys(word for task in tasks if task for word in task.verbalizers))
 
@@ -142,7 +142,7 @@ class Predictor:
             yield from self._answers(window, on_batch)
 
     def _answers(self, lines: Sequence[bytes], on_batch: Callable[[int], None]) -> list[Answer]:
-        """Those of one window."""
+        """The answers of one window of lines."""
         answers: list[Answer] = []
         queries: dict[tuple[tuple[str, ...], bool], list[_Query]] = {}  # answered alike
         for place, line in enumerate(lines):
@@ -163,7 +163,7 @@ class Predictor:
         return answers
 
     def _said(self, queries: Sequence[_Query], on_batch: Callable[[int], None]) -> Iterator[Answer]:
-        """To queries with the same labels, under prompts that all have a sentinel or all none."""
+        """Answers queries with the same labels; their prompts all have a sentinel, or none has."""
         how, model, labels = self.how, self.checkpoint.model, queries[0].labels
         sentinel = self.prompts[queries[0].prompt].target_sentinel
         label_rows = label_ids(self.checkpoint, labels, target_sentinel=sentinel)

@@ -89,7 +89,7 @@ def make_arm(name: str, config: BenchConfig, place: Place) -> Arm:
 
 
 def make_steps(arm: Arm, part: str, batches: Sequence[Batch]) -> list[Call]:
-    """For each batch a call that does forward, backward and update.
+    """Makes one call a batch, which does forward, backward and update.
 
     All arms have this project's Adafactor: neither library has the paper's rule.
     """

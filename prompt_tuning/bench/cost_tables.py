@@ -175,7 +175,7 @@ def _growth(result: Result) -> DataFrame:
 
 
 def _times(result: Result, pairs: Mapping[str, tuple[str, str]]) -> Series:
-    """For each arm the ratio of a slow arm to a fast one: the median, with the extremes beside."""
+    """The ratio of a slow arm to a fast one, for each arm: median, least and most."""
     ratios = {arm: speed_up(result, *pair) for arm, pair in pairs.items()}
     form = "{0:.2f}x ({1:.2f} to {2:.2f})".format
     return Series({arm: form(r.median(), r.min(), r.max()) for arm, r in ratios.items()}, dtype=str)

@@ -72,7 +72,7 @@ class Course:
         return self.scores[-1][1] >= self.target_score
 
     def evaluate(self, method: Method, step: int) -> float:
-        """As `ptune train` does it between two steps; ends the run at its target score."""
+        """Evaluates as `ptune train` does between two steps; ends the run at its target score."""
         max_tokens = self.config.machine.max_tokens_per_micro_batch
         answer = partial(evaluate_prompt, self.checkpoint, method.prompt, self.dev)
         found = self.keep(step, lambda: score_of(answer(max_tokens=max_tokens)))

@@ -98,7 +98,7 @@ def make_step(point: Point, machine: BenchMachineConfig) -> Call:
 
 
 def _step(model: FrozenT5, prompts: Sequence[Tensor], batch: Batch, max_tokens: int) -> None:
-    """As `accumulate_gradient`, which knows one prompt only."""
+    """Accumulates gradients of several prompts; `accumulate_gradient` knows one only."""
     lengths = [len(prompts[0]) + len(ids) for ids in batch.inputs]
     for group in split_by_tokens(lengths, max_tokens):
         inputs, prompt_of_row = [batch.inputs[i] for i in group], [i % len(prompts) for i in group]

@@ -31,7 +31,7 @@ GIB = 2**30
 
 @dataclass(frozen=True)
 class Needs:
-    """Of prompt tuning with `recipe=paper`, on rows as long as those of real training sets."""
+    """What prompt tuning needs with `recipe=paper`, on rows as long as real training sets'."""
 
     shape: Shape
     prompt_length: int
@@ -39,12 +39,12 @@ class Needs:
 
     @property
     def footprint(self) -> Footprint:
-        """Of the frozen model."""
+        """The memory of the frozen model."""
         return Footprint(self.shape, VOCAB_SIZE, self.value_bytes)
 
     @property
     def trained_bytes(self) -> int:
-        """Of the prompt, its gradient and Adafactor's second moment, all float32.
+        """Bytes of the prompt, its gradient and Adafactor's second moment, all float32.
 
         The second moment has P * H numbers, or P + H where both are at least
         `optimizer.min_dim_size_to_factor` (`optim.py`).
@@ -75,7 +75,7 @@ class Needs:
         return tokens if tokens >= length else 0
 
     def operations(self, profile: str, batch_size: int, passes: Passes = PROMPT_TUNING) -> float:
-        """Of a step, in the mean over a profile's lengths (`operations.py`)."""
+        """The operations of a step, as a mean over a profile's lengths (`operations.py`)."""
         rows, total = 0, 0
         counts = load_profiles()[profile]
         for (length, times), (target, target_times) in product(counts.inputs, counts.targets):
@@ -151,7 +151,7 @@ def describe_hours(runs: Sequence[TrainConfig], config: DoctorConfig) -> Iterato
 
 
 def _operations_of(run: TrainConfig) -> float:
-    """Of all steps of a run; of a mixture, as if its tasks were equal parts."""
+    """The operations of all steps of a run; a mixture's tasks count as equal parts."""
     if run.method not in PASSES:
         raise UserError(f"method={run.method} trains nothing, and evaluations are not counted")
     tasks = SUPERGLUE if run.task.name == "superglue" else (run.task.name,)

@@ -39,7 +39,7 @@ NEEDS = {  # packages of the extra `bench`
 
 @dataclass(frozen=True)
 class BenchMachineConfig(FrozenMachineConfig):
-    """As of a run, but that a measurement says how many positions are in one pass."""
+    """A run's machine, but a measurement says how many positions are in one pass."""
 
     max_tokens_per_micro_batch: int = key("in one pass, prompt included", at_least=1)
 
@@ -123,14 +123,14 @@ def train_overrides(config: BenchConfig) -> list[str]:
 
 
 def _run_overrides(config: BenchConfig) -> list[str]:
-    """Those that have a key of their own here."""
+    """The overrides of a run for which a measurement has keys of its own."""
     named = {"model": config.model, "task": config.task}
     own = [f"{group}={chosen.name}" for group, chosen in named.items() if chosen is not None]
     return own if config.data.dir is None else [*own, f"data.dir={config.data.dir}"]
 
 
 def device_name(config: BenchConfig) -> str:
-    """As the record has it; torch is imported for a GPU's alone."""
+    """The device as a record names it; torch is imported only for a GPU."""
     device = resolved_device(config.machine.device)
     if device == "cpu" or not has_cuda():  # the measurement itself refuses a GPU that is not there
         return "cpu"

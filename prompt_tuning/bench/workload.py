@@ -66,7 +66,7 @@ class Batch:
         return type(self)(inputs, targets)
 
     def first(self, num_rows: int) -> Self:
-        """Its first rows."""
+        """The first rows of this batch."""
         return type(self)(self.inputs[:num_rows], self.targets[:num_rows])
 
     @property

@@ -146,7 +146,7 @@ def _scores(runs: Sequence[Compared]) -> Table:
 
 
 def _paired(runs: Sequence[Compared]) -> Iterator[str]:
-    """Of every two runs that answered the same examples with labels: who is right where."""
+    """For every two runs that answered the same labelled examples: who is right where."""
     from prompt_tuning.report.statistics import mcnemar
 
     found = [(each.letter, *each.answers()) for each in runs if each.scored]

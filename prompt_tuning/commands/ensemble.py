@@ -87,7 +87,7 @@ def _run_experiment(config: EnsembleConfig) -> None:
 
 
 def training_overrides(config: EnsembleConfig) -> list[str]:
-    """Of the experiment's runs: those that were given, and where this command itself writes."""
+    """Overrides for the experiment's runs: the user's, and where this command itself writes."""
     own = {
         "output_dir": json.dumps(config.output_dir),
         "tracking": config.tracking.name,

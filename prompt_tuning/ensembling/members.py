@@ -22,7 +22,7 @@ class Member:
 
     @property
     def dev_score(self) -> float | None:
-        """On the split that chose its step, as saved with it; None: it does not say."""
+        """The score on the split that chose its step, as its file says; None: it says none."""
         return self.prompt.metadata.get("score")
 
     def facts(self) -> dict[str, Any]:

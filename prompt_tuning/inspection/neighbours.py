@@ -29,7 +29,7 @@ class Vocabulary:
         return unit(self.embedding)
 
     def cosines(self, rows: Floats) -> Floats:
-        """Of every row [P, H] to every piece, [P, V]."""
+        """The cosine of every row [P, H] with every piece: [P, V]."""
         return unit(rows) @ self.directions.T
 
     def places(self, token_ids: Sequence[int]) -> list[int]:

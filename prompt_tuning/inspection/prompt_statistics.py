@@ -48,7 +48,7 @@ class Question:
     has_label_rows: bool  # label i was put into row i before training
 
     def ask(self, rows: Floats) -> Answer:
-        """Of some vectors [P, H]."""
+        """The measures of some vectors [P, H]."""
         cosines = self.vocabulary.cosines(rows)
         neighbours = nearest_neighbours(cosines, self.top_k)
         labels = self._find_labels(cosines)

@@ -134,7 +134,7 @@ class PackedT5:
 
     @property
     def dtype(self) -> torch.dtype:
-        """Of weights and activations; prompts are cast to it where they meet the input."""
+        """The type of weights and activations; prompts are cast to it where they meet the input."""
         return self.embedding.dtype
 
     @property
@@ -152,7 +152,7 @@ class PackedT5:
 
     @property
     def num_position_biases(self) -> int:
-        """Of the encoder: one for all layers, or umT5's one a layer."""
+        """How many biases the encoder has: one for all layers; umT5 has one a layer."""
         return len(self._encoder_biases)
 
     def encode(self, rows: Rows, dropout: Dropout | None = None) -> EncodedRows:
@@ -326,7 +326,7 @@ class FrozenT5(PackedT5):
 
 
 def num_layers(config: FamilyConfig) -> tuple[int, int]:
-    """Of encoder and decoder."""
+    """The numbers of layers of encoder and decoder."""
     return config.num_layers, config.num_decoder_layers or config.num_layers
 
 
@@ -344,7 +344,7 @@ def fused_layers(
 def _position_biases(
     weights: Weights, stack: str, num_layers: int, max_distance: int
 ) -> list[RelativePositionBias]:
-    """Those of a stack: one for all layers, in the first of T5 and mT5, or umT5's one a layer."""
+    """A stack's biases: one for all layers, kept in the first (T5, mT5), or one a layer (umT5)."""
     name = "{}.block.{}.layer.0.SelfAttention.relative_attention_bias.weight"
     tables = [weights.get(name.format(stack, block)) for block in range(num_layers)]
     biases = [

@@ -41,7 +41,7 @@ class EncoderLayer:
 
 @dataclass(frozen=True)
 class DecoderLayer(EncoderLayer):
-    """With cross-attention whose key and value matrices are absorbed.
+    """A decoder layer whose cross-attention has absorbed its key and value matrices.
 
     Targets have a handful of positions and inputs hundreds: projecting the *queries* through the
     key matrix, and the weighted mean of the encoder states through the value matrix, gives the

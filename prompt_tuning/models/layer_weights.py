@@ -38,7 +38,7 @@ class Stack:
 
 
 class SpreadStack(nn.Module):
-    """As `Stack`, but that every process of a group holds a share of each layer."""
+    """A `Stack` of which every process of a group holds a share of each layer."""
 
     is_spread = True
 
@@ -107,7 +107,7 @@ class TrainedLayer(nn.Module):
             self.register_parameter(name.replace(".", "/"), nn.Parameter(weight.detach()))
 
     def named(self) -> dict[str, nn.Parameter]:
-        """Its own weights, as they are now, by their names in a checkpoint."""
+        """The weights of this stack, as they are now, by their names in a checkpoint."""
         return {name.replace("/", "."): each for name, each in self.named_parameters()}
 
     def forward(self, compute: Callable[..., Any], *args: Any) -> Any:

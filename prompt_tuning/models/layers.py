@@ -196,14 +196,14 @@ class Packing:
 
     @cached_property
     def _packed_places(self) -> Tensor:
-        """Of every padded position where it stands in the packed rows, 0 of padding: [B * L]."""
+        """Where each padded position stands in the packed rows, [B * L]; 0 for padding."""
         starts = self.row_lengths.cumsum(0) - self.row_lengths
         places = starts[:, None] + torch.arange(self.longest, device=starts.device)
         return places.masked_fill(~self._is_real, 0).flatten()
 
     @cached_property
     def _padded_places(self) -> Tensor:
-        """Of every packed position where it stands in the padded rows: [N]."""
+        """Where each packed position stands in the padded rows, [N]."""
         size, padding = sum(self.lengths), self.longest - self.row_lengths
         before = padding.cumsum(0) - padding  # of padding, in front of each row
         shifts = before.repeat_interleave(self.row_lengths, output_size=size)

@@ -42,7 +42,7 @@ def make_optimizer(
 
 
 def learning_rate(settings: PretrainingConfig, step: int) -> float:
-    """Of a step, counted from 0: a linear warm-up, then the schedule.
+    """The rate of a step, counted from 0: a linear warm-up, then the schedule.
 
     T5's is 1 / sqrt(max(step, warmup_steps)), which starts with a constant rate.
     Source: Raffel et al. (2020), section 3.1.2, with 10,000 warm-up steps.

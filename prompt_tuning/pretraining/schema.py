@@ -30,7 +30,7 @@ class ShapeConfig:
 
 @dataclass(frozen=True)
 class VocabularyConfig:
-    """Of a model that is made from nothing; an adapted one keeps its own."""
+    """The vocabulary of a model that is made from nothing; an adapted one keeps its own."""
 
     path: str | None = key("a SentencePiece model; null: trained on the corpus")
     num_pieces: int = key("of a trained one, sentinels not counted", at_least=1)

@@ -136,7 +136,7 @@ def corpora(
 
 
 def _data_facts(config: PretrainConfig, corpus: Corpus, held_out: Corpus) -> dict[str, Any]:
-    """Of the corpus, and of files beside it, read and hashed already; the names of `texts_now`."""
+    """What a record says of the corpus, already read and hashed, under the names of `texts_now`."""
     facts = {**corpus.provenance, "num_tokens_trained_on": corpus.num_tokens}
     if config.corpus.held_out_text is not None:
         facts["held_out"] = held_out.provenance

@@ -89,7 +89,7 @@ class Artefact:
 
     @property
     def panels(self) -> Panels:
-        """Its runs in W&B and what to show of them."""
+        """The artefact's runs in W&B and what to show of them."""
         # The split that the figure shows: the ladder's chose nothing, the paper's chose the step.
         score = "best/score" if self.models == PAPER else "report/score"
         names = [record.name for record in self.grid.records]

@@ -243,7 +243,7 @@ def ends_of(grid: Grid, arms: Iterable[str]) -> dict[str, str]:
 
 
 def _tasks(cases: Iterable[Case]) -> list[str]:
-    """Those of some cases by their names; of a transfer both."""
+    """Names of the tasks of some cases; a transfer has two."""
     return [*dict.fromkeys(" to ".join(map(human, task.split())) for _, task in cases)]
 
 

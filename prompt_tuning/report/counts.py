@@ -19,7 +19,7 @@ FITTED_METHODS = ("prefix_tuning_train", "prefix_tuning_infer", "warp")
 
 @cache
 def model_parameters(size: str) -> int:
-    """Of all weights."""
+    """The number of weights of a T5 v1.1."""
     return sum(map(prod, parameter_shapes(SHAPES[size], VOCABULARY_ROWS).values()))
 
 
@@ -54,7 +54,7 @@ class Count(NamedTuple):
 
     @property
     def verdict(self) -> str:
-        """To the last digit that was published, or what that says less than it seems."""
+        """Compares to the last digit published; says where a match means less than it seems."""
         if abs(self.ours - self.paper) > self.error * self.paper:
             return OFF
         if self.is_fitted:

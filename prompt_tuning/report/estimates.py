@@ -34,7 +34,7 @@ class Spread:
 
     @property
     def half_width(self) -> float:
-        """Of the 95 % interval of the mean, by Student's t; 0 for a single seed."""
+        """Half of the mean's 95 % interval, by Student's t; 0 for a single seed."""
         if not self.deviation:
             return 0.0
         return float(t.ppf(0.975, self.count - 1) * self.deviation / sqrt(self.count))

@@ -121,7 +121,7 @@ def _panel(
     ladder_series: tuple[str, ...] = (),
     also: tuple[tuple[str, ...], ...] = (),
 ) -> tuple[PaperScores, LadderScores]:
-    """With the paper's models, and on the ladder, which the remark is about.
+    """A panel with the paper's models, and one on the ladder, which the remark is about.
 
     `to_see` is what the paper's figure shows: what to look for.
     """

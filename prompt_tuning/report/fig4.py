@@ -36,7 +36,7 @@ def figure4() -> list[Count]:
 
 
 def shares() -> dict[str, float]:
-    """Of a prompt of 100 positions among the parameters of each model, in percent."""
+    """How much of each model's parameters a prompt of 100 positions has, in percent."""
     return {
         size: 100 * method_parameters("prompt_tuning", size, LENGTHS[-1]) / model_parameters(size)
         for size in SIZES

@@ -58,7 +58,7 @@ class Grid:
 
     @property
     def records(self) -> list[Record]:
-        """In the plan's order."""
+        """The records that are there, in the plan's order."""
         return list(self.found["record"])
 
     @cached_property
@@ -81,17 +81,17 @@ class Grid:
 
     @property
     def series(self) -> list[str]:
-        """In the plan's order."""
+        """The series' names, in the plan's order."""
         return list(self.planned["series"].unique())
 
     @property
     def models(self) -> list[str]:
-        """In the plan's order."""
+        """The models' names, in the plan's order."""
         return list(self.planned["model"].unique())
 
     @property
     def tasks(self) -> list[str]:
-        """In the plan's order, without mixtures."""
+        """Tasks that runs train on, in the plan's order, without mixtures."""
         return list(self.planned.loc[self.planned["method"] != MULTITASK, "task"].unique())
 
     @property
@@ -154,7 +154,7 @@ class Grid:
         return "ceiling" if len(scores) and scores.mean() > CEILING else ""
 
     def num_parameters(self, place: Place) -> int:
-        """Of the model, as a record has it; 0 without one."""
+        """The model's parameters, as a record has them; 0 without a record."""
         return max(self.cell(place)["num_parameters"], default=0)
 
     def floors(self, task: str) -> pd.DataFrame:
@@ -195,7 +195,7 @@ class Grid:
 
 
 def fail(scores: pd.DataFrame) -> list[bool]:
-    """Of each score that has a floor: whether its run fails to learn."""
+    """Whether its run fails to learn, for each score that has a floor."""
     known = scores.dropna(subset="floor")
     return [*map(fails_to_learn, known["score"], known["floor"], known["num_examples"])]
 

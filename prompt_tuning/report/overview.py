@@ -23,7 +23,7 @@ CAPTION = (
 
 
 def overview(artefacts: Sequence[Artefact]) -> tuple[Figure, str] | None:
-    """With its caption. Side by side but apart: no axis is shared but the percent.
+    """The first picture and its caption: parts side by side that share no axis but the percent.
 
     None where a part is not shown.
     """
@@ -85,7 +85,7 @@ def _draw_real(axes: Any, artefact: Artefact) -> None:
 
 
 def _draw_ladder(axes: Any, artefact: Artefact) -> None:
-    """On the same LM-adapted weights, the mean over all formats."""
+    """Draws the means over all formats, on the same LM-adapted weights."""
     grid, sizes = artefact.grid, []
     axes.set_xscale("log")
     for turn, (method, series) in enumerate(zip(METHODS, (PROMPTS, TUNED), strict=True)):

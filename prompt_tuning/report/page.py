@@ -107,7 +107,7 @@ def _by_question(found: Iterable[Answered]) -> Mapping[str, list[tuple[Artefact,
 
 
 def _models(artefacts: Sequence[Artefact], whose: str) -> str:
-    """Those that were run, in the order of the runs: a plan's smallest is first."""
+    """Names of the models that were run, in the order of the runs: a plan's smallest is first."""
     mine = [artefact.grid.scores["model"] for artefact in artefacts if artefact.models == whose]
     return ", ".join(dict.fromkeys(human(model) for models in mine for model in models))
 
@@ -136,7 +136,7 @@ def _seeds(artefact: Artefact) -> str:
 
 
 def _share_before_rule(artefact: Artefact) -> float:
-    """Of its runs, those whose scores could have been known when the rule was written."""
+    """The share of its runs whose scores could have been known when the rule was written."""
     return fmean(_was_seen(artefact, record.content) for record in artefact.records)
 
 

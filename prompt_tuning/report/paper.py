@@ -26,7 +26,7 @@ class Published:
 
     @property
     def drawn(self) -> tuple[float, float, float]:
-        """Its parameters, its mean and half the width of its band."""
+        """A point's number of parameters, mean and half the width of its band."""
         return self.num_parameters, self.mean, self.spread or 0.0
 
     def __str__(self) -> str:
@@ -84,6 +84,6 @@ def published_scores(artefact: str) -> dict[tuple[str, str], Published]:
 
 @cache
 def tolerances() -> Tolerances:
-    """Those of tolerances.csv."""
+    """Reads tolerances.csv."""
     values = {row["key"]: float(row["value"]) for row in rows("tolerances")}
     return Tolerances(int(values.pop("min_seeds")), **values)

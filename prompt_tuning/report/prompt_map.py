@@ -35,7 +35,7 @@ class PromptMap:
 
 
 def prompt_map_figure(drawn: PromptMap) -> Figure:
-    """On the left the rows among the vocabulary, on the right the cosines between them."""
+    """Draws the rows among the vocabulary, left, and the cosines between them, right."""
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(13, 6), layout="constrained")
         left, right = figure.subplots(1, 2, width_ratios=(1.2, 1))

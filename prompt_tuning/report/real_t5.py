@@ -109,7 +109,7 @@ class RealScores(Artefact):
 
 
 def methods(grid: Grid, papers: Papers) -> list[Claim]:
-    """At this size the paper has tuned models ahead of prompts; prompt design it has not."""
+    """The claims on methods: the paper's small has model tuning ahead, and no prompt design."""
     prompts, design = "prompt_tuning", "prompt_design, 4, labels"
     gap = {"model_tuning": 1, prompts: -1}
     tuning = "Is tuning all weights better than a prompt at this size?"

@@ -340,7 +340,7 @@ def _json(value: Any) -> str:
 
 
 def _lines(path: Path) -> list[str]:
-    """Of a file that need not be there yet.
+    """The lines of a file; none if it is not there yet.
 
     Ends of lines are \n alone: a text in a record may hold others, such as U+2028.
     """

@@ -63,7 +63,7 @@ class Inspections(Artefact):
     runs: Grid = field(default_factory=Grid, kw_only=True)  # that trained them
 
     def filled(self, plan: Sequence[Config], library: Library) -> Self:
-        """With the inspections of its planned runs: one of each."""
+        """Fills in the inspections of the planned runs, one of each."""
 
         def find(config: Config) -> Record | None:
             return library.find("inspect", [config], **AS_IN_THE_PAPER)
@@ -79,7 +79,7 @@ class Inspections(Artefact):
 
     @cached_property
     def numbers(self) -> dict[tuple[str, str, str], pd.DataFrame]:
-        """By series, model and measure or fact: a row a prompt, a column each of COLUMNS."""
+        """Tables by series, model and measure or fact: a row a prompt, the columns of COLUMNS."""
         rows = []
         for run in self.grid.found.itertuples():
             result, (member,) = run.record.content["result"], run.record.content["members"]
@@ -99,7 +99,7 @@ class Inspections(Artefact):
         return dict(tuple(frame.groupby(["series", "model", "measure"])))
 
     def spread(self, place: Place, measure: str, column: str = PROMPT) -> Spread | None:
-        """Of a measure, over seeds that have every task."""
+        """The spread of a measure over the seeds that have every task."""
         numbers = self.numbers[(*place, measure)]
         return Spread.of(means_by_seed(numbers.assign(score=numbers[column]), self.grid.tasks))
 
@@ -163,7 +163,7 @@ class Inspections(Artefact):
         sign: int = 1,
         alike: bool = False,
     ) -> Claim:
-        """On 100 times a measure, trained minus before training, prompt by prompt."""
+        """A claim on 100 times a measure, trained minus before training, prompt by prompt."""
         cases: dict[Case, Terms] = {}
         beside: list[float] = []
         for place in places:

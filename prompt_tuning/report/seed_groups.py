@@ -18,7 +18,7 @@ def repetitions(configs: Sequence[Mapping[str, Any]]) -> list[list[int]]:
 
 
 def seed_groups(configs: Sequence[Mapping[str, Any]], size: int) -> list[list[int]]:
-    """Those repetitions, `size` at a time: disjoint ensembles. Seeds left over are in none."""
+    """Groups repetitions, `size` at a time: disjoint ensembles. Seeds left over are in none."""
     return [
         places[first : first + size]
         for places in repetitions(configs)

@@ -66,7 +66,7 @@ class Effect:
         return min(1.0, 2 * min(up, 1 - up)) if self.error else float(self.value == 0.0)
 
     def equivalence_p(self, margin: float) -> float:
-        """Of two one-sided tests that the truth lies within `margin` points of nothing."""
+        """p of two one-sided tests that the truth lies within `margin` points of nothing."""
         mirrored = Effect(-self.value, self.error, self.df)
         return max(self.p_value(above=-margin), mirrored.p_value(above=-margin))
 
@@ -117,7 +117,7 @@ def spread_beyond_chance(arms: Mapping[str, Cells]) -> tuple[float, float, float
     rng = np.random.default_rng(0)
 
     def spread(values: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
-        """Of arrays [..., score], one a task."""
+        """Best minus worst mean, [...], of arrays [..., score], one a task."""
         parts = [
             np.split(scores, np.cumsum(sizes[task])[:-1], axis=-1)
             for task, scores in zip(tasks, values, strict=True)
@@ -161,7 +161,7 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
 
 def answer(effect: Effect, corrected_p: float, *, sign: int, margin: float | None) -> Answer:
-    """Of a claim that an effect has a sign or, with a margin, that it is nothing within it.
+    """Answers the claim that an effect has a sign or, with a margin, is nothing within it.
 
     The p-value is corrected: two-sided or, with a margin, `equivalence_p`.
     """

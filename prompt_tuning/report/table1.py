@@ -68,7 +68,7 @@ class Transfer(Artefact):
         return Table(header, lines, (note, *self.grid.notes()))
 
     def _ladder_table(self) -> Table:
-        """In domain, zero-shot, and trained on the target itself."""
+        """The table of three scores: in domain, zero-shot, and trained on the target itself."""
         lines = []
         for route, found in self.answers.groupby(ROUTE, sort=False):
             method, model, source, target = route

@@ -51,7 +51,7 @@ class Votes(Artefact):
 
     @cached_property
     def comparable(self) -> pd.DataFrame:
-        """Those of models and tasks where weights and data are the same in all."""
+        """The rows of models and tasks where all runs have the same weights and data."""
         return self.found[self.found.groupby(TASK)["substance"].transform("nunique") == 1]
 
     @property

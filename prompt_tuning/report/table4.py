@@ -27,7 +27,7 @@ MOST_PERCENT = 100 / NUM_TASKS + 1  # of the tuned models'
 
 
 class Table4(Counts):
-    """With what follows for a server of several tasks."""
+    """The counts, and what follows from them for a server of several tasks."""
 
     @cached_property
     def claims(self) -> list[Claim]:

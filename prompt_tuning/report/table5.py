@@ -66,7 +66,7 @@ class Times(Artefact):
         return Table(header, lines, (*notes, *self.grid.notes()))
 
     def _records(self, place: Place) -> list[Record]:
-        """Those whose history is there; none of runs that differ in weights or data."""
+        """The records that have a history; none if the runs differ in weights or data."""
         found = self.grid.found
         there = found.loc[(found["series"] == place[0]) & (found["model"] == place[1]), "record"]
         records = [record for record in there if record.history]
@@ -78,7 +78,7 @@ def _mean_score(records: list[Record]) -> float:
 
 
 def _times(records: list[Record]) -> list[Reached]:
-    """Of the runs that got there, the first evaluation at 99 % of their mean score or more."""
+    """When each run that got there was first at 99 % of their mean score or more."""
     times = []
     for record in records:
         for step, score, seconds in record.history:

@@ -185,7 +185,7 @@ def with_class_id(row: Row, classes: Sequence[str]) -> Row:
 
 
 def keep_flat(record: Row) -> list[Row]:
-    """Of a data set whose official records are flat already."""
+    """Keeps the record of a data set whose official records are flat already."""
     return [record]
 
 

@@ -91,7 +91,7 @@ class TasksWatch(Watch):
 
     @property
     def best_of_tasks(self) -> dict[str, dict[str, Any]]:
-        """By task, as a record has it; saved with the run's resume point."""
+        """The best step of each task, as a record has it; saved with the run's resume point."""
         best: dict[str, dict[str, Any]] = self.training.kept.setdefault(BEST_OF_TASKS, {})
         return best
 

@@ -193,7 +193,7 @@ class Watch(Display):
         return answered(self.run, checkpoint, method.prompt, data, max_tokens)
 
     def answer(self, data: EvaluationSet, name: int | str, task: str = "") -> Evaluation:
-        """As `decode`; keeps the predictions under a name."""
+        """Evaluates as `decode` and keeps the predictions under a name."""
         evaluation = self.decode(data)
         write_predictions(self.run.folder.predictions_path(name, task), data, evaluation)
         return evaluation
