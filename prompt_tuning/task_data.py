@@ -12,7 +12,7 @@ from prompt_tuning.errors import UserError, did_you_mean
 from prompt_tuning.files import file_facts
 from prompt_tuning.own_data import from_metadata, own_task_of, with_labels
 from prompt_tuning.task_registry import MIXTURES, TASKS
-from prompt_tuning.tasks import Mixture, Task, can_transfer
+from prompt_tuning.tasks import Mixture, Task, can_transfer, in_other_words
 from prompt_tuning.tasks.flan import INSTRUCTIONS, as_instruction
 
 MULTITASK = "multitask_model_tuning"
@@ -49,6 +49,12 @@ def task_of_prompt(metadata: Mapping[str, Any]) -> TaskConfig | None:
         return from_metadata(metadata["own_task"])
     name = str(metadata.get("task"))
     return TaskConfig(name, TASKS[name].report_split) if name in TASKS else None
+
+
+def taught_by(metadata: Mapping[str, Any], task: Task) -> Task | None:
+    """The task in whose words a prompt answers `task`; None: in its own, as far as is known."""
+    trained = task_of_prompt(metadata)
+    return in_other_words(task_of(trained), task) if trained else None
 
 
 def task_for_prompt(

@@ -31,9 +31,9 @@ from prompt_tuning.prompt_files import PromptFile, prompt_of
 from prompt_tuning.protocol import started
 from prompt_tuning.rows import OF_ANSWERS, row_in
 from prompt_tuning.run_folder import RunFolder
-from prompt_tuning.task_data import data_spec, task_of
+from prompt_tuning.task_data import data_spec, task_of, taught_by
 from prompt_tuning.task_registry import TASKS
-from prompt_tuning.tasks import RowError, Task
+from prompt_tuning.tasks import RowError, Task, as_answer_of, in_other_words
 from prompt_tuning.terminal import scored_line
 from prompt_tuning.training.outcome import model_facts, rank_text
 from prompt_tuning.training.walk import answered
@@ -59,7 +59,8 @@ def evaluate(config: EvaluateConfig, folder: RunFolder, prompt: PromptFile, sha2
     with started(folder, "evaluate", config) as run:
         prompts = {path: prompt}
         checkpoint = load_model_of(prompts, config.model, config.variant, machine, folder.cache)
-        data = scored_examples(task, split.examples, checkpoint, config, variant)
+        source = taught_by(prompt.metadata, task)
+        data = scored_examples(task, split.examples, checkpoint, config, variant, source)
         num_long = sum(len(ids) > PRETRAINED_TOKENS for ids in data.inputs)
         run.header(
             {
@@ -103,7 +104,9 @@ class _Query:
     place: int  # among the lines of the window
     prompt: str
     ids: Tensor  # [T], with EOS
+    task: Task | None
     labels: tuple[str, ...]  # one of which is to answer; (): what is decoded
+    source: Task | None  # whose words answer the task; None: its own
 
 
 @dataclass
@@ -159,6 +162,9 @@ class Predictor:
                 on_batch(1)
         for asked in queries.values():
             for query, said in zip(asked, self._said(asked, on_batch), strict=True):
+                if query.task and query.source:
+                    text = as_answer_of(query.task, said["prediction"], query.source)
+                    said["prediction"] = text
                 answers[query.place] |= said
         return answers
 
@@ -198,9 +204,10 @@ class Predictor:
         name = self.only or prompt_of(row, self.tasks)
         if name in self.unreadable:
             raise ValueError(self.unreadable[name])
-        task = self.trained_on[name]
+        task = trained = self.trained_on[name]
         if self.only is None:
             task = TASKS.get(str(row.get("task"))) or task
+        source = in_other_words(trained, task)
         match row:
             case {"inputs": str(inputs)} if "row" not in row:
                 pass
@@ -210,7 +217,8 @@ class Predictor:
                 raise ValueError('a row has "inputs" (a text) or "row" (a raw row), one of them')
             case _:
                 inputs = _inputs_of(task, row)
-        labels = task.verbalizers if task and self.how.rank else ()
+        asked = source or task
+        labels = asked.verbalizers if asked and self.how.rank else ()
         if self.how.rank and not labels:
             raise ValueError(f"rank={self.how.rank}, and no class labels are known for this row")
         ids = [*self.checkpoint.encode_text(inputs), EOS_ID]
@@ -218,7 +226,7 @@ class Predictor:
             raise ValueError(f"{len(ids):,} tokens; max_input_tokens={self.how.max_input_tokens}")
         self.num_long += len(ids) > PRETRAINED_TOKENS
         tensor = torch.tensor(ids, device=self.checkpoint.model.device)
-        return _Query(place, name, tensor, labels)
+        return _Query(place, name, tensor, task, labels, source)
 
 
 def _own(row: Answer) -> Answer:

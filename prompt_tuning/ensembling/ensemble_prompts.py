@@ -31,7 +31,7 @@ from prompt_tuning.models.frozen_t5 import Rows
 from prompt_tuning.models.loading import Checkpoint
 from prompt_tuning.protocol import Run, started
 from prompt_tuning.run_folder import RunFolder
-from prompt_tuning.task_data import data_spec, task_of
+from prompt_tuning.task_data import data_spec, task_of, taught_by
 from prompt_tuning.training.outcome import model_facts, rank_text
 
 
@@ -64,7 +64,9 @@ def ensemble(
         axes = [task.name, config.split, f"{len(members)} prompts"]
         group = config.experiment.name if config.experiment else task.name
         tracker = run.track(group=group, axes=axes)
-        data = scored_examples(task, split.examples, checkpoint, config, variant)
+        first, *others = [taught_by(member.prompt.metadata, task) for member in members]
+        source = first if all(other is first for other in others) else None
+        data = scored_examples(task, split.examples, checkpoint, config, variant, source)
         max_tokens = config.machine.max_tokens_per_micro_batch
         answers, cost = answers_under_all(run, checkpoint, members, data, max_tokens)
         own, voted, votes = outcome(config.tie, members, data, answers)

@@ -12,7 +12,7 @@ from prompt_tuning.tasks.base import (
     TextFormat,
 )
 from prompt_tuning.tasks.mixtures import SUPERGLUE, Mixture
-from prompt_tuning.tasks.transfer import as_answer_of, can_transfer
+from prompt_tuning.tasks.transfer import as_answer_of, can_transfer, in_other_words
 
 __all__ = [
     "SPLITS",
@@ -28,4 +28,5 @@ __all__ = [
     "TextFormat",
     "as_answer_of",
     "can_transfer",
+    "in_other_words",
 ]

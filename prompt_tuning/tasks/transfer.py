@@ -14,6 +14,12 @@ def can_transfer(source: Task, target: Task) -> bool:
     return source.verbalizers == target.verbalizers or (source.name, target.name) in _OTHER_WORDS
 
 
+def in_other_words(source: Task | None, target: Task | None) -> Task | None:
+    """`source`, if its words stand for other words of `target`; None: nothing is to be changed."""
+    names = (source.name, target.name) if source and target else ("", "")
+    return source if names in _OTHER_WORDS else None
+
+
 def as_answer_of(target: Task, prediction: str, source: Task) -> str:
     """A prediction in the words of `source`, in those of `target`."""
     said, meant = _OTHER_WORDS.get((source.name, target.name), ("", ""))

@@ -289,3 +289,41 @@ def test_a_prompt_that_names_no_model_needs_one(
     np.save("bare.npy", np.ones((2, 512), np.float32))
     given = ["prompt=bare.npy", write({"inputs": "a"}), "output=out.jsonl"]
     assert said in ptune("predict", *given, *settings, status=2).err
+
+
+def test_a_prompt_answers_the_task_of_the_other_paraphrases_in_that_ones_words(
+    predict: Ptune, ptune: Ptune, library: Path, tiny_folder: Path
+) -> None:
+    """Source: google-research/prompt-tuning data/postprocessors.py. QQP's labels are asked of the
+    model whichever command asks; MRPC's rows are scored by MRPC's."""
+    prompt = load_prompt(library / "rte.safetensors")
+    path = library / "qqp.safetensors"
+    for each, weight in ((path, prompt.weight), (Path("other.safetensors"), prompt.weight[:1])):
+        save_prompt(each, weight, {**prompt.metadata, "task": "qqp"})
+    pairs = [(text, other) for text in TEXTS for other in TEXTS]
+    table = Path("data", "GLUE", "MRPC", "dev.tsv")
+    table.parent.mkdir(parents=True)
+    header = "Quality\t#1 ID\t#2 ID\t#1 String\t#2 String\n"
+    table.write_text(header + "".join(f"1\t1\t2\t{a}\t{b}\n" for a, b in pairs))
+
+    rows = [{"prompt": "qqp", "inputs": f"sentence1: {a} sentence2: {b}"} for a, b in pairs]
+    raw = [{"prompt": "qqp", "task": "mrpc", "sentence1": a, "sentence2": b} for a, b in pairs]
+    predict(write(*rows, *raw), "rank=labels_per_token")
+    said = [answer["prediction"] for answer in answers()]
+    meant = [text.replace("duplicate", "equivalent") for text in said[: len(pairs)]]
+    assert len({*meant}) == 2 and said[len(pairs) :] == meant
+
+    asked = [
+        "task=mrpc",
+        "data.dir=data",
+        f"model.path={tiny_folder}",
+        "evaluation.rank=labels_per_token",
+    ]
+    ptune("evaluate", f"prompt={path}", *asked, "output_dir=out")
+    ptune("ensemble", f"prompts=[{path},other.safetensors]", *asked, "output_dir=out")
+    files = [
+        next(Path("out").glob(f"{run}*/predictions/{name}.jsonl"))
+        for run, name in (("evaluate", "*"), ("ensemble", "prompt-0"))
+    ]
+    for file in files:
+        assert [line["prediction"] for line in lines_of(file)] == meant, file
