@@ -482,6 +482,8 @@ def _hashed_values(config: Any) -> dict[str, Any]:
             continue
         if is_dataclass(value):
             value = _hashed_values(value)
+        elif isinstance(value, Mapping) and [*value] != sorted(value):
+            value = [*value.items()]  # labels: their order says which class is which
         values[about.hash_name or each.name] = None if about.hashed == AS_NULL else value
     return values
 

@@ -76,8 +76,11 @@ def save_prompt(
 
 
 def _described(metadata: Mapping[str, Any]) -> dict[str, str]:
-    """Metadata in the form that a safetensors file has for them: texts by names."""
-    return {METADATA_KEY: json.dumps({"format": FORMAT, **metadata}, sort_keys=True)}
+    """Metadata in the form that a safetensors file has for them: texts by names.
+
+    Their order is kept: that of labels says which class is which.
+    """
+    return {METADATA_KEY: json.dumps({"format": FORMAT, **metadata})}
 
 
 def save_array(path: Path, prompt: PromptFile) -> None:

@@ -1,5 +1,7 @@
 """What names a run: two results never have one hash."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from quick_runs import train_config_of as train
@@ -33,6 +35,21 @@ def test_the_hash_has_the_dtype_that_auto_means_on_this_machine(
         typed = (f"machine.max_tokens_per_micro_batch={budget}", "machine.dtype=float32")
         assert config_hash(train(*typed, "machine.device=cpu")) != named["cuda", "float32"]
         assert config_hash(train(*typed, "machine.device=cuda")) == named["cuda", "float32"]
+
+
+def test_the_order_of_labels_is_part_of_a_task() -> None:
+    """The second of two is the one that F1 is of; sorted ones have the hash that they always had.
+
+    As text, 10 stands before 2; as labels of a column of numbers it is the other way round.
+    """
+    config = train("task=own", "task.inputs='{text}'", "task.label=kind", "task.metrics=[f1]")
+
+    def hashed(*labels: str) -> str:
+        task = replace(config.task, labels={label: label for label in labels})
+        return config_hash(replace(config, task=task))
+
+    assert hashed("spam", "ham") != hashed("ham", "spam") == "dd592810"
+    assert hashed("2", "10") != hashed("10", "2")
 
 
 def test_a_machine_is_asked_for_a_gpu_as_torch_asks_it() -> None:

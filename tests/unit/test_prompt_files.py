@@ -33,6 +33,13 @@ def test_a_saved_prompt_comes_back_with_its_metadata_and_what_it_was_before_trai
     assert load_prompt(tmp_path / "bare.npy").init is None
 
 
+def test_the_labels_of_a_prompts_task_keep_their_order(tmp_path: Path) -> None:
+    """The first one's class is 0, and F1 is of the second."""
+    path, labels = tmp_path / "prompt.safetensors", {"spam": "spam", "ham": "ham"}
+    save_prompt(path, WEIGHT, {"own_task": {"labels": labels}})
+    assert [*load_prompt(path).metadata["own_task"]["labels"]] == ["spam", "ham"]
+
+
 def test_the_authors_prompts_can_be_read(shared_data: Path) -> None:
     """Released .npy files: float32 (100, 768); their RMS is known."""
     folder = shared_data / "pretrained_prompts" / "t5_1_1_lm100k_base"
