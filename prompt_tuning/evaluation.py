@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from prompt_tuning.data.batches import split_by_tokens
-from prompt_tuning.data.tokenization import decode_ids, encode_split
+from prompt_tuning.data.tokenization import SENTINEL, decode_ids, encode_split
 from prompt_tuning.metrics import Scores, score
 from prompt_tuning.models.decoding import greedy_decode, score_labels
 from prompt_tuning.models.frozen_t5 import EOS_ID, EncodedRows, PackedT5, Rows
@@ -19,7 +19,6 @@ from prompt_tuning.models.memory import tokens_per_micro_batch
 from prompt_tuning.ranks import here
 from prompt_tuning.tasks import Example, Task, as_answer_of
 
-SENTINEL = "<extra_id_0>"
 PER_TOKEN = "labels_per_token"  # of `config.RANKS`
 # The longest input that T5 v1.1 was pre-trained on (Raffel et al., 2020, section 3.1.2).
 PRETRAINED_TOKENS = 512

@@ -10,6 +10,7 @@ from omegaconf import DictConfig
 
 from prompt_tuning.config import ExportConfig, typed
 from prompt_tuning.config_checks import HUB_ID
+from prompt_tuning.data.tokenization import SENTINEL
 from prompt_tuning.errors import UserError
 from prompt_tuning.files import made_once
 from prompt_tuning.models.places import located
@@ -81,13 +82,14 @@ _USE = {
 from peft import PeftModel
 from transformers import AutoTokenizer, GenerationConfig, T5ForConditionalGeneration
 
-base = T5ForConditionalGeneration.from_pretrained("{base}")
+base = T5ForConditionalGeneration.from_pretrained("{base}"{revision})
 model = PeftModel.from_pretrained(base, "<this folder>").eval()
 tokenizer = AutoTokenizer.from_pretrained("{base}")
 batch = tokenizer(["{inputs}"], return_tensors="pt")
 settings = GenerationConfig.from_pretrained("<this folder>")
-answers = model.generate(**batch, generation_config=settings)
-print(tokenizer.batch_decode(answers, skip_special_tokens=True))
+(answer,) = model.generate(**batch, generation_config=settings).tolist()
+said = [token for token in answer if token not in (0, 1)]  # without padding and the end
+print(tokenizer.decode(said, clean_up_tokenization_spaces=False){without_sentinel})
 ```""",
     "npy": """\
 A float32 array [{length}, {width}], the form of google-research/prompt-tuning:
@@ -102,6 +104,7 @@ def _card(config: ExportConfig, prompt: PromptFile, record: Mapping[str, Any] | 
     """The model card: what the prompt is, how it was trained, what it scored, how it is used."""
     metadata = prompt.metadata
     base = metadata.get("source", "unknown")
+    revision, has_sentinel = metadata.get("revision"), metadata.get("target_sentinel")
     own = metadata.get("own_task", {})
     library = "peft" if config.format == "peft" else "ptune"
     head = {"library_name": library, "tags": ["prompt-tuning", "t5"]}
@@ -114,7 +117,7 @@ def _card(config: ExportConfig, prompt: PromptFile, record: Mapping[str, Any] | 
         "inputs": own.get("inputs"),
         "labels": ", ".join(dict.fromkeys(own.get("labels", {}).values())),
         "size": f"{prompt.length} positions of {prompt.hidden_size} numbers",
-        "answers begin with": "<extra_id_0>" if metadata.get("target_sentinel") else None,
+        "answers begin with": SENTINEL if has_sentinel else None,
         "initialisation": metadata.get("init"),
         "recipe": metadata.get("recipe"),
         "seed": metadata.get("seed"),
@@ -138,6 +141,9 @@ def _card(config: ExportConfig, prompt: PromptFile, record: Mapping[str, Any] | 
         length=prompt.length,
         width=prompt.hidden_size,
         inputs=own.get("inputs", "an input of the task"),
+        revision=f", revision={json.dumps(revision)}" if revision else "",
+        # Of any other prompt a sentinel makes the answer wrong, and stays in sight.
+        without_sentinel=f'.removeprefix("{SENTINEL}").lstrip()' if has_sentinel else "",
     )
     return "\n".join([*lines, "", "## Use", "", use, ""])
 

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+SENTINEL = "<extra_id_0>"  # what answers of span corruption + sentinel begin with
 _CACHE_FORMAT = 2  # of the files, and of the rules that made them
 TEXTS_PER_CALL = 1000  # bounds the memory that the tokenizer's by-products take
 _UNWRITABLE = " "  # a space reaches the pieces as \u2581, never as itself

@@ -50,7 +50,12 @@ def write_table(path: Path, num_rows: int, seed: int) -> None:
     ],
 )
 def test_a_table_is_trained_on_answered_exported_and_read_by_peft(
-    ptune: Ptune, tmp_path: Path, settings: Sequence[str], num_asked: int, least: float
+    ptune: Ptune,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    settings: Sequence[str],
+    num_asked: int,
+    least: float,
 ) -> None:
     for name, num_rows, seed in (("train", 240, 0), ("test", num_asked, 1)):
         write_table(tmp_path / f"{name}.csv", num_rows, seed)
@@ -93,6 +98,11 @@ def test_a_table_is_trained_on_answered_exported_and_read_by_peft(
             )
         assert tokenizer.batch_decode(answers, skip_special_tokens=True) == said
         base = model.get_base_model()
+    card = (tmp_path / "peft1" / "README.md").read_text().replace("<this folder>", "peft1")
+    snippet = card.split("```python")[1].split("```")[0].replace("text: {text}", texts[0])
+    capsys.readouterr()
+    exec(snippet, {})
+    assert capsys.readouterr().out == f"{said[0]}\n"
 
     # What was exported is used here as the run is: its file says which task and model it has.
     answer = ["predict", "prompt=peft1", "input=test.csv", "output=again.csv", *ranked]

@@ -36,6 +36,20 @@ def test_what_is_written_is_read_again(ptune: Ptune, run: Path, form: str) -> No
     assert 'base_model: "google/t5-small-lm-adapt"' in card
 
 
+def test_the_cards_program_takes_the_prompts_revision_and_its_sentinel_away(
+    ptune: Ptune, run: Path
+) -> None:
+    """Another prompt that says a sentinel is wrong, and its card's program must not hide it."""
+    ptune("export", "prompt=run", "output=plain", "format=peft")
+    told = TOLD | {"task": "rte", "revision": "abc", "target_sentinel": True}
+    save_prompt(run / "prompt.safetensors", WEIGHT, told)
+    ptune("export", "prompt=run", "output=out", "format=peft")
+    plain, card = (Path(folder, "README.md").read_text() for folder in ("plain", "out"))
+    assert 'from_pretrained("google/t5-small-lm-adapt", revision="abc")' in card
+    assert '.removeprefix("<extra_id_0>")' in card and "removeprefix" not in plain
+    assert "skip_special_tokens" not in card and "revision=" not in plain
+
+
 def test_a_push_makes_the_repository_and_uploads_the_folder(
     ptune: Ptune, monkeypatch: pytest.MonkeyPatch, run: Path
 ) -> None:
