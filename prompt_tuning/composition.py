@@ -112,6 +112,7 @@ def points_of(
         try:
             given = [*_readable(command, arguments, problems, own_files)]
             overrides = _existing_keys(composer, given, problems)
+            problems += _recipe_problems(command, overrides)
             first = [_first_point(override) for override in overrides]
             swept = composer.swept(first)
             axes = [*{o.get_key_element(): o for o in (*swept, *overrides)}.values()]
@@ -290,6 +291,21 @@ def _no_running_hydra() -> Iterator[None]:
     finally:
         if running is not None:
             GlobalHydra.instance().initialize(running)
+
+
+def _recipe_problems(command: str, overrides: Sequence[Override]) -> Iterator[UserError]:
+    """A model's folder or hub id has no recipe, and the default model's may not be meant."""
+    given = {override.get_key_element(): override for override in overrides}
+    path = given.get("model.path")
+    if command != "train" or path is None or path.value() is None:
+        return
+    if not given.keys() & {"recipe", "model", "experiment"}:
+        yield UserError(
+            f"{path.input_line} does not say how it is trained",
+            allowed=", ".join(f"recipe={name}" for name in choices("recipe")),
+            fix="recipe=paper is for a T5 of the hub on a GPU, short for one on a CPU, "
+            "mini for what the ladder's kin can learn",
+        )
 
 
 def _damaged_files(folder: Path | None) -> Iterator[UserError]:

@@ -2,7 +2,7 @@
 
     pip install 'ptune[flan]'
     python scripts/import_onnx.py encoder.onnx decoder.onnx tokenizer.json model/
-    ptune train model.path=model task=sst2 data.dir=data
+    ptune train model.path=model recipe=short task=sst2 data.dir=data
 
 The graphs may hold floats, or int8 with one scale and zero point a tensor, as ONNX Runtime's
 dynamic quantisation leaves them: every weight comes back as (q - zero_point) * scale.
@@ -29,7 +29,7 @@ def main() -> int:
     except UserError as error:
         print(f"import_onnx: error: {error}", file=sys.stderr)
         return 2
-    print(f"{paths.folder}: ptune train model.path={paths.folder} ...")
+    print(f"{paths.folder}: ptune train model.path={paths.folder} recipe=short ...")
     return 0
 
 

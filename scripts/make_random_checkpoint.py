@@ -4,7 +4,7 @@ It makes every path of the real checkpoints runnable where there is no hub:
 
     python scripts/make_random_checkpoint.py small /tmp/t5-small-random \
         --vocabulary ../shared/data/t5_vocab/t5_vocab
-    ptune train task=rte data.dir=../shared/data model.path=/tmp/t5-small-random
+    ptune train task=rte data.dir=../shared/data model.path=/tmp/t5-small-random recipe=paper
 
 The vocabulary is T5's own SentencePiece model (spiece.model of any T5 on the hub). XL takes 11 GiB
 of memory and disk, XXL 42.

@@ -104,7 +104,7 @@ def train_config_of(
 
 def config_of(model: Path, *overrides: str) -> TrainConfig:
     """A run on the model in a folder, of two steps unless the overrides say more."""
-    given = [f"model.path={model}", "tracking=none", "data.cache_dir=null", *QUICK]
+    given = [f"model.path={model}", "recipe=mini", "tracking=none", "data.cache_dir=null", *QUICK]
     return train_config_of(*given, *overrides)
 
 

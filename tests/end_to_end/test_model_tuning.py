@@ -13,7 +13,7 @@ from prompt_tuning.task_registry import TASKS
 
 TASK = TASKS["mini_sst2"]
 QUICK = ["training.num_steps=6", "evaluation.every_steps=3", "training.batch_size=4"]
-QUICK += ["evaluation.report_split=null"]
+QUICK += ["evaluation.report_split=null", "recipe=mini"]
 GIVEN = ["train", "task=mini_sst2", "evaluation.num_examples=60", "tracking=none", *QUICK]
 
 

@@ -37,7 +37,7 @@ def test_a_model_is_pretrained_adapted_and_prompted(ptune: Ptune, tmp_path: Path
     assert (adapted / "step-2" / "model.safetensors").exists()
     assert "done before" in ptune(*adapt, "pretraining.save_at_steps=[2]").out
 
-    train = ["train", f"model.path={adapted}", *quick_runs.QUICK, "tracking=none"]
+    train = ["train", f"model.path={adapted}", "recipe=mini", *quick_runs.QUICK, "tracking=none"]
     assert "score" in ptune(*train, "evaluation.report_split=null").out
 
 

@@ -35,7 +35,7 @@ def place(tmp_path: Path, tiny_folder: Path, tiny_checkpoint: Checkpoint) -> Pat
 
 
 COMMANDS = {
-    "train": ["method=model_tuning", "evaluation.report_split=null", *QUICK],
+    "train": ["recipe=mini", "method=model_tuning", "evaluation.report_split=null", *QUICK],
     "evaluate": ["prompt=a.safetensors"],
     "ensemble": ["prompts=[a.safetensors,b.safetensors]"],
     "inspect": ["prompt=a.safetensors"],

@@ -217,7 +217,7 @@ def test_what_does_not_go_together_is_refused_with_what_to_do(
 def test_a_model_folder_must_hold_a_model_of_the_family(tmp_path: Path) -> None:
     given, path = f"model.path={tmp_path}", tmp_path / "config.json"
     (tmp_path / "weights.bin").touch()
-    assert f"{given} has no config.json (found: weights.bin)" in error_of(given)
+    assert f"{given} has no config.json (found: weights.bin)" in error_of(given, "recipe=mini")
     for text, problem in (
         ("{", "config.json is unreadable"),
         ("[]", "config.json is unreadable"),
@@ -225,19 +225,28 @@ def test_a_model_folder_must_hold_a_model_of_the_family(tmp_path: Path) -> None:
         ('{"model_type": "t5", "d_model": 8}', "feed_forward_proj=relu; T5 1.0 has relu"),
     ):
         path.write_text(text)
-        assert problem in error_of(given)
+        assert problem in error_of(given, "recipe=mini")
     for model_type in ("t5", "mt5", "umt5"):
         path.write_text(json.dumps(V1_1 | {"model_type": model_type}))
-        config = train(given)
+        config = train(given, "recipe=mini")
     assert run_name(config).startswith(f"mini_sst2-{tmp_path.name}-")  # as the folder is called
 
 
 def test_a_model_path_is_a_folder_or_a_hub_id() -> None:
     """A hub id is owner/name; whether it exists is known when it is loaded."""
-    config = train("model.path=google/flan-t5-small")
+    config = train("model.path=google/flan-t5-small", "recipe=paper")
     assert run_name(config).startswith("mini_sst2-flan-t5-small-")
-    assert "is not a folder" in error_of("model.path=conf/no_such_folder")
-    assert "or a hub id" in error_of("model.path=no_such_folder")
+    assert "is not a folder" in error_of("model.path=conf/no_such_folder", "recipe=mini")
+    assert "or a hub id" in error_of("model.path=no_such_folder", "recipe=mini")
+
+
+def test_a_model_of_a_path_gets_no_recipe_that_nobody_chose() -> None:
+    """The default model's draws words for a prompt from the first 100 pieces of its vocabulary."""
+    path = "model.path=google/flan-t5-small"
+    _, (problem,) = configs_of("train", [path])
+    assert problem.problem == f"{path} does not say how it is trained"
+    assert train(path, "model=small").recipe == train(path, "recipe=paper").recipe == "paper"
+    assert train("model.path=null").recipe == "mini"
 
 
 def test_random_weights_have_the_shape_of_any_checkpoint() -> None:
@@ -255,7 +264,7 @@ def test_a_prompt_file_must_have_the_length_and_width_of_the_run(tmp_path: Path)
     assert "fix:     set prompt.length=20" in error_of("model=small", *given[:2], "prompt.length=5")
     assert "is 512 wide and the model's hidden size is 768" in error_of("model=base", *given)
     (tmp_path / "config.json").write_text(json.dumps(V1_1))
-    error = error_of(f"model.path={tmp_path}", *given)
+    error = error_of(f"model.path={tmp_path}", "recipe=mini", *given)
     assert "is 512 wide and the model's hidden size is 8" in error
 
 
