@@ -100,9 +100,9 @@ FIG1_LADDER_FRESH = LadderScores(
         ("fig1_ladder_prompt_design_ranked", CLASSES, FRESH_SEEDS),
     ),
     SERIES,
-    "Prompts of these seeds on three formats and three sizes were run for table 3, before the "
-    f"rule; all else was not. {ADAPTED} Multi-task tuning and ranked labels leave out mini_squad, "
-    "which has no classes.",
+    "120 of the 720 runs were seen before the rule: prompts of three sizes on mini_sst2, "
+    f"mini_boolq, mini_rte and mini_squad, run for table 3. {ADAPTED} Multi-task tuning and ranked "
+    "labels leave out mini_squad, which has no classes.",
     asked=methods,
     orientation="fig1",
     caption="To see: whether prompt tuning comes nearer to model tuning from left to right, and "
