@@ -33,9 +33,9 @@ def changed_since(
 ) -> str | None:
     """What a record was made from and is another now, in words; None if nothing is known to be.
 
-    Hub data have pinned revisions; whether a hub model has a newer one is not asked. `data` are
-    facts of what would be read now, under their names in the record's data; without a `model_path`
-    in the config the model is where the record has it.
+    Hub data have pinned revisions but for DPR's; whether that or a hub model has a newer one is not
+    asked. `data` are facts of what would be read now, under their names in the record's data;
+    without a `model_path` in the config the model is where the record has it.
     """
     before = digests(record["data"])
     for place, digest in digests(data).items():
