@@ -1,6 +1,6 @@
 """A Ray cluster of two nodes on this machine runs a sweep; one of its workers is killed on the way.
 
-Behind `-m ray`: needs `pip install 'ptune[ray]'` and two minutes.
+`-m ray` runs this alone: it needs `pip install 'ptune[ray]'`, else it is skipped, and two minutes.
 """
 
 import json
