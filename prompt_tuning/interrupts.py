@@ -32,6 +32,7 @@ class Interrupted(KeyboardInterrupt):
 class StopRequests:
     """Turns the first SIGINT or SIGTERM into a request, and a second SIGINT into Ctrl-C at once.
 
+    That one saves nothing: the run goes on from the resume point that it has.
     Outside the main thread, where Python allows no handlers, it never reports a request.
     """
 

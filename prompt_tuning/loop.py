@@ -18,7 +18,7 @@ from torch.autograd.function import once_differentiable
 
 from prompt_tuning.data.batches import batch_order, deal_by_tokens, split_by_tokens
 from prompt_tuning.errors import UserError
-from prompt_tuning.interrupts import StopRequests, stop_if_hopeless
+from prompt_tuning.interrupts import Interrupted, StopRequests, stop_if_hopeless
 from prompt_tuning.models.frozen_t5 import Rows
 from prompt_tuning.models.layer_weights import as_spread, whole
 from prompt_tuning.models.layers import Dropout
@@ -143,7 +143,7 @@ class TrainingRun:
                 loss = self.step(progress.step, stop)
                 progress.step += 1
                 observer.on_step(progress.step, loss)
-        except KeyboardInterrupt:
+        except Interrupted:  # not a second Ctrl-C, which may come in the middle of an update
             progress.duration_s = time.monotonic() - started
             self.save()
             raise

@@ -1,6 +1,7 @@
 """What must hold of the training loop, whatever is trained: a prompt, a model, or from text."""
 
 import math
+import signal
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -221,6 +222,31 @@ def test_a_stopped_and_resumed_run_ends_in_the_same_values_bit_for_bit(
     assert first_watch.evaluated + second_watch.evaluated == watch.evaluated == [2, 4, 6]
     assert replace(second.progress, duration_s=0) == replace(whole.progress, duration_s=0)
     assert second.progress.num_tokens > 0 and second.kept == whole.kept
+
+
+def test_a_second_ctrl_c_leaves_the_last_resume_point_as_it_is(
+    run_of: Callable[..., TrainingRun],
+) -> None:
+    """It comes anywhere: here between an update and the count of it."""
+    whole = run_of()
+    whole.run(Watch(), StopRequests())
+    whole.resume_path.unlink()
+
+    stopped, watch = run_of(), Watch()
+
+    def press_twice(*_: object) -> None:
+        if len(watch.losses) == 2:
+            signal.raise_signal(signal.SIGINT)
+            signal.raise_signal(signal.SIGINT)
+
+    stopped.optimizer.register_step_post_hook(press_twice)
+    with pytest.raises(KeyboardInterrupt) as ended, StopRequests() as stop:
+        stopped.run(watch, stop)
+    assert not isinstance(ended.value, Interrupted)
+    again = run_of()
+    assert again.restore() and again.progress.step == 2
+    again.run(Watch(), StopRequests())
+    assert torch.equal(again.method.prompt, whole.method.prompt)
 
 
 @pytest.mark.parametrize("place", [0.0, 0.3, 0.6, 0.99])
