@@ -113,13 +113,19 @@ class Run:
         return self._stack.enter_context(tracker)
 
     @contextmanager
-    def counted(self, what: str, total: int) -> Iterator[Callable[[int], None]]:
-        """Something to call after every few of `total`: moves a bar on, or raises `Interrupted`."""
+    def counted(
+        self, what: str, total: int, *, stops: bool = True
+    ) -> Iterator[Callable[[int], None]]:
+        """Something to call after every few of `total`: moves a bar on, or raises `Interrupted`.
+
+        Without `stops` it never raises: a stop waits for whoever asks for it next.
+        """
         bar, stop = self.reporter.bar(what, total), self.stop
 
         def count(number: int) -> None:
             bar.advance(number)
-            stop.check()
+            if stops:
+                stop.check()
 
         try:
             yield count

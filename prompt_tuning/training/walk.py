@@ -202,6 +202,10 @@ class Watch(Display):
 def answered(
     run: Run, checkpoint: Checkpoint, prompt: Tensor, data: EvaluationSet, max_tokens: int | None
 ) -> Evaluation:
-    """What a model says to a split behind a prompt [P, H], with a progress bar."""
-    with run.counted("evaluating", len(data.examples)) as on_batch:
+    """What a model says to a split behind a prompt [P, H], with a progress bar.
+
+    A model that is spread answers to the end: other processes answer along, and all stop together.
+    """
+    stops = not checkpoint.model.is_spread
+    with run.counted("evaluating", len(data.examples), stops=stops) as on_batch:
         return evaluate_prompt(checkpoint, prompt, data, max_tokens=max_tokens, on_batch=on_batch)

@@ -19,6 +19,7 @@ from quick_runs import lines_of, train_config_of
 from safetensors.numpy import load_file
 
 from prompt_tuning.commands import train
+from prompt_tuning.resume_points import step_of
 
 RUN = [
     *("train", "model=ladder_100k", "training.num_steps=60", "training.batch_size=8"),
@@ -179,6 +180,16 @@ def test_whole_models_are_trained_in_several_processes_too(tmp_path: Path) -> No
     for name, values in alone.items():
         for found in others:
             assert found[name] == pytest.approx(values, rel=1e-5, abs=1e-5), name
+
+
+def test_a_stop_in_an_evaluation_stops_all_behind_the_next_step(tmp_path: Path) -> None:
+    """Where all processes answer and gather what they save, they must do both together."""
+    spread = ["method=model_tuning", "machine.spread_weights=true", "evaluation.num_examples=400"]
+    processes = start(2, tmp_path, *RUN, *spread, "evaluation.every_steps=2")
+    wait_for_step(tmp_path, 2)
+    processes[0].send_signal(signal.SIGTERM)
+    assert [status for status, _, _ in ended(processes)] == [128 + signal.SIGTERM] * 2
+    assert step_of(only_run(tmp_path) / "resume.pt") >= 3
 
 
 def test_a_mistake_ends_all_processes_and_is_said_once(tmp_path: Path) -> None:

@@ -130,6 +130,8 @@ def test_what_is_counted_can_be_stopped(folder: RunFolder, monkeypatch: pytest.M
         monkeypatch.setattr(run.stop, "check", Mock(side_effect=Interrupted(15)))
         with pytest.raises(Interrupted), run.counted("evaluating", 10) as count:
             count(5)
+        with run.counted("evaluating", 10, stops=False) as count:
+            count(5)
 
 
 def test_the_code_version_names_the_commit_and_whether_it_was_changed(
