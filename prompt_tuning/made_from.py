@@ -18,6 +18,7 @@ from prompt_tuning.files import stamp
 from prompt_tuning.ladder.shipped_models import EMBEDDED, EMBEDDED_MODELS
 
 GONE = ("model.recipe",)  # a key of earlier configs that moved no result
+UNTRAINED = "untrained-"  # begins the name of a folder of random weights, as in model_choice.py
 FINGERPRINTED = ("shared.weight", "lm_head.weight")  # as in models/loading.py
 _NUMBERS_AT_ONCE = 2**24
 
@@ -35,7 +36,8 @@ def changed_since(
 
     Hub data have pinned revisions but for DPR's; whether that or a hub model has a newer one is not
     asked. `data` are facts of what would be read now, under their names in the record's data;
-    without a `model_path` in the config the model is where the record has it.
+    without a `model_path` in the config the model is where the record has it. So are random
+    weights, which have the shape alone of what is there.
     """
     before = digests(record["data"])
     for place, digest in digests(data).items():
@@ -43,7 +45,8 @@ def changed_since(
             return f"its data have changed since ({place.rpartition('.')[0]})"
     model = record.get("model", {})
     if "fingerprint" in model:
-        folder = _folder_of(model_path or model["source"])
+        is_untrained = Path(model["source"]).name.startswith(UNTRAINED)
+        folder = _folder_of(model["source"] if is_untrained else model_path or model["source"])
         found = fingerprint_of(folder) if folder.is_dir() else None
         if found not in (None, model["fingerprint"]):
             return f"the weights in {folder} have changed since"

@@ -9,9 +9,14 @@ import torch
 
 from prompt_tuning.config import FrozenMachineConfig, MachineConfig, ModelConfig, VariantConfig
 from prompt_tuning.devices import resolved_device, resolved_dtype
-from prompt_tuning.files import made_once
+from prompt_tuning.files import made_once, sha256_of
 from prompt_tuning.ladder.shipped_models import EMBEDDED
-from prompt_tuning.models.loading import Checkpoint, load_checkpoint, write_untrained_checkpoint
+from prompt_tuning.models.loading import (
+    DESCRIPTION_FILES,
+    Checkpoint,
+    load_checkpoint,
+    write_untrained_checkpoint,
+)
 from prompt_tuning.models.packaged import PACKAGED
 from prompt_tuning.prompt_files import PromptFile, check_fits
 
@@ -129,7 +134,12 @@ def machine_of(machine: MachineConfig) -> tuple[torch.device, torch.dtype]:
 
 
 def _untrained_folder(source: str, revision: str | None, cache: Path) -> Path:
-    """The folder of a checkpoint like `source` that was never trained, made on first use."""
-    digest = hashlib.sha256(f"{source} {revision}".encode()).hexdigest()[:16]
+    """The folder of a checkpoint like `source` that was never trained, made on first use.
+
+    A folder at `source` is told by what is copied of it: there may be another one later.
+    """
+    files = [path for name in DESCRIPTION_FILES if (path := Path(source) / name).is_file()]
+    copied = [f"{path.name} {sha256_of(path)}" for path in files]
+    digest = hashlib.sha256(f"{copied or source} {revision}".encode()).hexdigest()[:16]
     write = partial(write_untrained_checkpoint, source=source, revision=revision)
     return made_once(cache / f"untrained-{digest}", write)

@@ -34,6 +34,14 @@ def place(tmp_path: Path, tiny_folder: Path, tiny_checkpoint: Checkpoint) -> Pat
     return tmp_path
 
 
+def move_weights(place: Path) -> None:
+    """Trains the model of `place`, so to speak."""
+    model = place / "model" / "model.safetensors"
+    weights = load_file(model)
+    weights["lm_head.weight"] += torch.ones(1)
+    save_file(weights, model, metadata={"format": "pt"})
+
+
 COMMANDS = {
     "train": ["recipe=mini", "method=model_tuning", "evaluation.report_split=null", *QUICK],
     "evaluate": ["prompt=a.safetensors"],
@@ -81,13 +89,37 @@ def test_a_record_stands_until_its_rows_or_its_weights_are_others(
     assert first["data"][name]["sha256"] != second["data"][name]["sha256"]
     assert_stands("moved")
 
-    model = place / "model" / "model.safetensors"
-    weights = load_file(model)
-    weights["lm_head.weight"] += torch.ones(1)
-    save_file(weights, model, metadata={"format": "pt"})
+    move_weights(place)
     assert "done before, but the weights in" in repeat("moved")
     third = json.loads(path.read_text())
     assert second["model"]["fingerprint"] != third["model"]["fingerprint"]
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_record_of_random_weights_stands_beside_the_trained_ones_in_model_path(
+    ptune: Ptune, place: Path, command: str
+) -> None:
+    """They take that folder's shape and vocabulary alone."""
+    move_weights(place)
+    given = ["model.path=model", "variant=random_weights", *SETTINGS[2:], SETTINGS[0]]
+    ptune(command, *COMMANDS[command], *given)
+    said = ptune(command, *COMMANDS[command], *given).out
+    assert "done before" in said and "again" not in said
+
+
+def test_random_weights_take_the_shape_that_is_in_model_path_now(ptune: Ptune, place: Path) -> None:
+    """The cache of them is the output folder's, and a path may be relative."""
+    given = ["method=model_tuning", "evaluation.report_split=null", "model.path=model"]
+    given += [*QUICK, "task=rte", "variant=random_weights", *SETTINGS[2:], "rerun=true"]
+    ptune("train", *given)
+    (path,) = place.glob("out/*/record.json")
+    first = json.loads(path.read_text())
+    described = place / "model" / "config.json"
+    smaller = json.loads(described.read_text()) | {"num_layers": 1, "num_decoder_layers": 1}
+    described.write_text(json.dumps(smaller))
+    ptune("train", *given)
+    second = json.loads(path.read_text())
+    assert second["model"]["num_parameters"] < first["model"]["num_parameters"]
 
 
 def test_an_inspection_without_texts_is_made_again_when_they_are_there(
