@@ -6,18 +6,17 @@ import json
 import logging
 import os
 import re
+import secrets
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from functools import cache
-from itertools import count
 from pathlib import Path
 from socket import gethostname
 from typing import Any
 
 logger = logging.getLogger(__name__)
 
-_SCRATCH = count()  # threads of one process write under names of their own
 CHECKSUM = "checksum"  # the key of an object's own hash
 
 
@@ -41,19 +40,28 @@ def made_once(folder: Path, write: Callable[[Path], None]) -> Path:
 
 
 def scratch_beside(path: Path) -> Path:
-    """A name beside `path` for what several processes may write at once, each under its own.
+    """A name beside `path` for what several writers may write at once, each under its own.
 
-    What processes of this machine left there when they were killed is removed.
+    What processes of this machine left there when they were killed is removed. Containers with its
+    host name keep apart; a machine with the same name that shares the file system does not.
     """
-    pattern = f"{glob.escape(path.name)}.{glob.escape(gethostname())}-*.tmp"
-    for left in path.parent.glob(pattern):
-        pid = left.name.removesuffix(".tmp").rpartition("-")[2].partition(".")[0]
+    owner = f"{path.name}.{gethostname()}-{_pid_namespace()}-"
+    for left in path.parent.glob(f"{glob.escape(owner)}*.tmp"):
+        pid = left.name.removeprefix(owner).partition(".")[0]
         if pid.isdecimal() and not _is_alive(int(pid)):
             if left.is_dir():
                 shutil.rmtree(left, ignore_errors=True)
             else:
                 left.unlink(missing_ok=True)
-    return path.with_name(f"{path.name}.{gethostname()}-{os.getpid()}.{next(_SCRATCH)}.tmp")
+    return path.with_name(f"{owner}{os.getpid()}.{secrets.token_hex(4)}.tmp")
+
+
+def _pid_namespace() -> int:
+    """Where this process's number means it: every container has a namespace of its own."""
+    try:
+        return Path("/proc/self/ns/pid").stat().st_ino
+    except OSError:  # not Linux
+        return 0
 
 
 def _is_alive(pid: int) -> bool:

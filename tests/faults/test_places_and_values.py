@@ -1,5 +1,6 @@
 """Places that cannot be written, values that no machine takes: one line, exit 2, nothing left."""
 
+import os
 import resource
 import subprocess
 import sys
@@ -13,7 +14,7 @@ import torch
 from quick_runs import Ptune
 
 from prompt_tuning.errors import as_users
-from prompt_tuning.files import written_whole
+from prompt_tuning.files import scratch_beside, written_whole
 from prompt_tuning.prompt_files import save_prompt
 from prompt_tuning.resume_points import save_state
 from prompt_tuning.run_folder import write_json
@@ -72,6 +73,30 @@ def test_a_folder_where_a_file_should_be_is_an_error_of_the_users(tmp_path: Path
         unfinished.touch()
     assert as_users(raised.value) is not None
     assert [each.name for each in tmp_path.iterdir()] == ["record.json"]
+
+
+def test_what_a_killed_process_has_left_goes_away_at_the_next_write(tmp_path: Path) -> None:
+    if (pid := os.fork()) == 0:
+        scratch_beside(tmp_path / "record.json").touch()
+        os._exit(0)
+    os.waitpid(pid, 0)
+    assert len([*tmp_path.iterdir()]) == 1
+    write_json(tmp_path / "record.json", {})
+    assert [each.name for each in tmp_path.iterdir()] == ["record.json"]
+
+
+def test_what_another_container_is_writing_is_left_alone(tmp_path: Path) -> None:
+    """Containers may share a host name, and each counts its processes by itself."""
+    path = tmp_path / "record.json"
+    apart = ["unshare", "--user", "--map-root-user", "--pid", "--fork"]
+    if subprocess.run([*apart, "true"], check=False, capture_output=True).returncode:
+        pytest.skip("this machine makes no namespaces")
+    code = "import sys; from pathlib import Path; from prompt_tuning.files import scratch_beside; "
+    code += "scratch_beside(Path(sys.argv[1]))"
+    with written_whole(path) as unfinished:
+        unfinished.touch()
+        subprocess.run([*apart, sys.executable, "-c", code, str(path)], check=True)
+    assert path.exists()
 
 
 @pytest.mark.parametrize(
