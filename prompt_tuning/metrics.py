@@ -284,9 +284,14 @@ def is_right(task: Task, example: Example, prediction: str) -> bool:
     if example.label is not None:
         return parsed == example.label
     answers = example.answers or ()
-    if issubclass(METRICS[task.metrics[0]], Squad):
+    if compares_normalised(task):
         return normalise(prediction) in map(normalise, answers)
     return prediction in answers
+
+
+def compares_normalised(task: Task) -> bool:
+    """Whether a task's texts are compared as SQuAD's are; else, and by a user's metric, as text."""
+    return issubclass(METRICS.get(task.metrics[0], ExactText), Squad)
 
 
 def _group(example: Example, *keys: str) -> str:

@@ -11,7 +11,7 @@ from itertools import combinations
 from statistics import fmean
 from typing import Any
 
-from prompt_tuning.metrics import METRICS, Scores, Squad, is_right, normalise
+from prompt_tuning.metrics import Scores, compares_normalised, is_right, normalise
 from prompt_tuning.tasks import Example, Task, wsc
 
 
@@ -50,9 +50,7 @@ def normaliser(task: Task) -> Callable[[str], str]:
     """The text of an answer without what makes no difference to the task's score."""
     if task.parse is wsc.parse:
         return wsc.clean
-    if issubclass(METRICS[task.metrics[0]], Squad):
-        return normalise
-    return str
+    return normalise if compares_normalised(task) else str
 
 
 def vote(ballots: Sequence[Ballot], order: Sequence[int]) -> Vote:

@@ -1,5 +1,7 @@
 """Votes on literal answers: pluralities, ties, what is no answer, agreement and calibration."""
 
+from dataclasses import replace
+
 import pytest
 
 from prompt_tuning.ensembling.voting import (
@@ -134,3 +136,16 @@ def test_an_answer_is_right_where_its_own_metric_says_so(
 ) -> None:
     of_metric = score(TASKS[task], [example], [prediction]).metrics[key]
     assert 100 * is_right(TASKS[task], example, prediction) == of_metric
+
+
+@pytest.mark.parametrize(
+    ("task", "example", "right", "wrong"),
+    [("boolq", BOOLQ, "True", "true"), ("dpr", TOWER, "Eiffel Tower", "eiffel tower")],
+)
+def test_under_a_metric_of_the_users_answers_are_compared_to_the_letter(
+    task: str, example: Example, right: str, wrong: str
+) -> None:
+    """A folder for `evaluate`: it scores all answers together, and says nothing of one."""
+    own = replace(TASKS[task], metrics=("./share_right",))
+    assert [ballot.answer for ballot in ballots_of(own, [example], [wrong])] == [wrong]
+    assert is_right(own, example, right) and not is_right(own, example, wrong)
