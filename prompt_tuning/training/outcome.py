@@ -114,7 +114,8 @@ def reported_lines(config: TrainConfig, name: str, result: Mapping[str, Any]) ->
         lines.append(f"{name} on {report['split']}: {_answers(report)}")
     if floor:
         on_test = report and report["split"] == "test"
-        control = random_control(config.model.name, name) if on_test else None
+        is_named = config.model.path is None  # else model.name is that of another model
+        control = random_control(config.model.name, name) if on_test and is_named else None
         lines.append(floor_line(floor, control))
     return lines
 

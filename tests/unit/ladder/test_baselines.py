@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from quick_runs import train_config_of
 
 from prompt_tuning.composition import configs_of
 from prompt_tuning.config_checks import train_config
@@ -23,6 +24,7 @@ from prompt_tuning.ladder.baselines import (
 from prompt_tuning.ladder.items import Item
 from prompt_tuning.ladder.mini_tasks import MINI
 from prompt_tuning.task_registry import TASKS
+from prompt_tuning.training.outcome import reported_lines
 
 AUTO = DataSpec("auto")
 NAMES = [task.name for task in MINI]
@@ -102,3 +104,16 @@ def test_what_is_suggested_can_be_typed(name: str) -> None:
         for config in configs:
             valid = train_config(config)
             assert valid.init.strategy != "class_label" or TASKS[valid.task.name].init_words
+
+
+def test_no_control_is_told_of_a_model_in_a_folder(tiny_folder: Path) -> None:
+    """`model.name` is still the default then."""
+    scores = {"metrics": {}, "score": 60.0, "num_examples": 9, "num_unparseable": 0}
+    result = {
+        "report": {"split": "test", **scores},
+        "floor": {"majority": 50.0, "shortcut": 51.25, "shortcut_name": "bag"},
+    }
+    for given, is_told in ([], True), ([f"model.path={tiny_folder}"], False):
+        config = train_config_of("task=mini_rte", *given)
+        *_, line = reported_lines(config, "mini_rte", result)
+        assert ("a random frozen model" in line) == is_told
