@@ -252,7 +252,10 @@ def answer_of(text: str, data: EvaluationSet) -> str:
     """The answer in a decoded text: no sentinel, up to where it ends, in the task's own words."""
     if data.target_sentinel:
         text = strip_sentinel(text)
-    end = next((at for at, character in enumerate(text) if character in data.ends_of_answer), None)
+    words = data.task.verbalizers  # a user's may have marks that end an answer
+    begin = max((len(word) for word in words if text.startswith(word)), default=0)
+    marks = (at for at in range(begin, len(text)) if text[at] in data.ends_of_answer)
+    end = next(marks, None)
     answer = text if end is None else text[:end].rstrip()
     return as_answer_of(data.task, answer, data.source) if data.source else answer
 

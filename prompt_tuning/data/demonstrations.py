@@ -56,6 +56,6 @@ def with_prompt(examples: Sequence[Example], text: str) -> list[Example]:
 def ends_of_answer(task: Task) -> str:
     """The characters at which an answer ends: the separator, of a class any mark.
 
-    A class has none in its name, and a model may say why it chose it: "entailment, snake."
+    A model may say why it chose a class: "entailment, snake." Those in a class's name do not count.
     """
     return PUNCTUATION if task.verbalizers else SEPARATOR

@@ -1,6 +1,7 @@
 """What must hold of a run that trains nothing: a frozen model behind solved examples."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -73,6 +74,23 @@ def test_an_answer_ends_where_the_model_goes_on_to_something_else() -> None:
     assert answer("True, red.") == answer("True: it is") == "True"
     assert answer("True red") == "True red"
     assert answer(". True") == ""
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("U.S.. country: b U.K..", "U.S."),
+        ("U.S., so", "U.S."),
+        ("U.S.", "U.S."),
+        ("U.S", "U"),
+        ("yes, sure: it is", "yes, sure"),
+        ("yes, it is", "yes"),
+        ("yes. sure", "yes"),
+    ],
+)
+def test_a_users_class_may_have_marks_in_its_name(text: str, expected: str) -> None:
+    task = replace(TASK, verbalizers=("U.S.", "U.K.", "yes", "yes, sure"))
+    assert answer_of(text, EvaluationSet(task, [], [], 8, False, ends_of_answer(task))) == expected
 
 
 def test_free_text_ends_at_the_separator_alone() -> None:
