@@ -195,7 +195,7 @@ def _unfinished_on_disk(sweep: Sweep) -> list[Unfinished]:
         if state.name == "running":
             error = InProgress(run.folder.name, state.detail)
             unfinished.append(Unfinished.because_of(run.label, error))
-        elif state.name == "failed" and failure:
+        elif failure and (state.name == "failed" or run.has_failed(sweep.began)):
             status = UserError.exit_status if failure["is_users"] else 1
             unfinished.append(Unfinished(run.label, failure["error"], status))
         elif state.name != "done":

@@ -41,8 +41,11 @@ class SweepRun:
         return _written_after(since, self.folder.record_path)
 
     def has_failed(self, since: float) -> bool:
-        """Whether its last attempt failed, after a time in seconds since 1970."""
-        return not self.is_done() and _written_after(since, self.folder.failure_path)
+        """Whether its last attempt failed, after a time in seconds since 1970.
+
+        The record of an earlier start may still be there.
+        """
+        return _written_after(since, self.folder.failure_path)
 
 
 def _written_after(since: float, path: Any) -> bool:
@@ -79,9 +82,10 @@ class Sweep:
         `number` is counted from 1; `now` is in seconds since 1970, None: the clock's.
         """
         elapsed = (time.time() if now is None else now) - self.began
-        done = sum(run.is_done(self.began) for run in self.runs)
-        before = sum(run.is_done() for run in self.runs) - done
-        failed = sum(run.has_failed(self.began) for run in self.runs)
+        going = [run for run in self.runs if not run.has_failed(self.began)]
+        failed = len(self.runs) - len(going)
+        done = sum(run.is_done(self.began) for run in going)
+        before = sum(run.is_done() for run in going) - done
         left = len(self.runs) - before - done - failed
         counts = ((before, "done before"), (done, "done"), (failed, "failed"))
         facts = [f"{count} {what}" for count, what in counts if count]

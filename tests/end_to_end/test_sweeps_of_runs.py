@@ -114,17 +114,30 @@ def test_a_failing_run_does_not_stop_the_others_and_its_reason_is_kept(
 def test_a_failure_in_a_process_of_its_own_is_told_of_and_a_users_task_is_known_there(
     broken: Path, tmp_path: Path
 ) -> None:
-    """Jobs of joblib are in other processes, and each composes its task again."""
+    """Jobs of joblib are in other processes, and each composes its task again.
+
+    A failure counts where an earlier start has left a record, too.
+    """
     pytest.importorskip("hydra_plugins.hydra_joblib_launcher", reason="pip install '.[parallel]'")
     shutil.copytree(EXAMPLE, tmp_path / "data", dirs_exist_ok=True)
     command = [sys.executable, "-m", "prompt_tuning", *FAILING, "task=rte,topics"]
-    done = subprocess.run(
-        [*command, "--config-dir", "data", "hydra/launcher=processes"],
-        cwd=tmp_path,
-        env=os.environ | forks.QUIET,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+
+    def start() -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [*command, "--config-dir", "data", "hydra/launcher=processes"],
+            cwd=tmp_path,
+            env=os.environ | forks.QUIET,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    done = start()
     assert done.returncode == 2, done.stderr
     check_failed(tmp_path, done.stderr, max(1, len(os.sched_getaffinity(0)) // 2), "topics")
+    with (tmp_path / "data" / "train.csv").open("a") as file:
+        file.write("150,the tide,no label has this number.,7\n")
+    again = start()
+    assert again.returncode == 2, again.stderr
+    assert "ptune: 2 of 2 runs failed:" in again.stderr
+    assert "train.csv" in again.stderr.splitlines()[-1]

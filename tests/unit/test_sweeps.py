@@ -53,6 +53,13 @@ def test_what_failed_in_an_earlier_attempt_is_still_to_be_done(sweep: Sweep) -> 
     assert line.endswith("(1 done, about 40 s left)")
 
 
+def test_what_was_done_before_and_fails_now_has_failed(sweep: Sweep) -> None:
+    """As where its data have changed since, to some that cannot be read."""
+    finish(sweep.runs[0], 90, 90, at=BEGAN - 1)
+    fail(sweep.runs[0])
+    assert sweep.progress_line(2, BEGAN + 8) == "run 2 of 6: task=rte seed=1 (1 failed)"
+
+
 def test_the_table_takes_the_mean_over_seeds_and_names_the_best_run_by_its_own_split(
     sweep: Sweep, capsys: pytest.CaptureFixture[str]
 ) -> None:
