@@ -225,8 +225,9 @@ def load(path: str | Path, *overrides: str) -> Prompt:
         UserError: there is none, or an override is wrong.
     """
     from prompt_tuning.commands.predict import config_of
+    from prompt_tuning.composition import quoted
 
-    given = [f"prompt={json.dumps(str(path))}", "input=-", "output=-", *overrides]
+    given = [f"prompt={quoted(str(path))}", "input=-", "output=-", *overrides]
     config = config_of(_composed("predict", given))
     return Prompt(load_prompt(prompt_file(Path(path))), config)
 

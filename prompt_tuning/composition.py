@@ -197,6 +197,11 @@ def axes_of(points: Sequence[Point]) -> list[Axes]:
     return [{key: value for key, _, value in (t.partition("=") for t in texts)} for texts in own]
 
 
+def quoted(value: object) -> str:
+    """A value as an override has it: a text in quotes, its letters as they are."""
+    return json.dumps(value, ensure_ascii=False)
+
+
 def spelled(command: str, argument: str) -> str:
     """An argument as Hydra has to see it, which takes a value of a group for a file to compose.
 
@@ -213,7 +218,7 @@ class _Composer:
     def __init__(self, command: str, own_files: Path | None) -> None:
         """Use inside `initialize_config_dir`."""
         self._command = command
-        path = json.dumps(f"file://{own_files.resolve()}") if own_files else ""
+        path = quoted(f"file://{own_files.resolve()}") if own_files else ""
         self._places = [f"hydra.searchpath=[{path}]"] if own_files else []
         self._composed = {} if own_files else _OF_CONF.setdefault((command, _state_of_conf()), {})
 

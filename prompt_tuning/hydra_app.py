@@ -3,7 +3,6 @@
 Also its help and completion, and what Hydra's launchers, which run jobs in other processes, need.
 """
 
-import json
 import os
 import shutil
 import sys
@@ -28,7 +27,7 @@ from rich.console import Console
 from rich.table import Table
 
 from prompt_tuning.commands import COMMANDS
-from prompt_tuning.composition import Axes, axes_of, hydra_problem, points_of, spelled
+from prompt_tuning.composition import Axes, axes_of, hydra_problem, points_of, quoted, spelled
 from prompt_tuning.config import choices, config_dir, described
 from prompt_tuning.devices import check_gpu
 from prompt_tuning.errors import InProgress, UserError, as_users, raise_all
@@ -249,7 +248,7 @@ def with_keys(arguments: Sequence[str], name: str | None) -> list[str]:
     bare = [text for text in arguments if "=" not in text and not text.startswith(("-", "~"))]
     if name is None or not bare:
         return [*arguments]
-    return [*(text for text in arguments if text not in bare), f"{name}={json.dumps(bare)}"]
+    return [*(text for text in arguments if text not in bare), f"{name}={quoted(bare)}"]
 
 
 def _parsed(arguments: Sequence[str]) -> Namespace:

@@ -1,6 +1,5 @@
 """`ptune ensemble`: several prompts of a task vote, all in one pass of one frozen model."""
 
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from functools import partial
@@ -9,7 +8,7 @@ from pathlib import Path
 from omegaconf import DictConfig
 
 from prompt_tuning.commands.train import trained_runs
-from prompt_tuning.composition import planned_runs
+from prompt_tuning.composition import planned_runs, quoted
 from prompt_tuning.config import DecodingConfig, EnsembleConfig, TrainConfig, config_hash, typed
 from prompt_tuning.config_checks import experiment_problems, in_file, prompt_problems
 from prompt_tuning.ensembling.ensemble_text import table
@@ -89,13 +88,13 @@ def _run_experiment(config: EnsembleConfig) -> None:
 def training_overrides(config: EnsembleConfig) -> list[str]:
     """Overrides for the experiment's runs: the user's, and where this command itself writes."""
     own = {
-        "output_dir": json.dumps(config.output_dir),
+        "output_dir": quoted(config.output_dir),
         "tracking": config.tracking.name,
-        "machine.num_threads": json.dumps(config.machine.num_threads),
+        "machine.num_threads": quoted(config.machine.num_threads),
     }
     for key in ("compile", "max_tokens_per_micro_batch"):  # another order of sums, another run
         if value := getattr(config.machine, key):
-            own[f"machine.{key}"] = json.dumps(value)
+            own[f"machine.{key}"] = quoted(value)
     given = {text.partition("=")[0] for text in config.train}
     return [*(f"{key}={value}" for key, value in own.items() if key not in given), *config.train]
 

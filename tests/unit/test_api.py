@@ -36,3 +36,5 @@ def test_a_folder_without_a_finished_run_is_refused(tmp_path: Path) -> None:
         prompt_tuning.run(tmp_path / "run")
     with pytest.raises(UserError, match="has no prompt"):
         prompt_tuning.load(tmp_path)
+    with pytest.raises(UserError, match="café"):
+        prompt_tuning.load(tmp_path / "café")

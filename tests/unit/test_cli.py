@@ -3,12 +3,13 @@
 import io
 import json
 import logging
+import shutil
 import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
-from quick_runs import Ptune
+from quick_runs import EXAMPLE, Ptune
 
 from prompt_tuning import __version__
 from prompt_tuning.commands import COMMANDS
@@ -157,6 +158,13 @@ def test_a_command_line_that_cannot_be_is_refused_with_what_to_do(
 ) -> None:
     assert message in ptune("train", *arguments, status=2).err
     assert not runs
+
+
+def test_a_place_may_have_any_letters(ptune: Ptune, tmp_path: Path) -> None:
+    shutil.copytree(EXAMPLE, tmp_path / "café")
+    shown = ptune("show", "--config-dir", "café", "task=topics", 'data.dir="café"').out
+    assert "train       150 examples" in shown
+    assert "café" in ptune("compare", "café", "café", status=2).err
 
 
 def test_a_record_sees_the_command_as_it_was_typed(
