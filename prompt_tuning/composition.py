@@ -113,6 +113,8 @@ def points_of(
             given = [*_readable(command, arguments, problems, own_files)]
             overrides = _existing_keys(composer, given, problems)
             problems += _recipe_problems(command, overrides)
+            if nested := _sweep_of_sweeps(composer, overrides):
+                return [], [*problems, nested]
             first = [_first_point(override) for override in overrides]
             swept = composer.swept(first)
             axes = [*{o.get_key_element(): o for o in (*swept, *overrides)}.values()]
@@ -427,6 +429,26 @@ def _needs_multirun(override: Override) -> UserError:
     return UserError(f"{override.input_line} names several values", fix=fix)
 
 
+def _sweep_of_sweeps(composer: _Composer, overrides: Sequence[Override]) -> UserError | None:
+    """Several experiments at once, whose own axes Hydra would leave out without a word."""
+    for override in overrides:
+        if override.key_or_group != "experiment" or not override.is_sweep_override():
+            continue
+        rest = [_first_point(other) for other in overrides if other is not override]
+        values = _with_values(override, _elements(override))
+        if any(composer.swept([*rest, value]) for value in values):
+            given = [values[0] if each is override else each for each in overrides]
+            return UserError(
+                f"{override.input_line} names experiments, each of which is a sweep",
+                fix=f"start them one after the other: {_started_with_m(given)}",
+            )
+    return None
+
+
+def _started_with_m(overrides: Sequence[Override]) -> str:
+    return f"ptune train -m {shlex.join(str(override.input_line) for override in overrides)}"
+
+
 def _is_a_sweep(overrides: Sequence[Override], num_runs: int) -> UserError:
     """An experiment without -m: what it would start, and what its file says of the cost."""
     name = next(str(o.value()) for o in overrides if o.key_or_group == "experiment")
@@ -436,8 +458,7 @@ def _is_a_sweep(overrides: Sequence[Override], num_runs: int) -> UserError:
     problem = f"experiment={name} would start {num_runs} run{'s' if num_runs > 1 else ''}"
     if cost:
         problem += f"\n  in full: {cost[0]}"
-    command = shlex.join(str(override.input_line) for override in overrides)
-    return UserError(problem, fix=f"add -m to start them: ptune train -m {command}")
+    return UserError(problem, fix=f"add -m to start them: {_started_with_m(overrides)}")
 
 
 def _elements(override: Override) -> list[str]:

@@ -102,6 +102,17 @@ def test_an_experiment_starts_with_m_alone_and_can_be_narrowed(
     assert {(c.model.name, c.recipe, c.experiment) for c in runs} == {("small", "paper", "fig3a")}
 
 
+@pytest.mark.parametrize("flags", [[], ["-m"]])
+def test_experiments_are_started_one_after_the_other(
+    ptune: Ptune, runs: list[TrainConfig], flags: list[str]
+) -> None:
+    """Hydra would take the axes of none of them."""
+    said = ptune("train", *flags, "experiment=fig3a_ladder,table3_ladder", "seed=0", status=2).err
+    assert "experiment=fig3a_ladder,table3_ladder names experiments" in said
+    assert "one after the other: ptune train -m experiment=fig3a_ladder seed=0\n" in said
+    assert not runs
+
+
 def test_a_failing_run_does_not_stop_the_others_and_is_named_again_at_the_end(
     ptune: Ptune, runs: list[TrainConfig]
 ) -> None:
