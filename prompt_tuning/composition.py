@@ -31,6 +31,8 @@ from prompt_tuning.config import TrainConfig, choices, config_dir, file_of, unkn
 from prompt_tuning.config_checks import train_config
 from prompt_tuning.devices import has_cuda
 from prompt_tuning.errors import UserError, did_you_mean, raise_all
+from prompt_tuning.own_data import with_own_data
+from prompt_tuning.task_data import data_spec
 from prompt_tuning.task_registry import CHOICES
 
 # Groups whose files a command only names: what they say is for `train`.
@@ -173,7 +175,8 @@ def _problems_of(point: Point, check: Callable[[DictConfig], object]) -> Sequenc
 def planned_runs(experiment: str, overrides: Sequence[str] = ()) -> list[TrainConfig]:
     """Every run of `ptune train -m experiment=<experiment> <overrides>`, in its order.
 
-    Whether the data is there is not looked at.
+    Whether the data is there is not looked at, except of a user's own task: the names of its runs
+    have the labels that are in it.
 
     Raises:
         UserError: there is no such experiment, or an override is wrong.
@@ -188,6 +191,7 @@ def planned_points(
     points, problems = points_of("train", [f"experiment={experiment}", *overrides], multirun=True)
     raise_all(problems)
     configs = [train_config(point.config) for point in points]
+    configs = [with_own_data(config, data_spec(config.data)) for config in configs]
     return list(zip(axes_of(points), configs, strict=True))
 
 

@@ -42,7 +42,6 @@ MAY_IMPORT: dict[str, set[str]] = {
     "models": {"devices", "errors", "files", "data", "ladder", "shapes"},
     "config": {"errors", "devices", "task_registry", "tasks"},
     "config_checks": {"errors", "models", "prompt_files", "config"},
-    "composition": {"devices", "errors", "config", "config_checks", "task_registry"},
     "tracking": {"config", "files", "network"},
     "protocol": {
         *("errors", "interrupts", "made_from", "environment", "run_folder", "terminal"),
@@ -50,6 +49,10 @@ MAY_IMPORT: dict[str, set[str]] = {
     },
     "own_data": {"errors", "tasks", "task_registry", "data", "config"},
     "task_data": {"errors", "files", "tasks", "task_registry", "data", "config", "own_data"},
+    "composition": {
+        *("devices", "errors", "config", "config_checks", "task_registry"),
+        *("own_data", "task_data"),
+    },
     "loop": {
         *("errors", "interrupts", "terminal", "tracking", "resume_points", "data", "models"),
         "ranks",

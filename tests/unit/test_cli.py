@@ -102,6 +102,21 @@ def test_an_experiment_starts_with_m_alone_and_can_be_narrowed(
     assert {(c.model.name, c.recipe, c.experiment) for c in runs} == {("small", "paper", "fig3a")}
 
 
+def test_an_experiment_of_the_users_own_starts_with_m_too(
+    ptune: Ptune, runs: list[TrainConfig], tmp_path: Path
+) -> None:
+    """Its file need not say what it costs."""
+    path = tmp_path / "own" / "experiment" / "mine.yaml"
+    path.parent.mkdir(parents=True)
+    path.write_text("# @package _global_\nhydra:\n  sweeper:\n    params:\n      seed: 5,6\n")
+    own = ["--config-dir", "own", "experiment=mine"]
+    said = ptune("train", *own, status=2).err
+    fix = "  fix:     add -m to start them: ptune train -m --config-dir own experiment=mine\n"
+    assert said == f"ptune: error: experiment=mine would start 2 runs\n{fix}"
+    ptune("train", "-m", *own)
+    assert [config.seed for config in runs] == [5, 6]
+
+
 @pytest.mark.parametrize("flags", [[], ["-m"]])
 def test_experiments_are_started_one_after_the_other(
     ptune: Ptune, runs: list[TrainConfig], flags: list[str]

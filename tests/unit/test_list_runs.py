@@ -1,9 +1,10 @@
 """How far runs are: what `ptune list what=runs` prints, and what a sweep leaves to others."""
 
+import json
 from pathlib import Path
 
 import pytest
-from quick_runs import Ptune
+from quick_runs import EXAMPLE, Ptune
 
 from prompt_tuning.composition import planned_points
 from prompt_tuning.config import run_name
@@ -48,6 +49,26 @@ def test_list_shows_each_of_the_five_states(ptune: Ptune, tmp_path: Path) -> Non
         assert detail in described and own in described
     assert "1 runs in runs that no experiment above asks for:\n  stopped another" in every
     assert "fig3a" in every.splitlines()[-1] and EXPERIMENT not in every.splitlines()[-1]
+
+
+def test_runs_on_a_users_own_table_are_found_where_they_were_trained(
+    ptune: Ptune, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Their names have what the task leaves to the data: labels, and rows held out."""
+    own = ["task=own", "task.name=topics", "task.label=topic", 'task.inputs="{title}"']
+    own += [f"data.train_file={EXAMPLE / 'train.csv'}", "seed=0,1"]
+    trained: list[RunFolder] = []
+
+    def train(_: object, folder: RunFolder) -> None:
+        folder.start({"experiment": EXPERIMENT})
+        folder.finish({"result": {}})
+        trained.append(folder)
+
+    monkeypatch.setattr(tuning, "train", train)
+    ptune("train", "-m", f"experiment={EXPERIMENT}", *own)
+    said = ptune("list", "what=runs", f"experiment={EXPERIMENT}", f"train={json.dumps(own)}").out
+    row = [EXPERIMENT, str(len(trained)), "0", "0", "0", "0", str(len(trained))]
+    assert said.splitlines()[1].split() == row
 
 
 def test_listing_runs_makes_no_folder(ptune: Ptune, tmp_path: Path) -> None:
