@@ -115,7 +115,7 @@ def points_of(
             given = [*_readable(command, arguments, problems, own_files)]
             overrides = _existing_keys(composer, given, problems)
             problems += _recipe_problems(command, overrides)
-            if nested := _sweep_of_sweeps(composer, overrides):
+            if nested := _sweep_of_sweeps(composer, overrides, own_files):
                 return [], [*problems, nested]
             first = [_first_point(override) for override in overrides]
             swept = composer.swept(first)
@@ -126,7 +126,7 @@ def points_of(
             if not multirun:
                 problems += [_needs_multirun(o) for o in overrides if o.is_sweep_override()]
                 if swept and not only_first:
-                    problems.append(_is_a_sweep(overrides, num_points))
+                    problems.append(_is_a_sweep(overrides, num_points, own_files))
             if only_first or not multirun:
                 return [composer.point(first)], problems
             if check is not None and num_points > MANY_RUNS:
@@ -433,7 +433,9 @@ def _needs_multirun(override: Override) -> UserError:
     return UserError(f"{override.input_line} names several values", fix=fix)
 
 
-def _sweep_of_sweeps(composer: _Composer, overrides: Sequence[Override]) -> UserError | None:
+def _sweep_of_sweeps(
+    composer: _Composer, overrides: Sequence[Override], own_files: Path | None
+) -> UserError | None:
     """Several experiments at once, whose own axes Hydra would leave out without a word."""
     for override in overrides:
         if override.key_or_group != "experiment" or not override.is_sweep_override():
@@ -444,25 +446,28 @@ def _sweep_of_sweeps(composer: _Composer, overrides: Sequence[Override]) -> User
             given = [values[0] if each is override else each for each in overrides]
             return UserError(
                 f"{override.input_line} names experiments, each of which is a sweep",
-                fix=f"start them one after the other: {_started_with_m(given)}",
+                fix=f"start them one after the other: {_started_with_m(given, own_files)}",
             )
     return None
 
 
-def _started_with_m(overrides: Sequence[Override]) -> str:
-    return f"ptune train -m {shlex.join(str(override.input_line) for override in overrides)}"
+def _started_with_m(overrides: Sequence[Override], own_files: Path | None) -> str:
+    flags = ["-m", "--config-dir", str(own_files)] if own_files else ["-m"]
+    return shlex.join(["ptune", "train", *flags, *(str(o.input_line) for o in overrides)])
 
 
-def _is_a_sweep(overrides: Sequence[Override], num_runs: int) -> UserError:
+def _is_a_sweep(overrides: Sequence[Override], num_runs: int, own_files: Path | None) -> UserError:
     """An experiment without -m: what it would start, and what its file says of the cost."""
     name = next(str(o.value()) for o in overrides if o.key_or_group == "experiment")
     path = config_dir() / "experiment" / f"{name}.yaml"
+    if own_files is not None and not path.is_file():
+        path = own_files / "experiment" / f"{name}.yaml"
     head = " ".join(re.findall("^# (?![@ ])(.*)", path.read_text(encoding="utf-8"), re.MULTILINE))
     cost = re.search(r"\d+ runs\b.*", head)
     problem = f"experiment={name} would start {num_runs} run{'s' if num_runs > 1 else ''}"
     if cost:
         problem += f"\n  in full: {cost[0]}"
-    return UserError(problem, fix=f"add -m to start them: {_started_with_m(overrides)}")
+    return UserError(problem, fix=f"add -m to start them: {_started_with_m(overrides, own_files)}")
 
 
 def _elements(override: Override) -> list[str]:
