@@ -32,7 +32,7 @@ from prompt_tuning.config import choices, config_dir, described
 from prompt_tuning.devices import check_gpu
 from prompt_tuning.errors import InProgress, UserError, as_users, raise_all
 from prompt_tuning.interrupts import Pruned
-from prompt_tuning.launchers import share_gpus, share_threads
+from prompt_tuning.launchers import check_devices, share_gpus, share_threads
 from prompt_tuning.ranks import refuse_several
 from prompt_tuning.sweeps import Sweep, SweepRun
 from prompt_tuning.terminal import prefixed, say
@@ -224,6 +224,8 @@ def launch(command: str, arguments: Sequence[str]) -> int:
     sweep = None
     if checked and hasattr(module, "folder_of"):
         sweep = Sweep([SweepRun(axes, module.folder_of(config)) for axes, config in checked])
+        if given.multirun:
+            check_devices(given.overrides, [config.machine.device for _, config in checked])
     job = Job(module, sys.argv, sweep)
     os.environ["HYDRA_FULL_ERROR"] = "1"  # exceptions reach cli.py as they are
     sys.argv = [sys.argv[0], *_for_hydra(command, flags, given.overrides)]

@@ -2,6 +2,7 @@
 
 import os
 import tempfile
+from collections.abc import Sequence
 from itertools import count
 from pathlib import Path
 from typing import IO
@@ -9,10 +10,25 @@ from typing import IO
 from omegaconf import DictConfig, OmegaConf
 
 from prompt_tuning.devices import has_cuda
-from prompt_tuning.errors import InProgress
+from prompt_tuning.errors import InProgress, UserError
 from prompt_tuning.locking import hold
 
+# With one of these a sweep's jobs may have a GPU where this machine has none, or none where it has.
+ELSEWHERE = ("hydra/launcher=slurm", "hydra.launcher.ray.remote.num_gpus=")
+
 _claims: list[IO[bytes]] = []  # this process's own: a launcher gives it one run after the other
+
+
+def check_devices(overrides: Sequence[str], devices: Sequence[str]) -> None:
+    """Raises a UserError if jobs on machines unlike this one are to find out their own device.
+
+    What auto means here names the runs' folders: their jobs would use others.
+    """
+    if any(text.startswith(ELSEWHERE) for text in overrides) and "auto" in devices:
+        raise UserError(
+            "machine.device=auto, and the runs are done on other machines",
+            fix="say what those have: give machine.device=cuda or machine.device=cpu",
+        )
 
 
 def share_threads(cfg: DictConfig, launcher: DictConfig) -> None:

@@ -68,7 +68,12 @@ class Sweep:
 
         It has bars if it `is_alone`: no other process writes to the same terminal.
         """
-        number = [run.folder for run in self.runs].index(folder) + 1
+        folders = [run.folder for run in self.runs]
+        if folder not in folders:  # a job on a machine that names it otherwise
+            with prefixed(f"{folder.name}  ", has_bars=is_alone):
+                yield
+            return
+        number = folders.index(folder) + 1
         if not self.runs[number - 1].is_done():
             say(self.progress_line(number))
         prefix, status = f"{number}/{len(self.runs)}  ", partial(self.progress_line, number)

@@ -2,14 +2,24 @@
 
 import subprocess
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
 from omegaconf import OmegaConf
+from quick_runs import Ptune
 
 from prompt_tuning import composition, launchers
 from prompt_tuning.config import config_dir
-from prompt_tuning.launchers import claimed_gpu, gpu_of, share_gpus, threads_of_a_job
+from prompt_tuning.errors import UserError
+from prompt_tuning.launchers import (
+    check_devices,
+    claimed_gpu,
+    gpu_of,
+    share_gpus,
+    threads_of_a_job,
+)
+from prompt_tuning.training import tuning
 
 
 @pytest.mark.parametrize(
@@ -91,3 +101,33 @@ def test_ray_is_asked_for_a_gpu_a_run_where_there_are_gpus(
     monkeypatch.setattr(composition, "has_cuda", lambda: has_gpu)
     launcher = OmegaConf.load(config_dir() / "hydra" / "launcher" / "ray_tasks.yaml")
     assert launcher.ray.remote.num_gpus == asked
+
+
+SLURM = ["hydra/launcher=slurm", "hydra.launcher.partition=gpu"]
+RAY = "hydra/launcher=ray_tasks"
+
+
+@pytest.mark.parametrize(
+    ("overrides", "device", "is_refused"),
+    [
+        (SLURM, "auto", True),
+        (SLURM, "cuda", False),
+        ([RAY, "hydra.launcher.ray.remote.num_gpus=1"], "auto", True),
+        ([RAY, "hydra.launcher.ray.remote.num_gpus=0"], "cpu", False),
+        ([RAY], "auto", False),
+        (["hydra/launcher=processes"], "auto", False),
+    ],
+)
+def test_a_sweep_on_other_machines_says_what_they_have(
+    overrides: list[str], device: str, *, is_refused: bool
+) -> None:
+    """A run's name has the kind of device. Ray's jobs get a GPU where this machine has one."""
+    with pytest.raises(UserError, match="device=auto") if is_refused else nullcontext():
+        check_devices(overrides, [device, device])
+
+
+def test_it_is_refused_before_the_first_run(ptune: Ptune, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(launchers, "ELSEWHERE", ("hydra/launcher=basic",))
+    monkeypatch.setattr(tuning, "train", lambda *_: pytest.fail("a run was trained"))
+    said = ptune("train", "-m", "hydra/launcher=basic", "seed=0,1", status=2).err
+    assert "give machine.device=cuda or machine.device=cpu" in said

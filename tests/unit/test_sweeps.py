@@ -107,3 +107,14 @@ def test_lines_of_a_run_have_its_number_and_its_log_has_not(
         reporter.line("step 10")
     assert capsys.readouterr().out.splitlines() == ["run 2 of 6: task=rte seed=1", "2/6  step 10"]
     assert "2/6" not in run.folder.log_path.read_text()
+
+
+def test_a_run_that_another_machine_names_otherwise_is_done_too(
+    sweep: Sweep, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As where the machine that began the sweep had no GPU and this one has."""
+    from prompt_tuning.terminal import say
+
+    with sweep.doing(RunFolder(Path("runs") / "rte-3f2a91c0"), is_alone=False):
+        say("step 10")
+    assert capsys.readouterr().out == "rte-3f2a91c0  step 10\n"
