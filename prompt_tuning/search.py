@@ -6,7 +6,6 @@ is reported. Hydra's own plugin for Optuna holds on to version 2 and cannot stop
 
 import hashlib
 import shlex
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -34,7 +33,7 @@ from prompt_tuning.interrupts import judged_by
 from prompt_tuning.terminal import print_table, say
 
 SHOWN = 10  # trials in the table at the end
-FINISHED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
+FINISHED = (TrialState.COMPLETE, TrialState.PRUNED)
 
 
 def register() -> None:
@@ -71,6 +70,8 @@ class OptunaSweeper(Sweeper):
     def sweep(self, arguments: list[str]) -> None:
         """Runs trials, one after another, until there are `num_trials`.
 
+        Those that have failed since this start count too, or it might never end.
+
         Raises:
             UserError: nothing is searched over, or over something that cannot be.
         """
@@ -86,9 +87,10 @@ class OptunaSweeper(Sweeper):
                 fix="give at least one key such a value",
             )
         study = self._study(fixed, space)
-        while (number := _num_finished(study)) < self.num_trials:
+        failed_before = _num(study, TrialState.FAIL)
+        while (number := _num(study, *FINISHED, TrialState.FAIL) - failed_before) < self.num_trials:
             self._try(study, space, fixed, number)
-        self._print_results(study, fixed)
+        self._print_results(study, fixed, failed_before)
 
     def _study(self, fixed: Sequence[str], space: Mapping[str, Any]) -> optuna.Study:
         """The search of these keys, new or from its journal below output_dir."""
@@ -103,7 +105,7 @@ class OptunaSweeper(Sweeper):
             direction="maximize",
             load_if_exists=True,
         )
-        if before := _num_finished(study):
+        if before := _num(study, *FINISHED):
             self.sampler.reseed_rng()  # its own seed would draw the first trials again
         found = f", {before} done before" if before else ""
         say(f"search over {', '.join(space)}: {self.num_trials} trials{found}; kept in {path}")
@@ -138,10 +140,10 @@ class OptunaSweeper(Sweeper):
         else:
             study.tell(trial, float(job.return_value))
 
-    def _print_results(self, study: optuna.Study, fixed: Sequence[str]) -> None:
+    def _print_results(self, study: optuna.Study, fixed: Sequence[str], failed_before: int) -> None:
         trials = sorted(_scored(study), key=_score, reverse=True)
-        ends = Counter(trial.state for trial in study.get_trials(deepcopy=False))
-        pruned, failed = ends[TrialState.PRUNED], ends[TrialState.FAIL]
+        pruned = _num(study, TrialState.PRUNED)
+        failed = _num(study, TrialState.FAIL) - failed_before
         say(f"{len(trials)} trials finished, {pruned} stopped early, {failed} failed")
         if not trials:
             return
@@ -180,8 +182,8 @@ def _overrides(trial: optuna.Trial | FrozenTrial) -> list[str]:
     return [f"{key}={_shown(value)}" for key, value in trial.params.items()]
 
 
-def _num_finished(study: optuna.Study) -> int:
-    return len(study.get_trials(deepcopy=False, states=FINISHED))
+def _num(study: optuna.Study, *states: TrialState) -> int:
+    return len(study.get_trials(deepcopy=False, states=states))
 
 
 def _scored(study: optuna.Study) -> list[FrozenTrial]:

@@ -6,7 +6,9 @@ from pathlib import Path
 import pytest
 from quick_runs import Ptune, lines_of
 
+from prompt_tuning.errors import UserError
 from prompt_tuning.run_folder import RunFolder
+from prompt_tuning.training import tuning
 
 pytest.importorskip("optuna", reason="optuna is not installed: pip install '.[search]'")
 
@@ -50,6 +52,28 @@ def test_a_trial_that_fails_is_counted_and_its_reason_said(ptune: Ptune) -> None
     said = ptune(*arguments, status=2)
     assert "0 trials finished, 0 stopped early, 2 failed" in said.out
     assert "is out of range" in said.err
+
+
+def test_trials_that_failed_at_an_earlier_start_are_made_up_for(
+    ptune: Ptune, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    is_mounted = False
+
+    def train(_: object, folder: RunFolder) -> None:
+        if not is_mounted:
+            raise UserError("the disk is not mounted")
+        folder.start({})
+        folder.finish({"result": {"score": 79.0, "report": None}})
+
+    monkeypatch.setattr(tuning, "train", train)
+    arguments = [*SEARCH, "seed=choice(0,1,2)", "hydra.sweeper.num_trials=2"]
+    said = ptune(*arguments, status=2)
+    assert "0 trials finished, 0 stopped early, 2 failed" in said.out
+    is_mounted = True
+    said = ptune(*arguments)
+    assert "trial 2 of 2" in said.out
+    assert "2 trials finished, 0 stopped early, 0 failed" in said.out
+    assert "2 trials, 2 done before" in ptune(*arguments).out
 
 
 @pytest.mark.parametrize(
