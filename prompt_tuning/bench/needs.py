@@ -105,9 +105,9 @@ def describe(config: DoctorConfig) -> Iterator[tuple[str, str]]:
     assert config.model is not None, config
     name, shape = config.model.name, shape_of(config.model.name)
     needs = Needs(shape, config.prompt_length, VALUE_BYTES[config.dtype])
-    weights, (length, target_length) = needs.footprint.weight_bytes, needs.longest
-    yield f"model={name}", f"{weights // needs.value_bytes:,} parameters, {config.dtype}"
-    yield "weights", f"{weights / GIB:.2f} GiB"
+    length, target_length = needs.longest
+    yield f"model={name}", f"{needs.footprint.num_weights:,} parameters, {config.dtype}"
+    yield "weights", f"{needs.footprint.weight_bytes / GIB:.2f} GiB"
     yield (
         "trained",
         f"{needs.trained_bytes / GIB:.4f} GiB: a prompt of {config.prompt_length} x "

@@ -290,8 +290,12 @@ class PackedT5:
         return linear(context, layer.cross_output)
 
     def _logits(self, x: Tensor) -> Tensor:
-        """[n, H] to [n, V]. The loss is taken in float32 whatever the weights are."""
-        return linear(x, self.lm_head).to(torch.promote_types(x.dtype, torch.float32))
+        """[n, H] to [n, V], in float32 whatever the weights are: rounded logits are often tied.
+
+        Source: google-research/prompt-tuning, whose models' output_logits have dtype float32.
+        """
+        wide = torch.promote_types(x.dtype, torch.float32)
+        return linear(x.to(wide), self.lm_head.to(wide))
 
 
 class FrozenT5(PackedT5):
@@ -323,6 +327,8 @@ class FrozenT5(PackedT5):
             layers_of_stacks = fused_layers(placed, model.config)
             stacks = [SpreadStack(map(FrozenLayer, x), group, device) for x in layers_of_stacks]
         super().__init__(placed, model.config, stacks)
+        # Wide for good, or every step of decoding would widen it again.
+        self.lm_head = self.lm_head.to(torch.promote_types(self.dtype, torch.float32))
 
 
 def num_layers(config: FamilyConfig) -> tuple[int, int]:

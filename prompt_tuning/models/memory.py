@@ -36,10 +36,15 @@ class Footprint:
         return cls(model.shape, model.vocab_size, size, model.num_position_biases)
 
     @property
+    def num_weights(self) -> int:
+        """The number of parameters."""
+        return sum(map(prod, parameter_shapes(self.shape, self.vocab_size).values()))
+
+    @property
     def weight_bytes(self) -> int:
-        """Bytes of all parameters."""
-        sizes = parameter_shapes(self.shape, self.vocab_size).values()
-        return self.value_bytes * sum(map(prod, sizes))
+        """Bytes of all parameters; those of the head are float32 whatever the others are."""
+        head = self.vocab_size * self.shape.d_model
+        return self.value_bytes * (self.num_weights - head) + 4 * head
 
     def kept_bytes(self, lengths: Sequence[int], target_lengths: Sequence[int]) -> int:
         """Bytes that autograd keeps of a micro-batch until its backward pass.

@@ -73,6 +73,19 @@ def prompts_of(checkpoint: Checkpoint) -> list[Tensor]:
     return [embedding[ids].float() for ids in drawn]
 
 
+def test_logits_are_products_in_float32(checkpoints: tuple[Checkpoint, Checkpoint]) -> None:
+    """In bfloat16 they would have three digits, and many tokens the same.
+
+    Source: google-research/prompt-tuning: DenseGeneral of output_logits has dtype float32.
+    """
+    _, rounded = checkpoints
+    inputs = torch.tensor([*rounded.encode_text("a joy to watch"), EOS_ID])
+    encoded = rounded.model.encode(Rows.under(prompts_of(rounded)[0], [inputs]))
+    logits = rounded.model.target_logits(encoded, [torch.tensor([5, EOS_ID])])
+    assert logits.dtype == torch.float32
+    assert (logits != logits.bfloat16()).float().mean() > 0.9
+
+
 def method_of(checkpoint: Checkpoint, prompt: Tensor) -> PromptTuning:
     assert isinstance(checkpoint.model, FrozenT5)
     return PromptTuning(checkpoint.model, prompt.clone().requires_grad_())
