@@ -11,7 +11,7 @@ from typing import Any
 from omegaconf import DictConfig
 
 from prompt_tuning.commands.train import trained_runs
-from prompt_tuning.composition import planned_runs
+from prompt_tuning.composition import planned_runs, quoted
 from prompt_tuning.config import InspectConfig, config_hash
 from prompt_tuning.config_checks import inspect_config
 from prompt_tuning.errors import UserError
@@ -50,7 +50,7 @@ def run(config: InspectConfig) -> None:
     if config.experiment is None:
         _look_at_one(config)
         return
-    machine = [f"output_dir={config.output_dir}", f"tracking={config.tracking.name}"]
+    machine = [f"output_dir={quoted(config.output_dir)}", f"tracking={config.tracking.name}"]
     asked = replace(config, experiment=None, train=[])
     for trained, folder in trained_runs(config.experiment.name, [*machine, *config.train]):
         of_run = {key: getattr(trained, key) for key in ("model", "variant", "task", "data")}

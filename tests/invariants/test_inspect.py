@@ -33,11 +33,11 @@ PUBLISHED = {  # RMS of a number; mean, smallest and largest norm of a row
 @pytest.fixture
 def inspect(ptune: Ptune) -> Ptune:
     """`ptune inspect`."""
-    return partial(ptune, "inspect", "tracking=none", "output_dir=out")
+    return partial(ptune, "inspect", "tracking=none", 'output_dir="out, é"')
 
 
 def record_in(folder: Path) -> dict[str, Any]:
-    (path,) = folder.glob("out/inspect-*/record.json")
+    (path,) = folder.glob("out, é/inspect-*/record.json")
     record: dict[str, Any] = json.loads(path.read_text())
     return record
 
@@ -100,7 +100,7 @@ def test_a_prompt_of_ours_is_looked_at_on_its_own_model(
     assert 0 < result["domain"]["vocabulary_share"] < 1  # the mini tasks' texts are at hand
     assert record["data"]["train"]["split"] == "train"
 
-    (folder,) = (tmp_path / "out").glob("inspect-mine-*")
+    (folder,) = (tmp_path / "out, é").glob("inspect-mine-*")
     rows = json.loads((folder / "neighbours.json").read_text())
     nearest = [row["neighbours"][0]["piece"] for row in rows]
     assert nearest == tiny_checkpoint.tokenizer.convert_ids_to_tokens([50, 60, 70])
@@ -135,7 +135,7 @@ def test_other_weights_a_wrong_width_and_more_neighbours_than_pieces_are_refused
     np.save(tmp_path / "p.npy", weight)
     many = inspect("prompt=p.npy", f"model.path={tiny_folder}", "top_k=100000", status=2).err
     assert "smaller top_k" in many
-    assert not [*tmp_path.glob("out/inspect-*/record.json")]
+    assert not [*tmp_path.glob("out, é/inspect-*/record.json")]
 
 
 def test_a_bare_array_needs_a_model_and_is_told_which_have_its_width(
@@ -188,7 +188,7 @@ def test_the_prompts_of_an_experiment_are_trained_and_looked_at(
     inspect("experiment=section7_ladder", f"train={narrowed}", "show_rows=1")
     record = record_in(tmp_path)
     (member,) = record["members"]
-    (run,) = (tmp_path / "out").glob("mini_sst2-*")
+    (run,) = (tmp_path / "out, é").glob("mini_sst2-*")
     assert (member["name"], member["seed"]) == (run.name, 0)
     trained = json.loads((run / "record.json").read_text())
     assert member["config"] == trained["config"]
@@ -197,7 +197,7 @@ def test_the_prompts_of_an_experiment_are_trained_and_looked_at(
     measures = record["result"]["measures"]
     assert measures["init"]["labels_persist"] == 1
     assert record["result"]["drift"]["rms"] > 0
-    assert "done before" in inspect(f"prompt={run / 'prompt.safetensors'}").out
+    assert "done before" in inspect(f'prompt="{run}/prompt.safetensors"').out
 
 
 def test_the_authors_prompts_have_the_norms_that_were_read_from_them(
