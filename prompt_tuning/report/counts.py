@@ -17,10 +17,14 @@ WARP_VECTORS = 76  # what figure 4 plots, whatever the length
 FITTED_METHODS = ("prefix_tuning_train", "prefix_tuning_infer", "warp")
 
 
-@cache
 def model_parameters(size: str) -> int:
     """The number of weights of a T5 v1.1."""
-    return sum(map(prod, parameter_shapes(SHAPES[size], VOCABULARY_ROWS).values()))
+    return _num_weights(size, VOCABULARY_ROWS)
+
+
+@cache
+def _num_weights(size: str, vocabulary_rows: int) -> int:
+    return sum(map(prod, parameter_shapes(SHAPES[size], vocabulary_rows).values()))
 
 
 def method_parameters(method: str, size: str, length: int) -> int:

@@ -109,8 +109,8 @@ def test_a_record_of_random_weights_stands_beside_the_trained_ones_in_model_path
 
 def test_random_weights_take_the_shape_that_is_in_model_path_now(ptune: Ptune, place: Path) -> None:
     """The cache of them is the output folder's, and a path may be relative."""
-    given = ["method=model_tuning", "evaluation.report_split=null", "model.path=model"]
-    given += [*QUICK, "task=rte", "variant=random_weights", *SETTINGS[2:], "rerun=true"]
+    given = [*COMMANDS["train"], "model.path=model", "task=rte", "variant=random_weights"]
+    given += [*SETTINGS[2:], "rerun=true"]
     ptune("train", *given)
     (path,) = place.glob("out/*/record.json")
     first = json.loads(path.read_text())

@@ -113,7 +113,7 @@ def test_no_control_is_told_of_a_model_in_a_folder(tiny_folder: Path) -> None:
         "report": {"split": "test", **scores},
         "floor": {"majority": 50.0, "shortcut": 51.25, "shortcut_name": "bag"},
     }
-    for given, is_told in ([], True), ([f"model.path={tiny_folder}"], False):
+    for given, is_told in ([], True), ([f"model.path={tiny_folder}", "recipe=mini"], False):
         config = train_config_of("task=mini_rte", *given)
         *_, line = reported_lines(config, "mini_rte", result)
         assert ("a random frozen model" in line) == is_told
