@@ -46,6 +46,8 @@ def interleave(
 
     Whatever slows the machine down for a while slows all arms down. An arm has a call a batch.
     """
+    gc.collect()
+    gc.freeze()  # what lives by now need not be walked before every call
     (num_batches,) = {len(batches) for batches in calls.values()}
     costs: dict[str, Columns] = {
         arm: {kind: [[] for _ in range(num_batches)] for kind in KINDS} for arm in calls
