@@ -2,6 +2,8 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields
+from functools import cache
+from math import prod
 from typing import Any, Self
 
 NUM_BUCKETS = 32  # of the relative position bias
@@ -58,6 +60,12 @@ SHAPES = {
 def parameter_shapes(shape: Shape, vocab_rows: int) -> dict[str, tuple[int, ...]]:
     """The shape of every tensor of a T5 v1.1, by its hub name."""
     return {name: size for name, size, _ in parameters_of(shape, vocab_rows, "t5")}
+
+
+@cache
+def num_parameters(shape: Shape, vocab_rows: int) -> int:
+    """The number of weights of a T5 v1.1."""
+    return sum(map(prod, parameter_shapes(shape, vocab_rows).values()))
 
 
 def parameters_of(

@@ -3,7 +3,6 @@
 Answers of arms that are compared must be the same; otherwise nothing is recorded.
 """
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -31,7 +30,7 @@ from prompt_tuning.data.batches import split_by_tokens
 from prompt_tuning.evaluation import decode_tokens
 from prompt_tuning.models.decoding import greedy_decode, score_labels
 from prompt_tuning.models.frozen_t5 import EncodedRows, FrozenT5, Rows
-from prompt_tuning.shapes import parameter_shapes
+from prompt_tuning.shapes import num_parameters
 
 LABEL_TOLERANCE = 1e-3  # of a label's summed log-probability, in nats
 OTHER_ANSWERS = 1e-3  # share of rows: a random model has likeliest tokens that differ by rounding
@@ -135,11 +134,10 @@ def _measure_prompts(config: BenchConfig, say: Callable[[str], None]) -> dict[st
         if said[f"{question}_mixed"] != said[f"{question}_by_prompt"]:
             raise NotEqualError(f"{question}: other tokens in a mixed batch than prompt by prompt")
     say("same tokens in mixed batches as prompt by prompt")
-    shapes = parameter_shapes(SIZES[config.size], VOCAB_SIZE).values()
     return {
         **result,
         "num_prompts": len(prompts),
-        "num_model_parameters": sum(map(math.prod, shapes)),
+        "num_model_parameters": num_parameters(SIZES[config.size], VOCAB_SIZE),
         "num_prompt_parameters": sum(prompt.numel() for prompt in prompts),
     }
 

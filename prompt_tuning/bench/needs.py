@@ -16,7 +16,7 @@ from prompt_tuning.bench.workload import MAX_INPUT_TOKENS, VOCAB_SIZE, load_prof
 from prompt_tuning.config import DoctorConfig, TrainConfig, choices, file_of
 from prompt_tuning.errors import UserError
 from prompt_tuning.models.memory import Footprint
-from prompt_tuning.shapes import SHAPES, Shape
+from prompt_tuning.shapes import SHAPES, Shape, num_parameters
 from prompt_tuning.tasks import SUPERGLUE
 
 CARDS_GB = (24, 40, 80, 141)  # 10^9 bytes
@@ -106,7 +106,7 @@ def describe(config: DoctorConfig) -> Iterator[tuple[str, str]]:
     name, shape = config.model.name, shape_of(config.model.name)
     needs = Needs(shape, config.prompt_length, VALUE_BYTES[config.dtype])
     length, target_length = needs.longest
-    yield f"model={name}", f"{needs.footprint.num_weights:,} parameters, {config.dtype}"
+    yield f"model={name}", f"{num_parameters(shape, VOCAB_SIZE):,} parameters, {config.dtype}"
     yield "weights", f"{needs.footprint.weight_bytes / GIB:.2f} GiB"
     yield (
         "trained",

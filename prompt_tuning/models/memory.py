@@ -6,14 +6,13 @@ has been measured on a GPU.
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from math import prod
 from typing import Self
 
 import torch
 
 from prompt_tuning.devices import TOKENS_ON_CPU
 from prompt_tuning.models.frozen_t5 import PackedT5
-from prompt_tuning.shapes import Shape, parameter_shapes
+from prompt_tuning.shapes import Shape, num_parameters
 
 # The other half is for what a backward pass makes and drops again, for the padding of rows that
 # are unlike, and for the gaps in what the allocator has.
@@ -36,15 +35,10 @@ class Footprint:
         return cls(model.shape, model.vocab_size, size, model.num_position_biases)
 
     @property
-    def num_weights(self) -> int:
-        """The number of parameters."""
-        return sum(map(prod, parameter_shapes(self.shape, self.vocab_size).values()))
-
-    @property
     def weight_bytes(self) -> int:
         """Bytes of all parameters; those of the head are float32 whatever the others are."""
         head = self.vocab_size * self.shape.d_model
-        return self.value_bytes * (self.num_weights - head) + 4 * head
+        return self.value_bytes * (num_parameters(self.shape, self.vocab_size) - head) + 4 * head
 
     def kept_bytes(self, lengths: Sequence[int], target_lengths: Sequence[int]) -> int:
         """Bytes that autograd keeps of a micro-batch until its backward pass.

@@ -2,14 +2,13 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache, cached_property
-from math import prod
+from functools import cached_property
 from typing import ClassVar, NamedTuple
 
 from prompt_tuning.report.artefact import COUNTS, Artefact
 from prompt_tuning.report.paper import FITTED, MATCH, MISPRINT, OFF
 from prompt_tuning.report.tables import Table
-from prompt_tuning.shapes import SHAPES, parameter_shapes
+from prompt_tuning.shapes import SHAPES, num_parameters
 
 VOCABULARY_ROWS = 32_128
 REPARAMETERISATION = 512  # hidden width of prefix tuning's own network (Li and Liang, 2021)
@@ -19,12 +18,7 @@ FITTED_METHODS = ("prefix_tuning_train", "prefix_tuning_infer", "warp")
 
 def model_parameters(size: str) -> int:
     """The number of weights of a T5 v1.1."""
-    return _num_weights(size, VOCABULARY_ROWS)
-
-
-@cache
-def _num_weights(size: str, vocabulary_rows: int) -> int:
-    return sum(map(prod, parameter_shapes(SHAPES[size], vocabulary_rows).values()))
+    return num_parameters(SHAPES[size], VOCABULARY_ROWS)
 
 
 def method_parameters(method: str, size: str, length: int) -> int:
