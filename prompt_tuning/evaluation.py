@@ -257,7 +257,7 @@ def answer_of(text: str, data: EvaluationSet) -> str:
     marks = (at for at in range(begin, len(text)) if text[at] in data.ends_of_answer)
     end = next(marks, None)
     answer = text if end is None else text[:end].rstrip()
-    return as_answer_of(data.task, answer, data.source) if data.source else answer
+    return as_answer_of(data.task, answer, data.source)
 
 
 def strip_sentinel(text: str) -> str:

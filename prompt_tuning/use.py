@@ -162,10 +162,8 @@ class Predictor:
                 on_batch(1)
         for asked in queries.values():
             for query, said in zip(asked, self._said(asked, on_batch), strict=True):
-                if query.task and query.source:
-                    text = as_answer_of(query.task, said["prediction"], query.source)
-                    said["prediction"] = text
-                answers[query.place] |= said
+                text = as_answer_of(query.task, said["prediction"], query.source)
+                answers[query.place] |= said | {"prediction": text}
         return answers
 
     def _said(self, queries: Sequence[_Query], on_batch: Callable[[int], None]) -> Iterator[Answer]:

@@ -11,16 +11,19 @@ _OTHER_WORDS = {
 
 def can_transfer(source: Task, target: Task) -> bool:
     """Whether answers of `source` can be read as answers of `target`."""
-    return source.verbalizers == target.verbalizers or (source.name, target.name) in _OTHER_WORDS
+    return source.verbalizers == target.verbalizers or _pair(source, target) in _OTHER_WORDS
 
 
 def in_other_words(source: Task | None, target: Task | None) -> Task | None:
     """`source`, if its words stand for other words of `target`; None: nothing is to be changed."""
-    names = (source.name, target.name) if source and target else ("", "")
-    return source if names in _OTHER_WORDS else None
+    return source if _pair(source, target) in _OTHER_WORDS else None
 
 
-def as_answer_of(target: Task, prediction: str, source: Task) -> str:
-    """A prediction in the words of `source`, in those of `target`."""
-    said, meant = _OTHER_WORDS.get((source.name, target.name), ("", ""))
+def as_answer_of(target: Task | None, prediction: str, source: Task | None) -> str:
+    """A prediction in the words of `source`, in those of `target`; None: they are its own."""
+    said, meant = _OTHER_WORDS.get(_pair(source, target), ("", ""))
     return prediction.replace(said, meant) if said else prediction
+
+
+def _pair(source: Task | None, target: Task | None) -> tuple[str, str]:
+    return (source.name, target.name) if source and target else ("", "")

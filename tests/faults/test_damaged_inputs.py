@@ -16,14 +16,8 @@ from prompt_tuning.prompt_files import load_prompt, save_peft, save_prompt
 from prompt_tuning.report.paper import paper_dir
 
 TRAIN = [
-    *(
-        "train",
-        "model.path=model",
-        "recipe=mini",
-        "variant=lm_adapted",
-        "tracking=none",
-        "training.num_steps=1",
-    ),
+    *("train", "model.path=model", "recipe=mini", "variant=lm_adapted"),
+    *("tracking=none", "training.num_steps=1"),
     *("evaluation.every_steps=1", "evaluation.num_examples=4", "training.batch_size=4"),
     "evaluation.report_split=null",
 ]
