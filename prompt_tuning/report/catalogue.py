@@ -5,14 +5,13 @@ from prompt_tuning.report.artefact import Artefact
 from prompt_tuning.report.control import CONTROL_LADDER
 from prompt_tuning.report.fig1 import FIG1, FIG1_LADDER, FIG1_LADDER_FRESH
 from prompt_tuning.report.fig3 import FIG3
-from prompt_tuning.report.fig4 import FIG4
 from prompt_tuning.report.ladder_models import LADDER_MODELS
+from prompt_tuning.report.parameter_counts import FIG4, TABLE4
 from prompt_tuning.report.real_t5 import CONTROL_FLAN, REAL_T5
 from prompt_tuning.report.section7 import SECTION7_FLAN, SECTION7_LADDER
 from prompt_tuning.report.table1 import TABLE1, TABLE1_FLAN, TABLE1_LADDER
 from prompt_tuning.report.table2 import TABLE2, TABLE2_FLAN, TABLE2_LADDER
 from prompt_tuning.report.table3 import TABLE3, TABLE3_FLAN, TABLE3_LADDER
-from prompt_tuning.report.table4 import TABLE4
 from prompt_tuning.report.table5 import TABLE5, TABLE5_LADDER
 
 ARTEFACTS: tuple[Artefact, ...] = (

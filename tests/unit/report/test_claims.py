@@ -9,10 +9,9 @@ from made_records import config, filled, result, seeds, write_run, write_seeds
 
 from prompt_tuning.report.artefact import Artefact
 from prompt_tuning.report.claims import Claim, Evidence, Judged, Papers, judged
-from prompt_tuning.report.fig4 import FIG4
 from prompt_tuning.report.page import page
+from prompt_tuning.report.parameter_counts import FIG4, TABLE4
 from prompt_tuning.report.statistics import Answer, Effect
-from prompt_tuning.report.table4 import TABLE4
 
 TUNED = {"method": "model_tuning", "prompt__length": None, "init__strategy": None}
 ALIKE = "Do prompts of 150 positions score like those of 20?"

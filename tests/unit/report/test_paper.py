@@ -4,9 +4,8 @@ from collections import Counter
 
 import pytest
 
-from prompt_tuning.report import counts
+from prompt_tuning.report import parameter_counts
 from prompt_tuning.report.estimates import Spread
-from prompt_tuning.report.fig4 import figure4
 from prompt_tuning.report.paper import (
     FITTED,
     MISPRINT,
@@ -16,7 +15,7 @@ from prompt_tuning.report.paper import (
     rows,
     tolerances,
 )
-from prompt_tuning.report.table4 import table4
+from prompt_tuning.report.parameter_counts import FIG4, TABLE4
 
 RULE = Tolerances(min_seeds=3, min_points=2.0, num_deviations=2.0, max_points=10.0)
 
@@ -24,7 +23,7 @@ RULE = Tolerances(min_seeds=3, min_points=2.0, num_deviations=2.0, max_points=10
 def test_all_30_counts_of_table_4_are_reproduced_to_the_last_digit() -> None:
     """The paper misprints four of them: results/paper/ has what the shapes give, and a verdict
     says that it is not what was printed."""
-    found = table4()
+    found = TABLE4.counts()
     assert len(found) == 60  # trainable and total
     verdicts = Counter(count.verdict for count in found)
     assert verdicts == {"match": 56, MISPRINT: 4}
@@ -38,7 +37,7 @@ def test_all_30_counts_of_table_4_are_reproduced_to_the_last_digit() -> None:
 
 
 def test_figure_4_is_reproduced_within_the_error_of_reading_it() -> None:
-    found = figure4()
+    found = FIG4.counts()
     verdicts = {(count.series, count.verdict) for count in found}
     fitted = {"prefix_tuning_train", "prefix_tuning_infer", "warp"}
     plain = {"model_tuning", "prompt_tuning", "prompt_design"}
@@ -53,8 +52,8 @@ def test_figure_4_is_reproduced_within_the_error_of_reading_it() -> None:
 
 
 def test_a_wrong_count_is_off(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(counts, "VOCABULARY_ROWS", 32_100)
-    verdicts = Counter(count.verdict for count in table4())
+    monkeypatch.setattr(parameter_counts, "VOCABULARY_ROWS", 32_100)
+    verdicts = Counter(count.verdict for count in TABLE4.counts())
     assert verdicts == {"match": 29, MISPRINT: 1, "off": 30}
 
 
