@@ -9,10 +9,16 @@ from prompt_tuning.report.ladder_models import LADDER_MODELS
 from prompt_tuning.report.parameter_counts import FIG4, TABLE4
 from prompt_tuning.report.real_t5 import CONTROL_FLAN, REAL_T5
 from prompt_tuning.report.section7 import SECTION7_FLAN, SECTION7_LADDER
-from prompt_tuning.report.table1 import TABLE1, TABLE1_FLAN, TABLE1_LADDER
-from prompt_tuning.report.table2 import TABLE2, TABLE2_FLAN, TABLE2_LADDER
 from prompt_tuning.report.table3 import TABLE3, TABLE3_FLAN, TABLE3_LADDER
 from prompt_tuning.report.table5 import TABLE5, TABLE5_LADDER
+from prompt_tuning.report.transfer import (
+    TABLE1,
+    TABLE1_FLAN,
+    TABLE1_LADDER,
+    TABLE2,
+    TABLE2_FLAN,
+    TABLE2_LADDER,
+)
 
 ARTEFACTS: tuple[Artefact, ...] = (
     *(FIG1, FIG1_LADDER_FRESH, FIG1_LADDER, *FIG3),

@@ -1,4 +1,7 @@
-"""Tables 1 and 2: what was learnt on one task, asked of another, zero-shot."""
+"""Tables 1 and 2: what was learnt on one task, asked of another, zero-shot.
+
+Table 1 is on question answering, table 2 on paraphrases; on the ladder, on yes and no.
+"""
 
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -188,4 +191,26 @@ TABLE1_LADDER = Transfer(
     f"{TABLE1.title}, on the ladder",
     LADDER,
     (("table1_ladder",), ("table1_ladder_model_tuning",)),
+)
+TABLE2 = Transfer(
+    "table2",
+    "Table 2: zero-shot transfer of paraphrase detection",
+    sweeps=(("table2",), ("table2_model_tuning",)),
+    domain="paraphrases",
+)
+TABLE2_FLAN = Transfer(
+    "table2_flan",
+    "Table 2 on a real T5 Small: between QQP and MRPC, zero-shot",
+    REAL,
+    (("table2_flan",), ("table2_flan_model_tuning",)),
+    remark="QQP and MRPC were among FLAN's tasks: neither is new to these weights. QQP has 20,000 "
+    "training rows here.",
+    domain="paraphrases",
+)
+TABLE2_LADDER = Transfer(
+    "table2_ladder",
+    "Table 2: zero-shot transfer of classification, on the ladder",
+    LADDER,
+    (("table2_ladder",), ("table2_ladder_model_tuning",)),
+    domain="yes and no",
 )
