@@ -14,7 +14,7 @@ import subprocess
 from collections import Counter, defaultdict
 from pathlib import Path
 
-from prompt_tuning.report.estimates import Spread
+from prompt_tuning.report.statistics import Spread
 from prompt_tuning.report.tables import markdown
 
 TASKS = ("sst2", "rte", "cb", "wic")

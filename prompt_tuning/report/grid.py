@@ -9,9 +9,8 @@ from typing import Any
 import pandas as pd
 
 from prompt_tuning.made_from import flat
-from prompt_tuning.report.estimates import Spread, means_by_seed
 from prompt_tuning.report.records import Config, Record
-from prompt_tuning.report.statistics import fails_to_learn
+from prompt_tuning.report.statistics import Spread, fails_to_learn
 
 MULTITASK = "multitask_model_tuning"
 CELL = ["series", "model", "task"]  # its runs differ in their seed alone
@@ -192,6 +191,13 @@ class Grid:
         ]
         which = f" ({'; '.join(places)})" if places and self.records else ""
         return f"Missing: {len(missing)} of {len(self.planned)} runs{which}."
+
+
+def means_by_seed(scores: pd.DataFrame, tasks: Sequence[str]) -> list[float]:
+    """The unweighted mean over tasks (rows have `seed`, `task`, `score`) of seeds that have all."""
+    known = scores[scores["task"].isin(tasks)].dropna(subset="score")
+    by_seed = known.groupby("seed")["score"]
+    return [fmean(seed) for _, seed in by_seed if len(seed) == len(tasks)]
 
 
 def fail(scores: pd.DataFrame) -> list[bool]:

@@ -6,7 +6,7 @@ from functools import cache
 from math import sqrt
 from pathlib import Path
 
-from prompt_tuning.report.estimates import Spread
+from prompt_tuning.report.statistics import Spread
 
 SIZES = ("small", "base", "large", "xl", "xxl")
 SUPERGLUE = ("boolq", "cb", "copa", "multirc", "record", "rte", "wic", "wsc")

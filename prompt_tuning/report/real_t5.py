@@ -12,13 +12,13 @@ from matplotlib.figure import Figure
 
 from prompt_tuning.report.artefact import REAL, Artefact
 from prompt_tuning.report.claims import Claim, Papers, asked_of_sum
-from prompt_tuning.report.estimates import Spread
 from prompt_tuning.report.fig3 import initialisation, length
 from prompt_tuning.report.figures import Column, Panel, panel_figure
 from prompt_tuning.report.grid import Grid, Place, fail
 from prompt_tuning.report.names import human
 from prompt_tuning.report.paper import NOTHING, SIZES, published_scores, tolerances
 from prompt_tuning.report.scores import Asked
+from prompt_tuning.report.statistics import Spread
 from prompt_tuning.report.tables import FEW_SEEDS, Table, failed_text, number, with_mark
 
 PAPERS_SIZE = SIZES[0]  # the paper's model with as many parameters

@@ -12,9 +12,8 @@ from matplotlib.figure import Figure
 
 from prompt_tuning.report.artefact import Artefact
 from prompt_tuning.report.claims import Claim, Papers
-from prompt_tuning.report.estimates import means_by_seed
 from prompt_tuning.report.figures import Curve, score_figure, tick_models
-from prompt_tuning.report.grid import CEILING, Grid, Place, fail
+from prompt_tuning.report.grid import CEILING, Grid, Place, fail, means_by_seed
 from prompt_tuning.report.names import human
 from prompt_tuning.report.paper import NOTHING, SIZES, SUPERGLUE, published_scores, tolerances
 from prompt_tuning.report.parameter_counts import model_parameters

@@ -17,12 +17,12 @@ from matplotlib.figure import Figure
 
 from prompt_tuning.report.artefact import LADDER, REAL, Artefact, Panels
 from prompt_tuning.report.claims import Claim, Terms, asked_of
-from prompt_tuning.report.estimates import Spread, means_by_seed
 from prompt_tuning.report.figures import COLOURS, STYLE, say_at
-from prompt_tuning.report.grid import Case, Grid, Place, fail
+from prompt_tuning.report.grid import Case, Grid, Place, fail, means_by_seed
 from prompt_tuning.report.names import human
 from prompt_tuning.report.paper import NOTHING, tolerances
 from prompt_tuning.report.records import Config, Library, Record
+from prompt_tuning.report.statistics import Spread
 from prompt_tuning.report.tables import FEW_SEEDS, Table
 
 TOP_K = 5  # Lester et al. (2021), section 7

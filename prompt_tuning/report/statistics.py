@@ -1,13 +1,14 @@
-"""The statistics that claims are judged by: results/paper/rule.md in code.
+"""Mean and deviation over seeds, and what claims are judged by: results/paper/rule.md in code.
 
 An effect is a linear combination of cell means (a difference of two arms, a trend over sizes, an
 interaction); a cell is the scores of its seeds. Seeds of different cells are different runs.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from statistics import fmean, stdev
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +22,34 @@ MIN_SEEDS = 3
 
 Cell = Sequence[float]
 Cells = Mapping[str, Cell]  # by task
+
+
+@dataclass(frozen=True)
+class Spread:
+    """What some seeds scored."""
+
+    mean: float
+    deviation: float | None  # sample standard deviation (ddof=1); None: of a single seed
+    count: int
+
+    @classmethod
+    def of(cls, scores: Iterable[float]) -> "Spread | None":
+        """Mean and deviation of one score a seed; None if there are none."""
+        found = [*scores]
+        if not found:
+            return None
+        return cls(fmean(found), stdev(found) if len(found) > 1 else None, len(found))
+
+    @property
+    def half_width(self) -> float:
+        """Half of the mean's 95 % interval, by Student's t; 0 for a single seed."""
+        if not self.deviation:
+            return 0.0
+        return float(stats.t.ppf(0.975, self.count - 1) * self.deviation / math.sqrt(self.count))
+
+    def __str__(self) -> str:
+        deviation = "-" if self.deviation is None else f"{self.deviation:.1f}"
+        return f"{self.mean:.1f} ± {deviation} ({self.count})"
 
 
 class Answer(StrEnum):

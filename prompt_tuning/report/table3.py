@@ -9,11 +9,11 @@ import pandas as pd
 
 from prompt_tuning.report.artefact import LADDER, PAPER, REAL, SQUAD, Artefact, Panels
 from prompt_tuning.report.claims import Claim, asked_of
-from prompt_tuning.report.estimates import Spread
 from prompt_tuning.report.grid import codes, fail
 from prompt_tuning.report.paper import FEW, MATCH, NOTHING, OFF, SUPERGLUE, rows, tolerances
 from prompt_tuning.report.records import Config, Library, Record
 from prompt_tuning.report.seed_groups import seed_groups
+from prompt_tuning.report.statistics import Spread
 from prompt_tuning.report.tables import Table, failed_text, number, with_mark
 
 NUM_PROMPTS = 5  # of an ensemble (paper, section 6)

@@ -6,10 +6,10 @@ from statistics import fmean
 from typing import ClassVar, NamedTuple
 
 from prompt_tuning.report.artefact import LADDER, PAPER, TIMES, Artefact
-from prompt_tuning.report.estimates import Spread
 from prompt_tuning.report.grid import Place
 from prompt_tuning.report.paper import NOTHING, rows
 from prompt_tuning.report.records import Record
+from prompt_tuning.report.statistics import Spread
 from prompt_tuning.report.tables import Table, with_mark
 
 WITHIN = 0.01  # of the mean score (paper, table 5)

@@ -3,9 +3,8 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from prompt_tuning.report.estimates import Spread
 from prompt_tuning.report.paper import NOTHING, QUOTED, Published, tolerances
-from prompt_tuning.report.statistics import wilson
+from prompt_tuning.report.statistics import Spread, wilson
 
 FEW_SEEDS = "†"
 OURS = ("ours mean", "ours sd", "n", "difference", "verdict")

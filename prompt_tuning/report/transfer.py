@@ -12,9 +12,9 @@ import pandas as pd
 
 from prompt_tuning.report.artefact import LADDER, PAPER, REAL, Artefact, Panels
 from prompt_tuning.report.claims import Claim, Terms, asked_of, by_model
-from prompt_tuning.report.estimates import Spread
 from prompt_tuning.report.grid import Case, fail, floor_of
 from prompt_tuning.report.paper import NOTHING, Published, rows, tolerances
+from prompt_tuning.report.statistics import Spread
 from prompt_tuning.report.tables import OURS, Table, compared, failed_text, number, with_mark
 
 PAPERS_MODEL = "xxl"  # not stated; inferred from its score on SQuAD and its count of runs

@@ -5,7 +5,6 @@ from collections import Counter
 import pytest
 
 from prompt_tuning.report import parameter_counts
-from prompt_tuning.report.estimates import Spread
 from prompt_tuning.report.paper import (
     FITTED,
     MISPRINT,
@@ -16,6 +15,7 @@ from prompt_tuning.report.paper import (
     tolerances,
 )
 from prompt_tuning.report.parameter_counts import FIG4, TABLE4
+from prompt_tuning.report.statistics import Spread
 
 RULE = Tolerances(min_seeds=3, min_points=2.0, num_deviations=2.0, max_points=10.0)
 
