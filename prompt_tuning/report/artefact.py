@@ -1,6 +1,6 @@
 """What a figure or table of the paper has in a report: its runs, table, figure and claims."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -10,15 +10,17 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from prompt_tuning.report import figures
-from prompt_tuning.report.claims import Claim
+from prompt_tuning.report.claims import Claim, Papers
 from prompt_tuning.report.grid import Grid
 from prompt_tuning.report.names import human
+from prompt_tuning.report.paper import SIZES
 from prompt_tuning.report.records import Config, Library, Record
 from prompt_tuning.report.tables import Table, markdown
 
 PAPER, REAL, LADDER = "paper", "real", "ladder"  # whose models are run
 COUNTS, TIMES = "counts", "times"  # stand apart on the page
 SQUAD = ("task=mini_squad", "init=sampled_vocab")  # its answers are free text: no class labels
+Asked = Callable[[Grid, Papers], list[Claim]]  # what the scores say, beside the paper's effects
 
 
 class Panels(NamedTuple):
@@ -44,8 +46,11 @@ class Artefact:
     series: tuple[str, ...] = ()  # keys of the config that make its curves
     remark: str = ""  # what to know before its numbers are compared with the paper's
     caption: str = field(default="", kw_only=True)  # what to look at in its figure
+    asked: Asked | None = field(default=None, kw_only=True)  # its claims
+    orientation: str = field(default="", kw_only=True)  # the paper's figure that stands beside
     grid: Grid = field(default_factory=Grid, kw_only=True)  # its runs, once `filled`
     group: ClassVar[str | None] = None  # where the page has it, if not with its models
+    papers_sizes: ClassVar[Sequence[str]] = SIZES  # of its effects that stand beside the claims
 
     @property
     def place(self) -> str:
@@ -80,7 +85,9 @@ class Artefact:
     @cached_property
     def claims(self) -> list[Claim]:
         """What its runs say to the paper's claims."""
-        return []
+        if self.asked is None:
+            return []
+        return self.asked(self.grid, Papers(self.orientation, self.papers_sizes))
 
     @cached_property
     def figure(self) -> Figure | None:

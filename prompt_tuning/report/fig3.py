@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from prompt_tuning.report.artefact import LADDER
+from prompt_tuning.report.artefact import LADDER, Asked
 from prompt_tuning.report.claims import (
     MARGIN,
     PROMPTS,
@@ -15,7 +15,7 @@ from prompt_tuning.report.claims import (
 from prompt_tuning.report.grid import Grid
 from prompt_tuning.report.names import human
 from prompt_tuning.report.paper import NOTHING
-from prompt_tuning.report.scores import CURVES, PAPERS_CURVES, Asked, LadderScores, PaperScores
+from prompt_tuning.report.scores import CURVES, PAPERS_CURVES, LadderScores, PaperScores
 from prompt_tuning.report.statistics import spread_beyond_chance
 
 UNIFORM, VOCAB, LABELS = "random_uniform", "sampled_vocab", "class_label"

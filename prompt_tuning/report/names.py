@@ -44,7 +44,6 @@ NAMES = {
     "prefix_tuning_train": "prefix tuning, while training",
     "prefix_tuning_infer": "prefix tuning, in use",
     "warp": "WARP",
-    "method": "method",
     "variant.name": "pre-training",
     "init.strategy": "initialisation",
     "prompt.length": "prompt length",

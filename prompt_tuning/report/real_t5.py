@@ -4,8 +4,10 @@ It has seen SuperGLUE's training sets: nothing here has a verdict against the pa
 stands beside as orientation.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import ClassVar
 
 import pandas as pd
 from matplotlib.figure import Figure
@@ -17,7 +19,6 @@ from prompt_tuning.report.figures import Column, Panel, panel_figure
 from prompt_tuning.report.grid import Grid, Place, fail
 from prompt_tuning.report.names import human
 from prompt_tuning.report.paper import NOTHING, SIZES, published_scores, tolerances
-from prompt_tuning.report.scores import Asked
 from prompt_tuning.report.statistics import Spread
 from prompt_tuning.report.tables import FEW_SEEDS, Table, failed_text, number, with_mark
 
@@ -28,9 +29,8 @@ PAPERS_SIZE = SIZES[0]  # the paper's model with as many parameters
 class RealScores(Artefact):
     """Scores task by task: figures 1 and 3, the gate before them and the control after them."""
 
-    orientation: str = ""  # the paper's figure whose Small stands beside; empty: there is none
     panel_a_task: bool = True  # False: the tasks stand side by side in one panel
-    asked: Asked = lambda grid, papers: []
+    papers_sizes: ClassVar[Sequence[str]] = (PAPERS_SIZE,)
 
     @cached_property
     def table(self) -> Table:
@@ -55,11 +55,6 @@ class RealScores(Artefact):
             *("score", "by seed", "the paper's way", "fail to learn"),
         )
         return Table(header, rows, (note, *self.grid.notes()))
-
-    @cached_property
-    def claims(self) -> list[Claim]:
-        """What the scores have to say, beside the effects on the paper's Small."""
-        return self.asked(self.grid, Papers(self.orientation, (PAPERS_SIZE,)))
 
     def _runs(self, place: Place, task: str) -> pd.DataFrame:
         """The scores of a cell; none of runs that differ in weights or data."""

@@ -4,16 +4,14 @@ On the paper's models a score is SuperGLUE's, beside the published one and with 
 ladder it is the mean over mini tasks, beside their floors.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
 from matplotlib.figure import Figure
 
 from prompt_tuning.report.artefact import Artefact
-from prompt_tuning.report.claims import Claim, Papers
 from prompt_tuning.report.figures import Curve, score_figure, tick_models
-from prompt_tuning.report.grid import CEILING, Grid, Place, fail, means_by_seed
+from prompt_tuning.report.grid import CEILING, Place, fail, means_by_seed
 from prompt_tuning.report.names import human
 from prompt_tuning.report.paper import NOTHING, SIZES, SUPERGLUE, published_scores, tolerances
 from prompt_tuning.report.parameter_counts import model_parameters
@@ -30,7 +28,6 @@ from prompt_tuning.report.tables import (
 PAPERS_CURVES = "Dashed: published; solid: ours, where there are runs. Bands: a deviation."
 CURVES = "Points: runs; lines: their means; bands: a deviation; dotted: the floors."
 SHOWN_ILLEGAL_SHARE = 0.01  # of a cell's answers
-Asked = Callable[[Grid, Papers], list[Claim]]  # what the scores say, beside the paper's effects
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,9 +75,6 @@ class PaperScores(Artefact):
 @dataclass(frozen=True, eq=False)
 class LadderScores(Artefact):
     """A figure on the ladder."""
-
-    asked: Asked = lambda grid, papers: []
-    orientation: str = ""  # the paper's figure, whose effects stand beside the answers
 
     @cached_property
     def table(self) -> Table:
@@ -131,10 +125,6 @@ class LadderScores(Artefact):
         for line, mean in zip(lines, self.grid.mean_floors() or (None, None), strict=True):
             line += [number(mean, digits=1), NOTHING, NOTHING]
         return lines
-
-    @cached_property
-    def claims(self) -> list[Claim]:
-        return self.asked(self.grid, Papers(self.orientation))
 
     @cached_property
     def figure(self) -> Figure:
