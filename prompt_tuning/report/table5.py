@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from functools import cached_property
 from statistics import fmean
-from typing import ClassVar, NamedTuple
+from typing import ClassVar
 
 from prompt_tuning.report.artefact import LADDER, PAPER, TIMES, Artefact
 from prompt_tuning.report.grid import Place
@@ -13,14 +13,6 @@ from prompt_tuning.report.statistics import Spread
 from prompt_tuning.report.tables import Table, with_mark
 
 WITHIN = 0.01  # of the mean score (paper, table 5)
-
-
-class Reached(NamedTuple):
-    """When a run was first within reach of its configuration's mean."""
-
-    step: int
-    seconds: float
-    is_share: bool  # no clock was logged: the run's seconds, shared evenly over its steps
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,15 +29,13 @@ class Times(Artefact):
             (row["prompt_length"], row["size"]): f"{row['mean_s']} ± {row['sd_s']}"
             for row in (rows("table5") if self.models == PAPER else ())
         }
-        lines, has_shares = [], False
+        lines = []
         for place in dict.fromkeys([*self.grid.places, *paper]):
             records = self._records(place)
             times = _times(records)
-            about = "≈ " if any(time.is_share for time in times) else ""
-            has_shares |= bool(about)
             line = [*place, *([paper.get(place, NOTHING)] if paper else [])]
-            line.append(with_mark(Spread.of(time.step for time in times)))
-            line.append(about + with_mark(Spread.of(time.seconds for time in times)))
+            line.append(with_mark(Spread.of(step for step, _ in times)))
+            line.append(with_mark(Spread.of(seconds for _, seconds in times)))
             line.append(f"{len(times)} of {len(records)}" if records else NOTHING)
             line.append(f"{_mean_score(records):.1f}" if records else NOTHING)
             line.append(self.grid.at_an_end(*place) or NOTHING)
@@ -58,18 +48,16 @@ class Times(Artefact):
             "the split that chooses the step: mean ± sample standard deviation (number of runs "
             "that got there). Steps are as fine as the interval between evaluations."
         ]
-        if has_shares:
-            notes.append("≈: no clock was logged; the run's seconds, in proportion to its steps.")
         if paper:
             what = "The paper's seconds are those of TPUs: a verdict on them would mean nothing."
             notes.append(what)
         return Table(header, lines, (*notes, *self.grid.notes()))
 
     def _records(self, place: Place) -> list[Record]:
-        """The records that have a history; none if the runs differ in weights or data."""
+        """The records whose history has seconds; none if the runs differ in weights or data."""
         found = self.grid.found
         there = found.loc[(found["series"] == place[0]) & (found["model"] == place[1]), "record"]
-        records = [record for record in there if record.history]
+        records = [record for record in there if _is_timed(record)]
         return records if len({record.substance for record in records}) == 1 else []
 
 
@@ -77,15 +65,18 @@ def _mean_score(records: list[Record]) -> float:
     return fmean(record.content["result"]["score"] for record in records)
 
 
-def _times(records: list[Record]) -> list[Reached]:
-    """When each run that got there was first at 99 % of their mean score or more."""
+def _is_timed(record: Record) -> bool:
+    return bool(record.history) and all(seconds is not None for *_, seconds in record.history)
+
+
+def _times(records: list[Record]) -> list[tuple[int, float]]:
+    """Step and seconds at which each run that got there was first at 99 % of their mean score."""
     times = []
     for record in records:
         for step, score, seconds in record.history:
             if score >= (1 - WITHIN) * _mean_score(records):
-                share = step / record.content["config"]["training"]["num_steps"]
-                shared = share * record.content["duration_s"]
-                times.append(Reached(step, shared if seconds is None else seconds, seconds is None))
+                assert seconds is not None, record.name
+                times.append((step, seconds))
                 break
     return times
 
