@@ -6,7 +6,7 @@ text, then a line for every run. `ptune report commit_records=true` adds lines; 
 
 import json
 import re
-from base64 import b64decode, b64encode
+from base64 import b64encode
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
-from zlib import compress, decompress
+from zlib import compress
 
 from prompt_tuning.errors import UserError
 from prompt_tuning.files import read_json, written_whole
@@ -201,16 +201,6 @@ def commit_answers(records: Mapping[str, Iterable[Record]], folder: Path) -> Non
                 lines.add(_json({"name": record.name, "split": split, "answers": text}))
         if lines:
             _write_lines(path, lines)
-
-
-def read_answers(folder: Path) -> dict[str, tuple[str, list[str]]]:
-    """The split and the predictions of every run whose answers were kept, by its name."""
-    found = {}
-    for path in sorted((folder / "answers").glob("*.jsonl")):
-        for line in map(json.loads, _lines(path)):
-            answers = json.loads(decompress(b64decode(line["answers"])))
-            found[line["name"]] = (line["split"], answers)
-    return found
 
 
 def _reported(record: Record) -> tuple[str, list[str]] | None:

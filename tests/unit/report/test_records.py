@@ -2,8 +2,10 @@
 
 import json
 import shutil
+from base64 import b64decode
 from pathlib import Path
 from typing import Any
+from zlib import decompress
 
 import pytest
 from made_records import config, filled, library_of, result, seeds, write_run, write_seeds
@@ -17,7 +19,6 @@ from prompt_tuning.report.records import (
     commit_answers,
     pack,
     portable,
-    read_answers,
     read_committed,
     read_runs,
     unpack,
@@ -167,4 +168,6 @@ def test_what_a_run_answered_is_kept_once_and_read_again(tmp_path: Path) -> None
     (folder / "report.jsonl").write_text("\n".join(lines))
     for _ in range(2):
         commit_answers({"fig1": [record]}, tmp_path / "kept")
-        assert read_answers(tmp_path / "kept") == {record.name: ("test", said)}
+        line = json.loads((tmp_path / "kept" / "answers" / "fig1.jsonl").read_text())
+        assert (line["name"], line["split"]) == (record.name, "test")
+        assert json.loads(decompress(b64decode(line["answers"]))) == said
