@@ -147,7 +147,7 @@ def _scores(runs: Sequence[Compared]) -> Table:
 
 def _paired(runs: Sequence[Compared]) -> Iterator[str]:
     """For every two runs that answered the same labelled examples: who is right where."""
-    from prompt_tuning.report.statistics import mcnemar
+    from statsmodels.stats.contingency_tables import mcnemar  # slow to import
 
     found = [(each.letter, *each.answers()) for each in runs if each.scored]
     for (first, these, right), (second, those, other) in combinations(found, 2):
@@ -155,7 +155,7 @@ def _paired(runs: Sequence[Compared]) -> Iterator[str]:
             alone = sum(a and not b for a, b in zip(right, other, strict=True))
             beside = sum(b and not a for a, b in zip(right, other, strict=True))
             counts = f"{alone} examples only {first} has right, {beside} only {second}"
-            p = mcnemar(alone, beside)
+            p = mcnemar([[0, alone], [beside, 0]], exact=True).pvalue
             yield f"{first} and {second}: {counts}; McNemar's p = {p:.2g}"
 
 

@@ -173,15 +173,6 @@ def wilson(count: int, total: int) -> tuple[float, float]:
     return float(interval.low), float(interval.high)
 
 
-def mcnemar(only_first: int, only_second: int) -> float:
-    """Exact two-sided p-value that two runs are right equally often.
-
-    From the numbers of examples that only one of them has right.
-    """
-    discordant = only_first + only_second
-    return float(stats.binomtest(only_first, discordant).pvalue) if discordant else 1.0
-
-
 def holm(p_values: Sequence[float]) -> list[float]:
     """The p-values of all claims of a page, corrected together (Holm, 1979)."""
     from statsmodels.stats.multitest import multipletests  # slow to import

@@ -93,7 +93,7 @@ KNOWN_IN: dict[str, set[str]] = {
     "jinja2": {"report"},
     "markupsafe": {"report"},
     "scipy": {"report"},
-    "statsmodels": {"report"},
+    "statsmodels": {"report", "commands"},
     "optuna": {"search"},
     "rich": {"terminal", "sweeps", "search", "commands", "hydra_app"},
     "evaluate": {"metrics"},
