@@ -11,14 +11,14 @@ from prompt_tuning.data.sources import Split, load_split
 from prompt_tuning.data.tokenization import encode_texts
 from prompt_tuning.errors import UserError
 from prompt_tuning.inspection.inspection_text import closing_line, row_lines, summary_lines
-from prompt_tuning.inspection.neighbours import Neighbours, Vocabulary, unit
-from prompt_tuning.inspection.prompt_statistics import Question, map_axes, on_map, statistics_of
+from prompt_tuning.inspection.neighbours import Neighbours, Vocabulary
+from prompt_tuning.inspection.prompt_map import prompt_map_figure
+from prompt_tuning.inspection.prompt_statistics import Question, statistics_of
 from prompt_tuning.model_choice import source_of, variant_of
 from prompt_tuning.models.embeddings import EmbeddingTable, load_embedding_table
 from prompt_tuning.prompt_files import PromptFile, check_fits
 from prompt_tuning.protocol import started
 from prompt_tuning.report import figures
-from prompt_tuning.report.prompt_map import PromptMap, prompt_map_figure
 from prompt_tuning.run_folder import RunFolder
 from prompt_tuning.task_data import data_spec, is_at_hand
 from prompt_tuning.tasks import Task
@@ -77,7 +77,10 @@ def inspect(
         run.say(*row_lines(rows, config.show_rows), "", *summary_lines(result))
         text = json.dumps(rows, ensure_ascii=False, indent=1) + "\n"
         (folder.path / "neighbours.json").write_text(text, encoding="utf-8")
-        figures.save(prompt_map_figure(_map(inspected, question)), folder.path, "map")
+        name = member["name"] if member else path.stem
+        title = f"{name}: {prompt.length} rows among {len(vocabulary.pieces):,} pieces"
+        drawn = prompt_map_figure(title, prompt, table.weight, question)
+        figures.save(drawn, folder.path, "map")
         measured = {f"inspect/{name}": v for name, v in result["measures"]["prompt"].items()}
         tracker.log(0, measured)
         tracker.summarise(measured)
@@ -152,25 +155,6 @@ def _rows(neighbours: Neighbours, vocabulary: Vocabulary) -> list[dict[str, Any]
         }
         for row, (places, cosines) in enumerate(rows)
     ]
-
-
-def _map(inspected: Inspected, question: Question) -> PromptMap:
-    vocabulary, prompt, member = question.vocabulary, inspected.prompt, inspected.member
-    centre, axes = map_axes(vocabulary)
-    weight, directions = inspected.table.weight, unit(prompt.weight)
-    labels = {
-        word: on_map(weight[[*ids]].mean(axis=0, keepdims=True), centre, axes)[0]
-        for word, ids in question.label_ids.items()
-    }
-    title = member["name"] if member else inspected.path.stem
-    return PromptMap(
-        f"{title}: {prompt.length} rows among {len(vocabulary.pieces):,} pieces",
-        on_map(vocabulary.embedding, centre, axes),
-        on_map(prompt.weight, centre, axes),
-        None if prompt.init is None else on_map(prompt.init, centre, axes),
-        labels,
-        directions @ directions.T,
-    )
 
 
 def _header(inspected: Inspected, num_pieces: int) -> dict[str, str]:

@@ -21,7 +21,6 @@ from prompt_tuning.inspection.neighbours import (
     Vocabulary,
     nearest_neighbours,
     ranks,
-    unit,
 )
 
 NUM_TOP_PIECES = 20  # of the task's domain, in a record
@@ -164,20 +163,3 @@ def statistics_of(
             ],
         }
     return found, answer.neighbours
-
-
-def map_axes(vocabulary: Vocabulary) -> tuple[Floats, Floats]:
-    """The centre [H] and the first two principal axes [2, H] of the pieces' directions."""
-    centre: Floats = vocabulary.directions.mean(axis=0)
-    centred = vocabulary.directions - centre
-    _, vectors = np.linalg.eigh(centred.T @ centred)
-    axes: Floats = vectors[:, :-3:-1].T.astype(np.float32)
-    for i, axis in enumerate(axes):
-        if axis[np.abs(axis).argmax()] < 0:
-            axes[i] = -axis  # the same way up on every machine
-    return centre, axes
-
-
-def on_map(rows: Floats, centre: Floats, axes: Floats) -> Floats:
-    """Where the directions of rows [N, H] are on the map, [N, 2]."""
-    return ((unit(rows) - centre) @ axes.T).astype(np.float32)

@@ -88,7 +88,7 @@ KNOWN_IN: dict[str, set[str]] = {
     "yaml": {"composition"},
     "wandb": {"tracking"},
     "wandb_workspaces": {"report"},
-    "matplotlib": {"report", "commands"},
+    "matplotlib": {"report", "inspection", "commands"},
     "pandas": {"report", "bench", "inspection", "api"},
     "jinja2": {"report"},
     "markupsafe": {"report"},

@@ -8,13 +8,8 @@ import pytest
 from prompt_tuning.inspection.inspection_text import row_lines, summary_lines
 from prompt_tuning.inspection.measures import drift, norm_measures, shared_stems, stem, tightness
 from prompt_tuning.inspection.neighbours import Floats, Vocabulary, unit
-from prompt_tuning.inspection.prompt_statistics import (
-    Question,
-    label_measures,
-    map_axes,
-    on_map,
-    statistics_of,
-)
+from prompt_tuning.inspection.prompt_map import map_axes, on_map
+from prompt_tuning.inspection.prompt_statistics import Question, label_measures, statistics_of
 
 H, NUM_CLUSTERS, NUM_OTHERS = 48, 8, 600
 STEMS = ["tech", "move", "food", "river", "stone", "light", "music", "paper"]

@@ -1,74 +1,92 @@
 """The picture of a prompt: its rows among the vocabulary, and how alike they are."""
 
-from __future__ import annotations
-
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import matplotlib as mpl
+import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from prompt_tuning.inspection.neighbours import Floats, Vocabulary, unit
+from prompt_tuning.inspection.prompt_statistics import Question
+from prompt_tuning.prompt_files import PromptFile
 from prompt_tuning.report.figures import COLOURS, STYLE
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
-
-    import numpy as np
-    from numpy.typing import NDArray
-
-    Floats = NDArray[np.float32]
 
 GREEN, ORANGE, BLUE = COLOURS[:3]
 
 
-@dataclass(frozen=True)
-class PromptMap:
-    """What is drawn; places are on the first two principal axes of the vocabulary's directions."""
+def prompt_map_figure(
+    title: str, prompt: PromptFile, embedding: Floats, question: Question
+) -> Figure:
+    """Draws the rows among the vocabulary, left, and the cosines between them, right.
 
-    title: str
-    pieces: Floats  # [V, 2]
-    prompt: Floats  # [P, 2]
-    init: Floats | None  # [P, 2], before training; None: not known
-    labels: Mapping[str, Floats]  # class labels, [2] each
-    cosines: Floats  # between the rows of the prompt, [P, P]
-
-
-def prompt_map_figure(drawn: PromptMap) -> Figure:
-    """Draws the rows among the vocabulary, left, and the cosines between them, right."""
+    `embedding` is the model's, with a row for every token id that a class label may have.
+    """
+    directions = unit(prompt.weight)
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(13, 6), layout="constrained")
         left, right = figure.subplots(1, 2, width_ratios=(1.2, 1))
-        _draw_map(left, drawn)
+        texts = _draw_map(left, prompt, embedding, question)
         right.grid(False)
-        image = right.imshow(drawn.cosines, vmin=-1, vmax=1, cmap="RdBu_r", interpolation="nearest")
+        cosines = directions @ directions.T
+        image = right.imshow(cosines, vmin=-1, vmax=1, cmap="RdBu_r", interpolation="nearest")
         for axis in (right.xaxis, right.yaxis):
             axis.set_major_locator(MaxNLocator(integer=True))
         right.set_xlabel("row of the prompt")
         right.set_title("cosine between rows", fontsize=10)
         figure.colorbar(image, ax=right, shrink=0.85)
-        figure.suptitle(drawn.title, fontsize=10)
-        names = {name.replace("$", r"\$"): place for name, place in drawn.labels.items()}
-        texts = [*names.items(), *((str(i), place) for i, place in enumerate(drawn.prompt))]
-        num_left_out = _write_apart(figure, left, texts, num_labels=len(names))
+        figure.suptitle(title, fontsize=10)
+        num_left_out = _write_apart(figure, left, texts, num_labels=len(question.label_ids))
         if num_left_out:
             text = f"{num_left_out} rows have no room for their number: neighbours.json has them"
             left.set_title(text, fontsize=8)
         return figure
 
 
-def _draw_map(axes: Any, drawn: PromptMap) -> None:
-    axes.scatter(*drawn.pieces.T, s=3, color="#b8bcc0", label="vocabulary", rasterized=True)
-    if drawn.init is not None:
-        for start, end in zip(drawn.init, drawn.prompt, strict=True):
+def _draw_map(
+    axes: Any, prompt: PromptFile, embedding: Floats, question: Question
+) -> list[tuple[str, Floats]]:
+    """Draws the points; returns the class labels' names, then the rows' numbers, each at a place.
+
+    Places are on the first two principal axes of the vocabulary's directions.
+    """
+    centre, principal = map_axes(question.vocabulary)
+    pieces = on_map(question.vocabulary.embedding, centre, principal)
+    axes.scatter(*pieces.T, s=3, color="#b8bcc0", label="vocabulary", rasterized=True)
+    rows = on_map(prompt.weight, centre, principal)
+    if prompt.init is not None:
+        init = on_map(prompt.init, centre, principal)
+        for start, end in zip(init, rows, strict=True):
             axes.plot(*zip(start, end, strict=True), color=ORANGE, alpha=0.25, linewidth=0.7)
-        axes.scatter(*drawn.init.T, s=14, color=ORANGE, marker="s", label="prompt before training")
-    axes.scatter(*drawn.prompt.T, s=16, color=GREEN, label="prompt")
-    for place in drawn.labels.values():
+        axes.scatter(*init.T, s=14, color=ORANGE, marker="s", label="prompt before training")
+    axes.scatter(*rows.T, s=16, color=GREEN, label="prompt")
+    texts = []
+    for word, ids in question.label_ids.items():
+        (place,) = on_map(embedding[[*ids]].mean(axis=0, keepdims=True), centre, principal)
         axes.scatter(*place, s=45, color=BLUE, marker="*")
+        texts.append((word.replace("$", r"\$"), place))
     axes.set_xlabel("first principal axis of the vocabulary's directions")
     axes.set_ylabel("second")
     axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.12), ncols=3)
+    return [*texts, *((str(number), place) for number, place in enumerate(rows))]
+
+
+def map_axes(vocabulary: Vocabulary) -> tuple[Floats, Floats]:
+    """The centre [H] and the first two principal axes [2, H] of the pieces' directions."""
+    centre: Floats = vocabulary.directions.mean(axis=0)
+    centred = vocabulary.directions - centre
+    _, vectors = np.linalg.eigh(centred.T @ centred)
+    axes: Floats = vectors[:, :-3:-1].T.astype(np.float32)
+    for i, axis in enumerate(axes):
+        if axis[np.abs(axis).argmax()] < 0:
+            axes[i] = -axis  # the same way up on every machine
+    return centre, axes
+
+
+def on_map(rows: Floats, centre: Floats, axes: Floats) -> Floats:
+    """Where the directions of rows [N, H] are on the map, [N, 2]."""
+    return ((unit(rows) - centre) @ axes.T).astype(np.float32)
 
 
 def _write_apart(
