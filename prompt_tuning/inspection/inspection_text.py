@@ -3,20 +3,6 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-TITLES = {
-    "nearest_cosine": "cosine to the nearest piece",
-    "top_cosine": "cosine to all of them",
-    "tightness": "tightness: cosine between them",
-    "lexical_clusters": "rows with a lexical cluster",
-    "rows_sharing": "rows that share a neighbour",
-    "distinct": "different neighbours, share",
-    "domain_share": "of those, in the task's texts",
-    "labels_persist": "labels among their own row's",
-    "labels_found": "labels among some row's",
-    "labels_in_several": "labels among several rows'",
-    "label_rows": "rows a label is among, mean",
-}
-
 
 def row_lines(rows: Sequence[Mapping[str, Any]], show_rows: int | None) -> Iterator[str]:
     """Rows with their neighbours, the first `show_rows` of them (None: all)."""
@@ -31,19 +17,19 @@ def row_lines(rows: Sequence[Mapping[str, Any]], show_rows: int | None) -> Itera
 
 def summary_lines(result: Mapping[str, Any]) -> Iterator[str]:
     """The statistics, aligned; what is not known is a dash."""
-    from pandas import DataFrame  # slow to import: not for a record that is there
+    from pandas import DataFrame  # slow to import, as the next: not for a record that is there
 
+    from prompt_tuning.report.section7 import MEASURES
+
+    titles = {**MEASURES, "top_cosine": "cosine to all of its neighbours"}
     measures = DataFrame({name: each or {} for name, each in result["measures"].items()})
-    table = measures.reindex(TITLES).dropna(how="all").rename(index=TITLES)
+    table = measures.reindex(titles).dropna(how="all").rename(index=titles)
     yield from table.to_string(na_rep="-", float_format="{:.3f}".format).splitlines()
     yield f"pieces that have the stem of another: {result['shared_stems']:.3f}"
     norms, drift, domain = result["norms"], result["drift"], result.get("domain")
-    for name in ("prompt", "init", "embedding"):
-        if norm := norms[name]:
-            yield (
-                f"norm, {name}: {norm['mean']:.2f} (sd {norm['sd']:.2f}, {norm['min']:.2f} to "
-                f"{norm['max']:.2f}), RMS of a number {norm['rms']:.3f}"
-            )
+    of_rows = {f"norm, {name}": norms[name] for name in ("prompt", "init", "embedding")}
+    table = DataFrame({name: each for name, each in of_rows.items() if each}).T
+    yield from table.rename(columns={"rms": "RMS of a number"}).round(3).to_string().splitlines()
     yield f"norm of the prompt's rows, of the embedding's: {norms['ratio']:.2f} times"
     if drift:
         yield (
