@@ -15,6 +15,8 @@ import pytest
 import yaml
 from quick_runs import lines_of
 
+from prompt_tuning.report.dashboard import PARAMETERS
+
 SWEEP_FILE = Path(__file__).parents[2] / "scripts" / "wandb_sweep.yaml"
 RESULTS = Path(__file__).parents[2] / "results"
 SERVER = Path(__file__).parents[1] / "wandb_server.py"
@@ -112,7 +114,8 @@ def test_a_sweep_arrives_with_group_tags_config_curves_summary_and_prompts(
         best, result = json.loads(artifact["metadata"]), record["result"]
         assert best["best/score"] == result["score"] and best["best/step"] == result["best_step"]
     summaries = [each["sent"] for each in requests if each["path"].endswith("wandb-summary.json")]
-    assert len(summaries) == 2 and all("best/score" in summary for summary in summaries)
+    assert len(summaries) == 2
+    assert all({"best/score", PARAMETERS} <= {*summary} for summary in summaries)
     prompts = [r["sent"]["bytes"] for r in requests if r["path"].endswith("prompt.safetensors")]
     sizes = [(folder / "prompt.safetensors").stat().st_size for folder in runs.values()]
     assert sorted(prompts) == sorted(sizes)
@@ -155,9 +158,13 @@ def test_the_dashboard_has_the_panels_of_a_figure(server: tuple[str, Path], tmp_
     (grid,) = (block["metadata"] for block in blocks if block["type"] == "panel-grid")
     panels = grid["panelBankSectionConfig"]["panels"]
     assert [panel["viewType"] for panel in panels] == ["Scatter Plot", "Bar Chart"]
+    assert panels[0]["config"]["xAxis"] == f"summary:{PARAMETERS}"
     assert panels[0]["config"]["yAxis"] == "summary:report/score"
+    assert panels[1]["config"]["metrics"] == ["report/score"]
     (runs,) = grid["runSets"]
-    assert [key["name"] for key in runs["grouping"]][:2] == ["method.value", "variant.value.name"]
+    axes = ["method.value", "variant.value.name", "model.value.name"]
+    assert [key["name"] for key in runs["grouping"]] == axes
+    assert "mini_wic-ladder_400k-random_weights-class_label-P20-s2" in json.dumps(runs["filters"])
     assert "control" in json.dumps(blocks).lower()
 
 

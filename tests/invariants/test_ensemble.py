@@ -138,7 +138,10 @@ def test_the_same_vote_is_not_done_again_and_another_tie_rule_is_another_vote(
     assert "ensemble  f1" in ptune("ensemble", listed(prompts), *given).out
     assert "done before" in (printed := ptune("ensemble", listed(prompts), *given).out)
     assert "ensemble  f1" in printed
+    (path,) = tmp_path.glob("runs/ensemble-*/metrics.jsonl")
+    (logged,) = lines_of(path)
     first = record_of(tmp_path, "ensemble")
+    assert logged["best/score"] == first["result"]["best"]["score"]
     ptune("ensemble", listed(prompts), *given, "tie=best")
     best = record_of(tmp_path, "ensemble")
     assert first["config_hash"] != best["config_hash"]

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from quick_runs import Ptune
+from quick_runs import Ptune, lines_of
 
 from prompt_tuning.data.tokenization import encode_texts
 from prompt_tuning.inspection.measures import norm_measures
@@ -16,7 +16,7 @@ from prompt_tuning.inspection.neighbours import Vocabulary
 from prompt_tuning.inspection.prompt_statistics import Question, statistics_of
 from prompt_tuning.ladder.shipped_models import EMBEDDED_MODELS
 from prompt_tuning.models import initializers
-from prompt_tuning.models.embeddings import EmbeddingTable, load_embedding_table
+from prompt_tuning.models.embeddings import load_embedding_table
 from prompt_tuning.models.loading import Checkpoint
 from prompt_tuning.models.random_checkpoint import write_random_checkpoint
 from prompt_tuning.prompt_files import save_prompt
@@ -49,16 +49,11 @@ def prompt_of(checkpoint: Checkpoint, **metadata: Any) -> dict[str, Any]:
     return {**known, **trained, "task": "mini_sst2", "init": "sampled_vocab", **metadata}
 
 
-def ladder_table(model: str) -> EmbeddingTable:
-    newest = max((EMBEDDED_MODELS / model).glob("[0-9]*"), key=lambda folder: int(folder.name))
-    return load_embedding_table(str(newest), None)
-
-
-@pytest.mark.parametrize("model", ["ladder_100k", "ladder_400k"])
-@pytest.mark.parametrize("task", ["mini_sst2", "mini_boolq", "mini_rte", "mini_wic"])
-def test_every_label_is_in_its_row_of_a_class_label_init(model: str, task: str) -> None:
+@pytest.mark.parametrize("task", ["mini_sst2", "mini_rte"])
+def test_every_label_is_in_its_row_of_a_class_label_init(task: str) -> None:
     """Before training nothing has drifted: whatever persists less later has been lost by it."""
-    table, words = ladder_table(model), TASKS[task].init_words
+    table = load_embedding_table(str(EMBEDDED_MODELS / "ladder_100k" / "6000"), None)
+    words = TASKS[task].init_words
     ids = table.token_ids(with_control_tokens=False)
     vocabulary = Vocabulary(table.weight[ids], table.tokenizer.convert_ids_to_tokens(ids), ids)
     embedding, generator = torch.from_numpy(table.weight), torch.Generator().manual_seed(0)
@@ -104,6 +99,8 @@ def test_a_prompt_of_ours_is_looked_at_on_its_own_model(
     rows = json.loads((folder / "neighbours.json").read_text())
     nearest = [row["neighbours"][0]["piece"] for row in rows]
     assert nearest == tiny_checkpoint.tokenizer.convert_ids_to_tokens([50, 60, 70])
+    (logged,) = lines_of(folder / "metrics.jsonl")
+    assert logged["inspect/tightness"] == result["measures"]["prompt"]["tightness"]
     assert (folder / "map.png").stat().st_size and (folder / "map.svg").stat().st_size
     assert "the ones that are used here" in shown and "1 more rows" in shown
 
