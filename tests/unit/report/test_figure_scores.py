@@ -33,15 +33,6 @@ def test_a_ladder_cell_is_the_mean_and_sample_deviation_on_test(tmp_path: Path) 
     assert "<title>20, 464,192 parameters: 72.0 ± 13.1</title>" in drawn
 
 
-def test_missing_seeds_are_marked_and_named(tmp_path: Path) -> None:
-    write_seeds(tmp_path, [60.0, 70.0])
-    wic, short = {"task__name": "mini_wic"}, {"prompt__length": 5}
-    made = filled("fig3a_ladder", tmp_path, *seeds(), *seeds(**short), *seeds(**short, **wic))
-    assert row(made, "20", "ladder_400k")[:3] == ["65.0 ± 7.1 (2)†", "-", "-"]
-    which = "20 on ladder_400k: mini_rte, seed 2; 5 on ladder_400k: mini_rte, mini_wic, seed 0 1 2"
-    assert f"Missing: 7 of 9 runs ({which})." in made.table.notes
-
-
 def test_a_mean_over_tasks_is_of_seeds_that_have_them_all(tmp_path: Path) -> None:
     """A mean over easier tasks would look like a better row."""
     write_seeds(tmp_path, [60.0, 70.0, 80.0])
@@ -76,13 +67,6 @@ def test_machine_tracking_and_the_place_of_data_make_no_other_run(tmp_path: Path
     assert len(filled("fig3a_ladder", tmp_path, *seeds()).grid.records) == 1
 
 
-def test_illegal_answers_are_shown_above_one_per_cent(tmp_path: Path) -> None:
-    for seed, count in enumerate([0, 4, 14]):  # 18 of 1,200
-        write_run(tmp_path, config(seed), result(70.0, 70.0, num_unparseable=count))
-    made = filled("fig3a_ladder", tmp_path, *seeds())
-    assert row(made, "20", "ladder_400k")[0] == "70.0 ± 0.0 (3), illegal 1.5 %"
-
-
 PAPER = {"model__name": "base", "variant__lm_adapt_steps": 100_000, "prompt__length": 100}
 
 
@@ -112,43 +96,7 @@ def test_a_superglue_score_is_the_mean_over_all_eight_tasks_of_every_seed(
     assert len(made.table.rows) == 25
 
 
-def test_a_multi_task_run_counts_for_each_of_its_tasks(tmp_path: Path) -> None:
-    multi = {"method": "multitask_model_tuning", "task__name": "superglue", "model__name": "base"}
-    for seed in range(3):
-        tasks = {task: result(77.0 + seed) for task in (*SUPERGLUE, "dpr")}
-        write_run(tmp_path, config(seed, **multi), {"tasks": tasks})
-    made = filled("fig1", tmp_path, *seeds(**multi))
-    numbers = row(made, "multitask_model_tuning", "base")
-    assert numbers[:-1] == ["77.29 ± 0.21", "78.00", "1.00", "3", "+0.71", "match"]
-
-
 def test_what_the_paper_quotes_of_gpt_3_waits_for_no_run(tmp_path: Path) -> None:
     table = filled("fig1", tmp_path).table
     assert len(table.rows) == 23
     assert table.verdicts == ["-"] * 15
-
-
-@pytest.mark.parametrize(
-    ("scores", "failed", "where"),
-    [
-        ([56.5, 56.7, 99.0], "1 of 3 (6 to 79 %)", "-"),
-        ([50.0, 51.0, 99.0], "2 of 3 (21 to 94 %)", "floor"),
-        ([99.0, 99.2, 99.1], "0 of 3 (0 to 56 %)", "ceiling"),
-    ],
-)
-def test_the_fraction_that_fails_to_learn_has_its_interval_and_ends_are_marked(
-    tmp_path: Path, scores: list[float], failed: str, where: str
-) -> None:
-    """Guessing reaches 56.6 on 400 items: the floor 52.5 + 1.645 * sqrt(52.5 * 47.5 / 400).
-
-    Wilson's interval of 1 in 3 is 6 to 79 %.
-    """
-    assert row(lengths(tmp_path, scores), "20", "ladder_400k")[-2:] == [failed, where]
-
-
-def test_the_figure_says_by_which_names_people_call_the_methods(tmp_path: Path) -> None:
-    write_seeds(tmp_path, [60.0, 70.0, 86.0])
-    made = filled("fig1_ladder", tmp_path, *seeds())
-    (axes,) = made.figure.axes  # type: ignore[union-attr]
-    texts = [text.get_text() for text in axes.get_legend().get_texts()]
-    assert texts[0] == "prompt tuning, LM-adapted"

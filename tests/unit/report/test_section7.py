@@ -10,8 +10,6 @@ from made_records import filled, library_of, result, row, write_run
 
 from prompt_tuning.report.artefact import Artefact, write
 from prompt_tuning.report.claims import Judged, judged
-from prompt_tuning.report.page import page
-from prompt_tuning.report.records import commit
 from prompt_tuning.report.statistics import Answer
 
 NAME = "section7_ladder"
@@ -91,17 +89,6 @@ def test_a_number_is_the_mean_over_tasks_of_seeds_that_have_them_all(tmp_path: P
     assert "class_label, 20 on ladder_400k: mini_sst2, seed 2" in made.markdown
 
 
-def test_a_prompt_that_two_experiments_train_counts_once(tmp_path: Path) -> None:
-    """Twice the same number is no second seed."""
-    planned = [config(seed) for seed in range(3)]
-    for value, cfg in zip((0.4, 0.5, 0.6), planned, strict=True):
-        inspected(tmp_path, cfg, {"tightness": value})
-    again = [cfg | {"experiment": "fig3b_ladder"} for cfg in planned]
-    made = filled(NAME, tmp_path, *planned, *again)
-    assert row(made, *TIGHTNESS) == ["0.500 ± 0.100", "0.300 ± 0.000", "0.100 ± 0.000", "3"]
-    assert (len(made.grid.planned), len(made.records)) == (3, 3)
-
-
 def test_what_a_record_does_not_have_is_a_dash(tmp_path: Path) -> None:
     """A prompt file from before inits were kept has nothing to say about drift."""
     planned = [config(seed) for seed in range(3)]
@@ -148,37 +135,9 @@ def test_prompts_that_have_not_learnt_their_task_say_nothing(tmp_path: Path) -> 
     assert {found.answer for found in judged(made.claims)} == {Answer.NOT_TESTABLE}
 
 
-@pytest.mark.parametrize(("share", "answer"), [(0.5, Answer.CONTRADICTED), (1.0, Answer.SUPPORTED)])
-def test_labels_persist_if_training_loses_none(
-    tmp_path: Path, share: float, answer: Answer
-) -> None:
-    planned = [config(seed) for seed in range(3)]
-    for cfg in planned:
-        trained(tmp_path, cfg)
-        inspected(tmp_path, cfg, {"labels_persist": share}, init={"labels_persist": 1.0})
-    assert claim(filled(NAME, tmp_path, *planned), "With class labels").answer == answer
-
-
 def test_without_inspections_nothing_is_claimed(tmp_path: Path) -> None:
     made = filled(NAME, tmp_path, config(0), config(1))
     assert {found.answer for found in judged(made.claims)} == {Answer.NOT_TESTABLE}
     assert made.table.rows == []
     write([made], tmp_path / "out")
     assert "not measured" in (tmp_path / "out" / "figures" / f"{NAME}.svg").read_text()
-
-
-def test_a_report_regenerates_from_committed_inspections(tmp_path: Path) -> None:
-    """With the runs' own folders gone."""
-    planned = [
-        config(seed, init=init) for seed in range(3) for init in ("class_label", "sampled_vocab")
-    ]
-    for cfg in planned:
-        inspected(tmp_path / "runs", cfg, {"tightness": 0.4, "labels_in_several": 0.5})
-    made = filled(NAME, tmp_path / "runs", *planned)
-    committed = tmp_path / "results" / "committed"
-    assert commit({made.name: made.records}, committed) == 6
-    again = filled(NAME, tmp_path / "results", *planned)
-    assert again.markdown == made.markdown
-    assert page([again]) == page([made])
-    assert [*again.grid.found["model"].unique()] == ["ladder_400k"]
-    assert "Section 7" in page([made])

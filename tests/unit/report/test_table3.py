@@ -6,14 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from made_records import FLOOR, filled, library_of, row
+from made_records import FLOOR, filled, row
 from made_records import config as any_config
 
 from prompt_tuning.report.artefact import Artefact
 from prompt_tuning.report.claims import judged
-from prompt_tuning.report.page import page
 from prompt_tuning.report.paper import rows
-from prompt_tuning.report.records import commit
 from prompt_tuning.report.seed_groups import repetitions, seed_groups
 from prompt_tuning.report.statistics import Answer
 
@@ -98,25 +96,6 @@ def test_seeds_in_groups_are_disjoint_and_do_not_mix_configurations() -> None:
     assert [len(group) for group in repetitions(plan)] == [6, 6]
 
 
-def test_an_ensemble_is_found_by_the_runs_that_it_is_about(tmp_path: Path) -> None:
-    """In any order, wherever they were trained; not by some of them, nor under another rule."""
-    members = [(config(seed), 50.0) for seed in range(3)]
-    path = write_ensemble(tmp_path, members, 60.0)
-    library = library_of(tmp_path)
-    runs = [run for run, _ in members]
-    for asked in (runs, runs[::-1]):
-        found = library.find("ensemble", asked)
-        assert found is not None and found.folder == path.parent
-    for other in (runs[:2], [*runs, config(3)], [*runs[:2], config(2, model="ladder_1m")], []):
-        assert library.find("ensemble", other) is None
-    assert library.find("inspect", runs) is None
-    write_ensemble(tmp_path, members, 61.0, tie="best")
-    both = library_of(tmp_path)
-    for tie in ("first", "best"):
-        found = both.find("ensemble", runs, tie=tie)
-        assert found is not None and found.content["config"]["tie"] == tie
-
-
 def test_a_row_of_the_ladder_has_its_gains_over_disjoint_ensembles(tmp_path: Path) -> None:
     """The gain of a vote is over its own prompts, so that weak groups do not widen its error."""
     low, high = [40.0, 50.0, 60.0, 50.0, 50.0], [80.0, 90.0, 100.0, 90.0, 90.0]
@@ -140,15 +119,6 @@ def test_a_row_of_the_ladder_has_its_gains_over_disjoint_ensembles(tmp_path: Pat
     assert beats.claim.paper == "+0.8 (T5 XXL)"
     assert "Missing: 0 of 3 ensembles." in made.table.notes
     assert "Missing: 15 of 15 runs." in made.table.notes  # the trainings were not kept here
-
-
-def test_few_ensembles_are_marked_and_carry_no_claim(tmp_path: Path) -> None:
-    write_groups(tmp_path, [([50.0] * 5, 60.0), ([50.0] * 5, 60.0)])
-    made = filled("table3_ladder", tmp_path, *fifteen(), *fifteen(task="mini_wic"))
-    assert cells(made, "ladder_400k", "mini_rte")["ensemble"] == "60.0 ± 0.0 (2)†"
-    assert {*cells(made, "ladder_400k", "mini_wic").values()} == {"ladder_400k", "mini_wic", "-"}
-    assert {found.answer for found in judged(made.claims)} == {Answer.NOT_TESTABLE}
-    assert "Missing: 4 of 6 ensembles." in made.table.notes
 
 
 def test_ensembles_of_other_data_are_not_averaged(tmp_path: Path) -> None:
@@ -196,12 +166,3 @@ def test_the_superglue_line_is_the_mean_over_tasks_of_each_column(tmp_path: Path
     ours = [found[f"ours {name}"] for name in ("average", "best", "ensemble")]
     assert ours == ["90.49", "91.06", "91.33"]
     assert found["verdict"] == "match"
-
-
-def test_ensembles_are_committed_with_their_report_and_shown_on_the_page(tmp_path: Path) -> None:
-    write_groups(tmp_path / "runs", [([50.0] * 5, 60.0)] * 3)
-    made = filled("table3_ladder", tmp_path / "runs", *fifteen())
-    assert commit({made.name: made.records}, tmp_path / "committed") == 3
-    assert commit({made.name: made.records}, tmp_path / "committed") == 0
-    assert filled("table3_ladder", tmp_path, *fifteen()).markdown == made.markdown
-    assert "+10.0 ± 0.0 (3)" in page([made])
