@@ -43,8 +43,8 @@ def config(seed: int = 0, **changed: Any) -> dict[str, Any]:
     return values
 
 
-def result(score: float, report: float | None = None, num_unparseable: int = 0) -> dict[str, Any]:
-    answers = {"num_examples": 400, "num_unparseable": num_unparseable}
+def result(score: float, report: float | None = None) -> dict[str, Any]:
+    answers = {"num_examples": 400, "num_unparseable": 0}
     on_test = None if report is None else {"split": "test", "score": report, **answers}
     floor = FLOOR if report is not None else None
     return {"split": "validation", "score": score, **answers, "report": on_test, "floor": floor}
@@ -58,22 +58,27 @@ def write_run(
     name: str | None = None,
     fingerprint: str = "f0",
     data: str = "d0",
-    finished_at: str = "2026-11-26T00:00:00+00:00",
 ) -> Path:
-    record = {
-        "kind": "train",
-        "result": came_out,
-        "config": cfg,
-        "model": {"fingerprint": fingerprint, "num_parameters": 464_192, "dtype": "float32"},
-        "data": {"train": {"sha256": data}, "truncated_inputs": 0},
-        "duration_s": 60.0,
-        "finished_at": finished_at,
-        "commit": "c0ffee",
-        "dirty": False,
-    }
     axes = (cfg["task"]["name"], cfg["model"]["name"], cfg["method"], cfg["prompt"]["length"])
     run = folder / (name or "-".join(map(str, (*axes, cfg["variant"]["name"], cfg["seed"]))))
+    return write_record(
+        run,
+        "train",
+        cfg,
+        came_out,
+        model={"fingerprint": fingerprint, "num_parameters": 464_192, "dtype": "float32"},
+        data={"train": {"sha256": data}, "truncated_inputs": 0},
+        duration_s=60.0,
+    )
+
+
+def write_record(
+    run: Path, kind: str, cfg: dict[str, Any], came_out: dict[str, Any], **more: Any
+) -> Path:
+    """The record of a finished run of any command, in its folder."""
+    about = {"finished_at": "2026-11-26T00:00:00+00:00", "commit": "c0ffee", "dirty": False}
     run.mkdir(parents=True)
+    record = {"kind": kind, "config": cfg, "result": came_out, **about, **more}
     (run / "record.json").write_text(json.dumps(record))
     return run
 

@@ -1,12 +1,11 @@
 """Section 7 on the ladder: inspections are found by their runs; sentences follow the numbers."""
 
-import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 from made_records import config as any_config
-from made_records import filled, library_of, result, row, write_run
+from made_records import filled, library_of, result, row, write_record, write_run
 
 from prompt_tuning.report.artefact import Artefact, write
 from prompt_tuning.report.claims import Judged, judged
@@ -28,31 +27,21 @@ def inspected(
     """A record about one run: what its prompt measures, and what stands beside it."""
     init = changed.get("init", {"tightness": 0.3, "rows_sharing": 0.5})
     random = {"tightness": 0.1, "rows_sharing": 0.2, "domain_share": 0.1}
-    run = folder / (name or f"inspect-{cfg['task']['name']}-{len([*folder.glob('*')])}")
-    run.mkdir(parents=True)
-    record = {
-        "kind": "inspect",
-        "finished_at": "2026-11-26T00:00:00+00:00",
-        "members": [{"config": cfg, "seed": cfg["seed"], "score": 75.0}]
-        if changed.get("is_member", True)
-        else [],
-        "config": {
-            "model": cfg["model"],
-            "top_k": changed.get("top_k", 5),
-            "control_tokens": False,
-        },
-        "model": {"fingerprint": "f0"},
-        "result": {
+    member = {"config": cfg, "seed": cfg["seed"], "score": 75.0}
+    write_record(
+        folder / (name or f"inspect-{cfg['task']['name']}-{len([*folder.glob('*')])}"),
+        "inspect",
+        {"model": cfg["model"], "top_k": changed.get("top_k", 5), "control_tokens": False},
+        {
             "measures": {"prompt": trained, "init": init, "random": random},
             "norms": {"ratio": 2.0},
             "drift": None if init is None else {"mean_cosine": 0.8},
             "domain": {"vocabulary_share": 0.15},
             "shared_stems": 0.02,
         },
-        "commit": "c0ffee",
-        "dirty": False,
-    }
-    (run / "record.json").write_text(json.dumps(record))
+        members=[member] if changed.get("is_member", True) else [],
+        model={"fingerprint": "f0"},
+    )
 
 
 TIGHTNESS = ("tightness: cosine between the neighbours of a row", "class_label, 20", "ladder_400k")

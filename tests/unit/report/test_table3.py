@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from made_records import FLOOR, filled, row
+from made_records import FLOOR, filled, row, write_record
 from made_records import config as any_config
 
 from prompt_tuning.report.artefact import Artefact
@@ -25,18 +25,32 @@ def write_ensemble(
     members: Sequence[tuple[dict[str, Any], float]],
     vote: float,
     *,
-    tie: str = "first",
     data: str = "d0",
     metrics: dict[str, tuple[float, float, float]] | None = None,
 ) -> Path:
     """An ensemble of runs with their scores; `metrics` has average, best, ensemble of each."""
     scores = [score for _, score in members]
     columns = {"average": sum(scores) / len(scores), "best": max(scores), "ensemble": vote}
-    record = {
-        "kind": "ensemble",
-        "finished_at": "2026-11-26T00:00:00+00:00",
-        "config": {"tie": tie, "output_dir": str(folder)},
-        "members": [
+    first = members[0][0]
+    name = f"{first['task']['name']}-{first['model']['name']}-{first['seed']}"
+    result = {
+        **{
+            name: {
+                "score": score,
+                "metrics": {key: values[place] for key, values in (metrics or {}).items()},
+            }
+            for place, (name, score) in enumerate(columns.items())
+        },
+        "agreement": {"pairwise": 0.75, "unanimous": 0.5, "kappa": None},
+        "calibration": {"bins": [], "error": 0.05},
+        "floor": FLOOR,
+    }
+    run = write_record(
+        folder / f"ensemble-{name}",
+        "ensemble",
+        {"tie": "first", "output_dir": str(folder)},
+        result,
+        members=[
             {
                 "config": {**cfg, "output_dir": "elsewhere"},
                 "seed": cfg["seed"],
@@ -44,29 +58,10 @@ def write_ensemble(
             }
             for cfg, score in members
         ],
-        "result": {
-            **{
-                name: {
-                    "score": score,
-                    "metrics": {key: values[place] for key, values in (metrics or {}).items()},
-                }
-                for place, (name, score) in enumerate(columns.items())
-            },
-            "agreement": {"pairwise": 0.75, "unanimous": 0.5, "kappa": None},
-            "calibration": {"bins": [], "error": 0.05},
-            "floor": FLOOR,
-        },
-        "model": {"fingerprint": "f0", "dtype": "float32", "num_parameters": 464_192},
-        "data": {"test": {"sha256": data}},
-        "commit": "c0ffee",
-        "dirty": False,
-    }
-    first = members[0][0]
-    name = f"{first['task']['name']}-{first['model']['name']}-{first['seed']}-{tie}"
-    path = folder / f"ensemble-{name}" / "record.json"
-    path.parent.mkdir(parents=True)
-    path.write_text(json.dumps(record))
-    return path
+        model={"fingerprint": "f0", "dtype": "float32", "num_parameters": 464_192},
+        data={"test": {"sha256": data}},
+    )
+    return run / "record.json"
 
 
 def write_groups(folder: Path, groups: Iterable[tuple[list[float], float]], **changes: Any) -> None:
