@@ -279,7 +279,8 @@ def score_of(evaluation: Evaluation) -> float:
 def constant_answer(task: Task, examples: Sequence[Example]) -> dict[str, Any]:
     """The best score of one answer to everything: the majority class, as the task's metrics see it.
 
-    Of free text, that of an answer which is never right (WSC scores it: "not the referent").
+    Of free text it is not the best but the score of "-", which is hardly ever right (WSC scores
+    it: "not the referent").
     """
     answers = task.verbalizers or ("-",)
     scored = {each: score(task, examples, [each] * len(examples)) for each in answers}

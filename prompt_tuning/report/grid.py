@@ -161,9 +161,9 @@ class Grid:
         floors = self.scores.loc[self.scores["task"] == task, FLOORS]
         return floors.dropna().drop_duplicates().sort_values(FLOORS)
 
-    def mean_floors(self) -> tuple[float, float] | None:
+    def mean_floors(self, tasks: Sequence[str]) -> tuple[float, float] | None:
         """Majority and best shortcut, the means over tasks; None if a task has not one of each."""
-        floors = [self.floors(task) for task in self.tasks]
+        floors = [self.floors(task) for task in tasks]
         if not floors or any(len(found) != 1 for found in floors):
             return None
         majority, shortcut, _ = zip(*(found.iloc[0] for found in floors), strict=True)

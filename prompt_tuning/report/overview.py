@@ -92,7 +92,7 @@ def _draw_ladder(axes: Any, artefact: Artefact) -> None:
         if points := grid.curve(series, grid.tasks):
             draw(axes, Curve(method, points, turn, human(method)))
             sizes += [x for x, *_ in points]
-    for floor in (grid.mean_floors() or ())[1:]:
+    for floor in (grid.mean_floors(grid.tasks) or ())[1:]:
         axes.axhline(floor, linestyle=":", color=INK)
     tick_models(axes, sizes)
     axes.set_xlabel("parameters of the model")

@@ -122,30 +122,30 @@ class LadderScores(Artefact):
             shortcuts = (f"{floor.shortcut:.1f} ({floor.shortcut_name})" for floor in floors)
             for line, texts in zip(lines, (majorities, shortcuts), strict=True):
                 line.append("; ".join(texts) or NOTHING)
-        for line, mean in zip(lines, self.grid.mean_floors() or (None, None), strict=True):
+        means = self.grid.mean_floors(self.grid.tasks) or (None, None)
+        for line, mean in zip(lines, means, strict=True):
             line += [number(mean, digits=1), NOTHING, NOTHING]
         return lines
 
     @cached_property
     def figure(self) -> Figure:
-        """The mean over tasks, or over those that a series has; the floors as dotted lines."""
+        """The mean over the tasks that every series has; their floors as dotted lines."""
         grid, curves = self.grid, []
+        there = [{task for _, task in grid.cells(series)} for series in grid.series]
+        tasks = [task for task in grid.tasks if all(task in found for found in there if found)]
         for index, series in enumerate(grid.series):
-            there = {task for _, task in grid.cells(series)}
-            tasks = [task for task in grid.tasks if task in there]
             runs = [
                 (grid.num_parameters((series, model)), score)
                 for model in grid.models
                 for score in means_by_seed(grid.cell((series, model)), tasks)
             ]
-            name = human(series)
-            if 0 < len(tasks) < len(grid.tasks):
-                left_out = [human(task) for task in grid.tasks if task not in there]
-                name += f"\n(without {', '.join(left_out)})"
-            curves.append(Curve(series, sorted(grid.curve(series, tasks)), index, name, runs=runs))
-        floors = grid.mean_floors()
+            points = sorted(grid.curve(series, tasks))
+            curves.append(Curve(series, points, index, human(series), runs=runs))
+        floors = grid.mean_floors(tasks)
         lines = dict(zip(("majority", "best shortcut"), floors, strict=True)) if floors else {}
-        label = f"mean over {len(grid.tasks)} tasks, %"
+        left_out = [human(task) for task in grid.tasks if task not in tasks]
+        without = f" (without {', '.join(left_out)})" if left_out else ""
+        label = f"mean over {len(tasks)} tasks{without}, %"
         figure = score_figure(self.title, self.legend, label, curves, lines)
         tick_models(figure.axes[0], {x for curve in curves for x, _, _ in curve.points})
         return figure
