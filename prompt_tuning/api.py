@@ -30,7 +30,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from prompt_tuning.errors import UserError, raise_all
+from prompt_tuning.errors import UserError
 from prompt_tuning.files import json_lines
 from prompt_tuning.prompt_files import PromptFile, load_prompt, prompt_file, save_peft
 from prompt_tuning.run_folder import RunFolder
@@ -92,10 +92,12 @@ def train(*overrides: str, config_dir: str | Path | None = None) -> Run:
         UserError: everything that is wrong with them, or what the run itself fails of.
     """
     from prompt_tuning.commands import train as command
+    from prompt_tuning.composition import composed
 
-    config = command.check(_composed("train", overrides, config_dir))
+    own_files = None if config_dir is None else Path(config_dir)
+    config = command.check(composed("train", overrides, own_files=own_files))
     command.run(config)
-    return _run_in(command.folder_of(config))
+    return run(command.folder_of(config).path)
 
 
 def run(folder: str | Path) -> Run:
@@ -104,16 +106,13 @@ def run(folder: str | Path) -> Run:
     Raises:
         UserError: there is none.
     """
-    return _run_in(RunFolder(Path(folder)))
-
-
-def _run_in(folder: RunFolder) -> Run:
-    record = folder.record()
+    found = RunFolder(Path(folder))
+    record = found.record()
     if record is None:
-        state = folder.state()
-        problem = f"{folder.path} has no finished run: {state.name} {state.detail}".rstrip()
+        state = found.state()
+        problem = f"{found.path} has no finished run: {state.name} {state.detail}".rstrip()
         raise UserError(problem, fix="ptune list what=runs shows which there are")
-    return Run(folder.path, record)
+    return Run(found.path, record)
 
 
 def runs(folder: str | Path = "runs") -> pandas.DataFrame:
@@ -225,18 +224,8 @@ def load(path: str | Path, *overrides: str) -> Prompt:
         UserError: there is none, or an override is wrong.
     """
     from prompt_tuning.commands.predict import config_of
-    from prompt_tuning.composition import quoted
+    from prompt_tuning.composition import composed, quoted
 
     given = [f"prompt={quoted(str(path))}", "input=-", "output=-", *overrides]
-    config = config_of(_composed("predict", given))
+    config = config_of(composed("predict", given))
     return Prompt(load_prompt(prompt_file(Path(path))), config)
-
-
-def _composed(command: str, overrides: Sequence[str], config_dir: str | Path | None = None) -> Any:
-    """The one config that a command line asks for."""
-    from prompt_tuning.composition import points_of
-
-    own_files = None if config_dir is None else Path(config_dir)
-    points, problems = points_of(command, overrides, own_files=own_files)
-    raise_all(problems)
-    return points[0].config

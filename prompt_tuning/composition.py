@@ -80,12 +80,17 @@ class Point:
     config: DictConfig
 
 
-def configs_of(
-    command: str, arguments: Sequence[str], *, multirun: bool = False, only_first: bool = False
-) -> tuple[list[DictConfig], list[UserError]]:
-    """The configs of `points_of`."""
-    points, problems = points_of(command, arguments, multirun=multirun, only_first=only_first)
-    return [point.config for point in points], problems
+def composed(
+    command: str,
+    arguments: Sequence[str],
+    *,
+    only_first: bool = False,
+    own_files: Path | None = None,
+) -> DictConfig:
+    """The config of a single run; raises all that `points_of` finds wrong."""
+    points, problems = points_of(command, arguments, only_first=only_first, own_files=own_files)
+    raise_all(problems)
+    return points[0].config
 
 
 def points_of(

@@ -23,7 +23,7 @@ from pandas import DataFrame, concat
 
 from prompt_tuning.bench.cost_tables import TERMINAL_ONLY, frame_of, speed_up, table_name
 from prompt_tuning.bench.settings import IN_BENCH_MD, BenchConfig, bench_name
-from prompt_tuning.composition import configs_of
+from prompt_tuning.composition import points_of
 from prompt_tuning.config import typed
 from prompt_tuning.report.records import portable
 from prompt_tuning.report.tables import markdown
@@ -86,9 +86,9 @@ def planned() -> list[str]:
     """The names of all measurements."""
     names = []
     for sweep in SWEEPS:
-        configs, problems = configs_of("bench", shlex.split(sweep), multirun=True)
+        points, problems = points_of("bench", shlex.split(sweep), multirun=True)
         assert not problems, problems
-        names += [bench_name(typed(BenchConfig, config)) for config in configs]
+        names += [bench_name(typed(BenchConfig, point.config)) for point in points]
     return names
 
 

@@ -14,7 +14,7 @@ from omegaconf import DictConfig
 from torch import Tensor
 
 from prompt_tuning import cli
-from prompt_tuning.composition import configs_of, points_of
+from prompt_tuning.composition import composed, points_of
 from prompt_tuning.config import TrainConfig
 from prompt_tuning.config_checks import train_config
 from prompt_tuning.errors import UserError
@@ -97,9 +97,7 @@ def train_config_of(
     *overrides: str, check: Callable[[DictConfig], TrainConfig] = train_config
 ) -> TrainConfig:
     """What `ptune train` with these overrides would run; `train.check` looks for its files too."""
-    (cfg,), problems = configs_of("train", overrides)
-    assert not problems
-    return check(cfg)
+    return check(composed("train", overrides))
 
 
 def config_of(model: Path, *overrides: str) -> TrainConfig:

@@ -15,7 +15,7 @@ from prompt_tuning.bench.settings import (
     train_overrides,
 )
 from prompt_tuning.commands import train
-from prompt_tuning.composition import configs_of
+from prompt_tuning.composition import composed
 from prompt_tuning.config import TrainConfig, typed
 from prompt_tuning.environment import environment, package_versions
 from prompt_tuning.errors import UserError, raise_all
@@ -68,10 +68,7 @@ def run(config: BenchConfig) -> None:
 
 def _train_config(config: BenchConfig) -> TrainConfig:
     """The run that part=end_to_end times, as `ptune train` would read it."""
-    configs, problems = configs_of("train", train_overrides(config))
-    raise_all(problems)
-    (cfg,) = configs
-    run = train.check(cfg)
+    run = train.check(composed("train", train_overrides(config)))
     unequal = {
         f"method={run.method}": run.method != "prompt_tuning",
         f"evaluation.rank={run.evaluation.rank}": run.evaluation.rank is not None,

@@ -14,7 +14,7 @@ import pytest
 from prompt_tuning.bench.needs import describe_hours
 from prompt_tuning.commands import report as report_command
 from prompt_tuning.commands.report import plan
-from prompt_tuning.composition import configs_of, planned_runs
+from prompt_tuning.composition import composed, planned_runs, points_of
 from prompt_tuning.config import (
     OF_NO_QUESTION,
     DoctorConfig,
@@ -69,7 +69,7 @@ def test_an_experiment_has_valid_runs_and_says_how_many_and_what_they_cost(exper
     assert re.search(rf"^# .*\b{number} runs\b", text, re.MULTILINE), number
     (cost,) = re.findall(r"\bCost: (.*)", text)
     if estimate := re.match(r"about ([\d,]+) hours of an A100", cost):
-        (cfg,), _ = configs_of("doctor", [f"experiment={experiment}"])
+        cfg = composed("doctor", [f"experiment={experiment}"])
         hours = dict(describe_hours(runs, typed(DoctorConfig, cfg)))["all"]
         assert hours.startswith(f"{estimate[1]} GPU hours")
 
@@ -155,7 +155,7 @@ def test_every_recorded_command_still_starts_its_run(records: list[Record]) -> N
     for program, command, *arguments in commands:
         assert program == "ptune"
         overrides = [argument for argument in arguments if argument != "-m"]
-        _, problems = configs_of(command, overrides, multirun="-m" in arguments, only_first=True)
+        _, problems = points_of(command, overrides, multirun="-m" in arguments, only_first=True)
         assert problems == [], (command, arguments)
     for record in records:
         if record.content["kind"] == "train":

@@ -12,7 +12,7 @@ from quick_runs import QUICK, RTE_LABELS, Ptune, write_official
 from safetensors.torch import load_file, save_file
 
 from prompt_tuning.commands import train
-from prompt_tuning.composition import configs_of
+from prompt_tuning.composition import points_of
 from prompt_tuning.interrupts import Interrupted, StopRequests
 from prompt_tuning.models.loading import Checkpoint
 from prompt_tuning.prompt_files import save_prompt
@@ -143,9 +143,9 @@ def test_an_experiments_runs_are_trained_again_from_other_data(
     """Before their prompts vote or are looked at."""
     monkeypatch.chdir(place)
     given = [*COMMANDS["train"], "model.path=model", *SETTINGS]
-    configs, problems = configs_of("train", [*given, "seed=0,1"], multirun=True)
+    points, problems = points_of("train", [*given, "seed=0,1"], multirun=True)
     assert not problems
-    monkeypatch.setattr(train, "planned_runs", lambda *_: [train.check(cfg) for cfg in configs])
+    monkeypatch.setattr(train, "planned_runs", lambda *_: [train.check(p.config) for p in points])
 
     def said() -> str:
         assert len(train.trained_runs("any")) == 2

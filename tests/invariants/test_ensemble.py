@@ -12,7 +12,7 @@ import pytest
 from quick_runs import QUICK, Ptune, lines_of, load_exactly, run_in
 
 from prompt_tuning.commands.ensemble import check, training_overrides
-from prompt_tuning.composition import configs_of, planned_runs
+from prompt_tuning.composition import composed, planned_runs
 from prompt_tuning.config import OF_NO_QUESTION
 from prompt_tuning.data.batches import split_by_tokens
 from prompt_tuning.models.frozen_t5 import FrozenT5
@@ -237,8 +237,7 @@ def test_an_experiment_that_cannot_vote_is_refused_before_it_is_trained(
 def test_an_experiment_is_trained_where_the_command_writes() -> None:
     """Whatever letters the place has."""
     arguments = ["experiment=table3_ladder", NARROW, 'output_dir="café, tôt"']
-    (cfg,), problems = configs_of("ensemble", arguments)
-    assert not problems
+    cfg = composed("ensemble", arguments)
     overrides = training_overrides(check(cfg))
     assert {run.output_dir for run in planned_runs("table3_ladder", overrides)} == {"café, tôt"}
 

@@ -4,7 +4,7 @@ import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig, OmegaConf
 
-from prompt_tuning.composition import configs_of
+from prompt_tuning.composition import points_of
 from prompt_tuning.config import config_dir
 
 
@@ -23,12 +23,13 @@ def values(config: DictConfig) -> object:
 )
 def test_a_sweep_over_tasks_has_the_configs_that_hydra_composes(swept: list[str]) -> None:
     """A task is put in place of another one, and values are set, without composing again."""
-    configs, problems = configs_of("train", swept, multirun=True)
+    points, problems = points_of("train", swept, multirun=True)
     assert not problems
-    points: list[list[str]] = [[]]
+    expanded: list[list[str]] = [[]]
     for axis in swept:
         key, _, choices = axis.partition("=")
-        points = [[*point, f"{key}={choice}"] for point in points for choice in choices.split(",")]
+        values_of = choices.split(",")
+        expanded = [[*point, f"{key}={value}"] for point in expanded for value in values_of]
     with initialize_config_dir(str(config_dir()), version_base="1.3"):
-        expected = [values(compose("train", point)) for point in points]
-    assert [values(config) for config in configs] == expected
+        expected = [values(compose("train", point)) for point in expanded]
+    assert [values(point.config) for point in points] == expected

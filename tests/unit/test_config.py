@@ -13,7 +13,7 @@ from quick_runs import TOLD
 from quick_runs import train_config_of as train
 
 from prompt_tuning import devices
-from prompt_tuning.composition import configs_of
+from prompt_tuning.composition import composed, points_of
 from prompt_tuning.config import (
     OF_NO_QUESTION,
     EvaluateConfig,
@@ -32,9 +32,7 @@ V1_1 = {"model_type": "t5", "feed_forward_proj": "gated-gelu", "d_model": 8}
 
 
 def evaluate(*overrides: str) -> EvaluateConfig:
-    (cfg,), problems = configs_of("evaluate", overrides)
-    assert not problems
-    return evaluate_config(cfg)
+    return evaluate_config(composed("evaluate", overrides))
 
 
 def errors_of(*overrides: str) -> list[str]:
@@ -165,9 +163,8 @@ def test_an_integer_serves_as_a_number_and_as_a_text() -> None:
 
 
 def test_a_missing_value_names_the_choices() -> None:
-    (cfg,), _ = configs_of("score", [])
     with pytest.raises(UserError) as caught:
-        typed(ScoreConfig, cfg)
+        typed(ScoreConfig, composed("score", []))
     rows, task = sorted(str(error) for error in caught.value.parts)
     assert rows.startswith("rows is missing")
     assert task.startswith("task is missing\n  allowed: boolq, cb, copa,")
@@ -243,7 +240,7 @@ def test_a_model_path_is_a_folder_or_a_hub_id() -> None:
 def test_a_model_of_a_path_gets_no_recipe_that_nobody_chose() -> None:
     """The default model's draws words for a prompt from the first 100 pieces of its vocabulary."""
     path = "model.path=google/flan-t5-small"
-    _, (problem,) = configs_of("train", [path])
+    _, (problem,) = points_of("train", [path])
     assert problem.problem == f"{path} does not say how it is trained"
     assert train(path, "model=small").recipe == train(path, "recipe=paper").recipe == "paper"
     assert train("model.path=null").recipe == "mini"
@@ -402,9 +399,9 @@ def test_multitask_model_tuning_is_model_tuning_on_a_mixture(recipe: str) -> Non
 
 def test_the_papers_multitask_batch_has_a_million_tokens() -> None:
     """2^20, footnote 4, of inputs of 512."""
-    points, problems = configs_of("train", ["experiment=fig1_multitask"], multirun=True)
+    points, problems = points_of("train", ["experiment=fig1_multitask"], multirun=True)
     assert not problems
-    for config in map(train_config, points):
+    for config in (train_config(point.config) for point in points):
         assert config.training.batch_size * 512 == 2**20
         assert config.task.name == "superglue" and config.recipe == "paper"
 

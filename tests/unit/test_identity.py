@@ -7,7 +7,7 @@ import torch
 from quick_runs import train_config_of as train
 
 from prompt_tuning import devices
-from prompt_tuning.composition import configs_of
+from prompt_tuning.composition import composed
 from prompt_tuning.config import config_hash, typed
 from prompt_tuning.pretraining.schema import PretrainConfig, pretrain_name
 
@@ -58,7 +58,7 @@ def test_a_machine_is_asked_for_a_gpu_as_torch_asks_it() -> None:
 
 def test_a_pretraining_that_was_stopped_keeps_its_folder() -> None:
     """Its dtype was always typed and hashed as it is written: float32."""
-    (cfg,), _ = configs_of("pretrain", ["corpus.text=a.txt"])
+    cfg = composed("pretrain", ["corpus.text=a.txt"])
     config = typed(PretrainConfig, cfg)
     assert config.machine.dtype == "float32"
     assert pretrain_name(config) == "t5-a85bbe9a"

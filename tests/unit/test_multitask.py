@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from prompt_tuning.commands import train as train_command
-from prompt_tuning.composition import configs_of
+from prompt_tuning.composition import composed
 from prompt_tuning.config import TrainConfig
 from prompt_tuning.errors import UserError
 from prompt_tuning.loop import Progress
@@ -17,9 +17,7 @@ MULTITASK = "method=multitask_model_tuning"
 
 
 def checked(*overrides: str) -> TrainConfig:
-    (cfg,), problems = configs_of("train", overrides)
-    assert not problems
-    return train_command.check(cfg)
+    return train_command.check(composed("train", overrides))
 
 
 @pytest.mark.parametrize("name", MIXTURES)

@@ -36,7 +36,7 @@ from prompt_tuning.bench.workload import (
 )
 from prompt_tuning.commands import bench as bench_command
 from prompt_tuning.commands.bench import check
-from prompt_tuning.composition import configs_of
+from prompt_tuning.composition import composed
 from prompt_tuning.config import typed
 from prompt_tuning.environment import environment
 from prompt_tuning.errors import UserError
@@ -52,9 +52,7 @@ RACE = ("model=flan_small_int8", "task=sst2", "data.dir=files")  # of part=end_t
 
 
 def config_of(*overrides: str) -> BenchConfig:
-    (config,), problems = configs_of("bench", [*FAST, *overrides])
-    assert not problems
-    return typed(BenchConfig, config)
+    return typed(BenchConfig, composed("bench", [*FAST, *overrides]))
 
 
 def test_the_profiles_are_lengths_of_the_official_training_files() -> None:
@@ -212,7 +210,7 @@ def test_a_model_and_a_task_are_those_of_the_run_that_is_timed() -> None:
 
 @pytest.mark.parametrize("setting", ["method=model_tuning", "evaluation.rank=labels"])
 def test_a_race_that_the_trainer_cannot_run_alike_is_refused(setting: str) -> None:
-    (config,), _ = configs_of("bench", ["part=end_to_end", f'train=["{setting}"]'])
+    config = composed("bench", ["part=end_to_end", f'train=["{setting}"]'])
     with pytest.raises(UserError, match=f"not so with {setting}"):
         check(config)
 

@@ -6,7 +6,7 @@ from prompt_tuning.bench import needs
 from prompt_tuning.bench.needs import Needs, describe, describe_hours, shape_of
 from prompt_tuning.bench.workload import Profile
 from prompt_tuning.commands.doctor import check
-from prompt_tuning.composition import configs_of, planned_runs
+from prompt_tuning.composition import composed, planned_runs
 from prompt_tuning.config import DoctorConfig
 from prompt_tuning.errors import UserError
 from prompt_tuning.shapes import SHAPES
@@ -15,9 +15,7 @@ SMALL = Needs(SHAPES["small"], prompt_length=100, value_bytes=2)
 
 
 def config_of(*overrides: str) -> DoctorConfig:
-    (cfg,), problems = configs_of("doctor", overrides)
-    assert not problems
-    return check(cfg)
+    return check(composed("doctor", overrides))
 
 
 def test_memory_of_small_is_what_the_formula_gives_by_hand() -> None:

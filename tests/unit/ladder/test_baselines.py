@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from quick_runs import train_config_of
 
-from prompt_tuning.composition import configs_of
+from prompt_tuning.composition import points_of
 from prompt_tuning.config_checks import train_config
 from prompt_tuning.data.sources import DataSpec, load_split
 from prompt_tuning.ladder import baselines
@@ -99,10 +99,10 @@ def test_what_is_suggested_can_be_typed(name: str) -> None:
     for line in commands:
         _, command, *arguments = shlex.split(line)
         overrides = [word for word in arguments if word != "-m"]
-        configs, problems = configs_of(command, overrides, multirun="-m" in arguments)
+        points, problems = points_of(command, overrides, multirun="-m" in arguments)
         assert not problems
-        for config in configs:
-            valid = train_config(config)
+        for point in points:
+            valid = train_config(point.config)
             assert valid.init.strategy != "class_label" or TASKS[valid.task.name].init_words
 
 

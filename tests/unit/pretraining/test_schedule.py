@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from prompt_tuning.composition import configs_of
+from prompt_tuning.composition import composed
 from prompt_tuning.config import typed
 from prompt_tuning.optim import Adafactor
 from prompt_tuning.pretraining.schedule import EMBEDDING, learning_rate, make_optimizer
@@ -11,8 +11,7 @@ from prompt_tuning.pretraining.schema import PretrainConfig, PretrainingConfig
 
 
 def settings(*overrides: str) -> PretrainingConfig:
-    (config,), problems = configs_of("pretrain", ["corpus.world=facts", *overrides])
-    assert not problems
+    config = composed("pretrain", ["corpus.world=facts", *overrides])
     return typed(PretrainConfig, config).pretraining
 
 
