@@ -23,7 +23,7 @@ Everything here calls what the commands call; there is no second way of doing th
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -40,7 +40,6 @@ if TYPE_CHECKING:
     from peft import PeftModel
 
     from prompt_tuning.config import PredictConfig
-    from prompt_tuning.tasks import Task
     from prompt_tuning.use import Predictor
 
 Row = Mapping[str, Any]
@@ -144,20 +143,6 @@ class Prompt:
 
         return predictor_of(self.config)
 
-    @cached_property
-    def task(self) -> Task:
-        """The task that it was trained on.
-
-        Raises:
-            UserError: the file does not say.
-        """
-        from prompt_tuning.task_data import task_of, task_of_prompt
-
-        config = task_of_prompt(self.file.metadata)
-        if config is None:
-            raise UserError("the prompt does not say which task it was trained on")
-        return task_of(config)
-
     def predict(self, rows: Iterable[str | Row]) -> list[dict[str, Any]]:
         """The answers of `ptune predict`: every field of a row, and prediction or error.
 
@@ -167,29 +152,6 @@ class Prompt:
         asked = ({"inputs": row} if isinstance(row, str) else row for row in rows)
         lines = (json.dumps(row, ensure_ascii=False).encode() for row in asked)
         return list(self._predictor.answers(lines))
-
-    def score(self, rows: Sequence[Row]) -> dict[str, float]:
-        """The task's metrics, in percent, on rows of its columns with labels.
-
-        Raises:
-            UserError: a row is none of the task's, is without a label, or has no answer.
-        """
-        from prompt_tuning.metrics import score
-        from prompt_tuning.tasks import RowError
-
-        try:
-            examples = [each for row in rows for each in self.task.examples(row)]
-        except RowError as error:
-            raise UserError(str(error)) from None
-        answers = self.predict([example.inputs for example in examples])
-        for answer in answers:
-            if "error" in answer:
-                raise UserError(answer["error"])
-        scores = score(self.task, examples, [answer["prediction"] for answer in answers])
-        if scores.num_examples < len(examples) or not examples:
-            num_unlabelled = len(examples) - scores.num_examples
-            raise UserError(f"{num_unlabelled} of {len(examples)} rows have no label")
-        return scores.metrics
 
     def to_peft(self) -> PeftModel:
         """The base model of `transformers` with this prompt in front, as PEFT has it.
