@@ -57,7 +57,7 @@ def evaluation_set(
     target_sentinel: bool = False,
     max_target_tokens: int | None = None,
     rank: str | None = None,
-    cache_dir: Path | None = None,
+    cache_dir: str | Path | None = None,
     source: Task | None = None,
 ) -> EvaluationSet:
     """Tokenises a split for evaluation, by the checkpoint's tokenizer and onto its device.

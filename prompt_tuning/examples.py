@@ -10,7 +10,7 @@ from prompt_tuning.data.tokenization import EncodedSplit, encode_split
 from prompt_tuning.errors import UserError
 from prompt_tuning.evaluation import EvaluationSet, evaluation_set
 from prompt_tuning.models.loading import Checkpoint
-from prompt_tuning.task_data import cache_dir, data_spec, official_names, transfer_targets
+from prompt_tuning.task_data import data_spec, official_names, transfer_targets
 from prompt_tuning.tasks import Example, Task, TextFormat
 
 
@@ -89,7 +89,7 @@ def encode_training_examples(
         max_input_tokens=config.training.max_input_tokens,
         max_target_tokens=config.training.max_target_tokens,
         target_sentinel_id=checkpoint.sentinel_id if config.variant.target_sentinel else None,
-        cache_dir=cache_dir(config.data),
+        cache_dir=config.data.cache_dir,
     )
 
 
@@ -112,7 +112,7 @@ def scored_examples(
         target_sentinel=variant.target_sentinel,
         max_target_tokens=config.evaluation.max_target_tokens,
         rank=config.evaluation.rank,
-        cache_dir=cache_dir(config.data),
+        cache_dir=config.data.cache_dir,
         source=source,
     )
 

@@ -163,11 +163,6 @@ def official_names(data: DataConfig) -> DataConfig:
     return replace(data, train_file=None, validation_file=None, test_file=None)
 
 
-def cache_dir(data: DataConfig) -> Path | None:
-    """Where token ids of splits are kept; None: nowhere."""
-    return Path(data.cache_dir) if data.cache_dir else None
-
-
 def data_spec(data: DataConfig) -> DataSpec:
     """The config's data without what Hydra made of it."""
     return DataSpec(

@@ -50,7 +50,7 @@ def encode_split(
     max_input_tokens: int | None = None,
     max_target_tokens: int | None = None,
     target_sentinel_id: int | None = None,
-    cache_dir: Path | None = None,
+    cache_dir: str | Path | None = None,
 ) -> EncodedSplit:
     """The token ids of the examples of one split, in their order, by T5's tokenizer.
 
@@ -62,7 +62,7 @@ def encode_split(
     """
     if cache_dir is not None:
         limits = [max_input_tokens, max_target_tokens, target_sentinel_id]
-        path = cache_dir / f"{_cache_key(examples, tokenizer, limits)}.npz"
+        path = Path(cache_dir, f"{_cache_key(examples, tokenizer, limits)}.npz")
         if path.exists() and (found := _load(path, len(examples))):
             return found
     first = [] if target_sentinel_id is None else [target_sentinel_id]
