@@ -59,17 +59,7 @@ class Adafactor(torch.optim.Optimizer):
             epsilon1: added to the squared gradient.
             min_dim_size_to_factor: smaller tensors keep the whole second moment.
             multiply_by_parameter_scale: steps relative to the RMS of the parameter.
-
-        Raises:
-            ValueError: a setting is outside its range.
         """
-        for name, value in {"lr": lr, "weight_decay": weight_decay, "epsilon1": epsilon1}.items():
-            if value < 0:
-                raise ValueError(f"{name}={value} must not be negative")
-        if clipping_threshold is not None and clipping_threshold <= 0:
-            raise ValueError(f"clipping_threshold={clipping_threshold} must be positive or None")
-        if initial_step < step_offset:
-            raise ValueError(f"initial_step={initial_step} is before step_offset={step_offset}")
         defaults = {
             "lr": lr,
             "decay_rate": decay_rate,

@@ -96,7 +96,7 @@ def run_of(tiny_checkpoint: Checkpoint, tmp_path: Path) -> Callable[..., Trainin
         groups = [{"params": [*method.trained.values()], "lr_factor": 1.0}]
         return TrainingRun(
             method,
-            Adafactor(groups, 0.3),
+            Adafactor(groups, 0.3, min_dim_size_to_factor=16),
             shuffled(examples(tiny_checkpoint), 4, seed=3),
             replace(settings, **changes),  # type: ignore[arg-type]
             tmp_path / "resume.pt",
