@@ -55,33 +55,6 @@ def train_config(cfg: DictConfig) -> TrainConfig:
     return config
 
 
-def evaluate_config(cfg: DictConfig) -> EvaluateConfig:
-    """The evaluation that `cfg` describes; raises as `train_config`."""
-    config = typed(EvaluateConfig, cfg)
-    config = replace(config, prompt=in_file(config.prompt))
-    raise_all(prompt_problems(config.prompt, config))
-    return config
-
-
-def inspect_config(cfg: DictConfig) -> InspectConfig:
-    """The inspection that `cfg` describes; raises as `train_config`."""
-    config = typed(InspectConfig, cfg)
-    if (config.prompt is None) == (config.experiment is None):
-        raise UserError(
-            "prompt= names one prompt and experiment= those of a sweep; one of them is needed",
-            fix="add prompt=<file>, or experiment=<name>",
-        )
-    if config.prompt is None:
-        raise_all(experiment_problems(config))
-    else:
-        config = replace(config, prompt=in_file(config.prompt))
-        problems = [*prompt_problems(str(config.prompt), config)]
-        if config.train:
-            problems.append(UserError("train= belongs to experiment=", fix="leave it out"))
-        raise_all(problems)
-    return config
-
-
 def in_file(prompt: str) -> str:
     """The prompt file that is meant by itself or by its folder; raises as `prompt_file`."""
     return str(prompt_file(Path(prompt)))

@@ -9,8 +9,9 @@ from pathlib import Path
 from omegaconf import DictConfig
 
 from prompt_tuning.commands.hub_access import check_hub, hub_model
-from prompt_tuning.config import EvaluateConfig, config_hash
-from prompt_tuning.config_checks import evaluate_config
+from prompt_tuning.config import EvaluateConfig, config_hash, typed
+from prompt_tuning.config_checks import in_file, prompt_problems
+from prompt_tuning.errors import raise_all
 from prompt_tuning.files import file_facts
 from prompt_tuning.made_from import changed_since
 from prompt_tuning.prompt_files import load_prompt
@@ -22,7 +23,9 @@ from prompt_tuning.terminal import scored_line
 
 def check(cfg: DictConfig) -> EvaluateConfig:
     """The evaluation, or everything that is wrong with it."""
-    config = evaluate_config(cfg)
+    config = typed(EvaluateConfig, cfg)
+    config = replace(config, prompt=in_file(config.prompt))
+    raise_all(prompt_problems(config.prompt, config))
     metadata = load_prompt(Path(config.prompt)).metadata
     task_config = task_for_prompt(config.task, metadata, config.data)
     config, task = replace(config, task=task_config), task_of(task_config)

@@ -12,9 +12,9 @@ from omegaconf import DictConfig
 
 from prompt_tuning.commands.train import trained_runs
 from prompt_tuning.composition import planned_runs, quoted
-from prompt_tuning.config import InspectConfig, config_hash
-from prompt_tuning.config_checks import inspect_config
-from prompt_tuning.errors import UserError
+from prompt_tuning.config import InspectConfig, config_hash, typed
+from prompt_tuning.config_checks import experiment_problems, in_file, prompt_problems
+from prompt_tuning.errors import UserError, raise_all
 from prompt_tuning.files import file_facts
 from prompt_tuning.inspection.inspection_text import closing_line
 from prompt_tuning.made_from import changed_since
@@ -29,11 +29,22 @@ _ASKED = ("top_k", "control_tokens", "num_random_draws", "seed")  # in an inspec
 
 def check(cfg: DictConfig) -> InspectConfig:
     """What to look at, or why not; loads no model."""
-    config = inspect_config(cfg)
-    if config.task is not None:
-        task_of(config.task)
+    config = typed(InspectConfig, cfg)
+    if (config.prompt is None) == (config.experiment is None):
+        raise UserError(
+            "prompt= names one prompt and experiment= those of a sweep; one of them is needed",
+            fix="add prompt=<file>, or experiment=<name>",
+        )
     if config.experiment is None:
+        config = replace(config, prompt=in_file(str(config.prompt)))
+        problems = [*prompt_problems(str(config.prompt), config)]
+        if config.train:
+            problems.append(UserError("train= belongs to experiment=", fix="leave it out"))
+        raise_all(problems)
+        if config.task is not None:
+            task_of(config.task)
         return config
+    raise_all(experiment_problems(config))
     name = config.experiment.name
     without = [run for run in planned_runs(name, config.train) if run.prompt.length is None]
     if without:

@@ -13,6 +13,7 @@ from quick_runs import TOLD
 from quick_runs import train_config_of as train
 
 from prompt_tuning import devices
+from prompt_tuning.commands.evaluate import check
 from prompt_tuning.composition import composed, points_of
 from prompt_tuning.config import (
     OF_NO_QUESTION,
@@ -22,7 +23,7 @@ from prompt_tuning.config import (
     run_name,
     typed,
 )
-from prompt_tuning.config_checks import evaluate_config, train_config
+from prompt_tuning.config_checks import train_config
 from prompt_tuning.devices import check_gpu
 from prompt_tuning.errors import UserError
 from prompt_tuning.prompt_files import save_prompt
@@ -32,7 +33,7 @@ V1_1 = {"model_type": "t5", "feed_forward_proj": "gated-gelu", "d_model": 8}
 
 
 def evaluate(*overrides: str) -> EvaluateConfig:
-    return evaluate_config(composed("evaluate", overrides))
+    return check(composed("evaluate", overrides))
 
 
 def errors_of(*overrides: str) -> list[str]:
@@ -297,7 +298,7 @@ def test_what_does_not_change_a_result_is_not_in_the_hash(monkeypatch: pytest.Mo
         assert config_hash(train(override)) == config_hash(default), override
 
 
-@pytest.mark.parametrize("command", [train, partial(evaluate, "prompt=a.safetensors")])
+@pytest.mark.parametrize("command", [train, partial(evaluate, "prompt=a.safetensors", "task=rte")])
 def test_another_order_of_sums_is_another_run_of_the_same_question(
     command: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
