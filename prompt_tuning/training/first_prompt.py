@@ -6,7 +6,6 @@ import torch
 from torch import Tensor
 
 from prompt_tuning.config import InitConfig, TrainConfig
-from prompt_tuning.errors import UserError
 from prompt_tuning.models import initializers
 from prompt_tuning.models.frozen_t5 import FrozenT5, num_layers
 from prompt_tuning.models.layer_weights import spread_trained
@@ -50,7 +49,7 @@ def first_prompt(
     """The prompt before its first update, float32 [length, H].
 
     Raises:
-        UserError: the strategy lacks what it needs, or the file holds another shape or model.
+        UserError: the strategy lacks what it needs, or the file belongs to another model.
     """
     embedding, width = checkpoint.model.embedding, checkpoint.model.hidden_size
     generator = torch.Generator().manual_seed(seed)
@@ -81,9 +80,5 @@ def _prompt_from_file(path: Path, length: int, checkpoint: Checkpoint) -> Tensor
     prompt = load_prompt(path)
     width, fingerprint = checkpoint.model.hidden_size, checkpoint.fingerprint
     check_fits(prompt, path, hidden_size=width, fingerprint=fingerprint)
-    if prompt.length != length:
-        raise UserError(
-            f"prompt.length={length}, but the prompt {path} has length {prompt.length}",
-            fix=f"prompt.length={prompt.length}",
-        )
+    assert prompt.length == length, (path, prompt.length, length)  # `config_checks` has seen it
     return torch.from_numpy(prompt.weight)
