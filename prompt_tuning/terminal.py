@@ -18,6 +18,7 @@ from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
     Progress,
+    ProgressColumn,
     TaskID,
     TextColumn,
     TimeRemainingColumn,
@@ -84,6 +85,12 @@ def print_table(table: Table) -> None:
     _Console(width=width, highlight=False, markup=False).print(table)
 
 
+def bar_columns(name: str, note: str) -> list[ProgressColumn]:
+    """What a progress bar shows: a name before it, a note behind it, both as Rich formats them."""
+    counts = (BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    return [TextColumn(name), *counts, TextColumn(note)]
+
+
 class _Bars(Progress):
     """Progress bars above a line on what they are a part of."""
 
@@ -109,11 +116,7 @@ class Reporter(logging.Handler):
         self._log = log_path.open("a", encoding="utf-8")
         self._bars = _Bars(
             _status.get(),
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeRemainingColumn(),
-            TextColumn("{task.fields[note]}"),
+            *bar_columns("{task.description}", "{task.fields[note]}"),
             console=self._console,
             transient=True,
             disable=not (self._console.is_terminal and _has_bars.get()),

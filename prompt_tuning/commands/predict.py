@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from omegaconf import DictConfig
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import Progress
 
 from prompt_tuning.commands.answers import (
     check_output,
@@ -34,6 +34,7 @@ from prompt_tuning.prompt_files import (
 )
 from prompt_tuning.rows import STDIN, check_readable, opened, row_in
 from prompt_tuning.task_data import task_of, task_of_prompt
+from prompt_tuning.terminal import bar_columns
 
 if TYPE_CHECKING:
     from prompt_tuning.use import Predictor
@@ -98,13 +99,7 @@ def _bar(rows: str, num_done: int) -> Iterator[Callable[[int], None]]:
         with opened(rows) as lines:
             total = sum(1 for _ in lines) - num_done
     console = Console(stderr=True)
-    columns = (
-        TextColumn("predicting"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        TextColumn("{task.speed:.1f} rows/s"),
-    )
+    columns = bar_columns("predicting", "{task.speed:.1f} rows/s")
     with Progress(
         *columns, console=console, transient=True, disable=not console.is_terminal
     ) as bar:
