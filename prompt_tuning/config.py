@@ -114,6 +114,12 @@ class ModelConfig:
     hidden_size: int | None = key("H; null: known once the model is read", at_least=1)
     path: str | None = key("a folder in the hub's layout, or a hub id, instead of all these")
 
+    def checkpoint_of(self, variant: "VariantConfig") -> str:
+        """The checkpoint that the variant means; random weights take any one's shape."""
+        if variant.random_weights and variant.lm_adapt_steps not in self.checkpoints:
+            return next(iter(self.checkpoints.values()))
+        return self.checkpoints[variant.lm_adapt_steps]
+
 
 @dataclass(frozen=True)
 class VariantConfig:

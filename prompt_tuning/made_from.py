@@ -18,7 +18,7 @@ from prompt_tuning.files import stamp
 from prompt_tuning.ladder.shipped_models import EMBEDDED, EMBEDDED_MODELS
 
 GONE = ("model.recipe",)  # a key of earlier configs that moved no result
-UNTRAINED = "untrained-"  # begins the name of a folder of random weights, as in model_choice.py
+UNTRAINED = "untrained-"  # begins the name of a folder of random weights
 FINGERPRINTED = ("shared.weight", "lm_head.weight")  # as in models/loading.py
 _NUMBERS_AT_ONCE = 2**24
 

@@ -11,6 +11,7 @@ from prompt_tuning.config import FrozenMachineConfig, MachineConfig, ModelConfig
 from prompt_tuning.devices import resolved_device, resolved_dtype
 from prompt_tuning.files import made_once, sha256_of
 from prompt_tuning.ladder.shipped_models import EMBEDDED
+from prompt_tuning.made_from import UNTRAINED
 from prompt_tuning.models.loading import (
     DESCRIPTION_FILES,
     Checkpoint,
@@ -85,17 +86,10 @@ def source_of(
         source = model.path
     else:
         assert variant is not None, model
-        source = _PREFIXES[model.source] + checkpoint_of(model, variant)
+        source = _PREFIXES[model.source] + model.checkpoint_of(variant)
     if variant is not None and variant.random_weights:
         return str(_untrained_folder(source, model.revision, cache)), None
     return source, model.revision
-
-
-def checkpoint_of(model: ModelConfig, variant: VariantConfig) -> str:
-    """The model's checkpoint that the variant means; random weights take any one's shape."""
-    if variant.random_weights and variant.lm_adapt_steps not in model.checkpoints:
-        return next(iter(model.checkpoints.values()))
-    return model.checkpoints[variant.lm_adapt_steps]
 
 
 def load_source(
@@ -142,4 +136,4 @@ def _untrained_folder(source: str, revision: str | None, cache: Path) -> Path:
     copied = [f"{path.name} {sha256_of(path)}" for path in files]
     digest = hashlib.sha256(f"{copied or source} {revision}".encode()).hexdigest()[:16]
     write = partial(write_untrained_checkpoint, source=source, revision=revision)
-    return made_once(cache / f"untrained-{digest}", write)
+    return made_once(cache / f"{UNTRAINED}{digest}", write)

@@ -52,7 +52,7 @@ def hub_model(model: ModelConfig, variant: VariantConfig | None) -> str | None:
         return None if Path(model.path).is_dir() else model.path
     if model.source != "hub" or variant is None:
         return None
-    return model.checkpoints.get(variant.lm_adapt_steps, next(iter(model.checkpoints.values())))
+    return model.checkpoint_of(variant)
 
 
 def _cached(name: str, is_data: bool) -> Iterable[bool]:

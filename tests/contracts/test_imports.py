@@ -58,7 +58,9 @@ MAY_IMPORT: dict[str, set[str]] = {
         "ranks",
     },
     "evaluation": {"tasks", "metrics", "data", "models", "ranks"},
-    "model_choice": {"devices", "ladder", "models", "files", "prompt_files", "config"},
+    "model_choice": {
+        *("devices", "ladder", "made_from", "models", "files", "prompt_files", "config"),
+    },
     "examples": {"errors", "tasks", "data", "models", "config", "task_data", "evaluation"},
 }
 MAY_IMPORT["pretraining"] = {*MAY_IMPORT} - {"__init__", "evaluation", "metrics"}
