@@ -66,7 +66,7 @@ def test_a_run_leaves_a_record_a_prompt_predictions_curves_and_an_offline_wandb_
     for step in (2, 4, 6):
         lines = (run / "predictions" / f"step-{step:06d}.jsonl").read_text().splitlines()
         assert len(lines) == result["num_examples"]
-    assert list(run.glob("wandb/offline-run-*/*.wandb"))
+    assert list(run.glob(f"wandb/offline-run-*-train-{record['config_hash']}/*.wandb"))
     assert not (run / "resume.pt").exists()
 
 

@@ -25,7 +25,8 @@ RUN = [
     *("training.num_steps=4", "evaluation.every_steps=2", "evaluation.num_examples=8"),
     "evaluation.report_split=null",
 ]
-SWEEP = [*RUN, "-m", "prompt.length=1,2", "seed=0", "tracking.group=lengths"]
+NAMED = ["tracking.group=lengths", "tracking.tags=[mine]"]
+SWEEP = [*RUN, "-m", "prompt.length=1,2", "seed=0", *NAMED]
 
 
 def start(*arguments: str, url: str, folder: Path, **environment: str) -> tuple[int, str]:
@@ -96,7 +97,7 @@ def test_a_sweep_arrives_with_group_tags_config_curves_summary_and_prompts(
         about = [sent[key] for key in ("project", "groupName", "jobType")]
         assert about == ["ptune", "lengths", "train"]
         length, seed = record["config"]["prompt"]["length"], record["config"]["seed"]
-        tags = {"mini_rte", "ladder_100k", "lm_adapted", "class_label", f"P{length}"}
+        tags = {"mini_rte", "ladder_100k", "lm_adapted", "class_label", f"P{length}", "mine"}
         assert tags <= {*sent["tags"]}
         config = json.loads(sent["config"])
         axes = (config["task"]["value"]["name"], config["prompt"]["value"]["length"])

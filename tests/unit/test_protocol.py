@@ -78,13 +78,6 @@ def test_what_another_process_has_done_while_we_loaded_is_not_repeated(folder: R
     assert (other.times, own.times) == (1, 0)
 
 
-def test_what_another_process_is_at_is_left_to_it(folder: RunFolder) -> None:
-    work = Work(folder)
-    with folder.claimed(), pytest.raises(InProgress, match="test-run is in progress elsewhere"):
-        work.do()
-    assert work.times == 0
-
-
 def test_every_record_says_what_was_run_on_what_and_when(folder: RunFolder) -> None:
     Work(folder).do()
     record = folder.record()

@@ -45,33 +45,6 @@ def test_a_line_that_a_killed_process_left_torn_does_not_stop_the_resumed_run(
     assert steps(tmp_path) == [1, 3]
 
 
-def test_without_a_key_wandb_runs_offline_and_keeps_id_group_tags_and_summary(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Real W&B, offline mode; never a question on the terminal."""
-    import wandb
-
-    monkeypatch.delenv("WANDB_API_KEY", raising=False)
-    monkeypatch.delenv("WANDB_MODE", raising=False)
-    monkeypatch.setenv("NETRC", "/dev/null")
-    started = []
-    original = wandb.init
-    monkeypatch.setattr(wandb, "init", lambda **kw: started.append(original(**kw)) or started[-1])
-    prompt = tmp_path / "prompt.safetensors"
-    prompt.write_bytes(b"x")
-    with Tracker(tmp_path, SETTINGS, {"seed": 1, "prompt": {"length": 20}}, step=0) as tracker:
-        tracker.log(1, {"eval/score": 50.0})
-        tracker.summarise({"best/score": 50.0}, prompt)
-        (run,) = started
-        assert run.offline
-        named = (run.id, run.name, run.group, run.job_type)
-        assert named == ("train-0123abcd", "rte-tiny-0123abcd", "rte", "train")
-        assert set(run.tags) == {"rte", "P20", "mine"}
-        assert run.config["prompt"]["length"] == 20
-        assert run.summary["best/score"] == 50.0
-    assert list(tmp_path.glob("wandb/offline-run-*-train-0123abcd/*.wandb"))
-
-
 @pytest.mark.parametrize("moment", ["init", "log"])
 def test_a_failing_wandb_is_reported_and_the_file_goes_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, moment: str
