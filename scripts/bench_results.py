@@ -21,7 +21,7 @@ from typing import Any
 from bench_plots import plot_growth, plot_speed
 from pandas import DataFrame, concat
 
-from prompt_tuning.bench.cost_tables import TERMINAL_ONLY, frame_of, speed_up, table_name
+from prompt_tuning.bench.cost_tables import TERMINAL_ONLY, frame_of, speed_up
 from prompt_tuning.bench.settings import IN_BENCH_MD, BenchConfig, bench_name
 from prompt_tuning.composition import points_of
 from prompt_tuning.config import typed
@@ -70,10 +70,6 @@ SECTIONS = {  # part -> title, and what stands above its table
         "A stream: every row has one of the prompts. An ensemble: every row is answered under all "
         "of them, or by as many tuned models, which read no prompt. Mixed batches say the same.",
     ),
-    "rows": (
-        "Many rows under one prompt",
-        "`ptune predict` beside PEFT's `generate()`, in batches of the same token budget.",
-    ),
     "end_to_end": (
         "Time to a dev score",
         "On the embedded model: same first prompt, order of batches, Adafactor and dropout rate.",
@@ -116,7 +112,7 @@ def write(records: Path, output: Path) -> None:
     found = read(records)
     by_part: dict[str, list[Record]] = {part: [] for part in SECTIONS}
     for name in sorted(found, key=lambda name: _place(found[name], name)):
-        by_part[table_name(found[name])].append(found[name])
+        by_part[found[name]["config"]["part"]].append(found[name])
     names = planned()
     missing = [name for name in names if name not in found]
     lines = [

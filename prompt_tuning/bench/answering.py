@@ -4,7 +4,6 @@ Answers of arms that are compared must be the same; otherwise nothing is recorde
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -26,14 +25,12 @@ from prompt_tuning.bench.workload import (
     random_prompt,
     random_t5,
 )
-from prompt_tuning.data.batches import split_by_tokens
 from prompt_tuning.evaluation import decode_tokens
 from prompt_tuning.models.decoding import greedy_decode, score_labels
 from prompt_tuning.models.frozen_t5 import EncodedRows, FrozenT5, Rows
 from prompt_tuning.shapes import num_parameters
 
 LABEL_TOLERANCE = 1e-3  # of a label's summed log-probability, in nats
-OTHER_ANSWERS = 1e-3  # share of rows: a random model has likeliest tokens that differ by rounding
 
 Inputs = Sequence[Tensor]  # token ids of each row
 Ids = list[list[int]]  # said to each row, without EOS
@@ -85,11 +82,6 @@ def check_same(generated: Ids, expected_scores: Tensor, decoded: Ids, scores: Te
 
 
 def measure_serving(config: BenchConfig, say: Callable[[str], None]) -> dict[str, Any]:
-    """Costs of many prompts on one model or, with `num_rows`, of many rows under one prompt."""
-    return (_measure_prompts if config.num_rows is None else _measure_rows)(config, say)
-
-
-def _measure_prompts(config: BenchConfig, say: Callable[[str], None]) -> dict[str, Any]:
     """Costs of two questions of the paper, each batched over prompts and one prompt at a time.
 
     A stream: every row has its own task (section 2), row b that of prompt b mod K. An ensemble:
@@ -103,7 +95,12 @@ def _measure_prompts(config: BenchConfig, say: Callable[[str], None]) -> dict[st
         random_prompt(config.prompt_length, config.size, seed=k).to(place.device) for k in every
     ]
     models = [FrozenT5(random_t5(config.size, 0.0, place)) for _ in every]
-    no_prompt, decode = prompts[0][:0], _decoder(config)
+    no_prompt = prompts[0][:0]
+    decode = partial(
+        decode_tokens,
+        max_target_tokens=config.max_target_tokens,
+        max_tokens=config.machine.max_tokens_per_micro_batch,
+    )
 
     def decode_under(inputs: Inputs, prompt: Tensor, model: FrozenT5 = models[0]) -> Ids:
         return decode(model, Rows.under(prompt, inputs))
@@ -140,45 +137,6 @@ def _measure_prompts(config: BenchConfig, say: Callable[[str], None]) -> dict[st
         "num_model_parameters": num_parameters(SIZES[config.size], VOCAB_SIZE),
         "num_prompt_parameters": sum(prompt.numel() for prompt in prompts),
     }
-
-
-def _measure_rows(config: BenchConfig, say: Callable[[str], None]) -> dict[str, Any]:
-    """Costs of one prompt's rows, in batches of like length and the same token budget.
-
-    Raises:
-        NotEqualError: more than `OTHER_ANSWERS` of the rows have other answers than PEFT's.
-    """
-    place, num_rows, decode = Place.on(config.machine), config.num_rows or 0, _decoder(config)
-    peft, model, prompt = hugging_face.both_models(config, place)
-
-    def generate(inputs: Inputs) -> Ids:
-        lengths, said = Rows.under(prompt, inputs).lengths, dict[int, list[int]]()
-        for group in split_by_tokens(lengths, config.machine.max_tokens_per_micro_batch):
-            part = [inputs[i] for i in group]
-            answers = hugging_face.generate(peft, part, config.max_target_tokens)
-            said |= zip(group, answers, strict=True)
-        return [said[i] for i in range(len(inputs))]
-
-    say(f"{num_rows:,} rows, {config.num_rounds} rounds")
-    result, said = _measured(
-        {
-            "peft_generate": generate,
-            "ptune_predict": lambda inputs: decode(model, Rows.under(prompt, inputs)),
-        },
-        replace(config, num_batches=1, batch_size=num_rows),
-        place,
-    )
-    ((expected,), (found,)) = said.values()
-    num_others = sum(a != b for a, b in zip(expected, found, strict=True))
-    if num_others > OTHER_ANSWERS * num_rows:
-        raise NotEqualError(f"{num_others} of {num_rows} answers are others than PEFT's")
-    return {**result, "num_other_answers": num_others}
-
-
-def _decoder(config: BenchConfig) -> Callable[[FrozenT5, Rows], Ids]:
-    """What says something to rows, as `ptune predict` does it."""
-    max_tokens = config.machine.max_tokens_per_micro_batch
-    return partial(decode_tokens, max_target_tokens=config.max_target_tokens, max_tokens=max_tokens)
 
 
 @torch.no_grad()

@@ -18,7 +18,6 @@ SETTINGS = {  # column -> key of the config; a measurement's own table does not 
     "dropout": "dropout",
     "profile": "profile",
     "prompts": "num_prompts",
-    "rows": "num_rows",
     "target": "target_score",
 }
 TERMINAL_ONLY = ["wall", "evaluating", "reached"]  # columns that results/ leaves out
@@ -70,15 +69,9 @@ def table_of(record: Record) -> list[str]:
     return lines
 
 
-def table_name(record: Record) -> str:
-    """Which of the `TABLES` a record belongs to."""
-    config = record["config"]
-    return "rows" if config.get("num_rows") else str(config["part"])
-
-
 def frame_of(record: Record) -> DataFrame:
     """A record's table: a row for each arm, or point of a curve; what is not known is missing."""
-    make, settings = TABLES[table_name(record)]
+    make, settings = TABLES[record["config"]["part"]]
     frame = make(record["result"])
     if "arms" in record["result"]:
         frame = frame.reindex([*record["result"]["arms"]]).rename_axis("arm").reset_index()
@@ -113,18 +106,9 @@ def _steps(result: Result) -> DataFrame:
 
 
 def _evaluation(result: Result) -> DataFrame:
+    pairs = {arm: (result["baseline"], arm) for arm in result["arms"]}
     return DataFrame(
-        {"ms an example": _ms_a_row(result), "faster than generate() by": _faster(result)}
-    )
-
-
-def _rows(result: Result) -> DataFrame:
-    return DataFrame(
-        {
-            "rows/s": _text("{:.1f}", _total(result, "num_rows") / seconds_of(result).sum()),
-            "faster than generate() by": _faster(result),
-            "other answers": Series({"ptune_predict": f"{result['num_other_answers']}"}),
-        }
+        {"ms an example": _ms_a_row(result), "faster than generate() by": _times(result, pairs)}
     )
 
 
@@ -181,10 +165,6 @@ def _times(result: Result, pairs: Mapping[str, tuple[str, str]]) -> Series:
     return Series({arm: form(r.median(), r.min(), r.max()) for arm, r in ratios.items()}, dtype=str)
 
 
-def _faster(result: Result) -> Series:
-    return _times(result, {arm: (result["baseline"], arm) for arm in result["arms"]})
-
-
 def _ms_a_row(result: Result) -> Series:
     return _text("{:.2f}", 1000 * seconds_of(result).sum() / _total(result, "num_rows"))
 
@@ -206,7 +186,6 @@ TABLES: dict[str, tuple[Callable[[Result], DataFrame], tuple[str, ...]]] = {
     ),
     "evaluation": (_evaluation, ("size", "batch", "profile")),
     "serving": (_serving, ("size", "batch", "profile", "prompts")),
-    "rows": (_rows, ("size", "profile", "rows")),
     "end_to_end": (_end_to_end, ("target",)),
     "growth": (_growth, ()),
 }

@@ -32,7 +32,6 @@ PROFILES = (*COUNTED, "span_corruption")
 NEEDS = {  # packages of the extra `bench`
     "training": ("peft",),
     "evaluation": ("peft",),
-    "serving": ("peft",),  # with num_rows
     "end_to_end": ("peft", "accelerate"),
 }
 
@@ -59,7 +58,6 @@ class BenchConfig:
     arms: list[str] | None = key("training: which of its arms; null: all")
     memory: bool = key("true: peak memory of each arm too, each in a process of its own")
     num_prompts: int | None = key("serving: K prompts of one model, or K models", at_least=2)
-    num_rows: int | None = key("serving: rows under one prompt, instead", at_least=1)
     max_target_tokens: int = key("evaluation, serving: tokens that every row says", at_least=1)
     model: NamedConfig | None = key("end_to_end: of the run; null: that of train")
     task: NamedConfig | None = key("end_to_end: of the run; null: that of train")
@@ -75,20 +73,18 @@ class BenchConfig:
 def bench_problems(config: BenchConfig) -> list[UserError]:
     """What is wrong with a measurement, found without importing torch."""
     part, arms, allowed = config.part, config.arms or [], ARMS.get(config.part, ())
-    needed = () if config.num_prompts else NEEDS.get(part, ())
     installs = "pip install 'ptune[bench]'"
     problems = [
         UserError(f"part={part} measures against {name}, which is not installed", fix=installs)
-        for name in needed
+        for name in NEEDS.get(part, ())
         if find_spec(name) is None
     ]
     if part == "pretraining" and config.dropout:
         problem = f"dropout={config.dropout}: T5 v1.1 is pre-trained without, and so is ptune's"
         problems.append(UserError(problem, fix="dropout=0"))
-    counts = [f"{name}={getattr(config, name)}" for name in ("num_prompts", "num_rows")]
-    if sum(not count.endswith("None") for count in counts) != (part == "serving"):
-        fix = "part=serving num_prompts=<number> or num_rows=<number>, or neither"
-        problems.append(UserError(f"{', '.join(counts)} with part={part}", fix=fix))
+    if (config.num_prompts is not None) != (part == "serving"):
+        problem = f"num_prompts={config.num_prompts} with part={part}"
+        problems.append(UserError(problem, fix="part=serving num_prompts=<number>, or neither"))
     problems += [
         UserError(f"{override} is for part=end_to_end", fix="leave it out")
         for override in _run_overrides(config)
@@ -146,7 +142,7 @@ def bench_name(config: BenchConfig) -> str:
     """
     values: dict[str, Any] = asdict(config)
     del values["output_dir"], values["rerun"]
-    for name in ("num_prompts", "num_rows", "model", "task"):  # that came later
+    for name in ("num_prompts", "model", "task"):  # that came later
         if values[name] is None:
             del values[name]
     if config.data.dir is None:

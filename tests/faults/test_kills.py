@@ -62,7 +62,7 @@ COMMANDS = {
     ],
     "bench": [
         *("bench", "size=nano", "batch_size=2", "num_batches=1", "num_rounds=1", "memory=false"),
-        *("prompt_length=4", "part=serving", "num_rows=2", "max_target_tokens=2"),
+        *("prompt_length=4", "part=serving", "num_prompts=2", "max_target_tokens=2"),
     ],
     "report": ["report", "experiment=table4", "runs=out", "output_dir=site"],
     "report of runs": ["report", "experiment=table5_ladder", "runs=out", "output_dir=site"],

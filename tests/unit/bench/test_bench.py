@@ -17,7 +17,7 @@ from prompt_tuning.bench import arms as arms_module
 from prompt_tuning.bench import measure as bench_run
 from prompt_tuning.bench.answering import check_same, measure_serving
 from prompt_tuning.bench.arms import NotEqualError, check_equality, compare, make_arm
-from prompt_tuning.bench.cost_tables import floor_shares, speed_up, table_name, table_of
+from prompt_tuning.bench.cost_tables import floor_shares, speed_up, table_of
 from prompt_tuning.bench.operations import EVALUATION, PROMPT_TUNING, useful_operations
 from prompt_tuning.bench.settings import (
     ARMS,
@@ -168,9 +168,8 @@ def test_a_step_is_broken_down_by_what_its_operators_are_for() -> None:
     [
         (["arms=[peft_512,ptun]"], ["did you mean ptune?", "peft_longest and ptune"]),
         (["part=pretraining"], ["dropout=0.1"]),  # a rate would slow down Hugging Face alone
-        (["part=serving"], ["part=serving num_prompts=<number> or num_rows=<number>"]),
-        (["num_prompts=2"], ["part=serving num_prompts=<number>"]),
-        (["part=serving", "num_prompts=2", "num_rows=9"], ["num_rows=<number>, or neither"]),
+        (["part=serving"], ["part=serving num_prompts=<number>"]),
+        (["num_prompts=2"], ["part=serving num_prompts=<number>, or neither"]),
         ([*RACE], ["model=flan_small_int8 is for part=end_to_end", "task=sst2", "data.dir=files"]),
     ],
 )
@@ -183,20 +182,16 @@ def test_a_measurement_that_would_say_nothing_is_refused(
         assert reason in problem
 
 
-@pytest.mark.parametrize("question", ["num_prompts=2", "num_rows=5"])
-def test_other_answers_in_a_batch_are_not_recorded(
-    question: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_other_answers_in_a_batch_are_not_recorded(monkeypatch: pytest.MonkeyPatch) -> None:
     """Rows that get a neighbour's prompt, or lose their order, would be as fast, and wrong."""
 
     def shifted(model: Any, rows: Rows, **limits: int) -> Any:
         said = decode_tokens(model, rows, **limits)
-        is_whole = question == "num_rows=5" or len(rows.prompts) > 1
-        return said[1:] + said[:1] if is_whole else said
+        return said[1:] + said[:1] if len(rows.prompts) > 1 else said
 
-    config = config_of("part=serving", "num_batches=1", question)
+    config = config_of("part=serving", "num_batches=1", "num_prompts=2")
     monkeypatch.setattr(answering, "decode_tokens", shifted)
-    with pytest.raises(NotEqualError, match=r"stream: other tokens|5 of 5 answers"):
+    with pytest.raises(NotEqualError, match="stream: other tokens"):
         measure_serving(config, print)
 
 
@@ -248,23 +243,22 @@ def test_a_bench_runs_from_the_command_line_to_its_tables(
         training,
         ["part=evaluation"],
         ["part=serving", "num_prompts=2"],
-        ["part=serving", "num_rows=5"],
         ["part=end_to_end", run, "target_score=0"],
     ):
         assert status_of(monkeypatch, tmp_path, "bench", *quick(arguments)) == 0
     records = {
         path.parent.name: json.loads(path.read_text()) for path in tmp_path.rglob("record.json")
     }
-    by_table = {table_name(record): record["result"] for record in records.values()}
-    assert {*by_table} == {"training", "evaluation", "serving", "rows", "end_to_end"}
-    assert speed_up(by_table["training"], "peft_longest", "ptune").median() > 1.0
-    for arm in by_table["training"]["arms"].values():
+    by_part = {record["config"]["part"]: record["result"] for record in records.values()}
+    assert {*by_part} == {"training", "evaluation", "serving", "end_to_end"}
+    assert speed_up(by_part["training"], "peft_longest", "ptune").median() > 1.0
+    for arm in by_part["training"]["arms"].values():
         assert arm["peak_memory_gib"] > 0
         (user_s,), (sys_s,), (seconds,) = (arm[k][0] for k in ("user_s", "sys_s", "seconds"))
         assert seconds == pytest.approx(user_s + sys_s, abs=2e-6)
-    assert all(arm["step"] == 2 for arm in by_table["end_to_end"]["arms"].values())
-    assert by_table["end_to_end"]["made_from"]["data"]["train"]["sha256"]
-    assert by_table["end_to_end"]["made_from"]["model"]["fingerprint"]
+    assert all(arm["step"] == 2 for arm in by_part["end_to_end"]["arms"].values())
+    assert by_part["end_to_end"]["made_from"]["data"]["train"]["sha256"]
+    assert by_part["end_to_end"]["made_from"]["model"]["fingerprint"]
     said = capsys.readouterr().out
     assert all(line in said for record in records.values() for line in table_of(record))
     check_done_before(tmp_path, monkeypatch, capsys, quick(training))
@@ -280,7 +274,7 @@ def test_a_bench_runs_from_the_command_line_to_its_tables(
     kept.write_text("\n".join(lines))
     bench_results(monkeypatch).write(kept, tmp_path / "bench.md")
     written = (tmp_path / "bench.md").read_text()
-    for row in ("8 | 0.1 | rte | peft_longest", "3 | rte | 2 | stream_mixed", "rte | 5 | ptune_p"):
+    for row in ("8 | 0.1 | rte | peft_longest", "3 | rte | 2 | stream_mixed"):
         assert f"| nano | {row}" in written
 
 
