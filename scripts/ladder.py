@@ -3,8 +3,6 @@
 
     python scripts/ladder.py train --output ladder          # every size, two runs side by side
     python scripts/ladder.py train --output ladder --size ladder_400k
-    python scripts/ladder.py scan --output ladder           # other learning rates, once trained
-    python scripts/ladder.py scanned --output ladder > results/ladder_scan.md
     python scripts/ladder.py pack --output ladder           # into prompt_tuning/ladder/weights
     ptune train -m experiment=control_ladder                # and with task=mini_squad, see there
     python scripts/ladder.py controls --output runs --size ladder_400k
@@ -19,11 +17,9 @@ import json
 import shutil
 import subprocess
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
-from itertools import product
 from pathlib import Path
 from statistics import fmean
 
@@ -32,12 +28,7 @@ from sentencepiece import sentencepiece_model_pb2 as protocol
 
 from prompt_tuning.ladder.shipped_models import EMBEDDED_MODELS
 from prompt_tuning.models.loading import load_weights, save_checkpoint
-from prompt_tuning.report.ladder_models import HEADER, row_of
 from prompt_tuning.report.paper import tolerances
-from prompt_tuning.report.tables import markdown
-
-MAX_MEGABYTES = 40
-
 
 SHAPES = {  # named by their parameters
     "ladder_100k": {"d_model": 32, "num_layers": 2, "num_heads": 2, "d_kv": 16, "d_ff": 80},
@@ -63,7 +54,6 @@ class Stage:
     num_steps: int
     schedule: str
     save_at_steps: tuple[int, ...] = ()
-    rate_factor: float = 1.0  # of the learning rate; others are the scan's
 
 
 CHAIN = (
@@ -99,8 +89,6 @@ BY_COMMAND = {
         "pretraining.max_gradient_norm=1",
     ),
 }
-SCANNED = {"sc_facts": (None, 500), "lm_full": ("sc", 750)}  # goes on from; steps
-FACTORS = (0.5, 1.0, 2.0)  # of the recipe's learning rate
 
 
 def command(name: str, stage: Stage, output: Path, checkpoint: Path | None) -> list[str]:
@@ -113,7 +101,7 @@ def command(name: str, stage: Stage, output: Path, checkpoint: Path | None) -> l
         *BY_COMMAND[stage.command],
         f"corpus.world={stage.world}",
         f"pretraining.num_steps={stage.num_steps}",
-        f"pretraining.learning_rate={stage.rate_factor * LEARNING_RATES[stage.command][name]:g}",
+        f"pretraining.learning_rate={LEARNING_RATES[stage.command][name]:g}",
         f"pretraining.schedule={stage.schedule}",
         f"pretraining.save_at_steps=[{','.join(map(str, stage.save_at_steps))}]",
     ]
@@ -140,38 +128,6 @@ def train(name: str, output: Path) -> None:
     checkpoint: Path | None = None
     for stage in CHAIN:
         checkpoint = run_once(name, stage, output, checkpoint)
-
-
-def scan_stages() -> Iterator[tuple[Stage, str | None]]:
-    """The start of two stages at other rates, one of each optimiser, and what each goes on from."""
-    for (scanned, (before, num_steps)), factor in product(SCANNED.items(), FACTORS):
-        at_rate = {"name": f"{scanned}_x{factor:g}", "rate_factor": factor}
-        yield replace(STAGES[scanned], num_steps=num_steps, save_at_steps=(), **at_rate), before
-
-
-def scan(name: str, output: Path) -> None:
-    """Runs the scan of a size, once its chain is trained."""
-    for stage, before in scan_stages():
-        checkpoint = finished(name, STAGES[before], output) if before else None
-        run_once(name, stage, output, checkpoint)
-
-
-def scanned_lines(sizes: Sequence[str], output: Path) -> list[str]:
-    """What came out of the scans, from their records."""
-    rows = []
-    for name, (stage, _) in product(sizes, scan_stages()):
-        if folder := finished(name, stage, output):
-            rows.append(row_of(json.loads((folder / "record.json").read_text("utf-8"))))
-    return [
-        "# Learning rates of the ladder",
-        "",
-        "Written by `scripts/ladder.py scanned`. The first steps of span corruption on facts",
-        "(Adafactor) and of LM adaptation (AdamW) at half, once and twice the recipe's rate, the",
-        "schedule's warm-up included; one seed.",
-        "",
-        *markdown(HEADER, rows),
-        f"Missing: {len(sizes) * len(list(scan_stages())) - len(rows)} runs.",
-    ]
 
 
 CHECKPOINTS = {  # steps of LM adaptation: the stage, and the folder inside its run
@@ -228,27 +184,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
-    parser.add_argument("what", choices=("train", "scan", "scanned", "pack", "controls"))
+    parser.add_argument("what", choices=("train", "pack", "controls"))
     parser.add_argument("--output", type=Path, required=True, help="folder of the runs")
     parser.add_argument("--size", choices=SHAPES, action="append", help="may be given again")
     arguments = parser.parse_args()
     sizes = arguments.size or list(SHAPES)
-    if arguments.what in ("train", "scan"):
-        run = train if arguments.what == "train" else scan
-        with ThreadPoolExecutor(max_workers=2) as pool:  # a run uses one thread
-            for _ in pool.map(partial(run, output=arguments.output), sizes):
-                pass
-    elif arguments.what == "scanned":
-        print("\n".join(scanned_lines(sizes, arguments.output)))
-    elif arguments.what == "controls":
-        for name in sizes:
-            controls(name, arguments.output)
-    else:
-        for name in sizes:
-            pack(name, arguments.output)
-        total = sum(path.stat().st_size for path in EMBEDDED_MODELS.rglob("*") if path.is_file())
-        print(f"{total / 1e6:.1f} MB in {EMBEDDED_MODELS}; at most {MAX_MEGABYTES}")
-        assert total <= MAX_MEGABYTES * 1e6
+    do = {"train": train, "pack": pack, "controls": controls}[arguments.what]
+    num_workers = 2 if do is train else 1  # a run of training uses one thread
+    with ThreadPoolExecutor(num_workers) as pool:
+        for _ in pool.map(partial(do, output=arguments.output), sizes):
+            pass
 
 
 if __name__ == "__main__":
