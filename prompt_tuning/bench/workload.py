@@ -92,7 +92,7 @@ class Profile:
 def load_profiles() -> dict[str, Profile]:
     """All profiles by name; in T5's pre-training all rows have the same length."""
     counted = json.loads(PROFILES_PATH.read_text(encoding="utf-8"))
-    _, target_length = span_corruption_lengths(MAX_INPUT_TOKENS)
+    _, target_length = span_corruption_lengths(MAX_INPUT_TOKENS, 0.15, 3.0)  # conf/pretrain.yaml
     return {
         **{name: Profile(c["input_lengths"], c["target_lengths"]) for name, c in counted.items()},
         "span_corruption": Profile([(MAX_INPUT_TOKENS, 1)], [(target_length, 1)]),

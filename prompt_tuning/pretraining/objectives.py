@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from prompt_tuning.models.loading import sentinel_id
+from prompt_tuning.models.random_checkpoint import NUM_SENTINELS
 from prompt_tuning.pretraining.schema import ObjectiveConfig
 from prompt_tuning.pretraining.vocabulary import sentence_end_ids
 
@@ -20,10 +21,6 @@ if TYPE_CHECKING:
 
 Ids = NDArray[np.int32]
 Objective = Callable[[Ids, np.random.Generator], tuple[Ids, Ids]]  # segment, noise -> a row
-
-NOISE_DENSITY = 0.15
-MEAN_SPAN_LENGTH = 3.0
-NUM_SENTINELS = 100  # of T5's vocabulary: a row has at most so many spans
 
 
 def make_objective(config: ObjectiveConfig, tokenizer: "PreTrainedTokenizerFast") -> Objective:
@@ -49,14 +46,12 @@ def make_objective(config: ObjectiveConfig, tokenizer: "PreTrainedTokenizerFast"
 
 
 def span_corruption_lengths(
-    inputs_length: int,
-    noise_density: float = NOISE_DENSITY,
-    mean_span_length: float = MEAN_SPAN_LENGTH,
+    inputs_length: int, noise_density: float, mean_span_length: float
 ) -> tuple[int, int]:
     """Tokens of a segment, and of its targets, whose inputs fill `inputs_length`, EOS counted.
 
-    512 gives segments of 568 tokens and targets of 114. Where float32 rounds a tie the other way
-    (`noise_mask`; 190 tokens are the first such segment) targets have two tokens more.
+    512, 0.15 and 3 give segments of 568 tokens and targets of 114. Where float32 rounds a tie the
+    other way (`noise_mask`; 190 tokens are the first such segment) targets have two tokens more.
     Source: T5's `random_spans_helper`, its special case of a density of one half included.
     """
 
@@ -75,10 +70,7 @@ def span_corruption_lengths(
 
 
 def noise_mask(
-    length: int,
-    rng: np.random.Generator,
-    noise_density: float = NOISE_DENSITY,
-    mean_span_length: float = MEAN_SPAN_LENGTH,
+    length: int, rng: np.random.Generator, noise_density: float, mean_span_length: float
 ) -> NDArray[np.bool_]:
     """Which of `length` tokens are noise: spans, first kept then noise, alternating to the end.
 
@@ -100,11 +92,11 @@ def noise_mask(
 def corrupt_spans(
     tokens: Ids,
     rng: np.random.Generator,
+    noise_density: float,
+    mean_span_length: float,
     *,
     first_sentinel_id: int,
     eos_id: int,
-    noise_density: float = NOISE_DENSITY,
-    mean_span_length: float = MEAN_SPAN_LENGTH,
 ) -> tuple[Ids, Ids]:
     """Inputs with a sentinel for each noise span; targets with each sentinel and its span.
 

@@ -26,13 +26,12 @@ class Segmentation:
         segment_tokens: of a segment, at most; EOS and sentinels are not in it.
         documents_per_group: so many documents are joined, without a mark between them, before they
             are cut into segments, so that few segments are short. 1 joins none.
-        max_document_tokens: of a longer document one such chunk, drawn anew in every epoch; None
-            takes it whole.
+        max_document_tokens: of a longer document one such chunk, drawn anew in every epoch.
     """
 
     segment_tokens: int
     documents_per_group: int
-    max_document_tokens: int | None = 65_536  # T5's `select_random_chunk`
+    max_document_tokens: int = 65_536  # T5's `select_random_chunk`
 
 
 def segmentation_of(objective: ObjectiveConfig) -> Segmentation:
@@ -110,15 +109,13 @@ class _Epoch:
 def _chunks(
     starts: NDArray[np.int64],
     ends: NDArray[np.int64],
-    max_tokens: int | None,
+    max_tokens: int,
     rng: np.random.Generator,
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Starts and lengths of the documents, or of one chunk of each that is too long.
 
     Source: T5's `select_random_chunk`: chunks begin at multiples of `max_tokens`.
     """
-    if max_tokens is None:
-        return starts, ends - starts
     num_chunks = -(-(ends - starts) // max_tokens)
     starts = starts + max_tokens * rng.integers(num_chunks)
     return starts, np.minimum(ends - starts, max_tokens)

@@ -31,10 +31,10 @@ def spans_of(mask):
 
 def test_a_segment_of_t5s_length_fills_inputs_and_targets():
     """And one token more would not fit. Under 10 inputs T5's rule forgets its minimum of a span."""
-    assert span_corruption_lengths(512) == (568, 114)  # T5's pre-training was configured with them
+    assert span_corruption_lengths(512, 0.15, 3.0) == (568, 114)  # T5 was configured with them
     targets_two_longer = []
     for inputs_length in range(10, 400):
-        tokens_length, targets_length = span_corruption_lengths(inputs_length)
+        tokens_length, targets_length = span_corruption_lengths(inputs_length, 0.15, 3.0)
         inputs, targets = corrupt(np.arange(tokens_length), seed=0)
         assert len(inputs) == inputs_length
         if len(targets) != targets_length:
@@ -88,9 +88,9 @@ def test_spans_are_replaced_by_descending_sentinels():
     assert replace_spans(tokens, ~noise, SENTINEL).tolist() == [32099, 12, 13, 32098, 15, 32097]
 
 
-def corrupt(tokens, seed, **settings):
-    rng = np.random.default_rng(seed)
-    return corrupt_spans(tokens, rng, first_sentinel_id=SENTINEL, eos_id=EOS, **settings)
+def corrupt(tokens, seed, noise_density=0.15, mean_span_length=3.0):
+    rng, noise = np.random.default_rng(seed), (noise_density, mean_span_length)
+    return corrupt_spans(tokens, rng, *noise, first_sentinel_id=SENTINEL, eos_id=EOS)
 
 
 def test_the_shortest_rows_by_hand():

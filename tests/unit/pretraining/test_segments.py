@@ -66,8 +66,6 @@ def test_a_long_document_gives_one_chunk_an_epoch_and_all_of_them_over_time():
     chunks = Counter(tuple(order[step][0].tolist()) for step in range(300))
     assert set(chunks) == {(0, 1, 2, 3), (4, 5, 6, 7), (8, 9)}
     assert min(chunks.values()) > 70
-    whole = SegmentOrder(corpus_of(10), Segmentation(100, 1, max_document_tokens=None), 1, seed=0)
-    assert whole[0][0].tolist() == list(range(10))
 
 
 @pytest.mark.parametrize("segmentation", [Segmentation(5, 1, 8), Segmentation(5, 3, 8)])
@@ -96,7 +94,8 @@ def test_t5s_segmentations():
 
 def rows(step, *, seed=0, batch_size=3):
     order = SegmentOrder(corpus_of(40, 40, 40), Segmentation(40, 1), batch_size, seed=seed)
-    objective = partial(corrupt_spans, first_sentinel_id=9999, eos_id=1)
+    noise = {"noise_density": 0.15, "mean_span_length": 3.0}
+    objective = partial(corrupt_spans, first_sentinel_id=9999, eos_id=1, **noise)
     made = make_rows(order, step, objective, seed=seed)
     return [(inputs.tolist(), targets.tolist()) for inputs, targets in made]
 
