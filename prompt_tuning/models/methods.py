@@ -2,32 +2,13 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TypeAlias
 
 import torch
 from torch import Tensor
 
 from prompt_tuning.models.frozen_t5 import FamilyConfig, FrozenT5, PackedT5
 from prompt_tuning.models.layer_weights import SpreadStack
-
-
-class Method(Protocol):
-    """The trained tensors, and the model and prompt that a forward pass makes of them."""
-
-    @property
-    def trained(self) -> Mapping[str, Tensor]:
-        """The tensors that the optimiser moves, by name; each requires a gradient."""
-
-    @property
-    def prompt(self) -> Tensor:
-        """[P, H]; P is 0 where the method has none."""
-
-    @property
-    def is_spread(self) -> bool:
-        """Whether the model's weights are spread over the processes of the run."""
-
-    def make_model(self) -> PackedT5:
-        """The model with the present weights; one serves a single backward pass."""
 
 
 @dataclass(frozen=True)
@@ -43,13 +24,16 @@ class PromptTuning:
 
     @property
     def trained(self) -> Mapping[str, Tensor]:
+        """The tensors that the optimiser moves, by name; each requires a gradient."""
         return {"prompt": self.prompt}
 
     @property
     def is_spread(self) -> bool:
+        """Whether the model's weights are spread over the processes of the run."""
         return self.frozen.is_spread
 
     def make_model(self) -> FrozenT5:
+        """The model with the present weights."""
         return self.frozen
 
 
@@ -68,6 +52,7 @@ class ModelTuning:
 
     @property
     def trained(self) -> Mapping[str, Tensor]:
+        """All of the weights."""
         return self.weights
 
     @property
@@ -84,3 +69,6 @@ class ModelTuning:
         """The weights fused anew: fusing is part of the graph that the backward pass frees."""
         rounded = {name: weight.to(self.dtype) for name, weight in self.weights.items()}
         return PackedT5(rounded, self.config, self.stacks)
+
+
+Method: TypeAlias = PromptTuning | ModelTuning
