@@ -11,7 +11,7 @@ import torch
 from transformers import PreTrainedTokenizerFast
 
 from prompt_tuning.data.tokenization import encode_texts
-from prompt_tuning.ladder.probe_questions import probes
+from prompt_tuning.ladder.running_text import probes
 from prompt_tuning.ladder.world import LADDER_WORLD, World
 from prompt_tuning.loop import Display, EncodedExamples, mean_loss
 from prompt_tuning.models.frozen_t5 import EOS_ID, PackedT5, Rows

@@ -6,7 +6,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from prompt_tuning.ladder.probe_questions import CHANCE
+from prompt_tuning.ladder.running_text import CHANCE
 from prompt_tuning.ladder.shipped_models import EMBEDDED_MODELS
 from prompt_tuning.report.artefact import LADDER, Artefact
 from prompt_tuning.report.paper import NOTHING

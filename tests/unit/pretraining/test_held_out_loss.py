@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from transformers import AutoTokenizer
 
-from prompt_tuning.ladder.probe_questions import probes
+from prompt_tuning.ladder.running_text import probes
 from prompt_tuning.ladder.world import LADDER_WORLD, World
 from prompt_tuning.models.frozen_t5 import PackedT5, Rows
 from prompt_tuning.models.loading import load_weights
