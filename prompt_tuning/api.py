@@ -162,7 +162,7 @@ class Prompt:
         from peft import PeftModel
         from transformers import AutoModelForSeq2SeqLM
 
-        from prompt_tuning.models.places import located
+        from prompt_tuning.models.checkpoint_files import located
 
         if "source" not in self.file.metadata:
             raise UserError("the prompt does not say which model it belongs to")

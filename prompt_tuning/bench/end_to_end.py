@@ -34,10 +34,10 @@ from prompt_tuning.examples import encode_training_examples, load_splits
 from prompt_tuning.interrupts import StopRequests
 from prompt_tuning.metrics import score
 from prompt_tuning.model_choice import load_model
+from prompt_tuning.models.checkpoint_files import located
 from prompt_tuning.models.frozen_t5 import FrozenT5
 from prompt_tuning.models.loading import Checkpoint
 from prompt_tuning.models.methods import Method, PromptTuning
-from prompt_tuning.models.places import located
 from prompt_tuning.optim import Adafactor
 from prompt_tuning.run_folder import RunFolder
 from prompt_tuning.task_data import data_now, task_of

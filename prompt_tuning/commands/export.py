@@ -13,7 +13,7 @@ from prompt_tuning.config_checks import HUB_ID
 from prompt_tuning.data.tokenization import SENTINEL
 from prompt_tuning.errors import UserError
 from prompt_tuning.files import made_once
-from prompt_tuning.models.places import located
+from prompt_tuning.models.checkpoint_files import located
 from prompt_tuning.prompt_files import (
     RUN_FILE,
     PromptFile,

@@ -1,4 +1,4 @@
-"""The files of a checkpoint: which must be there, which architecture, what to do about damage."""
+"""The files of a checkpoint: where, which must be there, which architecture, what about damage."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -9,6 +9,8 @@ from typing import Any
 from safetensors import SafetensorError, safe_open
 
 from prompt_tuning.errors import UserError
+from prompt_tuning.ladder.shipped_models import EMBEDDED, embedded_folder
+from prompt_tuning.models.packaged import PACKAGED, imported_folder
 
 VOCABULARY_FILES = ("spiece.model", "tokenizer.json")
 # model_type: the feed_forward_proj of a config.json that does not say it, as transformers has it.
@@ -37,6 +39,21 @@ def reading(source: str) -> Iterator[None]:
         ) from error
 
 
+def located(source: str) -> str:
+    """The folder of an embedded or packaged model; any other source, hub id or folder, as it is.
+
+    Prompts and records name a model by its source.
+
+    Raises:
+        UserError: this version of ptune has no such model, or its package is not installed.
+    """
+    if source.startswith(EMBEDDED):
+        return str(embedded_folder(source))
+    if source.startswith(PACKAGED):
+        return str(imported_folder(source))
+    return source
+
+
 def stored_file(place: str, name: str, revision: str | None) -> Path | None:
     """A file of a checkpoint, in a folder or on the hub; None if it has none of that name."""
     from transformers.utils.hub import cached_file
@@ -63,7 +80,7 @@ def check_folder(source: str) -> None:
         )
     for path in sorted(folder.iterdir()):
         if path.suffix in {".json", ".safetensors", ".bin"} or path.name in VOCABULARY_FILES:
-            _check_file(path, is_vocabulary=path.name == "spiece.model")
+            check_file(path, is_vocabulary=path.name == "spiece.model")
 
 
 def check_vocabulary(source: str) -> None:
@@ -71,7 +88,7 @@ def check_vocabulary(source: str) -> None:
     folder = Path(source)
     if folder.is_dir() and not any((folder / name).exists() for name in VOCABULARY_FILES):
         raise UserError(
-            f"no {' or '.join(VOCABULARY_FILES)} in {folder}{_named_tokenizer(folder)}",
+            f"no {' or '.join(VOCABULARY_FILES)} in {folder}",
             fix="copy it from the checkpoint that the model began as: without its vocabulary "
             "every word is unknown",
         )
@@ -108,12 +125,8 @@ def architecture_problem(name: str, config: Mapping[str, Any]) -> UserError | No
     )
 
 
-def check_pieces(path: Path) -> None:
-    """Raises a UserError if a file is not a SentencePiece model."""
-    _check_file(path, is_vocabulary=True)
-
-
-def _check_file(path: Path, *, is_vocabulary: bool) -> None:
+def check_file(path: Path, *, is_vocabulary: bool) -> None:
+    """Raises a UserError if a file is damaged or, as a vocabulary, no SentencePiece model."""
     with path.open("rb") as file:
         start = file.read(len(_LFS_POINTER))
     if not start:
@@ -137,11 +150,3 @@ def _check_file(path: Path, *, is_vocabulary: bool) -> None:
                 pass  # its header is read, and compared with the length of the file
     except (ValueError, SafetensorError, RuntimeError, RecursionError) as error:
         raise UserError(f"{path} is damaged: {error}", fix=_COPY_AGAIN) from error
-
-
-def _named_tokenizer(folder: Path) -> str:
-    """ ": its tokenizer is a ByT5Tokenizer", where the folder says which."""
-    path = folder / "tokenizer_config.json"
-    settings = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-    name = settings.get("tokenizer_class") if isinstance(settings, dict) else None
-    return "" if name is None else f": its tokenizer is a {name}"

@@ -10,7 +10,7 @@ from safetensors import safe_open
 from torch import Tensor
 from transformers import PreTrainedTokenizerFast
 
-from prompt_tuning.models.checkpoint_files import reading, stored_file
+from prompt_tuning.models.checkpoint_files import located, reading, stored_file
 from prompt_tuning.models.loading import (
     ENDS,
     ends_problems,
@@ -20,7 +20,6 @@ from prompt_tuning.models.loading import (
     refuse_unclean,
     weights_fingerprint,
 )
-from prompt_tuning.models.places import located
 
 
 @dataclass(frozen=True)

@@ -29,12 +29,12 @@ from prompt_tuning.models.checkpoint_files import (
     architecture_problem,
     check_folder,
     check_vocabulary,
+    located,
     reading,
     stored_file,
 )
 from prompt_tuning.models.frozen_t5 import FamilyConfig, FamilyModel, FrozenT5, PackedT5
 from prompt_tuning.models.packaged import provenance
-from prompt_tuning.models.places import located
 from prompt_tuning.models.random_checkpoint import random_weights
 from prompt_tuning.shapes import Shape
 

@@ -157,17 +157,15 @@ def _hub_name(parameter: str, stack: str, path: Path) -> str:
 
 def _checked_shape(weights: Weights, path: Path) -> Shape:
     """The sizes of the model; raises unless the parameters are exactly those of a T5 v1.1."""
-    if any(name.endswith("DenseReluDense.wi.weight") for name in weights):
-        raise UserError(
-            f"{path}: the feed-forward layers have one wi each, as in T5 1.0",
-            fix="give a T5 v1.1 (or LM-adapted, or FLAN-T5): gated GELU, wi_0 and wi_1",
-        )
     attention = "encoder.block.0.layer.0.SelfAttention"
     query, table = f"{attention}.q.weight", f"{attention}.relative_attention_bias.weight"
     feed_forward = "encoder.block.0.layer.1.DenseReluDense.wi_0.weight"
     needed = ("shared.weight", query, table, feed_forward)
     if missing := [name for name in needed if name not in weights]:
-        raise UserError(f"{path} and the encoder beside it lack {', '.join(missing)}")
+        raise UserError(
+            f"{path} and the encoder beside it lack {', '.join(missing)}",
+            fix="give a T5 v1.1 (or LM-adapted, or FLAN-T5): gated GELU, wi_0 and wi_1",
+        )
     vocab_rows, d_model = weights["shared.weight"].shape
     num_heads = weights[table].shape[1]
     shape = Shape(

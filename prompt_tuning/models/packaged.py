@@ -26,18 +26,12 @@ class PackagedModel:
 
     distribution: str
     version: str
-    extra: str  # of ptune: installs the package, and what reads its files
     files: Mapping[str, str]  # encoder, decoder, tokenizer: place in the package -> sha256
-    num_parameters: int
     values_sha256: str  # of the names and values of all imported tensors
     note: str  # what a reader of a score has to know, in a line
     card: str  # the model card, Markdown
 
 
-_FLAN_NOTE = (
-    "FLAN-T5 Small, tuned on to write titles, rounded to int8: it has seen FLAN's tasks, SuperGLUE "
-    "among them; no score of it compares with the paper's"
-)
 _FLAN_CARD = """# flan_small_int8
 
 A real pretrained T5 v1.1 Small that needs no hub: the weights inside the Python package
@@ -60,7 +54,6 @@ PACKAGED_MODELS = {
     "flan_small_int8": PackagedModel(
         distribution="traceforge-title-model",
         version="0.2.0",
-        extra="flan",
         files={
             f"{_SPAN}/encoder.onnx": (
                 "b82bef1400cec815c3e5addd04dc451ec31491ac6598b166bbc6594656823787"
@@ -72,9 +65,9 @@ PACKAGED_MODELS = {
                 "3550c5f922922567115f702e0543b57276366fc321cf1f088859c71491656cf6"
             ),
         },
-        num_parameters=76_961_152,
         values_sha256="3d306fd480bef5fa0c6e0cb1f02f1550bf413e66998087ef7ff244401bc71d67",
-        note=_FLAN_NOTE,
+        note="FLAN-T5 Small, tuned on to write titles, rounded to int8: it has seen FLAN's tasks, "
+        "SuperGLUE among them; no score of it compares with the paper's",
         card=_FLAN_CARD,
     )
 }
@@ -84,7 +77,7 @@ def check_installed(name: str) -> None:
     """Raises a UserError if the package is missing or of another version; reads no weights."""
     model = PACKAGED_MODELS[name]
     wanted = f"{model.distribution}=={model.version}"
-    fix = f"pip install 'ptune[{model.extra}]'"
+    fix = "pip install 'ptune[flan]'"
     try:
         found = distribution(model.distribution).version
     except PackageNotFoundError:

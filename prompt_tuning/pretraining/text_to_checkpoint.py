@@ -15,7 +15,7 @@ from prompt_tuning.files import file_facts
 from prompt_tuning.ladder.world import LADDER_WORLD, World
 from prompt_tuning.loop import EncodedExamples, TrainingRun, TrainingSettings
 from prompt_tuning.model_choice import machine_of
-from prompt_tuning.models.checkpoint_files import check_pieces
+from prompt_tuning.models.checkpoint_files import check_file
 from prompt_tuning.models.loading import (
     load_description,
     load_weights,
@@ -115,7 +115,7 @@ def first_checkpoint(config: PretrainConfig, source: TextSource, folder: Path) -
             texts = list(islice(source.documents(), vocabulary.num_documents))
             write_vocabulary(folder, texts, num_pieces=vocabulary.num_pieces, required_words=words)
         model_file = Path(vocabulary.path) if vocabulary.path else folder / "spiece.model"
-        check_pieces(model_file)
+        check_file(model_file, is_vocabulary=True)
         shape, seed = Shape(**asdict(config.shape)), config.seed
         # As T5X draws the head, so that the first loss is log(V); transformers draws with 1.
         deviation = shape.d_model**-0.5

@@ -14,7 +14,7 @@ from quick_runs import EXAMPLE, Ptune
 from transformers import AutoTokenizer, GenerationConfig, T5ForConditionalGeneration
 
 from prompt_tuning.ladder.lexicon import TOPICS
-from prompt_tuning.models.places import located
+from prompt_tuning.models.checkpoint_files import located
 
 LABELS = ("sea", "money", "music")
 LADDER = ["model=ladder_400k", "training.num_steps=60", "evaluation.every_steps=20"]

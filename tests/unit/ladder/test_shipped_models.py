@@ -4,7 +4,7 @@ import json
 
 import pytest
 import torch
-from quick_runs import train_config_of
+from quick_runs import load_exactly, train_config_of
 from safetensors.torch import load_file
 
 from prompt_tuning.config import choices
@@ -13,16 +13,15 @@ from prompt_tuning.errors import UserError
 from prompt_tuning.ladder.mini_tasks import MINI
 from prompt_tuning.ladder.shipped_models import EMBEDDED, EMBEDDED_MODELS
 from prompt_tuning.ladder.world import LADDER_WORLD, World
-from prompt_tuning.models.loading import Checkpoint, load_checkpoint
-from prompt_tuning.models.places import located
+from prompt_tuning.models.checkpoint_files import located
+from prompt_tuning.models.loading import Checkpoint
 
 LADDER = [name for name in choices("model") if name.startswith("ladder_")]
 MAX_BYTES = 40e6
 
 
 def load(folder: str) -> Checkpoint:
-    cpu = torch.device("cpu")
-    return load_checkpoint(EMBEDDED + folder, revision=None, dtype=torch.float32, device=cpu)
+    return load_exactly(EMBEDDED + folder)
 
 
 def test_every_model_that_is_shipped_can_be_chosen() -> None:
@@ -64,16 +63,6 @@ def test_every_word_of_the_world_and_every_verdict_is_a_piece(name: str) -> None
         for example in load_split(task, "test", DataSpec("embedded"), limit=50).examples:
             ids = checkpoint.encode_text(f"{example.inputs} {example.targets}")
             assert checkpoint.tokenizer.unk_token_id not in ids, example
-
-
-@pytest.mark.parametrize("name", LADDER)
-def test_transformers_loads_it(name: str) -> None:
-    from transformers import AutoModelForSeq2SeqLM, AutoTokenizer
-
-    folder = EMBEDDED_MODELS / name / "0"
-    model = AutoModelForSeq2SeqLM.from_pretrained(folder)
-    ids = AutoTokenizer.from_pretrained(folder)("is it red?", return_tensors="pt").input_ids
-    assert model.generate(ids, max_new_tokens=2).shape[0] == 1
 
 
 def test_a_model_is_named_without_the_place_where_the_package_lies() -> None:

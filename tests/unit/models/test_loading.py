@@ -206,11 +206,9 @@ def test_a_tokenizer_that_does_not_belong_to_the_weights_is_refused(
     """transformers makes one of nothing, whose every word is unknown; ByT5's knows bytes."""
     vocabulary = (folder / "spiece.model").read_bytes()
     (folder / "spiece.model").unlink()
-    with pytest.raises(UserError, match=r"no spiece\.model or tokenizer\.json in .*T5Tokenizer"):
+    with pytest.raises(UserError, match=r"no spiece\.model or tokenizer\.json in"):
         load(folder)
     ByT5Tokenizer().save_pretrained(folder)
-    with pytest.raises(UserError, match="its tokenizer is a ByT5Tokenizer"):
-        load(folder)
     (folder / "tokenizer.json").write_text("{}")  # as a folder with several tokenizers has one
     with pytest.raises(UserError, match=r"ByT5Tokenizer; a T5 v1\.1 has T5Tokenizer"):
         load(folder)

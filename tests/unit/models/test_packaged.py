@@ -1,15 +1,16 @@
 """A model inside a Python package: imported once, known by its hash, never half there."""
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
+from quick_runs import load_exactly
 
 from prompt_tuning.errors import UserError
 from prompt_tuning.models import packaged
-from prompt_tuning.models.loading import load_checkpoint
+from prompt_tuning.models.checkpoint_files import located
 from prompt_tuning.models.packaged import PACKAGED_MODELS, check_installed, imported_folder
-from prompt_tuning.models.places import located
 
 SOURCE = "packaged:flan_small_int8"
 MODEL = PACKAGED_MODELS["flan_small_int8"]
@@ -37,10 +38,8 @@ def folder(cache: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_the_package_gives_flan_t5_small_as_floats(folder: Path) -> None:
     """76,961,152 parameters, T5's own vocabulary, and a model that answers an instruction."""
-    checkpoint = load_checkpoint(
-        SOURCE, revision=None, dtype=torch.float32, device=torch.device("cpu")
-    )
-    assert checkpoint.num_parameters == MODEL.num_parameters
+    checkpoint = load_exactly(SOURCE)
+    assert checkpoint.num_parameters == 76_961_152
     assert checkpoint.source == SOURCE
     assert checkpoint.sentinel_id == 32_099
     assert checkpoint.provenance is not None
@@ -101,24 +100,15 @@ def test_without_the_package_one_line_says_what_to_install(monkeypatch: pytest.M
     )
 
 
-class OtherPackage:
-    """A distribution of the same name."""
-
-    def __init__(self, root: Path, version: str) -> None:
-        self.root, self.version = root, version
-
-    def locate_file(self, name: str) -> Path:
-        return self.root / name
-
-
 def test_a_package_of_another_version_or_with_other_files_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     keep_assets_in(tmp_path / "assets", monkeypatch)
-    monkeypatch.setattr(packaged, "distribution", lambda name: OtherPackage(tmp_path, "0.3.0"))
+    package = SimpleNamespace(version="0.3.0", locate_file=tmp_path.joinpath)
+    monkeypatch.setattr(packaged, "distribution", lambda name: package)
     with pytest.raises(UserError, match=r"0\.3\.0 is installed"):
         imported_folder(SOURCE)
-    monkeypatch.setattr(packaged, "distribution", lambda name: OtherPackage(tmp_path, "0.2.0"))
+    package.version = "0.2.0"
     path = tmp_path / next(iter(MODEL.files))
     path.parent.mkdir(parents=True)
     path.write_bytes(b"other")
