@@ -31,7 +31,6 @@ class Passes:
 # Forward 2. Backward through a weight 2 for the activation's gradient and, if it is trained, 2 for
 # the weight's. Attention has two products; backward they are four, and the fused kernel makes the
 # scores again rather than keep them: (2 * 2 + 4 * 2 + 2) / 2 = 7 for each of the two.
-EVALUATION = Passes(weights=2, activations=2)
 PROMPT_TUNING = Passes(weights=4, activations=7)
 MODEL_TUNING = Passes(weights=6, activations=7)
 

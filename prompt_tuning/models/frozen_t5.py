@@ -35,22 +35,16 @@ from prompt_tuning.models.products import linear
 from prompt_tuning.shapes import Shape
 
 if TYPE_CHECKING:
+    import transformers as hf
     from torch.distributed import ProcessGroup
-    from transformers import (
-        MT5Config,
-        MT5ForConditionalGeneration,
-        T5Config,
-        T5ForConditionalGeneration,
-        UMT5Config,
-        UMT5ForConditionalGeneration,
-    )
 
 DECODER_START_ID = 0  # T5 starts decoding with the pad token
 EOS_ID = 1
 
-FamilyConfig: TypeAlias = "T5Config | MT5Config | UMT5Config"
+FamilyConfig: TypeAlias = "hf.T5Config | hf.MT5Config | hf.UMT5Config"
 FamilyModel: TypeAlias = (
-    "T5ForConditionalGeneration | MT5ForConditionalGeneration | UMT5ForConditionalGeneration"
+    "hf.T5ForConditionalGeneration | hf.MT5ForConditionalGeneration |"
+    "hf.UMT5ForConditionalGeneration"
 )
 
 

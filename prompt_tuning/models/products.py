@@ -21,9 +21,8 @@ ONEDNN_MIN_OPERATIONS = 2_000_000  # below, starting oneDNN (10 microseconds) co
 
 def linear(x: Tensor, weight: Tensor) -> Tensor:
     """x @ weight.T for [..., inputs] and [outputs, inputs]; gradients reach both."""
-    if not ONEDNN_HELPS or torch.compiler.is_compiling():  # inductor chooses by itself
-        return F.linear(x, weight)
-    if x.device.type == "cpu" and x.dtype == torch.float32:
+    is_compiling = torch.compiler.is_compiling()  # then inductor chooses by itself
+    if ONEDNN_HELPS and not is_compiling and x.device.type == "cpu" and x.dtype == torch.float32:
         return _OneDNNLinear.apply(x, weight)
     return F.linear(x, weight)
 

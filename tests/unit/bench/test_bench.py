@@ -18,7 +18,7 @@ from prompt_tuning.bench import measure as bench_run
 from prompt_tuning.bench.answering import check_same, measure_serving
 from prompt_tuning.bench.arms import NotEqualError, check_equality, compare, make_arm
 from prompt_tuning.bench.cost_tables import floor_shares, speed_up, table_of
-from prompt_tuning.bench.operations import EVALUATION, PROMPT_TUNING, useful_operations
+from prompt_tuning.bench.operations import PROMPT_TUNING, Passes, useful_operations
 from prompt_tuning.bench.settings import (
     ARMS,
     BenchConfig,
@@ -134,7 +134,7 @@ def test_operations_are_those_of_a_hand_count() -> None:
     """
     shape = Shape(d_model=1, num_layers=1, num_heads=1, d_kv=1, d_ff=1)
     hand = 70 + 100 + 28 + 16 + 40 + 16 + 40
-    assert useful_operations(shape, 10, [5], [2], EVALUATION) == hand
+    assert useful_operations(shape, 10, [5], [2], Passes(2, 2)) == hand
     assert useful_operations(shape, 10, [5], [2], PROMPT_TUNING) == 2 * 154 + 7 * (50 + 8 + 20)
 
 

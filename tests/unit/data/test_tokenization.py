@@ -110,7 +110,7 @@ def test_decoding_drops_padding_and_stops_at_eos_but_keeps_sentinels(t5_tokenize
     [
         *("", " ", "  a  b ", "a\tb\nc", "a\x0bb", "a\u00a0b", "\u3000a", "\u2028x", "\u200b"),
         *("\ufb01 \u2163 \uff41", "e\u0301", "a\u2581b", "\U0001f642 ok", "\x00", "a\x84b"),
-        *("<br>", "don``t ''", "x" * 300),
+        *("<br>", "don``t ''", "x" * 300, "\x000", "\u25810"),
         *("a </s> b", "</s>", "a</s>b", "a <extra_id_0> b", "<extra_id_99>", " <pad>", "<unk> a"),
     ],
 )

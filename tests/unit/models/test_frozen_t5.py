@@ -7,12 +7,10 @@ import pytest
 import torch
 import torch._inductor.config
 import torch.nn.functional as F
-from kept_bytes import kept_storages
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from prompt_tuning.loop import TrainingSettings, accumulate_gradient
-from prompt_tuning.models import layers
 from prompt_tuning.models.decoding import greedy_decode, score_labels
 from prompt_tuning.models.frozen_t5 import FamilyModel, FrozenT5, Rows
 from prompt_tuning.models.methods import ModelTuning, PromptTuning
@@ -121,27 +119,6 @@ def test_the_compiled_model_has_the_loss_and_gradient_of_the_eager_one(
         gradients.append(prompt.grad)
     assert losses[1] == pytest.approx(losses[0], rel=1e-5)
     torch.testing.assert_close(gradients[1], gradients[0], rtol=1e-4, atol=1e-5)
-
-
-def test_autograd_keeps_one_attention_mask_for_each_position_bias(
-    hf_model: FamilyModel, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Where rows are padded, as on a GPU: T5's four layers share a bias, umT5's have one each.
-
-    Masks are all that grows with the square of the length: their bytes are in what the third of
-    three evenly spaced lengths has more than the first two let expect.
-    """
-    monkeypatch.setattr(layers, "SHORT_ROW", 1000)
-    model, width, num_rows, step = FrozenT5(hf_model), hf_model.config.d_model, 3, 24
-    prompt = torch.zeros(4, width, requires_grad=True)
-    kept = []
-    for length in (step, 2 * step, 3 * step):
-        inputs = random_ids([length - 4] * num_rows, vocab_size=hf_model.config.vocab_size, seed=3)
-        encode = partial(model.encode, Rows.under(prompt, inputs))
-        kept.append(sum(kept_storages(encode).values()))
-    num_biases = hf_model.config.num_layers if hf_model.config.model_type == "umt5" else 1
-    one_mask = num_rows * hf_model.config.num_heads * step**2 * 4  # bytes, at the first length
-    assert kept[2] - 2 * kept[1] + kept[0] == 2 * num_biases * one_mask
 
 
 def test_logits_and_label_scores_under_any_prompt_equal_hugging_face(

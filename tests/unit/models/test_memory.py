@@ -1,11 +1,12 @@
 """What a step is said to keep, against what autograd keeps."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import pytest
 import torch
-from kept_bytes import kept_storages
 from torch import Tensor
+from torch.autograd.graph import saved_tensors_hooks
 
 from prompt_tuning.bench.workload import Place, random_ids, random_t5
 from prompt_tuning.loop import summed_loss
@@ -23,6 +24,21 @@ BOUND = 0.03  # relative; seen: 0.016
 def _rows_are_padded(monkeypatch: pytest.MonkeyPatch) -> None:
     """As on a GPU."""
     monkeypatch.setattr(layers, "SHORT_ROW", 1000)
+
+
+def kept_storages(forward: Callable[[], Any]) -> dict[int, int]:
+    """Bytes of every storage that the graph of a forward pass keeps, by address: each once."""
+    kept: dict[int, int] = {}
+
+    def pack(tensor: Tensor) -> Tensor:
+        storage = tensor.untyped_storage()
+        kept[storage.data_ptr()] = storage.nbytes()
+        return tensor
+
+    with saved_tensors_hooks(pack, lambda tensor: tensor):
+        graph = forward()  # alive to the end: no address is used twice
+    del graph
+    return kept
 
 
 def kept_by(model: FrozenT5, lengths: Sequence[int], target_lengths: Sequence[int]) -> int:

@@ -2,13 +2,10 @@
 
 import numpy as np
 import pytest
-import sentencepiece
-from transformers import AutoTokenizer
 
 from prompt_tuning.errors import UserError
-from prompt_tuning.models.random_checkpoint import write_tokenizer
 from prompt_tuning.pretraining.corpus import DOCUMENTS_PER_CALL, hold_out, load_corpus
-from prompt_tuning.pretraining.documents import TextSource, local_text
+from prompt_tuning.pretraining.documents import TextSource
 
 
 def source_of(*documents, name="test"):
@@ -27,17 +24,6 @@ def test_documents_come_back_as_sentencepiece_cuts_them(tokenizer, processor, te
     assert isinstance(corpus.tokens, np.memmap)
     assert corpus.tokens.dtype == np.uint16
     assert corpus.num_tokens == len(corpus.tokens) == corpus.provenance["num_tokens"]
-
-
-@pytest.mark.parametrize(
-    "text", ["a </s> b", "<extra_id_0>", "a<pad>", " <unk>", "\x000", "\u25810"]
-)
-def test_a_special_token_in_a_text_is_text(tokenizer, processor, tmp_path, text):
-    """A sentinel that a document could write would be taken for a noise span."""
-    corpus = load_corpus(source_of(text), tokenizer, cache_dir=tmp_path)
-    assert documents_of(corpus) == [processor.encode(text)]
-    tokens = tokenizer.convert_ids_to_tokens(corpus.document(0).tolist())
-    assert not set(tokens) & (set(tokenizer.all_special_tokens) - {"<unk>"})
 
 
 def test_empty_documents_are_left_out_and_unknown_tokens_counted(tokenizer, tmp_path):
@@ -112,19 +98,6 @@ def test_a_damaged_entry_is_named_and_written_again(tokenizer, tmp_path, caplog,
 def test_a_source_without_text_is_the_users_mistake(tokenizer, tmp_path):
     with pytest.raises(UserError, match="no text in"):
         load_corpus(source_of("", " "), tokenizer, cache_dir=tmp_path)
-
-
-def test_real_text_is_cut_as_t5s_vocabulary_cuts_it(shared_data, tmp_path):
-    """The first held-out articles; they have none of the ties of data/tokenization.py."""
-    with (shared_data / "text" / "wikipedia_val.txt").open(encoding="utf-8") as file:
-        (tmp_path / "a.txt").write_text(file.read(100_000), encoding="utf-8")
-    source = local_text(str(tmp_path / "a.txt"))
-    vocabulary = shared_data / "t5_vocab" / "t5_vocab"
-    write_tokenizer(tmp_path, vocabulary)
-    corpus = load_corpus(source, AutoTokenizer.from_pretrained(tmp_path), cache_dir=tmp_path)
-    processor = sentencepiece.SentencePieceProcessor(str(vocabulary))
-    assert documents_of(corpus) == processor.encode(list(source.documents()))
-    assert 3.5 < 100_000 / corpus.num_tokens < 4.7  # INVENTORY.md: about 4.1 characters a token
 
 
 def test_every_document_is_either_trained_on_or_held_out(tokenizer, texts, tmp_path):

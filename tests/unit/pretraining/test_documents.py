@@ -3,8 +3,6 @@
 import gzip
 import json
 
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 
 from prompt_tuning.errors import UserError
@@ -75,14 +73,6 @@ def test_compressed_json_lines_of_the_hub_are_streamed(hub_folder, tmp_path):
     assert not list((tmp_path / "cache").rglob("*.arrow"))
 
 
-def test_a_parquet_data_set_is_streamed(tmp_path, monkeypatch):
-    monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", str(tmp_path / "cache"))
-    (tmp_path / "repo" / "data").mkdir(parents=True)
-    table = pa.Table.from_pylist([{"text": "one"}, {"text": "two"}])
-    pq.write_table(table, tmp_path / "repo" / "data" / "train-00000-of-00001.parquet")
-    assert list(hub_text(str(tmp_path / "repo"), None).documents()) == ["one", "two"]
-
-
 def test_a_changed_folder_is_another_source(hub_folder):
     before = hub_text(str(hub_folder), "en").identity
     (hub_folder / "en" / "c4-train.00000-of-00002.json.gz").write_bytes(b"")
@@ -93,13 +83,6 @@ def test_a_wrong_name_is_the_users_mistake(hub_folder):
     with pytest.raises(UserError, match=r"\(fr, train, column text\)") as error:
         list(hub_text(str(hub_folder), "fr").documents())
     assert "check names and network" in str(error.value)
-
-
-def test_without_a_network_the_error_says_what_to_do(tmp_path, monkeypatch):
-    monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", str(tmp_path))
-    monkeypatch.setattr("time.sleep", lambda seconds: None)  # between the library's retries
-    with pytest.raises(UserError, match=r"allenai/c4 \(en, train, column text\)"):
-        next(hub_text("allenai/c4", "en").documents())
 
 
 def test_documents_are_read_only_as_far_as_they_are_wanted(hub_folder):

@@ -42,13 +42,6 @@ def test_ids_are_sorted_by_frequency(processor, texts):
     assert by_id[-1] == 0
 
 
-def test_tokenizer_and_sentencepiece_agree_on_every_text(tokenizer, processor, texts):
-    unseen = ['question: is nothing entailed? "No, Not_equivalent!" (100%)', "  a\tb ", "\ufb01n"]
-    for text in texts + unseen:
-        assert tokenizer(text, add_special_tokens=False).input_ids == processor.encode(text)
-        assert 2 not in processor.encode(text)
-
-
 def test_training_again_gives_the_same_bytes(vocabulary_folder, texts, required_words, tmp_path):
     """Whatever the order in which the words are given."""
     write_vocabulary(tmp_path, iter(texts), num_pieces=160, required_words=required_words[::-1])
