@@ -86,6 +86,7 @@ class Needs:
         return batch_size * total / rows
 
 
+@cache
 def shape_of(model: str) -> Shape:
     """The shape of a model of conf/model.
 
