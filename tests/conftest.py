@@ -26,6 +26,15 @@ TEXTS = ["a joy to watch", "it makes no sense", "positive"]
 WriteTiny = Callable[[Path, Sequence[str]], None]
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Skips what takes long unless it is asked for."""
+    if "faults" in config.getoption("-m"):
+        return
+    for item in items:
+        if item.get_closest_marker("faults"):
+            item.add_marker(pytest.mark.skip(reason="takes long: -m faults"))
+
+
 def pytest_collection_finish() -> None:
     """What imports and collection have left stays: garbage collections need not walk it (-13 %)."""
     gc.collect()
