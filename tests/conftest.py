@@ -85,12 +85,6 @@ def shared_data() -> Path:
 
 
 @pytest.fixture(scope="session")
-def tiny_shape() -> Shape:
-    """Of the tiny T5 v1.1."""
-    return TINY
-
-
-@pytest.fixture(scope="session")
 def write_tiny() -> WriteTiny:
     """Writes a tiny T5 v1.1 with random weights and a vocabulary of its own into a new folder."""
 
