@@ -81,19 +81,13 @@ def test_every_experiment_is_part_of_an_artefact() -> None:
     assert len({artefact.name for artefact in ARTEFACTS}) == len(ARTEFACTS)
 
 
-@pytest.mark.parametrize(
-    ("name", "number"),
-    [("fig1_ladder", 108), ("control_ladder", 48), ("table5_ladder", 48), ("table3_ladder", 180)],
-)
-def test_a_plan_is_what_the_experiments_ask_for(
-    report: list[Artefact], name: str, number: int
-) -> None:
-    """And the heads of the experiments show the commands for all of it."""
-    (artefact,) = (artefact for artefact in report if artefact.name == name)
-    assert len(artefact.grid.planned) >= number
-    for experiment, *overrides in artefact.sweeps:
-        head = (REPOSITORY / "conf" / "experiment" / f"{experiment}.yaml").read_text()
-        assert " ".join(["ptune train -m", f"experiment={experiment}", *overrides]) in head
+def test_the_heads_of_an_artefacts_own_experiments_show_the_commands_for_all_of_it() -> None:
+    """What it takes from those of another artefact is made by that one's commands."""
+    for artefact in ARTEFACTS:
+        for experiment, *overrides in artefact.sweeps:
+            if experiment.startswith(artefact.name):
+                head = (REPOSITORY / "conf" / "experiment" / f"{experiment}.yaml").read_text()
+                assert " ".join(["ptune train -m", f"experiment={experiment}", *overrides]) in head
 
 
 def test_results_are_few_enough_files_to_read() -> None:
@@ -150,9 +144,15 @@ def test_no_record_is_left_out_of_the_report(records: list[Record], report: list
 
 
 def test_every_recorded_command_still_starts_its_run(records: list[Record]) -> None:
-    """It is composed by today's config, and its experiment is the one that the record names."""
-    commands = Counter(tuple(record.content["command"]) for record in records)
-    for program, command, *arguments in commands:
+    """It is composed by today's config, and its experiment is the one that the record names.
+
+    Of commands that differ in values alone, one is composed.
+    """
+    one_of_each = {
+        frozenset(re.sub("^(?!experiment)(.*?)=.*", r"\1", word) for word in command): command
+        for command in sorted({tuple(record.content["command"]) for record in records})
+    }
+    for program, command, *arguments in one_of_each.values():
         assert program == "ptune"
         overrides = [argument for argument in arguments if argument != "-m"]
         _, problems = points_of(command, overrides, multirun="-m" in arguments, only_first=True)
