@@ -3,8 +3,10 @@
 import json
 import re
 import shlex
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from importlib import import_module
+from itertools import count
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,6 +22,7 @@ from prompt_tuning.config_checks import train_config
 from prompt_tuning.errors import UserError
 from prompt_tuning.evaluation import Evaluation, evaluate_prompt, evaluation_set
 from prompt_tuning.hydra_app import with_keys
+from prompt_tuning.interrupts import Interrupted
 from prompt_tuning.models.loading import Checkpoint, load_checkpoint
 from prompt_tuning.run_folder import RunFolder
 from prompt_tuning.tasks import Example, Task
@@ -33,6 +36,8 @@ TOLD = {  # what a prompt's file tells of the model that it was trained on
     "lm_adapt_steps": 100000,
     "target_sentinel": False,
 }
+LADDER = {"source": "embedded:ladder_100k/6000", "lm_adapt_steps": 6000}
+ON_LADDER = TOLD | LADDER | {"task": "mini_sst2"}
 SMALLEST = [  # a T5 to pretrain
     *("shape.d_model=16", "shape.num_layers=1", "shape.num_heads=2", "shape.d_kv=8"),
     "shape.d_ff=32",
@@ -124,8 +129,31 @@ def said_again(
 def record_of(folder: Path, config: TrainConfig) -> dict[str, Any]:
     """The record of a run in `folder`, from the start or resumed."""
     WALKS.get(config.method, tuning.train)(config, RunFolder(folder))
-    record: dict[str, Any] = json.loads((folder / "record.json").read_text())
+    return record_in(folder)
+
+
+def record_in(folder: Path, name: str = "") -> dict[str, Any]:
+    """The only record of a folder, itself or in folders of it whose names begin so."""
+    paths = [path for path in folder.rglob("record.json") if path.parent.name.startswith(name)]
+    assert len(paths) == 1, paths
+    record: dict[str, Any] = json.loads(paths[0].read_text(encoding="utf-8"))
     return record
+
+
+@contextmanager
+def stopped_in(owner: type, name: str, call: int) -> Iterator[None]:
+    """Asks the run to stop when a method has been called so many times."""
+    method, calls = getattr(owner, name), count(1)
+
+    def stopping(*given: Any) -> Any:
+        result = method(*given)
+        if next(calls) == call:
+            raise Interrupted(15)
+        return result
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(owner, name, stopping)
+        yield
 
 
 def logged(run: Path) -> list[dict[str, Any]]:

@@ -1,11 +1,10 @@
 """`ptune train method=model_tuning` as a user runs it, and the model that it leaves."""
 
-import json
 from pathlib import Path
 
 import pytest
 import torch
-from quick_runs import Ptune, lines_of, load_exactly, run_in, said_again
+from quick_runs import Ptune, lines_of, load_exactly, record_in, run_in, said_again
 from safetensors.torch import load_file
 
 from prompt_tuning.data.sources import DataSpec, load_split
@@ -17,25 +16,19 @@ QUICK += ["evaluation.report_split=null", "recipe=mini"]
 GIVEN = ["train", "task=mini_sst2", "evaluation.num_examples=60", "tracking=none", *QUICK]
 
 
-@pytest.fixture(scope="module", params=["t5", "umt5"])
-def begun_as(tiny_family: dict[str, Path], request: pytest.FixtureRequest) -> Path:
-    """The folder of the model that is tuned: of umT5, every layer has a position bias to train."""
-    return tiny_family[request.param]
-
-
 @pytest.fixture(scope="module")
-def tuned(begun_as: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def tuned(tiny_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a quick run."""
     folder = tmp_path_factory.mktemp("tuned")
-    own = [f"model.path={begun_as}", "method=model_tuning", "optimizer.learning_rate=0.05"]
+    own = [f"model.path={tiny_folder}", "method=model_tuning", "optimizer.learning_rate=0.05"]
     (run,) = run_in(folder, *GIVEN, *own).glob("runs/mini_sst2-*")
     assert "(model tuning), no prompt" in (run / "log.txt").read_text()
     return run
 
 
-def test_a_run_leaves_a_whole_model_and_no_prompt(tuned: Path, begun_as: Path) -> None:
-    record = json.loads((tuned / "record.json").read_text())
-    first = load_file(begun_as / "model.safetensors")
+def test_a_run_leaves_a_whole_model_and_no_prompt(tuned: Path, tiny_folder: Path) -> None:
+    record = record_in(tuned)
+    first = load_file(tiny_folder / "model.safetensors")
     weights = load_file(tuned / "model" / "model.safetensors")
 
     assert "-model_tuning-" in tuned.name and record["config"]["method"] == "model_tuning"
@@ -49,7 +42,7 @@ def test_a_run_leaves_a_whole_model_and_no_prompt(tuned: Path, begun_as: Path) -
 
 def test_the_saved_model_says_what_it_said_at_its_best_step(tuned: Path) -> None:
     """save -> load -> same predictions, through an empty prompt."""
-    record = json.loads((tuned / "record.json").read_text())
+    record = record_in(tuned)
     checkpoint = load_exactly(str(tuned / "model"))
     split = load_split(TASK, "validation", DataSpec(source="embedded"), limit=60)
     again = said_again(checkpoint, TASK, split.examples)

@@ -1,11 +1,10 @@
 """`ptune pretrain` and `ptune adapt` as a user runs them, and a prompt on what comes out."""
 
-import json
 from pathlib import Path
 
 import pytest
 import quick_runs
-from quick_runs import Ptune
+from quick_runs import Ptune, record_in
 from transformers import T5ForConditionalGeneration
 
 TINY = [*quick_runs.SMALLEST, "vocabulary.num_pieces=150"]
@@ -25,7 +24,7 @@ def test_a_model_is_pretrained_adapted_and_prompted(ptune: Ptune, tmp_path: Path
     write(tmp_path / "text.txt", "cat")
     ptune("pretrain", "name=nano", "pretraining.num_steps=4", *TINY, *QUICK)
     (pretrained,) = (tmp_path / "checkpoints").glob("nano-*")
-    record = json.loads((pretrained / "record.json").read_text())
+    record = record_in(pretrained)
     assert record["kind"] == "pretrain"
     assert record["result"]["num_tokens"] > 0 and record["result"]["held_out_loss"] > 0
     model = T5ForConditionalGeneration.from_pretrained(pretrained)

@@ -1,6 +1,5 @@
 """One training run in several processes, as torchrun starts them: gloo on the CPU."""
 
-import json
 import os
 import re
 import shutil
@@ -10,12 +9,11 @@ import sys
 from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
-from typing import Any
 
 import forks
 import pytest
 from forks import only_run, wait_for_step
-from quick_runs import lines_of, train_config_of
+from quick_runs import lines_of, record_in, train_config_of
 from safetensors.numpy import load_file
 
 from prompt_tuning.commands import train
@@ -73,11 +71,6 @@ def run_here(folder: Path, *overrides: str) -> None:
     train.run(train_config_of(*given))
 
 
-def record_of(folder: Path) -> dict[str, Any]:
-    record: dict[str, Any] = json.loads((only_run(folder) / "record.json").read_text())
-    return record
-
-
 def assert_same(folder: Path, other: Path) -> None:
     """The same prompt and losses to rounding, the same scores and answers at every evaluation."""
     runs = [only_run(each) for each in (folder, other)]
@@ -85,7 +78,7 @@ def assert_same(folder: Path, other: Path) -> None:
     assert prompt["prompt"] == pytest.approx(expected["prompt"], rel=1e-6, abs=1e-6)
     assert (prompt["init"] == expected["init"]).all()
     assert (expected["prompt"] != expected["init"]).any()
-    found, wanted = record_of(folder), record_of(other)
+    found, wanted = record_in(folder), record_in(other)
     assert found["result"] == wanted["result"]
     assert found["config_hash"] == wanted["config_hash"]
     losses, wanted_losses = (losses_of(each) for each in (folder, other))
@@ -126,8 +119,8 @@ def test_torchrun_trains_the_prompt_of_one_process(alone: Path, tmp_path: Path) 
     lines = done.stdout.splitlines()
     assert len(lines) == len(set(lines)) and lines[0].startswith("ptune train  mini_sst2")
     assert [line.split()[1] for line in lines if line.startswith("step ")] == ["30", "60"]
-    assert record_of(tmp_path)["machine"]["num_processes"] == 2
-    assert record_of(alone)["machine"]["num_processes"] == 1
+    assert record_in(tmp_path)["machine"]["num_processes"] == 2
+    assert record_in(alone)["machine"]["num_processes"] == 1
     curves = (only_run(tmp_path) / "metrics.jsonl").read_text()
     assert curves.count("train/loss") == len(losses_of(tmp_path)) == 60
 
@@ -164,7 +157,7 @@ def test_a_run_that_two_processes_began_goes_on_in_any_number(
         assert int(held.replace(",", "")) < 0.75 * int(total.replace(",", ""))
     assert "resumed at step" in (only_run(tmp_path) / "log.txt").read_text()
     assert_same(tmp_path, alone)
-    assert record_of(tmp_path)["machine"]["num_processes"] == size
+    assert record_in(tmp_path)["machine"]["num_processes"] == size
 
 
 def test_whole_models_are_trained_in_several_processes_too(tmp_path: Path) -> None:

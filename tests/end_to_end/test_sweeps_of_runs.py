@@ -12,7 +12,7 @@ from typing import Any
 import forks
 import pytest
 from forks import wait_for
-from quick_runs import EXAMPLE, Ptune, logged, run_in, write_official
+from quick_runs import EXAMPLE, Ptune, logged, record_in, run_in, write_official
 
 QUICK = ["training.num_steps=30", "evaluation.every_steps=10", "training.batch_size=4"]
 SMALL = ["model=ladder_100k", "prompt.length=2", "evaluation.num_examples=20", "tracking=none"]
@@ -25,7 +25,7 @@ def runs_in(folder: Path) -> list[Path]:
 
 def outcome(run: Path) -> tuple[Any, bytes, Any]:
     """What must not depend on how often a run was disturbed: scores, prompt, curves."""
-    result = json.loads((run / "record.json").read_text())["result"]
+    result = record_in(run)["result"]
     return result, (run / "prompt.safetensors").read_bytes(), logged(run)
 
 

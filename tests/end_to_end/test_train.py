@@ -1,41 +1,25 @@
 """`ptune train` and `ptune evaluate` as a user runs them: a subprocess, a folder, files."""
 
-import json
 import re
 import signal
-import subprocess
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 import forks
 import pytest
 from forks import only_run, wait_for_step
-from quick_runs import Ptune, lines_of, logged
+from quick_runs import Ptune, lines_of, logged, record_in
 from safetensors.numpy import load_file
 
-WriteTiny = Callable[[Path, Sequence[str]], None]
 FEW = ["evaluation.num_examples=40", "evaluation.num_report_examples=40"]
 QUICK = ["training.num_steps=6", "evaluation.every_steps=2", "training.batch_size=4", *FEW]
-
-
-def forked(*arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
-    """`ptune` in a new process in `folder`, which ends well."""
-    done = forks.run(*arguments, folder=folder)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done
-
-
-def record_of(run: Path) -> dict[str, Any]:
-    record: dict[str, Any] = json.loads((run / "record.json").read_text())
-    return record
 
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder in which one quick default run was made, with offline W&B."""
     folder = tmp_path_factory.mktemp("trained")
-    forked("train", *QUICK, folder=folder)
+    forks.run("train", *QUICK, folder=folder)
     return folder
 
 
@@ -43,7 +27,7 @@ def test_a_run_leaves_a_record_a_prompt_predictions_curves_and_an_offline_wandb_
     trained: Path,
 ) -> None:
     run = only_run(trained)
-    record = record_of(run)
+    record = record_in(run)
     result = record["result"]
     assert record["config"]["training"]["num_steps"] == 6
     assert result["best_step"] in (2, 4, 6)
@@ -84,12 +68,12 @@ def test_a_saved_prompt_scores_what_it_scored_in_training(
 ) -> None:
     """save -> load -> same predictions, the model taken from the prompt's own metadata."""
     run = only_run(trained)
-    best = record_of(run)["result"]
+    best = record_in(run)["result"]
     prompt = run / "prompt.safetensors"
     own = ["task=mini_sst2", "evaluation.num_examples=40", "tracking=none", "output_dir=evaluated"]
     ptune("evaluate", f"prompt={prompt}", *own)
     (evaluated,) = (tmp_path / "evaluated").glob("evaluate-*")
-    record = record_of(evaluated)
+    record = record_in(evaluated)
     assert record["result"]["score"] == best["score"]
     assert record["result"]["metrics"] == best["metrics"]
     kept = run / "predictions" / f"step-{best['best_step']:06d}.jsonl"
@@ -107,7 +91,7 @@ def test_a_run_that_is_stopped_twice_continues_to_the_same_prompt(tmp_path: Path
     """From outside, between two steps, by Ctrl-C and by kill: bit for bit the prompt of a run that
     was not stopped."""
     whole, halting = tmp_path / "whole", tmp_path / "halting"
-    forked("train", *LONGER, folder=whole)
+    forks.run("train", *LONGER, folder=whole)
     for number, step in ((signal.SIGINT, 2), (signal.SIGTERM, 55)):
         process = forks.Started("train", *LONGER, folder=halting)
         wait_for_step(halting, step)
@@ -116,8 +100,8 @@ def test_a_run_that_is_stopped_twice_continues_to_the_same_prompt(tmp_path: Path
         run = only_run(halting)
         assert (run / "resume.pt").exists() and not (run / "record.json").exists()
 
-    resumed = forked("train", *LONGER, folder=halting)
-    (begun_at,) = re.findall(r"resumed at step (\d+)", resumed.stdout)
+    resumed = forks.run("train", *LONGER, folder=halting)
+    (begun_at,) = re.findall(r"resumed at step (\d+)", resumed)
     assert int(begun_at) >= 55
     expected = only_run(whole)
     assert logged(run) == logged(expected)
@@ -127,7 +111,7 @@ def test_a_run_that_is_stopped_twice_continues_to_the_same_prompt(tmp_path: Path
 
 
 def test_a_prompt_on_another_model_is_refused(
-    ptune: Ptune, trained: Path, tmp_path: Path, write_tiny: WriteTiny
+    ptune: Ptune, trained: Path, tmp_path: Path, write_tiny: Callable[[Path, Sequence[str]], None]
 ) -> None:
     """The weights differ though the shape is the same: the fingerprint tells."""
     other = tmp_path / "other"

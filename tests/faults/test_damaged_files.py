@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 from faults.damages import DAMAGES, RUN, Damage
-from quick_runs import Ptune
+from quick_runs import TOLD, Ptune
 
 from prompt_tuning.commands.list import list_prompts, list_runs
 from prompt_tuning.data.tokenization import encode_split
@@ -143,8 +143,7 @@ def test_a_damaged_resume_point_is_never_loaded(damage: Damage, tmp_path: Path) 
 def test_metadata_of_a_wrong_kind_or_that_leave_their_place_are_refused(
     described: dict[str, object], tmp_path: Path
 ) -> None:
-    whole = {"source": "google/t5-small", "revision": None, "task": "rte"}
-    whole |= {"variant": "lm_adapted", "lm_adapt_steps": 100000, "target_sentinel": False}
+    whole = TOLD | {"task": "rte"}
     path = tmp_path / "prompt.safetensors"
     save_prompt(path, np.ones((2, 4), np.float32), whole)
     assert load_prompt(path).metadata["task"] == "rte"

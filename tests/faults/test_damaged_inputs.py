@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from faults.damages import DAMAGES
-from quick_runs import SMALLEST, status_of
+from quick_runs import ON_LADDER, SMALLEST, status_of
 
 from prompt_tuning.ladder.shipped_models import embedded_folder
 from prompt_tuning.prompt_files import load_prompt, save_peft, save_prompt
@@ -69,10 +69,8 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("whole")
     shutil.copytree(embedded_folder("embedded:ladder_100k/6000"), folder / "model")
     shutil.copy(folder / "model" / "spiece.model", folder / "pieces.model")
-    model = {"source": "embedded:ladder_100k/6000", "variant": "lm_adapted", "task": "mini_sst2"}
-    told = {"lm_adapt_steps": 6000, "target_sentinel": False, "revision": None}
     weight = np.random.default_rng(0).random((5, 32), np.float32)
-    save_prompt(folder / "p.safetensors", weight, model | told)
+    save_prompt(folder / "p.safetensors", weight, ON_LADDER)
     np.save(folder / "p.npy", weight)
     for name in ("peft", "data/RTE", "data/GLUE/SST-2", "task", "site/runs/answers"):
         (folder / name).mkdir(parents=True)

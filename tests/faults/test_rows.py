@@ -12,7 +12,7 @@ import pytest
 from golden.test_text_formats import golden_of
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from quick_runs import Ptune, lines_of
+from quick_runs import ON_LADDER, Ptune, lines_of
 
 from prompt_tuning.data.official_files import read_records
 from prompt_tuning.prompt_files import save_prompt
@@ -136,9 +136,7 @@ def test_any_line_of_input_is_answered_or_gets_its_error_and_the_rest_goes_on(
     ptune: Ptune, tmp_path: Path
 ) -> None:
     """Started again after any answer, also in the middle of a line, the same comes out."""
-    model = {"source": "embedded:ladder_100k/6000", "variant": "lm_adapted", "task": "mini_sst2"}
-    told = {"lm_adapt_steps": 6000, "target_sentinel": False, "revision": None}
-    save_prompt(tmp_path / "p.safetensors", np.ones((2, 32), np.float32), model | told)
+    save_prompt(tmp_path / "p.safetensors", np.ones((2, 32), np.float32), ON_LADDER)
     (tmp_path / "rows.jsonl").write_bytes(b"\n".join(LINES))
     command = ["predict", "prompt=p.safetensors", "input=rows.jsonl", "max_input_tokens=1000"]
     said = ptune(*command, "output=whole.jsonl", status=2).err

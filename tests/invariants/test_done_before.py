@@ -2,18 +2,17 @@
 
 import json
 import shutil
-from itertools import count
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from quick_runs import QUICK, RTE_LABELS, Ptune, write_official
+from quick_runs import QUICK, RTE_LABELS, Ptune, record_in, stopped_in, write_official
 from safetensors.torch import load_file, save_file
 
 from prompt_tuning.commands import train
 from prompt_tuning.composition import points_of
-from prompt_tuning.interrupts import Interrupted, StopRequests
+from prompt_tuning.interrupts import StopRequests
 from prompt_tuning.models.loading import Checkpoint
 from prompt_tuning.prompt_files import save_prompt
 from prompt_tuning.run_folder import RunFolder
@@ -72,7 +71,7 @@ def test_a_record_stands_until_its_rows_or_its_weights_are_others(
 
     repeat("data")
     (path,) = place.glob("out/*/record.json")
-    first = json.loads(path.read_text())
+    first = record_in(place)
     assert_stands("data")
     shutil.copytree(place / "data", place / "moved")
     assert_stands("moved")
@@ -84,14 +83,14 @@ def test_a_record_stands_until_its_rows_or_its_weights_are_others(
     assert f"{path.parent.name} is in progress elsewhere: process" in said
     said = repeat("moved")
     assert "done before, but its data have changed since" in said and "is done again" in said
-    second = json.loads(path.read_text())
+    second = record_in(place)
     name = "train" if "train" in second["data"] else "validation"
     assert first["data"][name]["sha256"] != second["data"][name]["sha256"]
     assert_stands("moved")
 
     move_weights(place)
     assert "done before, but the weights in" in repeat("moved")
-    third = json.loads(path.read_text())
+    third = record_in(place)
     assert second["model"]["fingerprint"] != third["model"]["fingerprint"]
 
 
@@ -112,13 +111,12 @@ def test_random_weights_take_the_shape_that_is_in_model_path_now(ptune: Ptune, p
     given = [*COMMANDS["train"], "model.path=model", "task=rte", "variant=random_weights"]
     given += [*SETTINGS[2:], "rerun=true"]
     ptune("train", *given)
-    (path,) = place.glob("out/*/record.json")
-    first = json.loads(path.read_text())
+    first = record_in(place)
     described = place / "model" / "config.json"
     smaller = json.loads(described.read_text()) | {"num_layers": 1, "num_decoder_layers": 1}
     described.write_text(json.dumps(smaller))
     ptune("train", *given)
-    second = json.loads(path.read_text())
+    second = record_in(place)
     assert second["model"]["num_parameters"] < first["model"]["num_parameters"]
 
 
@@ -133,8 +131,7 @@ def test_an_inspection_without_texts_is_made_again_when_they_are_there(
         (given, "done before"),
     ):
         assert said in ptune("inspect", *arguments).out
-    (path,) = place.glob("out/*/record.json")
-    assert json.loads(path.read_text())["data"]
+    assert record_in(place)["data"]
 
 
 def test_an_experiments_runs_are_trained_again_from_other_data(
@@ -158,18 +155,9 @@ def test_an_experiments_runs_are_trained_again_from_other_data(
     assert said() == ""
 
 
-def test_a_run_that_was_stopped_does_not_go_on_with_other_data(
-    ptune: Ptune, place: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_run_that_was_stopped_does_not_go_on_with_other_data(ptune: Ptune, place: Path) -> None:
     given = [*COMMANDS["train"], "model.path=model", *SETTINGS]
-    asked = count()
-
-    def stop_later(stop: StopRequests) -> None:
-        if next(asked) == 2:
-            raise Interrupted(15)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(StopRequests, "check", stop_later)
+    with stopped_in(StopRequests, "check", 3):
         ptune("train", *given, status=128 + 15)
     write_official(place / "data" / "RTE", "val", RTE_LABELS[::-1])
     assert "since then has changed: validation.sha256" in ptune("train", *given, status=2).err

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from quick_runs import QUICK, Ptune, lines_of, load_exactly, run_in
+from quick_runs import ON_LADDER, QUICK, Ptune, lines_of, load_exactly, record_in, run_in
 
 from prompt_tuning.commands.ensemble import check, training_overrides
 from prompt_tuning.composition import composed, planned_runs
@@ -26,13 +26,13 @@ SETTINGS = ["tracking=none", "machine.num_threads=1", "output_dir=runs"]
 
 def record_of(folder: Path, kind: str) -> dict[str, Any]:
     """The only record of a kind; it is taken away, so that the next is the only one again."""
-    (path,) = folder.glob(f"runs/{kind}-*/record.json")
-    record: dict[str, Any] = json.loads(path.read_text())
+    record = record_in(folder, kind)
+    (run,) = folder.glob(f"runs/{kind}-*")
     record["predictions"] = {
         file.stem: [line["prediction"] for line in lines_of(file)]
-        for file in path.parent.glob("predictions/*.jsonl")
+        for file in run.glob("predictions/*.jsonl")
     }
-    shutil.rmtree(path.parent)
+    shutil.rmtree(run)
     return record
 
 
@@ -41,9 +41,8 @@ def prompts(tmp_path: Path) -> list[Path]:
     """Three prompts of different lengths: words with noise, so that answers differ."""
     checkpoint = load_exactly("embedded:ladder_100k/6000")
     embedding = checkpoint.model.embedding.float().numpy()
-    model = {"source": checkpoint.source, "revision": None, "fingerprint": checkpoint.fingerprint}
-    variant = {"variant": "lm_adapted", "lm_adapt_steps": 6000, "target_sentinel": False}
-    metadata, paths = {**model, **variant, "task": "mini_squad"}, []
+    metadata = ON_LADDER | {"fingerprint": checkpoint.fingerprint, "task": "mini_squad"}
+    paths = []
     for seed, length in enumerate((1, 4, 9)):
         rng = np.random.default_rng(seed)
         weight = embedding[rng.integers(3, 400, length)] + 0.1 * rng.standard_normal((1, 1))

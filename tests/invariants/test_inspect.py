@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from quick_runs import Ptune, lines_of
+from quick_runs import ON_LADDER, QUICK, Ptune, lines_of, record_in
 
 from prompt_tuning.data.tokenization import encode_texts
 from prompt_tuning.inspection.measures import norm_measures
@@ -36,17 +36,10 @@ def inspect(ptune: Ptune) -> Ptune:
     return partial(ptune, "inspect", "tracking=none", 'output_dir="out, é"')
 
 
-def record_in(folder: Path) -> dict[str, Any]:
-    (path,) = folder.glob("out, é/inspect-*/record.json")
-    record: dict[str, Any] = json.loads(path.read_text())
-    return record
-
-
 def prompt_of(checkpoint: Checkpoint, **metadata: Any) -> dict[str, Any]:
     """What a prompt of the tiny model says about itself."""
-    known = {"source": checkpoint.source, "revision": None, "fingerprint": checkpoint.fingerprint}
-    trained = {"variant": "lm_adapted", "lm_adapt_steps": 6000, "target_sentinel": False}
-    return {**known, **trained, "task": "mini_sst2", "init": "sampled_vocab", **metadata}
+    known = {"source": checkpoint.source, "fingerprint": checkpoint.fingerprint}
+    return ON_LADDER | known | {"init": "sampled_vocab"} | metadata
 
 
 @pytest.mark.parametrize("task", ["mini_sst2", "mini_rte"])
@@ -84,7 +77,7 @@ def test_a_prompt_of_ours_is_looked_at_on_its_own_model(
         init=embedding[[50, 60, 71]],
     )
     shown = inspect("prompt=mine.safetensors", "show_rows=2").out
-    record = record_in(tmp_path)
+    record = record_in(tmp_path, "inspect-")
     assert (record["kind"], record["members"]) == ("inspect", [])
     assert record["model"]["fingerprint"] == tiny_checkpoint.fingerprint
     result = record["result"]
@@ -116,7 +109,7 @@ def test_a_prompt_from_before_inits_were_kept_has_no_drift(
     weight = tiny_checkpoint.model.embedding.numpy()[[50, 60, 70]]
     save_prompt(tmp_path / "old.safetensors", weight, prompt_of(tiny_checkpoint))
     assert "no drift" in inspect("prompt=old.safetensors").out
-    result = record_in(tmp_path)["result"]
+    result = record_in(tmp_path, "inspect-")["result"]
     assert result["drift"] is result["measures"]["init"] is result["norms"]["init"] is None
 
 
@@ -146,7 +139,7 @@ def test_a_bare_array_needs_a_model_and_is_told_which_have_its_width(
     np.save(tmp_path / "tiny.npy", np.random.default_rng(0).standard_normal((6, 64)))
     said = inspect("prompt=tiny.npy", f"model.path={tiny_folder}").out
     assert "the file does not say; 64 is the width of ladder_400k" in said
-    assert record_in(tmp_path)["result"]["labels"] == []
+    assert record_in(tmp_path, "inspect-")["result"]["labels"] == []
 
 
 @pytest.mark.parametrize(
@@ -180,14 +173,13 @@ def test_the_prompts_of_an_experiment_are_trained_and_looked_at(
     Asked for by its file, the same prompt has the same record: two would be too many for a report.
     """
     axes = ["model=ladder_100k", "task=mini_sst2", "init=class_label", "seed=0"]
-    quick = ["training.num_steps=2", "evaluation.every_steps=2", "evaluation.num_examples=8"]
-    narrowed = json.dumps([*axes, "prompt.length=4", *quick])
+    narrowed = json.dumps([*axes, "prompt.length=4", *QUICK])
     inspect("experiment=section7_ladder", f"train={narrowed}", "show_rows=1")
-    record = record_in(tmp_path)
+    record = record_in(tmp_path, "inspect-")
     (member,) = record["members"]
     (run,) = (tmp_path / "out, é").glob("mini_sst2-*")
     assert (member["name"], member["seed"]) == (run.name, 0)
-    trained = json.loads((run / "record.json").read_text())
+    trained = record_in(run)
     assert member["config"] == trained["config"]
     assert member["score"] == trained["result"]["report"]["score"]
     assert record["config"]["model"]["name"] == "ladder_100k"
@@ -212,7 +204,7 @@ def test_the_authors_prompts_have_the_norms_that_were_read_from_them(
     measured = {name: norm_measures(np.load(folder / f"{name}.npy")) for name in PUBLISHED}
     given = (f"prompt={folder / 'rte.npy'}", f"model.path={model}", "task=rte")
     assert "768 is the width of base" in inspect(*given, "num_random_draws=1").out
-    record = record_in(tmp_path)
+    record = record_in(tmp_path, "inspect-")
     assert record["model"]["num_pieces"] == 31_997  # T5's 32,000 without pad, eos and unk
     found = record["result"]["measures"]
     assert found["prompt"]["tightness"] == pytest.approx(found["random"]["tightness"], abs=0.01)

@@ -1,16 +1,22 @@
 """What must hold of a run on a mixture: every task at its own best step, also if it was stopped."""
 
-import json
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from itertools import count
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from quick_runs import config_of, lines_of, load_exactly, record_of, said_again
+from quick_runs import (
+    config_of,
+    lines_of,
+    load_exactly,
+    record_in,
+    record_of,
+    said_again,
+    stopped_in,
+)
 from safetensors.torch import load_file
 
 from prompt_tuning.config import TrainConfig
@@ -117,37 +123,22 @@ def whole(tiny_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize(("name", "call"), [("on_step", 3), ("decode", 3), ("decode", 12)])
 def test_a_run_that_stopped_in_a_step_or_an_evaluation_ends_the_same_bit_for_bit(
-    tiny_folder: Path,
-    whole: Path,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    name: str,
-    call: int,
+    tiny_folder: Path, whole: Path, tmp_path: Path, name: str, call: int
 ) -> None:
     """What a task reached before the stop is in the resume point: its weights are gone.
 
     Where half of the tasks were scored, all of them are again.
     """
-    done, calls = getattr(multitask.TasksWatch, name), count(1)
-
-    def stopping(watch: Watch, *given: Any) -> Any:
-        result = done(watch, *given)
-        if next(calls) == call:
-            raise Interrupted(15)
-        return result
-
     config = mixed(tiny_folder)
-    with monkeypatch.context() as patch:
-        patch.setattr(multitask.TasksWatch, name, stopping)
-        with pytest.raises(Interrupted):
-            record_of(tmp_path, config)
+    with stopped_in(multitask.TasksWatch, name, call), pytest.raises(Interrupted):
+        record_of(tmp_path, config)
     assert (tmp_path / "resume.pt").exists() and not (tmp_path / "record.json").exists()
     record_of(tmp_path, config)
     assert_same(whole, tmp_path)
 
 
 def assert_same(one: Path, other: Path) -> None:
-    results = [json.loads((each / "record.json").read_text())["result"] for each in (one, other)]
+    results = [record_in(each)["result"] for each in (one, other)]
     assert results[0] == results[1]
     files = [path.relative_to(one) for path in (one / "predictions").rglob("*.jsonl")]
     assert len(files) == len(NAMES) * (3 + 1)
@@ -157,7 +148,7 @@ def assert_same(one: Path, other: Path) -> None:
 
 def test_the_saved_model_says_of_every_task_what_it_said_at_the_best_mean(whole: Path) -> None:
     """In T5's format, with the task's name; decoded here from the saved weights once more."""
-    record = json.loads((whole / "record.json").read_text())
+    record = record_in(whole)
     step = record["result"]["saved_model"]["step"]
     model = load_exactly(str(whole / "model"))
     scores = []
@@ -174,7 +165,7 @@ def test_the_saved_model_says_of_every_task_what_it_said_at_the_best_mean(whole:
 
 
 def test_the_record_has_every_tasks_data_and_the_header_every_tasks_share(whole: Path) -> None:
-    record = json.loads((whole / "record.json").read_text())
+    record = record_in(whole)
     assert [*record["data"]["tasks"]] == NAMES == [*record["result"]["tasks"]]
     for name in NAMES:
         data = record["data"]["tasks"][name]

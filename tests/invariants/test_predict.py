@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from quick_runs import Ptune, Said, lines_of
+from quick_runs import TOLD, Ptune, Said, lines_of
 
 from prompt_tuning.data.tokenization import decode_ids
 from prompt_tuning.models.decoding import greedy_decode, score_labels
@@ -191,8 +191,7 @@ def test_shares_are_those_of_whole_labels_alone(predict: Ptune, rank: str) -> No
 
 
 def test_prompts_of_several_models_are_refused(predict: Ptune, library: Path) -> None:
-    variant = {"variant": "lm_adapted", "lm_adapt_steps": 1, "target_sentinel": False}
-    elsewhere = variant | {"source": "elsewhere", "revision": None}
+    elsewhere = TOLD | {"source": "elsewhere"}
     save_prompt(library / "other.safetensors", np.ones((2, 8), np.float32), elsewhere)
     predict(write(FREE[0]))
     said = predict(write(FREE[0], {"prompt": "other", "inputs": "a"}), status=2).err

@@ -5,7 +5,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from quick_runs import config_of, lines_of, load_exactly, record_of, said_again
+from quick_runs import (
+    config_of,
+    lines_of,
+    load_exactly,
+    record_in,
+    record_of,
+    said_again,
+    stopped_in,
+)
 from safetensors.torch import load_file
 
 from prompt_tuning.data.sources import DataSpec, load_split
@@ -74,7 +82,7 @@ def watched(tiny_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
 def test_the_step_is_chosen_on_held_out_rows_and_the_other_split_chooses_nothing(
     watched: Path,
 ) -> None:
-    record = json.loads((watched / "record.json").read_text())
+    record = record_in(watched)
     result, curves = record["result"], lines_of(watched / "metrics.jsonl")
     scored = {line["step"]: line for line in curves if "eval/score" in line and line["step"]}
     assert {*scored} == {10, 20, 30}
@@ -97,7 +105,7 @@ def test_the_step_is_chosen_on_held_out_rows_and_the_other_split_chooses_nothing
 
 def test_what_is_not_trained_yet_is_scored_as_it_is(watched: Path) -> None:
     """By a run of the init alone, which has no dev split to choose by: its report is the same."""
-    result = json.loads((watched / "record.json").read_text())["result"]
+    result = record_in(watched)["result"]
     untrained = result["untrained"]
     assert {*untrained} == {"held_out", "validation"}
     init = load_file(watched / "prompt.safetensors")["init"]
@@ -115,24 +123,15 @@ def test_what_is_not_trained_yet_is_scored_as_it_is(watched: Path) -> None:
 
 @pytest.mark.parametrize("call", [2, 4, 7])
 def test_a_stopped_and_resumed_run_has_the_same_record(
-    watched: Path, tiny_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: int
+    watched: Path, tiny_folder: Path, tmp_path: Path, call: int
 ) -> None:
     """Stopped in an evaluation: of the init, of held-out rows, of the reported split."""
-    config, answer, calls = config_of(tiny_folder, *LADDER, *WATCHED), Watch.decode, [0]
-
-    def stopping(watch: Watch, data: Any) -> Any:
-        calls[0] += 1
-        if calls[0] == call:
-            raise Interrupted(15)
-        return answer(watch, data)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(Watch, "decode", stopping)
-        with pytest.raises(Interrupted):
-            record_of(tmp_path, config)
+    config = config_of(tiny_folder, *LADDER, *WATCHED)
+    with stopped_in(Watch, "decode", call), pytest.raises(Interrupted):
+        record_of(tmp_path, config)
     assert not (tmp_path / "record.json").exists()
     resumed = record_of(tmp_path, config)
-    whole = json.loads((watched / "record.json").read_text())
+    whole = record_in(watched)
     for key in ("result", "data", "config_hash", "model", "num_trainable_parameters"):
         assert resumed[key] == whole[key], key
     for name in ("report", "untrained", "step-000000", "step-000030"):
