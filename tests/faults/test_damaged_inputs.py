@@ -4,12 +4,13 @@ import json
 import random
 import shutil
 from collections.abc import Callable
+from itertools import product
 from pathlib import Path
 
 import numpy as np
 import pytest
 from faults.damages import DAMAGES
-from quick_runs import ON_LADDER, SMALLEST, status_of
+from quick_runs import ON_LADDER, SMALLEST, status_of, write_official
 
 from prompt_tuning.ladder.shipped_models import embedded_folder
 from prompt_tuning.prompt_files import load_prompt, save_peft, save_prompt
@@ -60,6 +61,16 @@ COMMANDS = {
 # What an error has instead of a file's name: it may be about all that there is of a kind.
 INSTEAD = {"task/topics.yaml": "task", "train.csv": "task topics", "text.txt": "documents"}
 FLIPS = 12  # of each file
+QUICK = {  # what is damaged in every run of the tests
+    ("scored.jsonl", "truncated"),
+    ("rows.jsonl", "truncated"),
+    ("task/topics.yaml", "no text"),
+    ("task/topics.yaml", "deep"),
+    ("model/config.json", "deep"),
+    ("peft/adapter_config.json", "wrong type"),
+    ("site/runs/fig3a_ladder.jsonl", "truncated"),
+    ("site/runs/fig3a_ladder.jsonl", "random"),
+}
 CheckRead = Callable[..., None]
 
 
@@ -72,20 +83,16 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     weight = np.random.default_rng(0).random((5, 32), np.float32)
     save_prompt(folder / "p.safetensors", weight, ON_LADDER)
     np.save(folder / "p.npy", weight)
-    for name in ("peft", "data/RTE", "data/GLUE/SST-2", "task", "site/runs/answers"):
+    for name in ("peft", "data/GLUE/SST-2", "task", "site/runs/answers"):
         (folder / name).mkdir(parents=True)
     save_peft(folder / "peft", load_prompt(folder / "p.safetensors"), "google/t5-small", 2)
-    labels = ["entailment", "not_entailment"]
-    rows = [
-        {"premise": f"It is {number}.", "hypothesis": "so", "label": labels[number % 2], "idx": 1}
-        for number in range(9)
-    ]
+    for split in ("train", "val"):
+        write_official(folder / "data" / "RTE", split)
+    rows = (folder / "data" / "RTE" / "val.jsonl").read_text().splitlines()
     examples = [[f"row {number}", "ab"[number % 2]] for number in range(20)]
     lines_of = {
-        "data/RTE/train.jsonl": [json.dumps(row) for row in rows],
-        "data/RTE/val.jsonl": [json.dumps(row) for row in rows],
         "data/GLUE/SST-2/dev.tsv": ["sentence\tlabel", *(f"row {n}\t{n % 2}" for n in range(9))],
-        "scored.jsonl": [json.dumps({"row": row, "prediction": "entailment"}) for row in rows],
+        "scored.jsonl": [f'{{"row": {row}, "prediction": "entailment"}}' for row in rows],
         "rows.jsonl": [json.dumps({"inputs": f"x {number}"}) for number in range(9)],
         "rows.csv": ["inputs,id", *(f"x {number},{number}" for number in range(9))],
         "train.csv": ["text,topic", *map(",".join, examples)],
@@ -138,24 +145,10 @@ def check_read(
 @pytest.mark.parametrize(
     ("name", "damage"),
     [
-        ("scored.jsonl", "truncated"),
-        ("rows.jsonl", "truncated"),
-        ("task/topics.yaml", "no text"),
-        ("task/topics.yaml", "deep"),
-        ("model/config.json", "deep"),
-        ("peft/adapter_config.json", "wrong type"),
-        ("site/runs/fig3a_ladder.jsonl", "truncated"),
-        ("site/runs/fig3a_ladder.jsonl", "random"),
+        pytest.param(*case, marks=() if case in QUICK else pytest.mark.faults)
+        for case in product(COMMANDS, DAMAGES)
     ],
 )
-def test_a_damaged_file_is_named_in_one_line(name: str, damage: str, check_read: CheckRead) -> None:
-    DAMAGES[damage](Path(name))
-    check_read(name, is_told=damage != "flipped")
-
-
-@pytest.mark.faults
-@pytest.mark.parametrize("damage", DAMAGES)
-@pytest.mark.parametrize("name", COMMANDS)
 def test_a_damaged_copy_of_any_file_is_read_or_named(
     name: str, damage: str, check_read: CheckRead
 ) -> None:

@@ -103,32 +103,32 @@ def test_an_unanswerable_question_is_refused() -> None:
         TASKS["squad"].examples(flat)
 
 
-# Bytes of a line of input -> whether it is answered.
-LINES: dict[bytes, bool] = {
-    b'{"inputs": "a joy to watch"}': True,
-    b'{"inputs": ""}': True,
-    b'{"inputs": "a </s> b <extra_id_0> <pad>"}': True,
-    b'{"inputs": "\\u0000"}': True,
-    b"{'inputs': 'x'}": False,
-    b'{"prompt": "another", "inputs": "x"}': True,  # prompt= is for every row
-    b'{"prompt": null, "inputs": "x", "id": 7}': True,
-    b'{"prompt": ["a"], "inputs": "x"}': True,
-    b'{"inputs": "x", "error": "no network", "prediction": "y", "id": 8}': True,
-    b'{"inputs": "\\ud83d"}': False,
-    b'{"inputs": "x", "n": 1e999}': False,
-    b'{"inputs": "x", "n": NaN}': False,
-    b'{"inputs": "x", "n": ' + b"9" * 5000 + b"}": False,
-    b'{"inputs": "\xff"}': False,
-    b"\xff\xfe": False,
-    b"[" * 100_000: False,
-    b'{"a":' * 50_000: False,
-    b"null": False,
-    b'["inputs"]': False,
-    b"": False,
-    b'{"row": {"sentence": {"a": []}}}': False,
-    b'{"inputs": ["x"]}': False,
-    b'{"inputs": "' + b"x " * 100_000 + b'"}': False,  # more than max_input_tokens
-    b'{"inputs": "last"}': True,
+# Bytes of a line of input -> why it has no answer, None: it has one.
+LINES: dict[bytes, str | None] = {
+    b'{"inputs": "a joy to watch"}': None,
+    b'{"inputs": ""}': None,
+    b'{"inputs": "a </s> b <extra_id_0> <pad>"}': None,
+    b'{"inputs": "\\u0000"}': None,
+    b"{'inputs': 'x'}": "Expecting property name",
+    b'{"prompt": "another", "inputs": "x"}': None,  # prompt= is for every row
+    b'{"prompt": null, "inputs": "x", "id": 7}': None,
+    b'{"prompt": ["a"], "inputs": "x"}': None,
+    b'{"inputs": "x", "error": "no network", "prediction": "y", "id": 8}': None,
+    b'{"inputs": "\\ud83d"}': "surrogate",
+    b'{"inputs": "x", "n": 1e999}': "not JSON compliant",
+    b'{"inputs": "x", "n": NaN}': "not JSON compliant",
+    b'{"inputs": "x", "n": ' + b"9" * 5000 + b"}": "digits",
+    b'{"inputs": "\xff"}': "can't decode",
+    b"\xff\xfe": "can't decode",
+    b"[" * 100_000: "a JSON array where an object belongs",
+    b'{"a":' * 50_000: "nested too deep",
+    b"null": "a NoneType where an object belongs",
+    b'["inputs"]': "a JSON array where an object belongs",
+    b"": "Expecting value",
+    b'{"row": {"sentence": {"a": []}}}': "sentence",
+    b'{"inputs": ["x"]}': "inputs",
+    b'{"inputs": "' + b"x " * 100_000 + b'"}': "max_input_tokens=1000",
+    b'{"inputs": "last"}': None,
 }
 
 
@@ -140,11 +140,12 @@ def test_any_line_of_input_is_answered_or_gets_its_error_and_the_rest_goes_on(
     (tmp_path / "rows.jsonl").write_bytes(b"\n".join(LINES))
     command = ["predict", "prompt=p.safetensors", "input=rows.jsonl", "max_input_tokens=1000"]
     said = ptune(*command, "output=whole.jsonl", status=2).err
-    num_wrong = len(LINES) - sum(LINES.values())
+    num_wrong = sum(reason is not None for reason in LINES.values())
     assert f"{num_wrong} of {len(LINES)} rows have no answer" in said
     answers = lines_of(tmp_path / "whole.jsonl")
-    for (line, is_answered), answer in zip(LINES.items(), answers, strict=True):
-        assert ("error" not in answer, "prediction" in answer) == (is_answered,) * 2, line
+    for (line, reason), answer in zip(LINES.items(), answers, strict=True):
+        assert ("error" in answer) != ("prediction" in answer) == (reason is None), line
+        assert (reason or "") in answer.get("error", ""), line
     assert [each.get("id") for each in answers if "id" in each] == [7, 8]
 
     whole = (tmp_path / "whole.jsonl").read_bytes()

@@ -85,25 +85,18 @@ def test_a_mixed_stream_is_answered_as_its_rows_are_alone(
     assert len(set(expected)) > 3  # the prompts do make it say different things
 
 
-# A row that has no answer -> why.
+# A row that has no answer -> why; more of them, under one prompt, are in tests/faults/test_rows.py.
 BROKEN: list[tuple[Any, str]] = [
     ("{not json", "Expecting property name"),
-    ([1], "a JSON array where an object belongs"),
     ({"task": "rte"}, "missing field"),
     ({"prompt": "cb", "inputs": "a"}, "no prompt cb; there are"),
     ({"inputs": "a"}, 'needs "prompt" or "task"'),
     ({"task": "rte", "row": {"premise": "a"}}, "hypothesis"),
     ({"task": "wic", "inputs": "a"}, "0 prompts for task wic"),
-    ("\udcff", "can't decode"),
-    ('{"a":' + "[" * 100_000, "nested too deep"),
     ('{"a":' + "[" * 900 + "]" * 900 + ', "inputs": "a"}', 'needs "prompt" or "task"'),
     ({"prompt": ["free"], "inputs": "x"}, '"prompt" is list'),
     ({"task": {"k": 1}, "inputs": "x"}, '"task" is dict'),
-    ('{"prompt": "free", "inputs": "cut \\ud83d"}', "surrogate"),
     ('{"prompt": "\\ud800", "inputs": "x"}', "surrogate"),
-    ('{"prompt": "free", "inputs": "x", "id": NaN}', "not JSON compliant"),
-    ('{"prompt": "free", "inputs": "x", "id": 1e999}', "not JSON compliant"),
-    ({"prompt": "free", "inputs": "a " * 5000}, "max_input_tokens=4096"),
 ]
 
 
@@ -120,16 +113,6 @@ def test_a_broken_row_gets_an_error_and_the_rest_goes_on(predict: Ptune) -> None
     assert first == last == good | {"prediction": first["prediction"]}
     for answer, (bad, reason) in zip(broken, BROKEN, strict=True):
         assert reason in answer["error"] and "prediction" not in answer, bad
-
-
-def test_an_output_that_was_stopped_is_continued(predict: Ptune) -> None:
-    rows = write(*FREE)
-    predict(rows)
-    output = Path("out.jsonl")
-    whole = output.read_bytes()
-    output.write_bytes(whole[: len(whole) * 2 // 3])
-    predict(rows)
-    assert output.read_bytes() == whole
 
 
 @pytest.mark.parametrize("there", [b'{"a": 1}\n', b"my notes\n", b"my notes", b'{"prompt": "x"}'])
@@ -278,18 +261,6 @@ def test_an_index_of_no_folder_is_refused(ptune: Ptune) -> None:
     assert "output_dir=/no/such is not a folder" in said
 
 
-@pytest.mark.parametrize(
-    ("settings", "said"),
-    [([], "does not say which model"), (["model=small"], "model=small needs a variant")],
-)
-def test_a_prompt_that_names_no_model_needs_one(
-    ptune: Ptune, settings: list[str], said: str
-) -> None:
-    np.save("bare.npy", np.ones((2, 512), np.float32))
-    given = ["prompt=bare.npy", write({"inputs": "a"}), "output=out.jsonl"]
-    assert said in ptune("predict", *given, *settings, status=2).err
-
-
 def test_a_prompt_answers_the_task_of_the_other_paraphrases_in_that_ones_words(
     predict: Ptune, ptune: Ptune, library: Path, tiny_folder: Path
 ) -> None:
@@ -312,12 +283,8 @@ def test_a_prompt_answers_the_task_of_the_other_paraphrases_in_that_ones_words(
     meant = [text.replace("duplicate", "equivalent") for text in said[: len(pairs)]]
     assert len({*meant}) == 2 and said[len(pairs) :] == meant
 
-    asked = [
-        "task=mrpc",
-        "data.dir=data",
-        f"model.path={tiny_folder}",
-        "evaluation.rank=labels_per_token",
-    ]
+    asked = ["task=mrpc", "data.dir=data", f"model.path={tiny_folder}"]
+    asked.append("evaluation.rank=labels_per_token")
     ptune("evaluate", f"prompt={path}", *asked, "output_dir=out")
     ptune("ensemble", f"prompts=[{path},other.safetensors]", *asked, "output_dir=out")
     files = [

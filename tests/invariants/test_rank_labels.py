@@ -69,18 +69,6 @@ def test_the_likeliest_label_answers_each_example(
     assert made.scores.num_unparseable == 0
 
 
-def test_another_tasks_labels_are_ranked_and_read_in_its_own_words(
-    tiny_checkpoint: Checkpoint, prompt: Tensor
-) -> None:
-    asked = [Example("sentence1: a sentence2: b", "equivalent", 0, label=1)]
-    mrpc, qqp = TASKS["mrpc"], TASKS["qqp"]
-    data = evaluation_set(mrpc, asked, tiny_checkpoint, source=qqp, rank="labels")
-    words = [tiny_checkpoint.tokenizer.decode(ids[:-1].tolist()) for ids in data.labels]
-    assert words == list(TASKS["qqp"].verbalizers)
-    (answer,) = evaluate_prompt(tiny_checkpoint, prompt, data, max_tokens=128).predictions
-    assert answer in TASKS["mrpc"].verbalizers
-
-
 def test_prompt_design_that_ranks_has_no_illegal_answer(tiny_folder: Path, tmp_path: Path) -> None:
     """A model of random weights says nothing legal when it is decoded."""
     given = ["task=mini_rte", "method=prompt_design", "prompt.num_shots=1"]
