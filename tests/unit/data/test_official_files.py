@@ -60,10 +60,12 @@ def block(*lines):
     ],
 )
 def test_each_format_gives_records_with_the_numbers_of_their_lines(tmp_path, name, text, records):
-    assert read(write(tmp_path, name, text)) == records
+    """Plain and packed, with the byte order mark of Windows' editors in front and without."""
     packed = tmp_path / f"{name}.gz"
-    packed.write_bytes(gzip.compress(text.encode()))
-    assert read(packed) == records
+    for encoding in ("utf-8", "utf-8-sig"):
+        assert read(write(tmp_path, name, text, encoding)) == records
+        packed.write_bytes(gzip.compress(text.encode(encoding)))
+        assert read(packed) == records
 
 
 def test_a_column_in_quotes_is_kept_and_said(tmp_path, caplog):
