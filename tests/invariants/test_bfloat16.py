@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from loop_runs import Watch
 from torch import Tensor
 
 from prompt_tuning.data.sources import DataSpec, load_split
@@ -25,7 +26,7 @@ from prompt_tuning.loop import (
 from prompt_tuning.models.frozen_t5 import EOS_ID, FrozenT5, Rows
 from prompt_tuning.models.layers import Dropout
 from prompt_tuning.models.loading import Checkpoint, load_checkpoint
-from prompt_tuning.models.methods import Method, PromptTuning
+from prompt_tuning.models.methods import PromptTuning
 from prompt_tuning.optim import Adafactor
 from prompt_tuning.task_registry import TASKS
 
@@ -91,14 +92,6 @@ def method_of(checkpoint: Checkpoint, prompt: Tensor) -> PromptTuning:
     return PromptTuning(checkpoint.model, prompt.clone().requires_grad_())
 
 
-class Nobody:
-    def evaluate(self, method: Method, step: int) -> None:
-        return None
-
-    def on_step(self, step: int, loss: float) -> None:
-        return None
-
-
 def test_prompt_gradient_and_optimiser_are_float32_and_the_loss_falls(
     checkpoints: tuple[Checkpoint, Checkpoint], examples: EncodedExamples, tmp_path: Path
 ) -> None:
@@ -107,7 +100,7 @@ def test_prompt_gradient_and_optimiser_are_float32_and_the_loss_falls(
     batches = shuffled(examples, 16, seed=0)
     run = TrainingRun(method, optimizer, batches, SETTINGS, tmp_path / "resume.pt")
     before = mean_loss(method, examples, SETTINGS)
-    run.run(Nobody(), StopRequests())
+    run.run(Watch(), StopRequests())
     assert method.prompt.grad is not None
     state = [each for each in optimizer.state[method.prompt].values() if torch.is_tensor(each)]
     for tensor in (method.prompt, method.prompt.grad, *state):

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from loop_runs import Watch, prompt_of
 from torch import Tensor
 
 from prompt_tuning.data.batches import batch_order
@@ -37,34 +38,14 @@ FROM_TEXT = replace(
 )
 
 
-class Watch:
-    """Scores by the first trained number; stops the run at a step if asked to."""
-
-    def __init__(self, stop_at: int | None = None) -> None:
-        self.losses: list[float] = []
-        self.evaluated: list[int] = []
-        self.stop_at = stop_at
-
-    def on_step(self, step: int, loss: float) -> None:
-        self.losses.append(loss)
-        if step == self.stop_at:
-            raise Interrupted(15)
-
-    def evaluate(self, method: Method, step: int) -> float | None:
-        self.evaluated.append(step)
-        return next(iter(method.trained.values())).detach().flatten()[0].item()
-
-
-def prompt_tuning(checkpoint: Checkpoint) -> PromptTuning:
-    """A random prompt of three positions."""
-    assert isinstance(checkpoint.model, FrozenT5)
-    init = torch.randn(3, checkpoint.model.hidden_size, generator=torch.Generator().manual_seed(1))
-    return PromptTuning(checkpoint.model, init.requires_grad_())
-
-
 def model_tuning(checkpoint: Checkpoint) -> ModelTuning:
     weights, config = load_weights(checkpoint.source, device=torch.device("cpu"))
     return ModelTuning(weights, config, torch.float32)
+
+
+def prompt_tuning(checkpoint: Checkpoint) -> PromptTuning:
+    assert isinstance(checkpoint.model, FrozenT5)
+    return PromptTuning(checkpoint.model, prompt_of(checkpoint))
 
 
 KINDS = {

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from loop_runs import Watch, prompt_of
 from torch import Tensor, distributed
 from torch.distributed.tensor import DTensor
 
@@ -36,20 +37,6 @@ def group() -> Iterator[distributed.ProcessGroup]:
     distributed.destroy_process_group()
 
 
-class Watch:
-    """Stops the run at a step if asked to."""
-
-    def __init__(self, stop_at: int | None = None) -> None:
-        self.stop_at = stop_at
-
-    def on_step(self, step: int, loss: float) -> None:
-        if step == self.stop_at:
-            raise Interrupted(15)
-
-    def evaluate(self, method: Method, step: int) -> float | None:
-        return float(step)
-
-
 def ids(*lengths: int) -> list[Tensor]:
     generator = torch.Generator().manual_seed(sum(lengths))
     drawn = [torch.randint(3, 90, (length,), generator=generator) for length in lengths]
@@ -57,11 +44,6 @@ def ids(*lengths: int) -> list[Tensor]:
 
 
 EXAMPLES = EncodedExamples(ids(4, 30, 70, 9, 12, 5), ids(1, 3, 2, 2, 1, 4))
-
-
-def prompt_of(checkpoint: Checkpoint) -> Tensor:
-    shape = 3, checkpoint.model.hidden_size
-    return torch.randn(shape, generator=torch.Generator().manual_seed(1)).requires_grad_()
 
 
 def method_of(
