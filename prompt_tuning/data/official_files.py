@@ -7,7 +7,7 @@ import gzip
 import json
 import logging
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any, TextIO, cast
@@ -47,8 +47,9 @@ def find_file(folder: Path, names: Sequence[str], split: str, task: str) -> Path
 def read_records(path: Path) -> Iterator[tuple[int, Record]]:
     """The records of a file, each with the number of its first line.
 
-    The format goes by the name: .tsv, .json (one value), .txt (blocks) and else JSON lines; any of
-    them may be compressed (.gz).
+    The format goes by the name: .tsv, .json (one object, an array of them, or JSON lines), .txt
+    (blocks) and else JSON lines; any of them may be compressed (.gz). In an array the number is
+    that of the object, from 1.
 
     Raises:
         UserError: the file or a line of it cannot be read; names both.
@@ -86,35 +87,60 @@ class _BrokenLineError(Exception):
         self.line = line
 
 
-def _json_lines(file: TextIO) -> Iterator[tuple[int, Record]]:
-    for number, line in enumerate(file, start=1):
+def _json_lines(lines: Iterable[str]) -> Iterator[tuple[int, Record]]:
+    for number, line in enumerate(lines, start=1):
+        if line.lstrip().startswith("["):
+            raise _BrokenLineError(number, ARRAY)
         if line.strip():
-            record = _json_object(line.strip(), number)
-            if number > 1 or "header" not in record:  # the first line of MRQA's files
+            record = _object(_json_value(line.strip(), number), number)
+            if number > 1 or not _is_header(record):
                 yield number, record
 
 
+def _is_header(record: Record) -> bool:
+    """Whether it is the first line of MRQA's files; a table's column may have the same name."""
+    return [*record] == ["header"] and isinstance(record["header"], dict)
+
+
 def _json(file: TextIO) -> Iterator[tuple[int, Record]]:
-    yield 1, _json_object(file.read(), 1)
-
-
-def _json_object(text: str, line: int) -> Record:
-    if text.startswith("["):
-        raise _BrokenLineError(line, ARRAY)
+    text = file.read()
     try:
-        value = json.loads(text)
+        value = _json_value(text, 1)
+    except _BrokenLineError as error:
+        if "Extra data" not in str(error):  # behind the first line's object
+            raise
+        yield from _json_lines(text.split("\n"))
+        return
+    for number, record in enumerate(value if isinstance(value, list) else [value], start=1):
+        yield number, _object(record, number)
+
+
+def _json_value(text: str, line: int) -> Any:
+    try:
+        return json.loads(text)
     except json.JSONDecodeError as error:
         raise _BrokenLineError(line + error.lineno - 1, f"not JSON: {error.msg}") from None
     except (ValueError, RecursionError) as error:  # of a number, or of nesting, beyond all measure
         raise _BrokenLineError(line, f"not JSON that can be read: {error}") from None
+
+
+def _object(value: Any, line: int) -> Record:
     if not isinstance(value, dict):
         raise _BrokenLineError(line, f"a {type(value).__name__} where an object belongs")
     return value
 
 
+def named_twice(columns: Sequence[str]) -> str | None:
+    """What is wrong with a first line that names a column twice; None: it does not."""
+    twice = sorted({column for column in columns if columns.count(column) > 1})
+    return f"the first line names {', '.join(map(repr, twice))} twice" if twice else None
+
+
 def _table(file: TextIO) -> Iterator[tuple[int, Record]]:
     """Tab-separated; quotes are plain characters, as in GLUE's; a short line ends in `CUT_OFF`."""
     columns = _cells(file.readline())
+    if problem := named_twice(columns):
+        raise _BrokenLineError(1, problem)
     num_quoted = dict.fromkeys(columns, 0)
     num_lines = 0
     for number, line in enumerate(file, start=2):

@@ -1,8 +1,8 @@
 """Tables of a user's own: CSV, TSV, JSON, JSON lines and Parquet files, one flat row a record.
 
-JSON and Parquet are read by `datasets`; tab-separated files and JSON lines as the official ones
-are. CSV is read by Python's own reader, which tells a line that is too short or too long: pandas,
-behind `datasets`, takes the first cell of a longer line for an index and makes numbers of 007.
+Parquet is read by `datasets`; tab-separated files and JSON as the official ones are, for pyarrow
+makes dates of texts. CSV is read by Python's own reader, which tells a line that is too short or
+too long: pandas takes the first cell of a longer line for an index and makes numbers of 007.
 """
 
 import csv
@@ -11,7 +11,13 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from prompt_tuning.data.official_files import UNREADABLE, format_of, open_text, read_records
+from prompt_tuning.data.official_files import (
+    UNREADABLE,
+    format_of,
+    named_twice,
+    open_text,
+    read_records,
+)
 from prompt_tuning.errors import UserError
 
 FORMATS = (".csv", ".tsv", ".json", ".jsonl", ".parquet")
@@ -27,13 +33,13 @@ def read_table(path: Path) -> Iterator[tuple[int, Row]]:
     Raises:
         UserError: the file has none of the `FORMATS` by its name, or cannot be read.
     """
-    match suffix := format_of(path):
+    match format_of(path):
         case ".csv":
             return _comma_separated(path)
-        case ".tsv" | ".jsonl":
+        case ".tsv" | ".json" | ".jsonl":
             return read_records(path)
-        case ".json" | ".parquet":
-            return enumerate(_read_by_datasets(path, suffix[1:]), start=1)
+        case ".parquet":
+            return enumerate(_read_parquet(path), start=1)
     fix = f"name the file as what it is, such as {path.stem}.csv"
     raise UserError(f"{path} is not a table", allowed=", ".join(FORMATS), fix=fix)
 
@@ -48,8 +54,8 @@ def _comma_separated(path: Path) -> Iterator[tuple[int, Row]]:
         with open_text(path, newline="") as file:
             reader = csv.reader(file, strict=True)
             columns = next(reader, [])
-            if twice := sorted({column for column in columns if columns.count(column) > 1}):
-                raise UserError(f"{path}: the first line names {', '.join(map(repr, twice))} twice")
+            if problem := named_twice(columns):
+                raise UserError(f"{path}:1: {problem}")
             for cells in reader:
                 if len(cells) != len(columns) and cells:  # an empty line has no cell
                     raise UserError(
@@ -66,7 +72,7 @@ def _comma_separated(path: Path) -> Iterator[tuple[int, Row]]:
         raise UserError(f"{path}: cannot be read: {error}", fix=fix) from error
 
 
-def _read_by_datasets(path: Path, builder: str) -> Iterator[Row]:
+def _read_parquet(path: Path) -> Iterator[Row]:
     """What `datasets` reads, without the copy in its cache."""
     import datasets  # slow to import
 
@@ -75,10 +81,10 @@ def _read_by_datasets(path: Path, builder: str) -> Iterator[Row]:
     try:
         with TemporaryDirectory() as folder:
             place = {"data_files": str(path), "cache_dir": folder}
-            rows = datasets.load_dataset(builder, split="train", keep_in_memory=True, **place)
+            rows = datasets.load_dataset("parquet", split="train", keep_in_memory=True, **place)
     except Exception as error:  # whatever pyarrow and datasets raise
         reason = " ".join(str(error.__cause__ or error).split())
-        raise UserError(f"{path}: cannot be read as {builder}: {reason}") from error
+        raise UserError(f"{path}: cannot be read as parquet: {reason}") from error
     yield from with_class_names(rows)
 
 

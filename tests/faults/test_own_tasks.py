@@ -108,7 +108,7 @@ def test_a_malformed_table_is_named_with_its_line(
 @pytest.mark.parametrize(
     ("name", "content", "said"),
     [
-        ("t.json", b'{"text": ', "cannot be read as json"),
+        ("t.json", b'{"text": ', "t.json:1: not JSON"),
         ("t.parquet", b"PAR1", "cannot be read as parquet"),
         ("t.jsonl", b'{"text": "a", "topic": "b"}\n[]\n', "t.jsonl:2"),
         ("t.tsv", b"text\ttopic\na\n", "fewer columns than the first line names"),
