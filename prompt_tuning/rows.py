@@ -7,10 +7,10 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
-from prompt_tuning.data.official_files import ARRAY, format_of
+from prompt_tuning.data.official_files import ARRAY, UNREADABLE, format_of, open_bytes
 from prompt_tuning.data.tabular_files import FORMATS, read_table
 from prompt_tuning.errors import UserError
-from prompt_tuning.tasks.base import CUT_OFF
+from prompt_tuning.tasks.base import CUT_OFF, is_null
 
 STDIN = "-"
 OF_ANSWERS = ("prediction", "probabilities", "error")  # fields that are the answer's, not the row's
@@ -25,7 +25,7 @@ def check_readable(rows: str, key: str = "rows") -> None:
 
 
 def row_in(line: bytes) -> dict[str, Any]:
-    """The row in a line of JSON lines.
+    """The row in a line of JSON lines, with null for NaN.
 
     Raises:
         ValueError: it is no JSON object, or one that could not be written again.
@@ -34,7 +34,7 @@ def row_in(line: bytes) -> dict[str, Any]:
         text = line.decode("utf-8-sig")
         if text.lstrip().startswith("["):
             raise ValueError(f"{ARRAY}, or name the file .json")
-        row = json.loads(text)
+        row = json.loads(text, parse_constant=_constant)
         if not isinstance(row, dict):
             raise ValueError(f"a {type(row).__name__} where an object belongs")
         json.dumps(row, ensure_ascii=False, allow_nan=False).encode()
@@ -45,12 +45,25 @@ def row_in(line: bytes) -> dict[str, Any]:
     return row
 
 
+def _constant(name: str) -> float | None:
+    """What Python's JSON has beyond the standard: NaN, an infinity."""
+    return None if is_null(number := float(name)) else number
+
+
 def opened(rows: str) -> AbstractContextManager[Iterable[bytes]]:
     """The rows of a file, or of standard input, as JSON lines; a table's as if it were such."""
     if rows == STDIN:
         return nullcontext(sys.stdin.buffer)
     path = Path(rows)
-    return nullcontext(_table_lines(path)) if format_of(path) in TABLES else path.open("rb")
+    return nullcontext((_table_lines if format_of(path) in TABLES else _file_lines)(path))
+
+
+def _file_lines(path: Path) -> Iterator[bytes]:
+    try:
+        with open_bytes(path) as file:
+            yield from file
+    except UNREADABLE as error:
+        raise UserError(f"{path}: cannot be read: {error}") from error
 
 
 def _table_lines(path: Path) -> Iterator[bytes]:

@@ -8,9 +8,10 @@ import json
 import logging
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from io import TextIOWrapper
 from itertools import zip_longest
 from pathlib import Path
-from typing import Any, TextIO, cast
+from typing import IO, Any, TextIO, cast
 
 from prompt_tuning.errors import UserError
 from prompt_tuning.tasks.base import CUT_OFF
@@ -73,12 +74,14 @@ def format_of(path: Path) -> str:
     return (path.with_suffix("") if path.suffix == ".gz" else path).suffix
 
 
+def open_bytes(path: Path) -> IO[bytes]:
+    """The bytes of a file, compressed or not."""
+    return cast(IO[bytes], gzip.open(path)) if path.suffix == ".gz" else path.open("rb")
+
+
 def open_text(path: Path, newline: str) -> TextIO:
     """A text file, compressed or not, with or without a byte order mark."""
-    opened = (gzip.open if path.suffix == ".gz" else open)(
-        path, "rt", encoding="utf-8-sig", newline=newline
-    )
-    return cast(TextIO, opened)
+    return TextIOWrapper(open_bytes(path), encoding="utf-8-sig", newline=newline)
 
 
 class _BrokenLineError(Exception):

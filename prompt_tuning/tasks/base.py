@@ -161,6 +161,11 @@ def require_texts(row: Row, name: str) -> list[str]:
     return texts
 
 
+def is_null(cell: Any) -> bool:
+    """Whether a cell of a row holds nothing: null, or NaN, which pandas has for it."""
+    return cell is None or cell != cell
+
+
 def class_id(row: Row, classes: Sequence[str]) -> int | None:
     """The class that `row["label"]` means; None for a test row (-1, null, or no such field).
 
@@ -173,7 +178,7 @@ def class_id(row: Row, classes: Sequence[str]) -> int | None:
     for i, name in enumerate(classes):
         if label in (name, i, str(i), str(float(i))):
             return i
-    if label in (None, NO_LABEL, str(NO_LABEL), str(float(NO_LABEL)), "") or label != label:
+    if is_null(label) or label in (NO_LABEL, str(NO_LABEL), str(float(NO_LABEL)), ""):
         return None
     raise RowError(f"label {label!r} is not in 0..{len(classes) - 1} or {', '.join(classes)}")
 

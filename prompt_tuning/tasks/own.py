@@ -13,6 +13,7 @@ from prompt_tuning.tasks.base import (
     Row,
     RowError,
     class_example,
+    is_null,
     require,
     text_example,
 )
@@ -54,14 +55,14 @@ class Template:
 
 
 def _text_in(row: Row, column: str) -> str:
-    """A cell as the model reads it; null is an empty text, as CSV has it."""
+    """A cell as the model reads it; null, or NaN, is an empty text, as CSV has it."""
     if column not in row:
         there = ", ".join(str(name) for name in row if name != "idx")
         raise RowError(f"no column {column!r}; there are {there}")
     match row[column]:
         case cell if cell is CUT_OFF:
             raise RowError("its line has fewer columns than the first line names")
-        case None:
+        case cell if is_null(cell):
             return ""
         case str():
             return require(row, column, str)

@@ -1,5 +1,6 @@
 """Rows may begin with UTF-8's byte order mark, as editors of Windows write it."""
 
+import gzip
 import io
 import json
 from pathlib import Path
@@ -15,7 +16,7 @@ PREDICT = "predict prompt=prompt.npy model.path={model} variant=lm_adapted outpu
 ANSWERED = '{"inputs": "a joy to watch"}'
 
 
-@pytest.mark.parametrize("place", ["rows.jsonl", "-"])
+@pytest.mark.parametrize("place", ["rows.jsonl", "rows.jsonl.gz", "-"])
 @pytest.mark.parametrize(
     ("command", "key", "line"),
     [
@@ -41,6 +42,7 @@ def test_rows_with_a_byte_order_mark_are_taken_as_those_without(
     for mark in (b"", BOM):
         content = mark + f"{line}\n{line}\n".encode()
         (tmp_path / "rows.jsonl").write_bytes(content)
+        (tmp_path / "rows.jsonl.gz").write_bytes(gzip.compress(content))
         (tmp_path / "out.jsonl").unlink(missing_ok=True)
         monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(content)))
         said_now = ptune(*command.format(model=tiny_folder).split(), f"{key}={place}").out

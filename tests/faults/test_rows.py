@@ -1,21 +1,26 @@
 """Rows from strangers: whatever JSON holds gives examples or a reason, in every task."""
 
+import gzip
 import json
 import math
 import os
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from datasets import Dataset
 from golden.test_text_formats import golden_of
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from quick_runs import ON_LADDER, Ptune, lines_of
 
 from prompt_tuning.data.official_files import read_records
+from prompt_tuning.errors import UserError
 from prompt_tuning.prompt_files import save_prompt
+from prompt_tuning.rows import read_rows
 from prompt_tuning.task_registry import TASKS
 from prompt_tuning.tasks import RowError
 
@@ -116,7 +121,8 @@ LINES: dict[bytes, str | None] = {
     b'{"inputs": "x", "error": "no network", "prediction": "y", "id": 8}': None,
     b'{"inputs": "\\ud83d"}': "surrogate",
     b'{"inputs": "x", "n": 1e999}': "not JSON compliant",
-    b'{"inputs": "x", "n": NaN}': "not JSON compliant",
+    b'{"inputs": "x", "n": [NaN]}': None,
+    b'{"inputs": "x", "n": -Infinity}': "not JSON compliant",
     b'{"inputs": "x", "n": ' + b"9" * 5000 + b"}": "digits",
     b'{"inputs": "\xff"}': "can't decode",
     b"\xff\xfe": "can't decode",
@@ -154,6 +160,31 @@ def test_any_line_of_input_is_answered_or_gets_its_error_and_the_rest_goes_on(
         (tmp_path / "torn.jsonl").write_bytes(whole[:end])
         ptune(*command, "output=torn.jsonl", status=2 if b'"error"' in whole[end:] else 0)
         assert (tmp_path / "torn.jsonl").read_bytes() == whole, end
+
+
+@pytest.mark.parametrize("name", ["rows.parquet", "rows.json", "rows.jsonl.gz"])
+def test_nan_is_null_in_a_row_from_anywhere(tmp_path: Path, name: str) -> None:
+    """As pandas has a cell that is missing; what the row's own task reads is then empty."""
+    path, rows = tmp_path / name, [{"a": 1.0}, {"a": math.nan}, {"a": math.inf}]
+    if name == "rows.parquet":
+        Dataset.from_list(rows).to_parquet(path)
+    else:
+        text = json.dumps(rows) if name == "rows.json" else "\n".join(map(json.dumps, rows))
+        path.write_bytes(gzip.compress(text.encode()) if path.suffix == ".gz" else text.encode())
+    read = read_rows(str(path))
+    assert [row for _, row in islice(read, 2)] == [{"a": 1.0}, {"a": None}]
+    with pytest.raises(UserError, match=rf"{name}:3: .* not JSON compliant"):
+        next(read)
+
+
+def test_a_damaged_archive_of_rows_is_named_and_not_the_output(
+    ptune: Ptune, tmp_path: Path, tiny_folder: Path
+) -> None:
+    np.save(tmp_path / "p.npy", np.ones((2, 64), np.float32))
+    (tmp_path / "rows.jsonl.gz").write_bytes(gzip.compress(b'{"inputs": "x"}\n' * 9)[:-9])
+    command = ["predict", "prompt=p.npy", "input=rows.jsonl.gz", "output=out.jsonl"]
+    said = ptune(*command, "variant=lm_adapted", f"model.path={tiny_folder}", status=2).err
+    assert "rows.jsonl.gz: cannot be read: Compressed file ended" in said
 
 
 def test_answers_to_standard_output_stand_whole_in_the_file_that_it_goes_to(

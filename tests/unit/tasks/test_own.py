@@ -1,5 +1,6 @@
 """A user's own task: templates over columns, labels and free text, and the same as one of ours."""
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -36,6 +37,7 @@ def examples(config: TaskConfig, row: Mapping[str, Any]) -> list[Example]:
         ("{Review Text}", {"Review Text": "x"}, "x"),
         ("{a.b}", {"a.b": "x"}, "x"),
         ("{a} {b}", {"a": None, "b": "y"}, " y"),
+        ("{a} {b}", {"a": math.nan, "b": "y"}, " y"),
         ("{a}", {"a": 7}, "7"),
         ("{a}", {"a": 7.0}, "7"),
         ("{a}", {"a": 0.25}, "0.25"),
@@ -70,7 +72,9 @@ def test_a_label_is_the_same_whatever_type_its_column_has(label: object) -> None
     assert (example.inputs, example.targets, example.label) == ("x: y", "money", 1)
 
 
-@pytest.mark.parametrize("row", [{"topic": ""}, {"topic": None}, {"topic": -1}, {}])
+@pytest.mark.parametrize(
+    "row", [{"topic": ""}, {"topic": None}, {"topic": math.nan}, {"topic": -1}, {}]
+)
 def test_a_row_without_a_label_is_not_scored(row: Mapping[str, Any]) -> None:
     (example,) = examples(TOPICS, {"title": "x", "text": "y", **row})
     assert (example.targets, example.is_labelled) == ("<unk>", False)
@@ -86,7 +90,7 @@ def test_labels_may_share_a_word() -> None:
 
 def test_free_text_may_have_several_answers() -> None:
     config = TaskConfig(name="names", inputs="{text}", target="name")
-    (several,) = examples(config, {"text": "x", "name": ["Ann", "", "A. B."]})
+    (several,) = examples(config, {"text": "x", "name": ["Ann", "", math.nan, "A. B."]})
     assert (several.targets, several.answers) == ("Ann", ("Ann", "A. B."))
     (one,) = examples(config, {"text": "x", "name": "Ann"})
     assert one.answers == ("Ann",)
