@@ -58,6 +58,7 @@ def own_task_of(config: TaskConfig) -> Task:
         report_split=config.report_split,
         verbalizers=words,
         init_words=words,
+        columns=tuple(template.columns),
     )
 
 

@@ -203,16 +203,20 @@ class Predictor:
         if name in self.unreadable:
             raise ValueError(self.unreadable[name])
         task = trained = self.trained_on[name]
-        if self.only is None:
+        # Whatever they are called, as in training: a column may be called task, inputs or row.
+        is_of_columns = task is not None and bool(task.columns) and {*task.columns} <= row.keys()
+        if self.only is None and not is_of_columns:
             task = TASKS.get(str(row.get("task"))) or task
         source = in_other_words(trained, task)
         match row:
-            case {"inputs": str(inputs)} if "row" not in row:
+            case _ if is_of_columns:
+                inputs = _inputs_of(task, row)
+            case {"inputs": str(inputs)} if not isinstance(row.get("row"), dict):
                 pass
             case {"row": dict(raw)} if "inputs" not in row:
                 inputs = _inputs_of(task, raw)
-            case {"inputs": _} | {"row": _}:
-                raise ValueError('a row has "inputs" (a text) or "row" (a raw row), one of them')
+            case {"inputs": _}:
+                raise ValueError('a row has "inputs" (a text) or "row" (an object), one of them')
             case _:
                 inputs = _inputs_of(task, row)
         asked = source or task

@@ -93,6 +93,7 @@ class Task:
     init_words: tuple[str, ...] = ()  # of class-label initialisation; () where the paper has none
     selection: tuple[str, ...] = ()  # reported keys whose mean chooses the best step; (): all
     dropped_because: str = ""  # why some rows give no example
+    columns: tuple[str, ...] = ()  # of a user's own: those that its template names
     together: tuple[str, ...] = ()  # fields: rows equal in the first one that is there share a part
 
     @property

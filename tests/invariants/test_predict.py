@@ -173,6 +173,44 @@ def test_shares_are_those_of_whole_labels_alone(predict: Ptune, rank: str) -> No
     assert "add rank=labels" in predict(write({"inputs": "a"}), *asked, status=2).err
 
 
+@pytest.mark.parametrize(
+    ("template", "row", "read"),
+    [
+        ("a {b}", {"b": "x", "inputs": "y", "row": 1}, "a x"),
+        ("a {inputs} {row}", {"inputs": "x", "row": 7}, "a x 7"),
+        ("a {prompt} {task}", {"task": "rte", "inputs": "y", "row": {"task": "z"}}, "a mine rte"),
+        ("a {b}", {"inputs": "y", "row": 1}, "y"),
+        ("a {b}", {"row": {"b": "x"}}, "a x"),
+        ("a {b}", {"inputs": "y", "row": {"b": "x"}}, None),
+    ],
+)
+@pytest.mark.parametrize("given", ["prompt=mine.safetensors", "prompts={mine: mine.safetensors}"])
+def test_a_row_with_every_column_of_its_own_task_is_read_as_in_training(
+    predict: Ptune,
+    library: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    given: str,
+    template: str,
+    row: dict[str, Any],
+    read: str | None,
+) -> None:
+    """Whatever they are called; of any other row `inputs` and an object `row` say what is read."""
+    prompt = load_prompt(library / "rte.safetensors")
+    own = {"name": "own", "inputs": template, "label": "y", "labels": {"0": "a", "1": "b"}}
+    save_prompt(Path("mine.safetensors"), prompt.weight, {**prompt.metadata, "own_task": own})
+    texts: list[str] = []
+    encode = Checkpoint.encode_text
+    monkeypatch.setattr(Checkpoint, "encode_text", lambda s, t: texts.append(t) or encode(s, t))
+    predict(write({"prompt": "mine", **row}), "library=null", given, status=0 if read else 2)
+    assert texts == ([read] if read else [])
+
+
+def test_a_column_row_of_numbers_hides_no_other(predict: Ptune) -> None:
+    columns = {"premise": "x", "hypothesis": "y", "row": 1}
+    predict(write({"prompt": "rte", **columns}))
+    assert "prediction" in answers()[0]
+
+
 def test_prompts_of_several_models_are_refused(predict: Ptune, library: Path) -> None:
     elsewhere = TOLD | {"source": "elsewhere"}
     save_prompt(library / "other.safetensors", np.ones((2, 8), np.float32), elsewhere)
