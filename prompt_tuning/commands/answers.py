@@ -6,9 +6,8 @@ import json
 import os
 import stat
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from functools import partial
 from itertools import chain, takewhile
 from pathlib import Path
 from typing import IO, Any
@@ -25,42 +24,45 @@ def is_csv(path: Path) -> bool:
     return path.suffix == ".csv"
 
 
-def writer_of(path: Path, file: IO[bytes], labels: Sequence[str]) -> Callable[[Answer], None]:
-    """What writes an answer to an opened output, by the output's name.
+def written(
+    answers: Iterator[Answer], path: Path, file: IO[bytes], labels: Sequence[str]
+) -> Iterator[Answer]:
+    """The answers, each written to an opened output first, by the output's name.
 
     `labels` are those whose probabilities the answers have.
     """
-    return _CsvWriter(path, file, labels) if is_csv(path) else partial(_write_line, file)
+    if is_csv(path):
+        yield from _as_table(answers, path, file, labels)
+    for answer in answers:
+        file.write(json.dumps(answer, ensure_ascii=False).encode() + b"\n")
+        yield answer
 
 
-def _write_line(file: IO[bytes], answer: Answer) -> None:
-    file.write(json.dumps(answer, ensure_ascii=False).encode() + b"\n")
-
-
-class _CsvWriter:
+def _as_table(
+    answers: Iterator[Answer], path: Path, file: IO[bytes], labels: Sequence[str]
+) -> Iterator[Answer]:
     """A table with the columns of the first row, the answer, and the error where there is none."""
-
-    def __init__(self, path: Path, file: IO[bytes], labels: Sequence[str]) -> None:
-        self._path = path
-        self._table = csv.writer(codecs.getwriter("utf-8")(file), lineterminator="\n")
-        shares = [f"probability_{label}" for label in labels]
-        self._answers = ["prompt", "prediction", *shares, "error"]
-        self._columns: list[str] = []
-
-    def __call__(self, answer: Answer) -> None:
+    told = ["prompt", "prediction", *(f"probability_{label}" for label in labels), "error"]
+    until_row: list[Answer] = []  # it, and broken lines before it, which have an error alone
+    own: list[str] = []
+    while not own and (answer := next(answers, None)) is not None:
+        until_row.append(answer)
+        own = [key for key in answer if key not in (*told, "probabilities")]
+    columns = [*own, *told]
+    # The lines end in \r\n, as RFC 4180 has them: of \n alone csv would leave a \r unquoted.
+    table = csv.writer(codecs.getwriter("utf-8")(file))
+    table.writerow(columns)
+    for answer in chain(until_row, answers):
         cells = {key: value for key, value in answer.items() if key != "probabilities"}
         for label, share in answer.get("probabilities", {}).items():
             cells[f"probability_{label}"] = share
-        if not self._columns:
-            own = [key for key in cells if key not in self._answers]
-            self._columns = [*own, *self._answers]
-            self._table.writerow(self._columns)
-        if others := [key for key in cells if key not in self._columns]:
+        if others := [key for key in cells if key not in columns]:
             raise UserError(
-                f"output={self._path}: a row has {', '.join(others)}, which the first row has not",
+                f"output={path}: a row has {', '.join(others)}, which the first row has not",
                 fix="write JSON lines: output=<name>.jsonl",
             )
-        self._table.writerow(_cell(cells.get(column, "")) for column in self._columns)
+        table.writerow(_cell(cells.get(column, "")) for column in columns)
+        yield answer
 
 
 def _cell(value: Any) -> Any:

@@ -18,7 +18,7 @@ from prompt_tuning.commands.answers import (
     continued,
     is_stdout,
     opened_output,
-    writer_of,
+    written,
 )
 from prompt_tuning.config import PredictConfig, typed
 from prompt_tuning.config_checks import untold_problems
@@ -72,10 +72,9 @@ def run(config: PredictConfig) -> None:
             print(f"model    {model.source}: {model.num_parameters:,} parameters", file=sys.stderr)
             print(f"prompts  {', '.join(prompts)}", file=sys.stderr)
             num_lines, num_errors, started = 0, 0, time.monotonic()
-            write = writer_of(output, file, predictor.labels)
             with _bar(config.input, num_done) as bar:
-                for answer in predictor.answers(remaining, bar):
-                    write(answer)
+                answers = predictor.answers(remaining, bar)
+                for answer in written(answers, output, file, predictor.labels):
                     num_lines, num_errors = num_lines + 1, num_errors + ("error" in answer)
             speed = num_lines / (time.monotonic() - started)
     except OSError as error:

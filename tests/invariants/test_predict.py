@@ -12,6 +12,7 @@ import pytest
 import torch
 from quick_runs import TOLD, Ptune, Said, lines_of
 
+from prompt_tuning.data.tabular_files import read_table
 from prompt_tuning.data.tokenization import decode_ids
 from prompt_tuning.models.decoding import greedy_decode, score_labels
 from prompt_tuning.models.frozen_t5 import EOS_ID, Rows
@@ -113,6 +114,22 @@ def test_a_broken_row_gets_an_error_and_the_rest_goes_on(predict: Ptune) -> None
     assert first == last == good | {"prediction": first["prediction"]}
     for answer, (bad, reason) in zip(broken, BROKEN, strict=True):
         assert reason in answer["error"] and "prediction" not in answer, bad
+
+
+def test_a_table_of_answers_is_one_that_can_be_read_again(predict: Ptune) -> None:
+    """Its columns are those of the first row, not of a broken line before it; cells may hold all
+    that a line may end in."""
+    rows = [{"prompt": "free", "inputs": text, "id": "a,b"} for text in ("x\ry", 'x\n"y', "z")]
+    predict(write("not json", rows[0], "nor this", *rows[1:]), "output=out.csv", status=2)
+    first, *others = [row for _, row in read_table(Path("out.csv"))]
+    assert [row["inputs"] for row in others] == ["x\ry", "", 'x\n"y', "z"]
+    assert {*first} == {"prompt", "inputs", "id", "prediction", "error"}
+    assert [bool(row["error"]) for row in (first, *others)] == [True, False, True, False, False]
+
+    predict(write("not json"), "output=none.csv", status=2)
+    assert [{*row} for _, row in read_table(Path("none.csv"))] == [
+        {"prompt", "prediction", "error"}
+    ]
 
 
 @pytest.mark.parametrize("there", [b'{"a": 1}\n', b"my notes\n", b"my notes", b'{"prompt": "x"}'])
