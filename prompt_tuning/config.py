@@ -406,6 +406,7 @@ class ShowConfig:
 class ScoreConfig:
     task: TaskConfig = key("whose metrics")
     rows: str = key('a .jsonl file of {"row": ..., "prediction": ...}; -: standard input')
+    data: DataConfig = key("where the labels of a task of your own are, if it names none")
 
 
 @dataclass(frozen=True)

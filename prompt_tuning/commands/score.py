@@ -1,19 +1,22 @@
 """`ptune score`: metrics of predictions that were made anywhere."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
 from omegaconf import DictConfig
 
 from prompt_tuning.config import ScoreConfig, typed
 from prompt_tuning.errors import UserError
+from prompt_tuning.own_data import with_labels
 from prompt_tuning.rows import check_readable, read_rows
-from prompt_tuning.task_data import task_of
+from prompt_tuning.task_data import data_spec, task_of
 from prompt_tuning.tasks import Example, RowError, Task
 
 
 def check(cfg: DictConfig) -> ScoreConfig:
     config = typed(ScoreConfig, cfg)
+    config = replace(config, task=with_labels(config.task, data_spec(config.data)))
     task_of(config.task)
     check_readable(config.rows)
     return config

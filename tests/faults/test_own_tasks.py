@@ -135,6 +135,22 @@ def test_a_label_that_only_validation_has_is_named(train: Callable[..., Said]) -
     assert "dev.csv:2: label 'c' is not among a, b" in shown
 
 
+def test_predictions_are_scored_with_the_labels_of_the_training_rows(
+    ptune: Ptune, tmp_path: Path
+) -> None:
+    """By the task's file, or by the key that the message without any names."""
+    (tmp_path / "task").mkdir()
+    (tmp_path / "train.csv").write_text(TABLE)
+    said = '{"row": {"text": "x", "topic": "b"}, "prediction": "b"}\n'
+    (tmp_path / "said.jsonl").write_text(said)
+    command = ["score", "--config-dir", ".", "task=topics", "rows=said.jsonl"]
+    for files, key in (("{train: train.csv}", ()), ("null", ["data.train_file=train.csv"])):
+        own = GOOD.replace("{train: train.csv}", files)
+        (tmp_path / "task" / "topics.yaml").write_text(own)
+        assert json.loads(ptune(*command, *key).out)["accuracy"] == 100
+    assert "add data.train_file=<table>" in ptune(*command, status=2).err
+
+
 def test_a_class_with_one_example_is_told(train: Callable[..., Said]) -> None:
     files = {
         "train.csv": TABLE + "rare,c\n",
