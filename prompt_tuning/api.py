@@ -22,7 +22,6 @@ Everything here calls what the commands call; there is no second way of doing th
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -143,15 +142,27 @@ class Prompt:
 
         return predictor_of(self.config)
 
-    def predict(self, rows: Iterable[str | Row]) -> list[dict[str, Any]]:
+    def predict(self, rows: Iterable[str | Row] | pandas.DataFrame) -> list[dict[str, Any]]:
         """The answers of `ptune predict`: every field of a row, and prediction or error.
 
         Args:
-            rows: texts as the model reads them, or rows of the task's columns.
+            rows: texts as the model reads them, each a row with `inputs` alone, or rows of the
+                task's columns.
+
+        Raises:
+            UserError: it is a single text or row.
         """
+        import pandas
+
+        from prompt_tuning.rows import line_of
+
+        if isinstance(rows, str | Mapping):
+            problem = f"a {type(rows).__name__} where a list of rows belongs"
+            raise UserError(problem, fix="predict([row]), also for one row")
+        if isinstance(rows, pandas.DataFrame):
+            rows = rows.astype(object).where(rows.notna(), None).to_dict("records")
         asked = ({"inputs": row} if isinstance(row, str) else row for row in rows)
-        lines = (json.dumps(row, ensure_ascii=False).encode() for row in asked)
-        return list(self._predictor.answers(lines))
+        return list(self._predictor.answers(map(line_of, asked)))
 
     def to_peft(self) -> PeftModel:
         """The base model of `transformers` with this prompt in front, as PEFT has it.

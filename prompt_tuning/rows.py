@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
@@ -45,6 +45,20 @@ def row_in(line: bytes) -> dict[str, Any]:
     return row
 
 
+def line_of(row: Any) -> bytes:
+    """The line of a row, whatever it holds: dates as texts, numpy's numbers and arrays as JSON's.
+
+    Half of a surrogate pair is written as well, so that `row_in` says what is wrong with it.
+    """
+    return json.dumps(row, default=_plain).encode()
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return dict(value)
+    return value.tolist() if hasattr(value, "tolist") else str(value)
+
+
 def _constant(name: str) -> float | None:
     """What Python's JSON has beyond the standard: NaN, an infinity."""
     return None if is_null(number := float(name)) else number
@@ -70,7 +84,7 @@ def _table_lines(path: Path) -> Iterator[bytes]:
     for number, row in read_table(path):
         if CUT_OFF in row.values():
             raise UserError(f"{path}:{number}: fewer columns than the first line names")
-        yield json.dumps(row, ensure_ascii=False, default=str).encode() + b"\n"
+        yield line_of(row) + b"\n"
 
 
 def read_rows(rows: str) -> Iterator[tuple[str, dict[str, Any]]]:

@@ -1,15 +1,20 @@
 """ptune from Python: the examples of its documentation, and what it refuses."""
 
+import datetime
 import doctest
 import subprocess
 import sys
 from pathlib import Path
+from types import MappingProxyType
 
+import numpy as np
+import pandas as pd
 import pytest
 
 import prompt_tuning
 from prompt_tuning import api
 from prompt_tuning.errors import UserError
+from prompt_tuning.prompt_files import save_prompt
 
 
 def test_the_examples_run_as_they_stand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -29,6 +34,28 @@ def test_all_mistakes_are_raised_at_once() -> None:
     with pytest.raises(UserError) as raised:
         prompt_tuning.train("task=mini_rtee", "seed=-1", "modle=small")
     assert len(raised.value.parts) >= 2
+
+
+def test_any_row_is_answered_or_gets_its_error(tmp_path: Path) -> None:
+    """From Python too, where rows hold what JSON has no form for; and of a DataFrame its rows."""
+    own = {"name": "own", "inputs": "{a}{b}", "label": "y", "labels": {"0": "a", "1": "b"}}
+    model = {"source": "embedded:ladder_100k/6000", "variant": "lm_adapted", "own_task": own}
+    told = {"lm_adapt_steps": 6000, "target_sentinel": False, "revision": None}
+    save_prompt(tmp_path / "p.safetensors", np.ones((2, 32), np.float32), model | told)
+    prompt = prompt_tuning.load(tmp_path / "p.safetensors")
+    day = datetime.date(2020, 1, 2)
+    frame = pd.DataFrame({"a": ["x", "y"], "b": [np.nan, 2.0], "n": pd.array([3, None])})
+    rows = [{"a": "x", "b": np.int64(3), "n": [day]}, MappingProxyType({"a": "x", "b": np.nan})]
+    first, second, *cut = prompt.predict([*rows, "cut \ud83d", {"a": "\ud83d"}])
+    assert (first["b"], first["n"], second["b"]) == (3, ["2020-01-02"], None)
+    assert ["half of a surrogate" in each["error"] for each in cut] == [True, True]
+    assert [(each["a"], each["b"], each["n"]) for each in prompt.predict(frame)] == [
+        ("x", None, 3),
+        ("y", 2.0, None),
+    ]
+    for row in ("the boat", {"a": "x", "b": "y"}):
+        with pytest.raises(UserError, match=f"a {type(row).__name__} where a list of rows belongs"):
+            prompt.predict(row)
 
 
 def test_a_folder_without_a_finished_run_is_refused(tmp_path: Path) -> None:
