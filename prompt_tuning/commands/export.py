@@ -82,10 +82,10 @@ _USE = {
 from peft import PeftModel
 from transformers import AutoTokenizer, GenerationConfig, T5ForConditionalGeneration
 
-base = T5ForConditionalGeneration.from_pretrained("{base}"{revision})
+base = T5ForConditionalGeneration.from_pretrained({base}{revision})
 model = PeftModel.from_pretrained(base, "<this folder>").eval()
-tokenizer = AutoTokenizer.from_pretrained("{base}")
-batch = tokenizer(["{inputs}"], return_tensors="pt")
+tokenizer = AutoTokenizer.from_pretrained({base})
+batch = tokenizer([{inputs}], return_tensors="pt")
 settings = GenerationConfig.from_pretrained("<this folder>")
 (answer,) = model.generate(**batch, generation_config=settings).tolist()
 said = [token for token in answer if token not in (0, 1)]  # without padding and the end
@@ -137,10 +137,10 @@ def _card(config: ExportConfig, prompt: PromptFile, record: Mapping[str, Any] | 
             scores = ", ".join(f"{key} {value:.2f}" for key, value in part["metrics"].items())
             lines.append(f"- on {part['split']} ({part['num_examples']} examples): {scores}")
     use = _USE[config.format].format(
-        base=located_base(prompt),
+        base=json.dumps(located_base(prompt), ensure_ascii=False),
         length=prompt.length,
         width=prompt.hidden_size,
-        inputs=own.get("inputs", "an input of the task"),
+        inputs=json.dumps(own.get("inputs", "an input of the task"), ensure_ascii=False),
         revision=f", revision={json.dumps(revision)}" if revision else "",
         # Of any other prompt a sentinel makes the answer wrong, and stays in sight.
         without_sentinel=f'.removeprefix("{SENTINEL}").lstrip()' if has_sentinel else "",

@@ -1,5 +1,6 @@
 """`ptune export`: the JAX release's array, ptune's own file, the card, the hub's client."""
 
+import ast
 import json
 from pathlib import Path
 from typing import Any
@@ -48,6 +49,15 @@ def test_the_cards_program_takes_the_prompts_revision_and_its_sentinel_away(
     assert 'from_pretrained("google/t5-small-lm-adapt", revision="abc")' in card
     assert '.removeprefix("<extra_id_0>")' in card and "removeprefix" not in plain
     assert "skip_special_tokens" not in card and "revision=" not in plain
+
+
+def test_the_cards_program_holds_any_template(ptune: Ptune, run: Path) -> None:
+    own = {"name": "own", "inputs": 'say "{a}"\nnow \\', "target": "b"}
+    save_prompt(run / "prompt.safetensors", WEIGHT, TOLD | {"own_task": own})
+    ptune("export", "prompt=run", "output=out", "format=peft")
+    program = Path("out/README.md").read_text().split("```")[1].removeprefix("python")
+    texts = [node.value for node in ast.walk(ast.parse(program)) if isinstance(node, ast.Constant)]
+    assert own["inputs"] in texts
 
 
 def test_a_push_makes_the_repository_and_uploads_the_folder(
