@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from peft import PeftModel
 
     from prompt_tuning.config import PredictConfig
+    from prompt_tuning.tasks import Task
     from prompt_tuning.use import Predictor
 
 Row = Mapping[str, Any]
@@ -142,6 +143,20 @@ class Prompt:
 
         return predictor_of(self.config)
 
+    @cached_property
+    def task(self) -> Task:
+        """The task that it was trained on.
+
+        Raises:
+            UserError: the file does not say.
+        """
+        from prompt_tuning.task_data import task_of, task_of_prompt
+
+        config = task_of_prompt(self.file.metadata)
+        if config is None:
+            raise UserError("the prompt does not say which task it was trained on")
+        return task_of(config)
+
     def predict(self, rows: Iterable[str | Row] | pandas.DataFrame) -> list[dict[str, Any]]:
         """The answers of `ptune predict`: every field of a row, and prediction or error.
 
@@ -152,17 +167,35 @@ class Prompt:
         Raises:
             UserError: it is a single text or row.
         """
-        import pandas
-
         from prompt_tuning.rows import line_of
 
-        if isinstance(rows, str | Mapping):
-            problem = f"a {type(rows).__name__} where a list of rows belongs"
-            raise UserError(problem, fix="predict([row]), also for one row")
-        if isinstance(rows, pandas.DataFrame):
-            rows = rows.astype(object).where(rows.notna(), None).to_dict("records")
-        asked = ({"inputs": row} if isinstance(row, str) else row for row in rows)
+        asked = ({"inputs": row} if isinstance(row, str) else row for row in _listed(rows))
         return list(self._predictor.answers(map(line_of, asked)))
+
+    def score(self, rows: Iterable[Row] | pandas.DataFrame) -> dict[str, float]:
+        """The task's metrics, in percent, on rows of its columns with labels.
+
+        Raises:
+            UserError: a row is none of the task's, is without a label, or has no answer.
+        """
+        from prompt_tuning.metrics import score
+        from prompt_tuning.tasks import RowError
+
+        try:
+            questions = [each for row in _listed(rows) for each in self.task.flatten(row)]
+            asked = [(row, made[0]) for row in questions if (made := self.task.examples(row))]
+        except RowError as error:
+            raise UserError(str(error)) from None
+        examples = [example for _, example in asked]
+        answers = self.predict({"row": row} for row, _ in asked)
+        for answer in answers:
+            if "error" in answer:
+                raise UserError(answer["error"])
+        scores = score(self.task, examples, [answer["prediction"] for answer in answers])
+        if scores.num_examples < len(examples) or not examples:
+            num_unlabelled = len(examples) - scores.num_examples
+            raise UserError(f"{num_unlabelled} of {len(examples)} rows have no label")
+        return scores.metrics
 
     def to_peft(self) -> PeftModel:
         """The base model of `transformers` with this prompt in front, as PEFT has it.
@@ -183,6 +216,22 @@ class Prompt:
             save_peft(Path(folder), self.file, base, num_submodules=1)
             model: PeftModel = PeftModel.from_pretrained(frozen, folder)
         return model.eval()
+
+
+def _listed(rows: Iterable[Any] | pandas.DataFrame) -> Iterable[Any]:
+    """Rows as they are, those of a data frame as dicts; a cell without a value is None.
+
+    Raises:
+        UserError: it is a single text or row.
+    """
+    import pandas
+
+    if isinstance(rows, pandas.DataFrame):
+        return rows.astype(object).where(rows.notna(), None).to_dict("records")
+    if isinstance(rows, str | Mapping):
+        problem = f"a {type(rows).__name__} where a list of rows belongs"
+        raise UserError(problem, fix="put it into a list: [row]")
+    return rows
 
 
 def load(path: str | Path, *overrides: str) -> Prompt:

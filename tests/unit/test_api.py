@@ -10,11 +10,14 @@ from types import MappingProxyType
 import numpy as np
 import pandas as pd
 import pytest
+from golden.test_text_formats import golden_of
 
 import prompt_tuning
 from prompt_tuning import api
 from prompt_tuning.errors import UserError
+from prompt_tuning.metrics import score
 from prompt_tuning.prompt_files import save_prompt
+from prompt_tuning.task_registry import TASKS
 
 
 def test_the_examples_run_as_they_stand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -56,6 +59,18 @@ def test_any_row_is_answered_or_gets_its_error(tmp_path: Path) -> None:
     for row in ("the boat", {"a": "x", "b": "y"}):
         with pytest.raises(UserError, match=f"a {type(row).__name__} where a list of rows belongs"):
             prompt.predict(row)
+
+
+@pytest.mark.parametrize("task", ["wsc", "record", "multirc", "rte"])
+def test_official_rows_are_scored_as_the_task_asks_them(tmp_path: Path, task: str) -> None:
+    """Some hold their question, or several, further inside."""
+    told = {"source": "embedded:ladder_100k/6000", "variant": "lm_adapted", "lm_adapt_steps": 6000}
+    told |= {"target_sentinel": False, "revision": None, "task": task}
+    save_prompt(tmp_path / "p.safetensors", np.ones((2, 32), np.float32), told)
+    prompt, record = prompt_tuning.load(tmp_path / "p.safetensors"), golden_of(task).record
+    scored = prompt.score([record, record])
+    assert scored == prompt.score(pd.DataFrame([record, record])) == prompt.score([record])
+    assert {*scored} == {*score(TASKS[task], golden_of(task).examples[:1], [""]).metrics}
 
 
 def test_a_folder_without_a_finished_run_is_refused(tmp_path: Path) -> None:
