@@ -71,7 +71,7 @@ def load_model_of(
         checkpoint = load_model(model, variant_of(variant, first), machine, cache)
     width = checkpoint.model.hidden_size
     for path, prompt in prompts.items():
-        check_fits(prompt, path, hidden_size=width, fingerprint=checkpoint.fingerprint)
+        check_fits(prompt, path, hidden_size=width, fingerprints=checkpoint.fingerprints)
     return checkpoint
 
 

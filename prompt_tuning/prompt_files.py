@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from prompt_tuning.errors import UserError, printable
 from prompt_tuning.files import written_whole
+from prompt_tuning.made_from import FINGERPRINT, INNER, differing
 
 TENSOR = "prompt"
 INIT_TENSOR = "init"
@@ -38,8 +39,9 @@ FORMAT = 1
 class PromptFile:
     """A saved prompt, float32 [P, H], and what is known about it ({} for an .npy file).
 
-    Metadata keys: model, source, revision, fingerprint, variant, lm_adapt_steps, target_sentinel,
-    task, own_task (the definition of a user's own), init, recipe, seed, config_hash, step, score.
+    Metadata keys: model, source, revision, fingerprint, inner_fingerprint, variant, lm_adapt_steps,
+    target_sentinel, task, own_task (the definition of a user's own), init, recipe, seed,
+    config_hash, step, score.
     """
 
     weight: NDArray[np.float32]
@@ -222,11 +224,9 @@ def mixed_models(prompts: Mapping[str, PromptFile]) -> list[UserError]:
 
 
 def check_fits(
-    prompt: PromptFile, path: Path, *, hidden_size: int, fingerprint: str | None
+    prompt: PromptFile, path: Path, *, hidden_size: int, fingerprints: Mapping[str, str]
 ) -> None:
-    """Refuses a prompt on a model (H, and the hash of its weights) that it was not trained on.
-
-    The fingerprint is None while the weights are not loaded.
+    """Refuses a prompt on a model (H, and the digests of its weights) that it was not trained on.
 
     Raises:
         UserError: the width differs, or the weights do.
@@ -238,17 +238,17 @@ def check_fits(
             f"it was trained on {trained_on}",
             fix="choose the model that the prompt was trained on",
         )
-    expected = prompt.metadata.get("fingerprint")
-    if fingerprint and expected and fingerprint != expected:
+    known = prompt.metadata
+    if FINGERPRINT in known and (others := differing(known, fingerprints)):
         raise UserError(
-            f"prompt {path} was trained on {trained_on} (weights {expected}), "
-            f"and these are other weights ({fingerprint})",
+            f"prompt {path} was trained on {trained_on} (weights {known[others[0]]}), "
+            f"and these are other weights ({fingerprints[others[0]]})",
             fix="choose the model, variant and revision that the prompt was trained on",
         )
 
 
 # What metadata may hold; that of another version of ptune may have more.
-_TEXT = ("model", "name", "source", "fingerprint", "variant", "task", "init", "recipe")
+_TEXT = ("model", "name", "source", FINGERPRINT, INNER, "variant", "task", "init", "recipe")
 _KINDS: dict[str, tuple[type, ...]] = {
     **dict.fromkeys((*_TEXT, "config_hash"), (str,)),
     **dict.fromkeys(("format", "lm_adapt_steps", "seed", "step"), (int,)),

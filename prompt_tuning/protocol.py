@@ -14,7 +14,7 @@ from prompt_tuning.config import config_hash
 from prompt_tuning.environment import environment, peak_memory_gib
 from prompt_tuning.errors import UserError
 from prompt_tuning.interrupts import StopRequests
-from prompt_tuning.made_from import digests
+from prompt_tuning.made_from import differing, digests
 from prompt_tuning.run_folder import RunFolder
 from prompt_tuning.terminal import Reporter, is_prefixed, say
 from prompt_tuning.tracking import Tracker, wandb_run
@@ -138,8 +138,7 @@ class Run:
         `kept` of its resume point gets `made_from`, facts as in the record, where the run starts.
         """
         now = digests(made_from)
-        before = kept.setdefault("made_from", now)
-        changed = sorted(place for place in now if before.get(place) != now[place])
+        changed = differing(kept.setdefault("made_from", now), now)
         if changed:
             raise UserError(
                 f"{self.folder.name} was stopped, and since then has changed: {', '.join(changed)}",

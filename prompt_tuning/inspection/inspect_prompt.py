@@ -57,7 +57,7 @@ def inspect(
     """
     path = Path(str(config.prompt))
     table = _table(config, prompt, folder.cache)
-    check_fits(prompt, path, hidden_size=table.weight.shape[1], fingerprint=table.fingerprint)
+    check_fits(prompt, path, hidden_size=table.weight.shape[1], fingerprints=table.fingerprints)
     texts = None
     if task and is_at_hand(task, config.data):
         texts = load_split(task, "train", data_spec(config.data))
@@ -199,7 +199,7 @@ def _facts(inspected: Inspected, num_pieces: int, result: dict[str, Any]) -> dic
         "model": {
             "source": table.source,
             "revision": table.revision,
-            "fingerprint": table.fingerprint,
+            **table.fingerprints,
             "hidden_size": prompt.hidden_size,
             "num_pieces": num_pieces,
         },

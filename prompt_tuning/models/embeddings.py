@@ -1,6 +1,7 @@
 """The vocabulary of a checkpoint with its embeddings, read without the rest of the model."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,15 +11,15 @@ from safetensors import safe_open
 from torch import Tensor
 from transformers import PreTrainedTokenizerFast
 
+from prompt_tuning.made_from import ENDS
 from prompt_tuning.models.checkpoint_files import located, reading, stored_file
 from prompt_tuning.models.loading import (
-    ENDS,
     ends_problems,
     identity_of,
     load_description,
     load_hugging_face,
     refuse_unclean,
-    weights_fingerprint,
+    weights_fingerprints,
 )
 
 
@@ -30,7 +31,7 @@ class EmbeddingTable:
     tokenizer: PreTrainedTokenizerFast
     source: str
     revision: str | None
-    fingerprint: str
+    fingerprints: Mapping[str, str]  # of both ends alone: nothing else is looked at
 
     def token_ids(self, *, with_control_tokens: bool) -> list[int]:
         """The tokens that are pieces of text: neither spare rows nor control tokens.
@@ -63,14 +64,15 @@ def load_embedding_table(source: str, revision: str | None) -> EmbeddingTable:
         embedding.float().numpy(),
         tokenizer,
         *identity_of(source, revision),
-        weights_fingerprint(embedding, head),
+        weights_fingerprints(dict(zip(ENDS, (embedding, head), strict=True))),
     )
 
 
 def _stored(source: str, revision: str | None, name: str) -> Tensor | None:
     """One tensor of a checkpoint in safetensors; None where there is none of that name."""
     path = stored_file(source, "model.safetensors", revision)
-    if index := stored_file(source, "model.safetensors.index.json", revision):
+    index = None if path else stored_file(source, "model.safetensors.index.json", revision)
+    if index is not None:
         part = json.loads(index.read_text(encoding="utf-8"))["weight_map"].get(name)
         path = part and stored_file(source, part, revision)
     if path is None:

@@ -3,7 +3,6 @@
 What transformers can silently get wrong is asserted here, once, before a prompt is trained on it.
 """
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +24,7 @@ from transformers.utils.hub import cached_file, extract_commit_hash
 from prompt_tuning.data.tokenization import encode_texts
 from prompt_tuning.errors import UserError
 from prompt_tuning.files import written_whole
+from prompt_tuning.made_from import ENDS, fingerprints
 from prompt_tuning.models.checkpoint_files import (
     architecture_problem,
     check_folder,
@@ -50,7 +50,6 @@ DESCRIPTION_FILES = (
 )
 EXPECTED_SPECIAL_IDS = {"<pad>": (0,), "</s>": (1,), "<unk>": (2, 3)}  # 2 is umT5's <s>
 SENTINELS = ("<extra_id_0>", "\u2581<extra_id_0>")  # the second is a piece of mT5's vocabulary
-ENDS = ("shared.weight", "lm_head.weight")
 MIN_PIECES = 26  # an alphabet; the tokenizer that transformers makes of nothing has one
 
 
@@ -59,14 +58,14 @@ class Checkpoint:
     """A model with its tokenizer and its identity.
 
     `source` is a hub id, a folder or `embedded:<name>`, `revision` the commit of a hub id, and
-    `fingerprint` names the weights themselves: a prompt trained on them works on no others.
+    `fingerprints` name the weights themselves: a prompt trained on them works on no others.
     """
 
     model: PackedT5
     tokenizer: PreTrainedTokenizerFast
     source: str
     revision: str | None
-    fingerprint: str
+    fingerprints: Mapping[str, str]
     num_parameters: int
     provenance: Mapping[str, Any] | None = None  # of an imported model: package, files, a note
 
@@ -107,7 +106,7 @@ def load_checkpoint(
         FrozenT5(model.requires_grad_(False), device, group),
         tokenizer,
         *identity_of(source, revision),
-        weights_fingerprint(model.shared.weight, model.lm_head.weight),
+        weights_fingerprints(dict(model.named_parameters())),
         num_parameters=sum(parameter.numel() for parameter in model.parameters()),
         provenance=provenance(Path(located(source))),
     )
@@ -220,17 +219,14 @@ def write_untrained_checkpoint(folder: Path, source: str, *, revision: str | Non
     save_checkpoint(folder, weights, source, dtype=torch.float32, revision=revision)
 
 
-def weights_fingerprint(embedding: Tensor, lm_head: Tensor) -> str:
-    """16 hex digits over both ends of a model, the same for float32 and bfloat16 weights.
+def weights_fingerprints(weights: Mapping[str, Tensor]) -> dict[str, str]:
+    """The `fingerprints` of weights by their names."""
 
-    The embedding and the head move in every kind of pre-training, so they tell the variants of a
-    size apart; hashing the other 97 % of an XXL would take minutes.
-    """
-    digest = hashlib.sha256()
-    for tensor in (embedding, lm_head):
-        rounded = tensor.detach().to(device="cpu", dtype=torch.bfloat16).contiguous()
-        digest.update(rounded.view(torch.uint8).numpy().tobytes())
-    return digest.hexdigest()[:16]
+    def read(name: str, part: slice) -> bytes:
+        numbers = weights[name].detach().flatten()[part].to(device="cpu", dtype=torch.bfloat16)
+        return numbers.view(torch.uint8).numpy().tobytes()
+
+    return fingerprints(weights, read)
 
 
 def _problems(model: FamilyModel, report: dict[str, object]) -> list[str]:

@@ -20,7 +20,7 @@ from prompt_tuning.models.loading import (
     load_description,
     load_weights,
     save_checkpoint,
-    weights_fingerprint,
+    weights_fingerprints,
 )
 from prompt_tuning.models.methods import ModelTuning
 from prompt_tuning.models.random_checkpoint import write_random_checkpoint
@@ -59,9 +59,8 @@ def pretrain(config: PretrainConfig, folder: RunFolder, kind: str) -> None:
         rows = rows_of_step(config, corpus, tokenizer, config.pretraining.batch_size, config.seed)
         training = _training(config, first, rows, folder)
         weights = training.method.trained
-        fingerprint = weights_fingerprint(weights["shared.weight"], weights["lm_head.weight"])
         made_from = {
-            "model": {"source": first, "fingerprint": fingerprint},  # before the first step
+            "model": {"source": first, **weights_fingerprints(weights)},  # before the first step
             "data": _data_facts(config, corpus, held_out),
         }
         training.restore()

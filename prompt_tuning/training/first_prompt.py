@@ -78,7 +78,7 @@ def first_prompt(
 
 def _prompt_from_file(path: Path, length: int, checkpoint: Checkpoint) -> Tensor:
     prompt = load_prompt(path)
-    width, fingerprint = checkpoint.model.hidden_size, checkpoint.fingerprint
-    check_fits(prompt, path, hidden_size=width, fingerprint=fingerprint)
+    width, fingerprints = checkpoint.model.hidden_size, checkpoint.fingerprints
+    check_fits(prompt, path, hidden_size=width, fingerprints=fingerprints)
     assert prompt.length == length, (path, prompt.length, length)  # `config_checks` has seen it
     return torch.from_numpy(prompt.weight)

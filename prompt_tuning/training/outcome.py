@@ -148,7 +148,7 @@ def model_facts(checkpoint: Checkpoint) -> dict[str, Any]:
     return {
         "source": checkpoint.source,
         "revision": checkpoint.revision,
-        "fingerprint": checkpoint.fingerprint,
+        **checkpoint.fingerprints,
         "num_parameters": checkpoint.num_parameters,
         "hidden_size": checkpoint.model.hidden_size,
         "dtype": _dtype(checkpoint),

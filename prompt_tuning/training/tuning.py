@@ -227,7 +227,7 @@ def _save_prompt(walk: Walk, init: NDArray[np.float32]) -> Path:
         "model": config.model.name,
         "source": checkpoint.source,
         "revision": checkpoint.revision,
-        "fingerprint": checkpoint.fingerprint,
+        **checkpoint.fingerprints,
         **asdict(config.variant),
         "variant": config.variant.name,
         "task": config.task.name,

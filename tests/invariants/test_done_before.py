@@ -17,6 +17,7 @@ from prompt_tuning.models.loading import Checkpoint
 from prompt_tuning.prompt_files import save_prompt
 from prompt_tuning.run_folder import RunFolder
 
+INNER = "encoder.block.0.layer.0.SelfAttention.q.weight"  # not in a table that is inspected
 SETTINGS = ["task=rte", "variant=lm_adapted", "tracking=none", "output_dir=out", "data.dir=data"]
 
 
@@ -33,11 +34,11 @@ def place(tmp_path: Path, tiny_folder: Path, tiny_checkpoint: Checkpoint) -> Pat
     return tmp_path
 
 
-def move_weights(place: Path) -> None:
+def move_weights(place: Path, name: str = "lm_head.weight") -> None:
     """Trains the model of `place`, so to speak."""
     model = place / "model" / "model.safetensors"
     weights = load_file(model)
-    weights["lm_head.weight"] += torch.ones(1)
+    weights[name] += torch.ones(1)
     save_file(weights, model, metadata={"format": "pt"})
 
 
@@ -88,10 +89,13 @@ def test_a_record_stands_until_its_rows_or_its_weights_are_others(
     assert first["data"][name]["sha256"] != second["data"][name]["sha256"]
     assert_stands("moved")
 
-    move_weights(place)
-    assert "done before, but the weights in" in repeat("moved")
-    third = record_in(place)
-    assert second["model"]["fingerprint"] != third["model"]["fingerprint"]
+    moved = ["lm_head.weight", INNER] if command != "inspect" else ["lm_head.weight"]
+    for name, digest in zip(moved, ("fingerprint", "inner_fingerprint"), strict=False):
+        move_weights(place, name)
+        assert "done before, but the weights in" in repeat("moved")
+        third = record_in(place)
+        assert second["model"][digest] != third["model"][digest]
+    assert_stands("moved")
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -162,4 +166,8 @@ def test_a_run_that_was_stopped_does_not_go_on_with_other_data(ptune: Ptune, pla
     write_official(place / "data" / "RTE", "val", RTE_LABELS[::-1])
     assert "since then has changed: validation.sha256" in ptune("train", *given, status=2).err
     write_official(place / "data" / "RTE", "val")
+    whole = (place / "model" / "model.safetensors").read_bytes()
+    move_weights(place, INNER)
+    assert "changed: model.inner_fingerprint" in ptune("train", *given, status=2).err
+    (place / "model" / "model.safetensors").write_bytes(whole)
     ptune("train", *given)

@@ -41,7 +41,7 @@ def prompts(tmp_path: Path) -> list[Path]:
     """Three prompts of different lengths: words with noise, so that answers differ."""
     checkpoint = load_exactly("embedded:ladder_100k/6000")
     embedding = checkpoint.model.embedding.float().numpy()
-    metadata = ON_LADDER | {"fingerprint": checkpoint.fingerprint, "task": "mini_squad"}
+    metadata = ON_LADDER | checkpoint.fingerprints | {"task": "mini_squad"}
     paths = []
     for seed, length in enumerate((1, 4, 9)):
         rng = np.random.default_rng(seed)

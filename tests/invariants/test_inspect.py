@@ -38,7 +38,7 @@ def inspect(ptune: Ptune) -> Ptune:
 
 def prompt_of(checkpoint: Checkpoint, **metadata: Any) -> dict[str, Any]:
     """What a prompt of the tiny model says about itself."""
-    known = {"source": checkpoint.source, "fingerprint": checkpoint.fingerprint}
+    known = {"source": checkpoint.source, **checkpoint.fingerprints}
     return ON_LADDER | known | {"init": "sampled_vocab"} | metadata
 
 
@@ -79,7 +79,7 @@ def test_a_prompt_of_ours_is_looked_at_on_its_own_model(
     shown = inspect("prompt=mine.safetensors", "show_rows=2").out
     record = record_in(tmp_path, "inspect-")
     assert (record["kind"], record["members"]) == ("inspect", [])
-    assert record["model"]["fingerprint"] == tiny_checkpoint.fingerprint
+    assert record["model"]["fingerprint"] == tiny_checkpoint.fingerprints["fingerprint"]
     result = record["result"]
     assert result["measures"]["prompt"]["nearest_cosine"] == pytest.approx(1, abs=1e-5)
     assert result["drift"]["cosines"][:2] == pytest.approx([1, 1], abs=1e-4)

@@ -33,7 +33,7 @@ def library(ptune: Ptune, tiny_checkpoint: Checkpoint) -> Path:
     rng = np.random.default_rng(0)
     for name, length in LENGTHS.items():
         weight = 5 * rng.standard_normal((length, tiny_checkpoint.model.hidden_size))
-        metadata = {"task": name, "fingerprint": tiny_checkpoint.fingerprint}
+        metadata = {"task": name, **tiny_checkpoint.fingerprints}
         variant = {"variant": "lm_adapted", "lm_adapt_steps": 1, "target_sentinel": False}
         save_prompt(folder / f"{name}.safetensors", weight.astype(np.float32), metadata | variant)
     return folder

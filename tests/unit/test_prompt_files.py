@@ -77,15 +77,17 @@ def test_what_is_no_prompt_is_refused_with_the_reason(
 
 
 def test_a_prompt_of_another_width_or_of_other_weights_is_refused() -> None:
-    prompt = PromptFile(WEIGHT, {"source": "google/t5-base-lm-adapt", "fingerprint": "aa"})
-    path = Path("p.safetensors")
-    check_fits(prompt, path, hidden_size=4, fingerprint="aa")
-    check_fits(prompt, path, hidden_size=4, fingerprint=None)
+    """An older prompt knows its model by the ends alone, an array of numbers not at all."""
+    source, path = {"source": "google/t5-base-lm-adapt"}, Path("p.safetensors")
+    older, prompt = {"fingerprint": "aa"}, {"fingerprint": "aa", "inner_fingerprint": "cc"}
+    for known, found in ((prompt, prompt), (prompt, older), (older, prompt), ({}, prompt)):
+        check_fits(PromptFile(WEIGHT, source | known), path, hidden_size=4, fingerprints=found)
     with pytest.raises(UserError, match="width 4 and the model 8") as error:
-        check_fits(prompt, path, hidden_size=8, fingerprint=None)
+        check_fits(PromptFile(WEIGHT, source), path, hidden_size=8, fingerprints=prompt)
     assert "google/t5-base-lm-adapt" in str(error.value)
-    with pytest.raises(UserError, match="other weights"):
-        check_fits(prompt, path, hidden_size=4, fingerprint="bb")
+    for other in ({"fingerprint": "bb"}, {"inner_fingerprint": "dd"}):
+        with pytest.raises(UserError, match=r"weights (aa|cc).*other weights \((bb|dd)\)"):
+            check_fits(PromptFile(WEIGHT, prompt), path, hidden_size=4, fingerprints=prompt | other)
 
 
 @pytest.mark.parametrize("num_submodules", [1, 2])

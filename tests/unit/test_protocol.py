@@ -105,6 +105,7 @@ def test_a_run_that_dies_leaves_no_record(folder: RunFolder) -> None:
 def test_a_stopped_run_is_not_resumed_on_other_data_or_another_model(folder: RunFolder) -> None:
     """It would end as a mixture of two runs under the name of one."""
     data = {"train": {"sha256": "a", "file": "x"}, "model": {"fingerprint": "f"}}
+    named = {"fingerprint": "f", "inner_fingerprint": "i"}
     moved = data | {"train": {"sha256": "a", "file": "y"}}
     with begin(folder) as run:
         kept: dict[str, Any] = {}
@@ -114,6 +115,10 @@ def test_a_stopped_run_is_not_resumed_on_other_data_or_another_model(folder: Run
             with pytest.raises(UserError, match=f"test-run was stopped, .* changed: {part}"):
                 run.check_resumed(kept, data | {part: changed})
         run.check_resumed({}, data)  # a resume point of an earlier version
+        run.check_resumed(kept, data | {"model": named})  # likewise
+        run.check_resumed(kept := {}, data | {"model": named})
+        with pytest.raises(UserError, match=r"changed: model\.inner_fingerprint"):
+            run.check_resumed(kept, data | {"model": named | {"inner_fingerprint": "j"}})
 
 
 def test_what_is_counted_can_be_stopped(folder: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:

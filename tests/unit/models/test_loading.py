@@ -14,6 +14,7 @@ from transformers import AutoModelForSeq2SeqLM, AutoTokenizer, ByT5Tokenizer
 
 from prompt_tuning.bench.workload import SIZES
 from prompt_tuning.errors import UserError
+from prompt_tuning.made_from import differing, fingerprints_of
 from prompt_tuning.models.embeddings import EmbeddingTable, load_embedding_table
 from prompt_tuning.models.frozen_t5 import Rows
 from prompt_tuning.models.loading import (
@@ -62,7 +63,7 @@ def test_every_weight_goes_to_the_device(family_folder: Path) -> None:
     model, ids = checkpoint.model, torch.ones(3, dtype=torch.int64, device=meta)
     encoded = model.encode(Rows.under(torch.ones(2, model.hidden_size), [ids, ids]))
     assert model.target_logits(encoded, [ids, ids]).device == model.device == meta
-    assert checkpoint.fingerprint == load(family_folder).fingerprint
+    assert checkpoint.fingerprints == load(family_folder).fingerprints
 
 
 def test_a_folder_of_each_architecture_loads_and_reads_text_as_its_vocabulary_does(
@@ -78,8 +79,9 @@ def test_a_folder_of_each_architecture_loads_and_reads_text_as_its_vocabulary_do
     assert torch.equal(checkpoint.model.embedding, weights["shared.weight"])
     assert not torch.equal(checkpoint.model.lm_head, checkpoint.model.embedding)
     assert checkpoint.num_parameters == sum(w.numel() for w in weights.values())
-    assert table.fingerprint == checkpoint.fingerprint
-    assert load(family_folder, torch.bfloat16).fingerprint == checkpoint.fingerprint
+    assert table.fingerprints.items() < checkpoint.fingerprints.items()
+    assert load(family_folder, torch.bfloat16).fingerprints == checkpoint.fingerprints
+    assert fingerprints_of(family_folder) == checkpoint.fingerprints
     assert checkpoint.sentinel_id not in table.token_ids(with_control_tokens=False)
 
     vocabulary = SentencePieceProcessor(str(family_folder / "spiece.model"))
@@ -101,18 +103,23 @@ def test_all_weights_are_trained_and_saved_again(family_folder: Path, tmp_path: 
     assert all(weight.requires_grad for weight in weights.values())
     save_checkpoint(tmp_path, weights, str(family_folder), dtype=torch.float32)
     again, first = load(tmp_path), load(family_folder)
-    assert again.fingerprint == first.fingerprint
+    assert again.fingerprints == first.fingerprints
     assert again.encode_text("a joy") == first.encode_text("a joy")
 
 
-def test_the_fingerprint_names_the_weights_whatever_their_precision(folder: Path) -> None:
-    first = load(folder).fingerprint
+def test_the_fingerprints_name_the_weights_whatever_their_precision(folder: Path) -> None:
+    """Also weights between embedding and head, as a LoRA or model tuning moves them."""
+    first = load(folder).fingerprints
     edit_weights(folder, lambda held: held.update({name: w.bfloat16() for name, w in held.items()}))
     table, checkpoint = table_of(folder), load(folder)
-    assert table.fingerprint == checkpoint.fingerprint == first and len(first) == 16
+    assert table.fingerprints.items() < checkpoint.fingerprints.items() == first.items()
     np.testing.assert_array_equal(table.weight, checkpoint.model.embedding.numpy())
+    name = "decoder.block.3.layer.0.SelfAttention.q.weight"
+    edit_weights(folder, lambda weights: weights[name].mul_(1.1))
+    moved = load(folder).fingerprints
+    assert differing(first, moved) == ["inner_fingerprint"] and moved == fingerprints_of(folder)
     edit_weights(folder, lambda weights: weights["lm_head.weight"].add_(1.0))
-    assert load(folder).fingerprint != first
+    assert differing(moved, load(folder).fingerprints) == ["fingerprint"]
 
 
 @pytest.mark.parametrize(
@@ -157,7 +164,7 @@ def test_a_model_that_transformers_5_saved_again_is_the_same(
         part.from_pretrained(family_folder).save_pretrained(again)
     assert config_of(again)["tie_word_embeddings"] is True
     first, second = load(family_folder), load(again)
-    assert second.fingerprint == first.fingerprint
+    assert second.fingerprints == first.fingerprints == fingerprints_of(again)
     assert torch.equal(second.model.lm_head, first.model.lm_head)
     assert second.encode_text("a joy, positive") == first.encode_text("a joy, positive")
     ids = torch.tensor([5, 9, 1])
@@ -307,4 +314,5 @@ def test_an_untrained_copy_has_the_shape_and_tokenizer_and_none_of_the_weights(
     assert untrained.tokenizer.get_vocab() == trained.tokenizer.get_vocab()
     assert untrained.model.embedding.std().item() == pytest.approx(1, abs=0.05)
     assert not torch.isclose(untrained.model.embedding, trained.model.embedding).any(1).all()
-    assert load(tmp_path / "untrained").fingerprint == untrained.fingerprint != trained.fingerprint
+    assert fingerprints_of(tmp_path / "untrained") == untrained.fingerprints
+    assert len(differing(trained.fingerprints, untrained.fingerprints)) == 2
