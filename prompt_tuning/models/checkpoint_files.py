@@ -12,6 +12,7 @@ from prompt_tuning.errors import UserError
 from prompt_tuning.ladder.shipped_models import EMBEDDED, embedded_folder
 from prompt_tuning.models.packaged import PACKAGED, imported_folder
 
+ADAPTER = "adapter_config.json"  # PEFT's: with it transformers loads the model that it is for
 VOCABULARY_FILES = ("spiece.model", "tokenizer.json")
 # model_type: the feed_forward_proj of a config.json that does not say it, as transformers has it.
 FAMILY = {"t5": "relu", "mt5": "gated-gelu", "umt5": "gated-gelu"}
@@ -63,12 +64,13 @@ def stored_file(place: str, name: str, revision: str | None) -> Path | None:
 
 
 def check_folder(source: str) -> None:
-    """Refuses a folder without a config.json or with a damaged file; reads no weight.
+    """Refuses a folder without a config.json, with an adapter or a damaged file; reads no weight.
 
     A hub id passes: what it has is read as it is loaded.
 
     Raises:
-        UserError: config.json is absent; a file is empty, cut short or only points to its content.
+        UserError: config.json is absent; an adapter is there; a file is empty, cut short or only
+            points to its content.
     """
     folder = Path(source)
     if not folder.is_dir():
@@ -77,6 +79,11 @@ def check_folder(source: str) -> None:
         raise UserError(
             f"no config.json in {folder}",
             fix="give a checkpoint in the hub's layout: model.path=<folder>",
+        )
+    if (folder / ADAPTER).exists():
+        raise UserError(
+            f"{folder} has an adapter ({ADAPTER}) beside its weights: it would change them",
+            fix="merge it (PEFT: merge_and_unload, save_pretrained), or move its files elsewhere",
         )
     for path in sorted(folder.iterdir()):
         if path.suffix in {".json", ".safetensors", ".bin"} or path.name in VOCABULARY_FILES:

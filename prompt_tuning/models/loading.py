@@ -26,6 +26,7 @@ from prompt_tuning.errors import UserError
 from prompt_tuning.files import written_whole
 from prompt_tuning.made_from import ENDS, fingerprints
 from prompt_tuning.models.checkpoint_files import (
+    ADAPTER,
     architecture_problem,
     check_folder,
     check_vocabulary,
@@ -237,6 +238,7 @@ def _problems(model: FamilyModel, report: dict[str, object]) -> list[str]:
         f"missing weights {report['missing_keys']}": not report["missing_keys"],
         f"weights that its config does not use {unused}": not unused,
         f"weights of another shape {report['mismatched_keys']}": not report["mismatched_keys"],
+        f"an adapter ({ADAPTER})": not getattr(model, "_hf_peft_config_loaded", False),
         "the encoder has its own embedding": model.encoder.embed_tokens.weight is embedding,
         "the decoder has its own embedding": model.decoder.embed_tokens.weight is embedding,
         f"the weights are {embedding.dtype}": embedding.dtype is not torch.float16,

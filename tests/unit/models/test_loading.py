@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from peft import LoraConfig, get_peft_model
 from safetensors.torch import load_file, save_file
 from sentencepiece import SentencePieceProcessor
 from transformers import AutoModelForSeq2SeqLM, AutoTokenizer, ByT5Tokenizer
@@ -226,6 +227,19 @@ def test_a_tokenizer_that_does_not_belong_to_the_weights_is_refused(
     write_tiny(tmp_path / "larger", [f"word{i} " * 9 for i in range(300)])
     shutil.copy(tmp_path / "larger" / "spiece.model", folder)
     with pytest.raises(UserError, match=r"ids up to [0-9]+, its embedding [0-9]+ rows"):
+        load(folder)
+
+
+def test_a_checkpoint_with_an_adapter_is_refused(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """transformers would load the base that the adapter names; of a hub id it has done so."""
+    model = AutoModelForSeq2SeqLM.from_pretrained(folder)
+    get_peft_model(model, LoraConfig(target_modules=["q", "v"])).save_pretrained(folder)
+    with pytest.raises(UserError, match=r"has an adapter .*\n.*merge_and_unload"):
+        load(folder)
+    monkeypatch.setattr("prompt_tuning.models.loading.check_folder", lambda source: None)
+    with pytest.raises(UserError, match=r"did not load cleanly: an adapter"):
         load(folder)
 
 
