@@ -13,9 +13,8 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from prompt_tuning.shapes import NUM_BUCKETS, Shape, parameters_of
+from prompt_tuning.shapes import NUM_BUCKETS, NUM_SENTINELS, Shape, parameters_of
 
-NUM_SENTINELS = 100  # of T5's vocabulary: a corrupted row has at most so many spans
 ROWS_MULTIPLE = 128  # T5 pads its 32,100 pieces to 32,128 embedding rows
 
 

@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from prompt_tuning.models.loading import sentinel_id
-from prompt_tuning.models.random_checkpoint import NUM_SENTINELS
-from prompt_tuning.pretraining.schema import ObjectiveConfig
+from prompt_tuning.pretraining.schema import ObjectiveConfig, span_counts
 from prompt_tuning.pretraining.vocabulary import sentence_end_ids
+from prompt_tuning.shapes import NUM_SENTINELS
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
@@ -76,13 +76,11 @@ def noise_mask(
 
     The counts of noise tokens and of spans follow from the length; all ways of laying them out are
     equally likely. The last token is always noise. A single token is none.
-    Source: T5's `random_spans_noise_mask`; it counts in float32, which decides ties.
+    Source: T5's `random_spans_noise_mask`.
     """
     assert length > 0, length
     num_tokens = max(length, 2)
-    num_noise = round(np.float32(num_tokens) * np.float32(noise_density))
-    num_noise = min(max(num_noise, 1), num_tokens - 1)
-    num_spans = max(round(np.float32(num_noise) / np.float32(mean_span_length)), 1)
+    num_noise, num_spans = map(int, span_counts(num_tokens, noise_density, mean_span_length))
     noise = _random_segmentation(num_noise, num_spans, rng)
     kept = _random_segmentation(num_tokens - num_noise, num_spans, rng)
     span_lengths = np.stack([kept, noise], axis=1).ravel()

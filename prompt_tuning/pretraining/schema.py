@@ -1,6 +1,11 @@
 """The keys of `ptune pretrain` and `ptune adapt`, a line each; values are in conf/."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from prompt_tuning.config import (
     LARGEST_BATCH,
@@ -12,9 +17,11 @@ from prompt_tuning.config import (
     key,
 )
 from prompt_tuning.errors import UserError
+from prompt_tuning.shapes import NUM_SENTINELS
 
 OBJECTIVES = ("span_corruption", "prefix_lm", "sentence_lm")
 SCHEDULES = ("inverse_square_root", "constant", "linear")
+_LONGEST = 2**20  # tokens of a segment that is looked at for the number of its spans
 
 
 @dataclass(frozen=True)
@@ -96,6 +103,7 @@ class HeldOutConfig:
 class PretrainMachineConfig(MachineConfig):
     """What a pre-training run may use; how much it keeps of a position nobody has counted."""
 
+    dtype: str = key("of weights and activations", one_of=("float32",))
     max_tokens_per_micro_batch: int = key("in one pass, targets too", at_least=1, hashed=NEVER)
 
 
@@ -131,15 +139,51 @@ def pretrain_problems(config: PretrainConfig) -> list[UserError]:
         problems.append(
             UserError("checkpoint is missing", fix="checkpoint=<folder or hub id to go on from>")
         )
-    too_late = [s for s in config.pretraining.save_at_steps if s > config.pretraining.num_steps]
-    if too_late:
-        problems.append(
-            UserError(
-                f"pretraining.save_at_steps={too_late} is after the last step",
-                allowed=f"1 to {config.pretraining.num_steps}",
-            )
+    settings = config.pretraining
+    if no_steps := [s for s in settings.save_at_steps if not 1 <= s <= settings.num_steps]:
+        problem = f"pretraining.save_at_steps={no_steps} is no step of the run"
+        problems.append(UserError(problem, allowed=f"1 to {settings.num_steps}"))
+    if len(settings.betas) != 2 or not all(0 <= beta < 1 for beta in settings.betas):
+        problem = f"pretraining.betas={settings.betas} are no rates of two means"
+        problems.append(UserError(problem, allowed="two numbers of at least 0 and below 1"))
+    return [*problems, *_objective_problems(config.objective)]
+
+
+def _objective_problems(objective: ObjectiveConfig) -> Iterator[UserError]:
+    """A key that span corruption ignores; spans without a sentinel, or a token between them."""
+    if objective.name != "span_corruption":
+        return
+    if objective.max_target_tokens is not None:
+        problem = f"objective.max_target_tokens={objective.max_target_tokens} does nothing here"
+        yield UserError(problem, fix="leave it out: span corruption cuts no targets")
+    density, mean_span = objective.noise_density, objective.mean_span_length
+    longest = min(_LONGEST, int(objective.inputs_length / (1 - density)) + 1)
+    lengths = np.arange(2, longest + 1)
+    noise, spans = span_counts(lengths, density, mean_span)
+    kept = lengths - noise
+    fits = kept + spans < objective.inputs_length
+    if (most := spans[fits].max()) > NUM_SENTINELS:
+        yield UserError(
+            f"objective.inputs_length={objective.inputs_length} gives segments of {most} spans",
+            allowed=f"at most {NUM_SENTINELS}, the sentinels of a vocabulary",
+            fix="shorter inputs, a lower noise_density, or a larger mean_span_length",
         )
-    return problems
+    elif (spans > kept)[fits].any():
+        yield UserError(
+            f"objective.noise_density={density} leaves too few tokens between spans of "
+            f"mean_span_length={mean_span:g}",
+            fix="lower it, or make the spans longer",
+        )
+
+
+def span_counts(lengths: Any, density: float, mean_span: float) -> tuple[NDArray[np.int64], ...]:
+    """Tokens of noise, and spans of it, in segments of so many tokens, 2 or more.
+
+    Source: T5's `random_spans_noise_mask`; it counts in float32, which decides ties.
+    """
+    noise = np.clip(np.rint(np.float32(lengths) * np.float32(density)), 1, lengths - 1)
+    spans = np.maximum(np.rint(noise / np.float32(mean_span)), 1)
+    return noise.astype(np.int64), spans.astype(np.int64)
 
 
 def pretrain_name(config: PretrainConfig) -> str:
