@@ -12,13 +12,15 @@ NUM_SENTINELS = 100  # of a vocabulary: a corrupted row has at most so many span
 
 @dataclass(frozen=True)
 class Shape:
-    """The sizes of a T5 v1.1; encoder and decoder have `num_layers` each."""
+    """The sizes of a T5 v1.1; its decoder may have a depth of its own."""
 
     d_model: int
     num_layers: int
     num_heads: int
     d_kv: int
     d_ff: int
+    num_decoder_layers: int | None = None  # None: as the encoder
+    relative_attention_num_buckets: int = NUM_BUCKETS
 
     @classmethod
     def of(cls, config: Any) -> Self:
@@ -76,7 +78,8 @@ def parameters_of(
     yield "shared.weight", (vocab_rows, shape.d_model), 1.0
     yield "lm_head.weight", (vocab_rows, shape.d_model), 1.0  # untied: a tensor of its own
     for stack, sublayers in SUBLAYERS.items():
-        for block in range(shape.num_layers):
+        depth = (stack == "decoder" and shape.num_decoder_layers) or shape.num_layers
+        for block in range(depth):
             for index, sublayer in enumerate(sublayers):
                 layer = f"{stack}.block.{block}.layer.{index}"
                 yield f"{layer}.layer_norm.weight", (shape.d_model,), None
@@ -85,6 +88,7 @@ def parameters_of(
                     rows, columns, deviation = sizes(shape)
                     yield f"{layer}.{sublayer}.{name}.weight", (rows, columns), deviation
         yield f"{stack}.final_layer_norm.weight", (shape.d_model,), None
-        for block in range(shape.num_layers if model_type == "umt5" else 1):
+        for block in range(depth if model_type == "umt5" else 1):
             table = f"{stack}.block.{block}.layer.0.SelfAttention.relative_attention_bias.weight"
-            yield table, (NUM_BUCKETS, shape.num_heads), shape.d_model**-0.5
+            rows = shape.relative_attention_num_buckets
+            yield table, (rows, shape.num_heads), shape.d_model**-0.5

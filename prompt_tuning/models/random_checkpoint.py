@@ -13,7 +13,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from prompt_tuning.shapes import NUM_BUCKETS, NUM_SENTINELS, Shape, parameters_of
+from prompt_tuning.shapes import NUM_SENTINELS, Shape, parameters_of
 
 ROWS_MULTIPLE = 128  # T5 pads its 32,100 pieces to 32,128 embedding rows
 
@@ -61,7 +61,7 @@ def hub_config(shape: Shape, vocab_rows: int) -> dict[str, object]:
         "architectures": ["T5ForConditionalGeneration"],
         "model_type": "t5",
         **asdict(shape),
-        "num_decoder_layers": shape.num_layers,
+        "num_decoder_layers": shape.num_decoder_layers or shape.num_layers,
         "vocab_size": vocab_rows,
         "decoder_start_token_id": 0,
         "pad_token_id": 0,
@@ -71,7 +71,6 @@ def hub_config(shape: Shape, vocab_rows: int) -> dict[str, object]:
         "initializer_factor": 1.0,
         "is_encoder_decoder": True,
         "layer_norm_epsilon": 1e-06,
-        "relative_attention_num_buckets": NUM_BUCKETS,
         "relative_attention_max_distance": 128,
         "tie_word_embeddings": False,
         "use_cache": True,

@@ -320,8 +320,17 @@ def test_a_folder_with_the_real_vocabulary_has_t5s_rows_and_sentinels(
 def test_an_untrained_copy_has_the_shape_and_tokenizer_and_none_of_the_weights(
     family_folder: Path, tmp_path: Path
 ) -> None:
+    """Also of a decoder of its own depth, and of other buckets of positions."""
+
+    def train(weights: dict[str, torch.Tensor]) -> None:
+        for name, weight in [*weights.items()]:
+            weights[name] = weight[:16].clone() if "attention_bias" in name else 3 * weight
+            if name.startswith("decoder.block.3"):
+                del weights[name]
+
     folder = Path(shutil.copytree(family_folder, tmp_path / "model"))
-    edit_weights(folder, lambda weights: [w.mul_(3) for w in weights.values()])  # "trained"
+    edit_weights(folder, train)
+    edit_config(folder, num_decoder_layers=3, relative_attention_num_buckets=16)
     write_untrained_checkpoint(tmp_path / "untrained", str(folder))
     trained, untrained = load(folder), load(tmp_path / "untrained")
     assert untrained.num_parameters == trained.num_parameters
