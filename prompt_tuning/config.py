@@ -716,6 +716,8 @@ def _out_of_range(name: str, value: Any, about: Key) -> Iterator[UserError]:
         )
     elif isinstance(value, str) and not value.strip():
         yield UserError(f"{name}= is empty", allowed="a text", fix=fix)
+    elif isinstance(value, list) and not all(str(each).strip() for each in value):
+        yield UserError(f"{name}={value} has an empty text", fix="leave the empty one out")
     elif isinstance(value, int) and not -LARGEST <= value <= LARGEST:
         yield UserError(f"{name} is a number of {len(bin(value)) - 2} bits", fix=fix)
     elif not about.holds(value) or (isinstance(value, float) and not math.isfinite(value)):

@@ -10,6 +10,8 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
+from prompt_tuning.errors import UserError
+
 logger = logging.getLogger(__name__)
 
 EncodeText = Callable[[str], list[int]]
@@ -45,13 +47,19 @@ def class_label(
     """Word i, the mean of its sub-token embeddings, at position i of `rest` ([P, H]).
 
     A prompt with fewer positions than words takes the first words and says which it leaves out.
+
+    Raises:
+        UserError: the vocabulary has no piece for a word.
     """
     used, left_out = words[: len(rest)], words[len(rest) :]
     if left_out:
         logger.warning("prompt length %d leaves out the labels %s", len(rest), ", ".join(left_out))
     prompt = rest.clone()
     for position, word in enumerate(used):
-        prompt[position] = embedding[encode(word)].float().mean(0).cpu()
+        if not (ids := encode(word)):
+            problem = f"the model's vocabulary has no piece for {word!r}, which is to start a row"
+            raise UserError(problem, fix="give other words: 'init.words=[...]'")
+        prompt[position] = embedding[ids].float().mean(0).cpu()
     return prompt
 
 

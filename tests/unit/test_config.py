@@ -192,6 +192,7 @@ def test_a_missing_value_names_the_choices() -> None:
         (["init=from_file"], ["init=from_file needs a file"]),
         (["init=from_text"], ["init=from_text needs a text"]),
         (["init=from_text", "init.text=' '"], ["init.text= is empty"]),
+        (["init.words=[happy,' ']"], ["init.words=['happy', ' '] has an empty text"]),
         (["init=from_file", "init.path=none.npy"], ["prompt file none.npy does not exist"]),
         (["data.source=local"], ["data.source=local needs a folder"]),
         (["data.train_file=a.jsonl"], ["data.train_file=a.jsonl needs a folder"]),

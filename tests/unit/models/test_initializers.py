@@ -5,6 +5,7 @@ import logging
 import pytest
 import torch
 
+from prompt_tuning.errors import UserError
 from prompt_tuning.models.initializers import class_label, from_text, random_uniform, sampled_vocab
 
 EMBEDDING = torch.arange(40.0).repeat(3, 1).T.contiguous()  # row i is (i, i, i)
@@ -41,6 +42,12 @@ def test_class_label_takes_the_mean_of_the_sub_tokens_and_leaves_the_rest() -> N
     prompt = class_label(rest, EMBEDDING, words=list(pieces), encode=pieces.__getitem__)
     assert prompt[:, 0].tolist() == [18.0, 10.0, -1.0, -1.0]
     assert rest[0, 0] == -1.0
+
+
+def test_a_word_without_pieces_is_refused() -> None:
+    """T5's vocabulary has none for a zero-width space: the mean of no embedding is NaN."""
+    with pytest.raises(UserError, match="no piece for '\\\\u200b'"):
+        class_label(torch.zeros(1, 3), EMBEDDING, words=["\u200b"], encode=lambda word: [])
 
 
 def test_a_prompt_too_short_for_the_labels_takes_the_first_and_says_so(
