@@ -289,9 +289,9 @@ def constant_answer(task: Task, examples: Sequence[Example]) -> dict[str, Any]:
 
 
 def write_predictions(path: Path, data: EvaluationSet, evaluation: Evaluation) -> None:
-    """One JSON line an example: idx, targets, prediction."""
+    """One JSON line an example: idx, targets, class id (null: none), prediction."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w", encoding="utf-8") as file:
         for example, prediction in zip(data.examples, evaluation.predictions, strict=True):
-            line = {"idx": example.idx, "targets": example.targets, "prediction": prediction}
-            file.write(json.dumps(line, ensure_ascii=False) + "\n")
+            line = {"idx": example.idx, "targets": example.targets, "label": example.label}
+            file.write(json.dumps(line | {"prediction": prediction}, ensure_ascii=False) + "\n")

@@ -76,7 +76,10 @@ class RunFolder:
         return self.path / "predictions" / task / f"{file}.jsonl"
 
     def predictions(self, name: int | str) -> list[dict[str, Any]]:
-        """The lines of such a file: idx, targets, prediction; none of a damaged one."""
+        """The lines of such a file: idx, targets, label, prediction; none of a damaged one.
+
+        Those of earlier versions have no label.
+        """
         lines, num_damaged = json_lines(self.predictions_path(name))
         texts = [line.get(key) for line in lines for key in ("targets", "prediction")]
         is_whole = not num_damaged and all("idx" in line for line in lines)

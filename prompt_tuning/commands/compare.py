@@ -15,6 +15,8 @@ from prompt_tuning.errors import UserError
 from prompt_tuning.files import written_whole
 from prompt_tuning.made_from import GONE, flat
 from prompt_tuning.run_folder import RunFolder
+from prompt_tuning.tasks import Example
+from prompt_tuning.tasks.wsc import WSC
 from prompt_tuning.terminal import print_table, say
 
 POSITIONAL = "runs"  # what stands on the command line without a key
@@ -37,9 +39,9 @@ class Compared:
         return [part for part in (self.result, self.result.get("report")) if part]
 
     def answers(self) -> tuple[list[Any], list[bool]]:
-        """The examples of the reported split and whether each is right to the letter.
+        """The examples of the reported split and whether each is right, as its accuracy counts.
 
-        Both are empty where no answers were kept, or an answer may be right in other words.
+        Both are empty where no answers were kept, or what was kept does not tell.
         """
         report = self.result.get("report")
         if "accuracy" not in (report or self.result)["metrics"]:
@@ -47,7 +49,16 @@ class Compared:
         name = "report" if report else self.result.get("best_step", "predictions")
         lines = self.folder.predictions(name)
         examples = [[line["idx"], line["targets"]] for line in lines]
-        return examples, [line["prediction"] == line["targets"] for line in lines]
+        if self.config.get("task.name") != WSC.name:
+            return examples, [line["prediction"] == line["targets"] for line in lines]
+        if any(line.get("label") is None for line in lines):
+            say(f"{self.letter}: not compared answer by answer: its labels of WSC were not kept")
+            return [], []
+        asked = [Example("", line["targets"], line["idx"]) for line in lines]
+        said = [
+            WSC.parse(line["prediction"], each) for line, each in zip(lines, asked, strict=True)
+        ]
+        return examples, [p == line["label"] for p, line in zip(said, lines, strict=True)]
 
 
 def check(cfg: DictConfig) -> CompareConfig:

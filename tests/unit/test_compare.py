@@ -10,10 +10,10 @@ from quick_runs import Ptune
 from prompt_tuning.run_folder import RunFolder
 
 
-def made_run(folder: Path, *, length: int, accuracy: float | None) -> RunFolder:
+def made_run(folder: Path, *, length: int, accuracy: float | None, task: str = "rte") -> RunFolder:
     """A run of two evaluations; without an accuracy it was stopped."""
     run = RunFolder(folder)
-    config = {"task": {"name": "rte"}, "prompt": {"length": length}, "seed": 0}
+    config = {"task": {"name": task}, "prompt": {"length": length}, "seed": 0}
     run.start(config | {"output_dir": str(folder.parent)})
     curve = [{"step": 10, "eval/score": 50.0}, {"step": 20, "eval/score": 60.0}]
     lines = "".join(json.dumps(line) + "\n" for line in curve)
@@ -54,6 +54,22 @@ def test_runs_on_the_same_examples_are_compared_in_pairs(ptune: Ptune, tmp_path:
     shown = ptune("compare", "one", "other").out
     counts = "8 examples only A has right, 1 only B"
     assert f"A and B: {counts}; McNemar's p = 0.039" in shown
+
+
+@pytest.mark.parametrize("label", [{}, {"label": 0}], ids=["an earlier version's", "labelled"])
+def test_an_answer_to_wsc_is_judged_as_its_accuracy_is(
+    ptune: Ptune, tmp_path: Path, label: dict[str, int]
+) -> None:
+    """Its target is a phrase, be it the referent or not: here it is not, and another one right."""
+    for name, word in (("one", "a bird"), ("other", "the cat")):
+        folder = made_run(tmp_path / name, length=5, accuracy=80.0, task="wsc")
+        path = folder.predictions_path("report")
+        path.parent.mkdir(parents=True)
+        answers = ({"idx": i, "targets": "a cat", "prediction": word, **label} for i in range(6))
+        path.write_text("".join(json.dumps(answer) + "\n" for answer in answers))
+    shown = ptune("compare", "one", "other").out
+    assert ("6 examples only A has right, 0 only B" in shown) == bool(label)
+    assert ("B: not compared answer by answer" in shown) != bool(label) and "0 only A" not in shown
 
 
 @pytest.mark.parametrize(
