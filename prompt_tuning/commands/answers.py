@@ -1,7 +1,7 @@
 """Where `ptune predict` writes its answers: JSON lines that can be continued, or a CSV table."""
 
-import codecs
 import csv
+import io
 import json
 import os
 import stat
@@ -49,9 +49,7 @@ def _as_table(
         until_row.append(answer)
         own = [key for key in answer if key not in (*told, "probabilities")]
     columns = [*own, *told]
-    # The lines end in \r\n, as RFC 4180 has them: of \n alone csv would leave a \r unquoted.
-    table = csv.writer(codecs.getwriter("utf-8")(file))
-    table.writerow(columns)
+    file.write(_csv_line(columns))
     for answer in chain(until_row, answers):
         cells = {key: value for key, value in answer.items() if key != "probabilities"}
         for label, share in answer.get("probabilities", {}).items():
@@ -61,8 +59,15 @@ def _as_table(
                 f"output={path}: a row has {', '.join(others)}, which the first row has not",
                 fix="write JSON lines: output=<name>.jsonl",
             )
-        table.writerow(_cell(cells.get(column, "")) for column in columns)
+        file.write(_csv_line(_cell(cells.get(column, "")) for column in columns))
         yield answer
+
+
+def _csv_line(cells: Iterable[Any]) -> bytes:
+    """A line that ends in a newline alone, of which csv would leave a carriage return unquoted."""
+    line = io.StringIO()
+    csv.writer(line, lineterminator="\r\n").writerow(cells)
+    return line.getvalue().removesuffix("\r\n").encode() + b"\n"
 
 
 def _cell(value: Any) -> Any:

@@ -124,6 +124,7 @@ def test_a_table_of_answers_is_one_that_can_be_read_again(predict: Ptune) -> Non
     first, *others = [row for _, row in read_table(Path("out.csv"))]
     assert [row["inputs"] for row in others] == ["x\ry", "", 'x\n"y', "z"]
     assert {*first} == {"prompt", "inputs", "id", "prediction", "error"}
+    assert b"\r\n" not in Path("out.csv").read_bytes()
     assert [bool(row["error"]) for row in (first, *others)] == [True, False, True, False, False]
 
     predict(write("not json"), "output=none.csv", status=2)
