@@ -4,17 +4,14 @@ import gc
 import json
 import os
 import socket
-from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
-from quick_runs import Ptune, Said, load_exactly, status_of
+from quick_runs import Said, load_exactly, status_of
 from safetensors.torch import save_file
 from transformers import AutoTokenizer
 
-from prompt_tuning.models.loading import Checkpoint
 from prompt_tuning.models.random_checkpoint import random_weights, write_random_checkpoint
 from prompt_tuning.shapes import Shape
 
@@ -23,10 +20,9 @@ torch.set_num_threads(1)  # tiny tensors: two threads wait for each other on a b
 REPOSITORY = Path(__file__).parents[1]
 TINY = Shape(d_model=64, num_layers=4, num_heads=4, d_kv=16, d_ff=128)
 TEXTS = ["a joy to watch", "it makes no sense", "positive"]
-WriteTiny = Callable[[Path, Sequence[str]], None]
 
 
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config, items):
     """Skips what takes long unless it is asked for."""
     if "faults" in config.getoption("-m"):
         return
@@ -35,20 +31,20 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             item.add_marker(pytest.mark.skip(reason="takes long: -m faults"))
 
 
-def pytest_collection_finish() -> None:
+def pytest_collection_finish():
     """What imports and collection have left stays: garbage collections need not walk it (-13 %)."""
     gc.collect()
     gc.freeze()
 
 
 @pytest.fixture(autouse=True)
-def _no_network(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+def _no_network(request, monkeypatch):
     """A test that opens a socket fails, unless it is marked `network`; AF_UNIX stays."""
     if request.node.get_closest_marker("network"):
         return
 
     class LocalSocket(socket.socket):
-        def __init__(self, family: int = -1, *args: Any, **kwargs: Any) -> None:
+        def __init__(self, family=-1, *args, **kwargs):
             if family != socket.AF_UNIX and kwargs.get("fileno") is None:
                 raise OSError("tests have no network")
             super().__init__(family, *args, **kwargs)
@@ -57,16 +53,14 @@ def _no_network(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch)
 
 
 @pytest.fixture
-def ptune(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Ptune:
+def ptune(tmp_path, monkeypatch, capsys):
     """`ptune(*arguments, status=0)`, in this process and the test's own folder: what it says.
 
     Only a fault of the program's, status 1, has a traceback.
     """
     monkeypatch.chdir(tmp_path)
 
-    def run(*arguments: str, status: int = 0) -> Said:
+    def run(*arguments, status=0):
         ended, said = status_of(monkeypatch, tmp_path, *arguments), Said(*capsys.readouterr())
         assert ended == status, said
         assert status == 1 or "Traceback" not in said.err
@@ -76,7 +70,7 @@ def ptune(
 
 
 @pytest.fixture(scope="session")
-def shared_data() -> Path:
+def shared_data():
     """The folder of real data: $PTUNE_SHARED_DATA, or shared/data beside the checkout."""
     folder = Path(os.environ.get("PTUNE_SHARED_DATA", REPOSITORY.parent / "shared" / "data"))
     if not folder.is_dir():
@@ -85,10 +79,10 @@ def shared_data() -> Path:
 
 
 @pytest.fixture(scope="session")
-def write_tiny() -> WriteTiny:
+def write_tiny():
     """Writes a tiny T5 v1.1 with random weights and a vocabulary of its own into a new folder."""
 
-    def write(folder: Path, texts: Sequence[str]) -> None:
+    def write(folder, texts):
         folder.mkdir(parents=True)
         vocabulary = folder / "spiece.model"
         _train_vocabulary(texts, vocabulary)
@@ -98,7 +92,7 @@ def write_tiny() -> WriteTiny:
 
 
 @pytest.fixture(scope="session")
-def tiny_folder(tmp_path_factory: pytest.TempPathFactory, write_tiny: WriteTiny) -> Path:
+def tiny_folder(tmp_path_factory, write_tiny):
     """Such a model, in the hub's layout."""
     folder = tmp_path_factory.mktemp("tiny") / "model"
     write_tiny(folder, TEXTS)
@@ -106,7 +100,7 @@ def tiny_folder(tmp_path_factory: pytest.TempPathFactory, write_tiny: WriteTiny)
 
 
 @pytest.fixture(scope="session")
-def tiny_family(tiny_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+def tiny_family(tiny_folder, tmp_path_factory):
     """The folders of a tiny T5 v1.1, mT5 and umT5 by their model_type, as the hub has them."""
     folders = {"t5": tiny_folder}
     for model_type, write in (("mt5", _write_mt5), ("umt5", _write_umt5)):
@@ -116,12 +110,12 @@ def tiny_family(tiny_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> 
 
 
 @pytest.fixture(scope="session")
-def tiny_checkpoint(tiny_folder: Path) -> Checkpoint:
+def tiny_checkpoint(tiny_folder):
     """That model, loaded, checked and fused."""
     return load_exactly(str(tiny_folder))
 
 
-def _write_mt5(folder: Path) -> None:
+def _write_mt5(folder):
     """As a T5 v1.1, but the sentinels are pieces of its vocabulary and no special tokens."""
     from sentencepiece import sentencepiece_model_pb2 as protocol
 
@@ -136,7 +130,7 @@ def _write_mt5(folder: Path) -> None:
     _edit_json(folder / "config.json", model_type="mt5")
 
 
-def _write_umt5(folder: Path) -> None:
+def _write_umt5(folder):
     """With a position bias in each layer; <s> is 2 and <unk> 3, as its tokenizer.json says."""
     path = folder / "spiece.model"
     _train_vocabulary(TEXTS, path, bos_id=2, unk_id=3)
@@ -149,16 +143,14 @@ def _write_umt5(folder: Path) -> None:
     save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
 
 
-def _edit_json(path: Path, **values: Any) -> dict[str, Any]:
+def _edit_json(path, **values):
     """Sets values of a JSON object in a file; returns all of it."""
-    content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) | values
+    content = json.loads(path.read_text(encoding="utf-8")) | values
     path.write_text(json.dumps(content), encoding="utf-8")
     return content
 
 
-def _train_vocabulary(
-    texts: Sequence[str], path: Path, *, bos_id: int = -1, unk_id: int = 2
-) -> None:
+def _train_vocabulary(texts, path, *, bos_id=-1, unk_id=2):
     """A SentencePiece unigram model with T5's special ids and all printable ASCII."""
     import sentencepiece
 

@@ -13,11 +13,9 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
-from subprocess import CompletedProcess
 
 _SERVER = get_context("forkserver")
 _SERVER.set_forkserver_preload(
@@ -37,9 +35,7 @@ HIDDEN = ("WANDB_API_KEY", "WANDB_MODE", "WANDB_SERVICE")
 class Started:
     """A running command, as `subprocess.Popen` has it."""
 
-    def __init__(
-        self, *arguments: str, folder: Path, module: str = "prompt_tuning", **environment: str
-    ) -> None:
+    def __init__(self, *arguments, folder, module="prompt_tuning", **environment):
         """`python -m <module> <arguments>`, begun in `folder`; variables add to the environment."""
         folder.mkdir(exist_ok=True)
         self._scratch = tempfile.TemporaryDirectory()
@@ -52,34 +48,34 @@ class Started:
         self._process.start()
 
     @property
-    def returncode(self) -> int | None:
+    def returncode(self):
         """None: it runs; below 0: the signal that ended it."""
         return self._process.exitcode
 
-    def send_signal(self, number: int) -> None:
+    def send_signal(self, number):
         """To the process, if it still runs."""
         if self._process.is_alive() and self._process.pid is not None:
             os.kill(self._process.pid, number)
 
-    def kill(self) -> None:
+    def kill(self):
         """Ends it at once."""
         self.send_signal(signal.SIGKILL)
 
-    def wait(self, timeout: float) -> int:
+    def wait(self, timeout):
         """The exit status; raises as `subprocess.Popen.wait`."""
         self._process.join(timeout)
         if self._process.exitcode is None:
             raise subprocess.TimeoutExpired("ptune", timeout)
         return self._process.exitcode
 
-    def communicate(self, timeout: float) -> tuple[str, str]:
+    def communicate(self, timeout):
         """What it has said on standard output and standard error, once it has ended."""
         self.wait(timeout)
         out, err = (path.read_text(encoding="utf-8") for path in self._said)
         return out, err
 
 
-def run(*arguments: str, folder: Path, module: str = "prompt_tuning", **environment: str) -> str:
+def run(*arguments, folder, module="prompt_tuning", **environment):
     """What `python -m <module> <arguments>` says on both streams; it ends well."""
     process = Started(*arguments, folder=folder, module=module, **environment)
     try:
@@ -90,7 +86,7 @@ def run(*arguments: str, folder: Path, module: str = "prompt_tuning", **environm
     return out + err
 
 
-def python(*arguments: str, folder: Path) -> tuple[CompletedProcess[str], set[str], float]:
+def python(*arguments, folder):
     """A new interpreter in `folder`: how it ended, what it imported, its seconds of processor time.
 
     The cost of counting imports is in the time, waiting is not.
@@ -112,9 +108,7 @@ def python(*arguments: str, folder: Path) -> tuple[CompletedProcess[str], set[st
     return done, timed, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
-def _be_the_command(
-    module: str, arguments: tuple[str, ...], folder: str, env: dict[str, str], said: list[str]
-) -> None:
+def _be_the_command(module, arguments, folder, env, said):
     """What the new process does."""
     os.chdir(folder)
     os.environ.clear()
@@ -136,13 +130,13 @@ def _be_the_command(
         sys.stdout.flush()
 
 
-def only_run(folder: Path) -> Path:
+def only_run(folder):
     """The one run that was made in `folder`."""
     (run,) = [path for path in (folder / "runs").iterdir() if path.name not in ("cache", "sweeps")]
     return run
 
 
-def wait_for(is_so: Callable[[], object]) -> None:
+def wait_for(is_so):
     """Until something is so; at most two minutes."""
     give_up = time.monotonic() + 120
     while not is_so():
@@ -150,7 +144,7 @@ def wait_for(is_so: Callable[[], object]) -> None:
         time.sleep(0.005)
 
 
-def wait_for_step(folder: Path, step: int) -> None:
+def wait_for_step(folder, step):
     """Until the run in `folder` has logged `step`."""
     logs = partial(folder.glob, "runs/*/metrics.jsonl")
     wait_for(lambda: any(f'"step": {step}' in path.read_text() for path in logs()))

@@ -2,17 +2,13 @@
 
 import copy
 import json
-from collections.abc import Iterable
-from pathlib import Path
-from typing import Any
 
 from prompt_tuning.config import OF_NO_QUESTION
-from prompt_tuning.report.artefact import Artefact
 from prompt_tuning.report.catalogue import chosen
 from prompt_tuning.report.records import Library, read_committed, read_runs
 
 FLOOR = {"majority": 50.0, "shortcut": 52.5, "shortcut_name": "bag of fields"}
-CONFIG: dict[str, Any] = {
+CONFIG = {
     "task": {"name": "mini_rte", "report_split": "test"},
     "model": {"name": "ladder_400k", "checkpoints": {0: "a"}, "path": None},
     "variant": {"name": "lm_adapted", "lm_adapt_steps": 6000},
@@ -31,7 +27,7 @@ CONFIG: dict[str, Any] = {
 }
 
 
-def config(seed: int = 0, **changed: Any) -> dict[str, Any]:
+def config(seed=0, **changed):
     """The config of a run; a dotted key is written with two underscores."""
     values = copy.deepcopy(CONFIG) | {"seed": seed}
     for key, value in changed.items():
@@ -43,7 +39,7 @@ def config(seed: int = 0, **changed: Any) -> dict[str, Any]:
     return values
 
 
-def result(score: float, report: float | None = None) -> dict[str, Any]:
+def result(score, report=None):
     answers = {"num_examples": 400, "num_unparseable": 0}
     on_test = None if report is None else {"split": "test", "score": report, **answers}
     floor = FLOOR if report is not None else None
@@ -51,14 +47,14 @@ def result(score: float, report: float | None = None) -> dict[str, Any]:
 
 
 def write_run(
-    folder: Path,
-    cfg: dict[str, Any],
-    came_out: dict[str, Any],
+    folder,
+    cfg,
+    came_out,
     *,
-    name: str | None = None,
-    fingerprint: str = "f0",
-    data: str = "d0",
-) -> Path:
+    name=None,
+    fingerprint="f0",
+    data="d0",
+):
     axes = (cfg["task"]["name"], cfg["model"]["name"], cfg["method"], cfg["prompt"]["length"])
     run = folder / (name or "-".join(map(str, (*axes, cfg["variant"]["name"], cfg["seed"]))))
     return write_record(
@@ -72,9 +68,7 @@ def write_run(
     )
 
 
-def write_record(
-    run: Path, kind: str, cfg: dict[str, Any], came_out: dict[str, Any], **more: Any
-) -> Path:
+def write_record(run, kind, cfg, came_out, **more):
     """The record of a finished run of any command, in its folder."""
     about = {"finished_at": "2026-11-26T00:00:00+00:00", "commit": "c0ffee", "dirty": False}
     run.mkdir(parents=True)
@@ -83,26 +77,26 @@ def write_record(
     return run
 
 
-def write_seeds(folder: Path, scores: Iterable[float], **changed: Any) -> None:
+def write_seeds(folder, scores, **changed):
     for seed, score in enumerate(scores):
         write_run(folder, config(seed, **changed), result(score - 1, score))
 
 
-def library_of(folder: Path) -> Library:
+def library_of(folder):
     """The records of runs in a folder, and those committed in it."""
     return Library([*read_runs(folder), *read_committed(folder / "committed")], OF_NO_QUESTION)
 
 
-def filled(name: str, folder: Path, *planned: dict[str, Any]) -> Artefact:
+def filled(name, folder, *planned):
     """An artefact whose plan is given, from the records of a folder."""
     (artefact,) = chosen(name)
     return artefact.filled(planned, library_of(folder))
 
 
-def seeds(**changed: Any) -> list[dict[str, Any]]:
+def seeds(**changed):
     return [config(seed, **changed) for seed in range(3)]
 
 
-def row(made: Artefact, *start: str) -> list[str]:
+def row(made, *start):
     (found,) = [[*row] for row in made.table.rows if [*row[: len(start)]] == [*start]]
     return found[len(start) :]

@@ -3,29 +3,23 @@
 import json
 import re
 import shlex
-from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from importlib import import_module
 from itertools import count
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import pytest
 import torch
-from omegaconf import DictConfig
-from torch import Tensor
 
 from prompt_tuning import cli
 from prompt_tuning.composition import composed, points_of
-from prompt_tuning.config import TrainConfig
 from prompt_tuning.config_checks import train_config
-from prompt_tuning.errors import UserError
-from prompt_tuning.evaluation import Evaluation, evaluate_prompt, evaluation_set
+from prompt_tuning.evaluation import evaluate_prompt, evaluation_set
 from prompt_tuning.hydra_app import with_keys
 from prompt_tuning.interrupts import Interrupted
-from prompt_tuning.models.loading import Checkpoint, load_checkpoint
+from prompt_tuning.models.loading import load_checkpoint
 from prompt_tuning.run_folder import RunFolder
-from prompt_tuning.tasks import Example, Task
 from prompt_tuning.training import multitask, prompt_design, tuning
 
 EXAMPLE = Path(__file__).parents[1] / "scripts" / "example_task"  # files of a user's
@@ -47,7 +41,7 @@ QUICK = ["training.num_steps=2", "evaluation.every_steps=1", "evaluation.num_exa
 WALKS = {"multitask_model_tuning": multitask.train, "prompt_design": prompt_design.train}
 
 
-def write_official(folder: Path, split: str, labels: Sequence[str] = RTE_LABELS) -> None:
+def write_official(folder, split, labels=RTE_LABELS):
     """Six official-looking rows of RTE or CB."""
     folder.mkdir(parents=True, exist_ok=True)
     rows = [
@@ -64,17 +58,14 @@ class Said(NamedTuple):
     err: str
 
 
-Ptune = Callable[..., Said]  # the fixture `ptune`
-
-
-def status_of(monkeypatch: pytest.MonkeyPatch, folder: Path, *arguments: str) -> int:
+def status_of(monkeypatch, folder, *arguments):
     """The exit status of a command line, in `folder`."""
     monkeypatch.chdir(folder)
     monkeypatch.setattr("sys.argv", ["ptune", *arguments])
     return cli.main()
 
 
-def problems_of(line: str) -> list[UserError]:
+def problems_of(line):
     """What is wrong with a command line of a text, in which <placeholders> count as any value."""
     command, *arguments = shlex.split(re.sub("<[^>]*>", "x", line).replace("...", ""))
     own_files = None
@@ -91,61 +82,56 @@ def problems_of(line: str) -> list[UserError]:
     return points_of(command, overrides, multirun=is_sweep, only_first=True, own_files=own_files)[1]
 
 
-def run_in(folder: Path, *arguments: str) -> Path:
+def run_in(folder, *arguments):
     """The folder, in which a command has run and ended well: for fixtures of a wider scope."""
     with pytest.MonkeyPatch.context() as patch:
         assert status_of(patch, folder, *arguments) == 0
     return folder
 
 
-def train_config_of(
-    *overrides: str, check: Callable[[DictConfig], TrainConfig] = train_config
-) -> TrainConfig:
+def train_config_of(*overrides, check=train_config):
     """What `ptune train` with these overrides would run; `train.check` looks for its files too."""
     return check(composed("train", overrides))
 
 
-def config_of(model: Path, *overrides: str) -> TrainConfig:
+def config_of(model, *overrides):
     """A run on the model in a folder, of two steps unless the overrides say more."""
     given = [f"model.path={model}", "recipe=mini", "tracking=none", "data.cache_dir=null", *QUICK]
     return train_config_of(*given, *overrides)
 
 
-def load_exactly(source: str) -> Checkpoint:
+def load_exactly(source):
     """A model in float32 on the CPU."""
     cpu = torch.device("cpu")
     return load_checkpoint(source, revision=None, dtype=torch.float32, device=cpu)
 
 
-def said_again(
-    checkpoint: Checkpoint, task: Task, examples: Sequence[Example], prompt: Tensor | None = None
-) -> Evaluation:
+def said_again(checkpoint, task, examples, prompt=None):
     """What a model answers behind a prompt [P, H], if there is one: decoded here once more."""
     weight = torch.zeros(0, checkpoint.model.hidden_size) if prompt is None else prompt
     data = evaluation_set(task, examples, checkpoint)
     return evaluate_prompt(checkpoint, weight, data, max_tokens=8192)
 
 
-def record_of(folder: Path, config: TrainConfig) -> dict[str, Any]:
+def record_of(folder, config):
     """The record of a run in `folder`, from the start or resumed."""
     WALKS.get(config.method, tuning.train)(config, RunFolder(folder))
     return record_in(folder)
 
 
-def record_in(folder: Path, name: str = "") -> dict[str, Any]:
+def record_in(folder, name=""):
     """The only record of a folder, itself or in folders of it whose names begin so."""
     paths = [path for path in folder.rglob("record.json") if path.parent.name.startswith(name)]
     assert len(paths) == 1, paths
-    record: dict[str, Any] = json.loads(paths[0].read_text(encoding="utf-8"))
-    return record
+    return json.loads(paths[0].read_text(encoding="utf-8"))
 
 
 @contextmanager
-def stopped_in(owner: type, name: str, call: int) -> Iterator[None]:
+def stopped_in(owner, name, call):
     """Asks the run to stop when a method has been called so many times."""
     method, calls = getattr(owner, name), count(1)
 
-    def stopping(*given: Any) -> Any:
+    def stopping(*given):
         result = method(*given)
         if next(calls) == call:
             raise Interrupted(15)
@@ -156,12 +142,12 @@ def stopped_in(owner: type, name: str, call: int) -> Iterator[None]:
         yield
 
 
-def logged(run: Path) -> list[dict[str, Any]]:
+def logged(run):
     """What a run logged, without its clock."""
     lines = lines_of(run / "metrics.jsonl")
     return [{k: v for k, v in line.items() if k != "time/duration_s"} for line in lines]
 
 
-def lines_of(path: Path) -> list[dict[str, Any]]:
+def lines_of(path):
     """The objects of a .jsonl file."""
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]

@@ -10,13 +10,12 @@ import json
 import sys
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
 
 ENTITY = "me"
-COMPLETE: list[str] = []  # runs whose client has said so
+COMPLETE = []  # runs whose client has said so
 
 
-def answer(operation: str, variables: dict[str, Any], url: str) -> dict[str, Any]:
+def answer(operation, variables, url):
     """The `data` of a GraphQL operation, with as much as the client needs to go on."""
     if operation == "UpsertBucket":
         project = {"id": "p", "name": variables.get("project"), "entity": {"name": ENTITY}}
@@ -46,7 +45,7 @@ def answer(operation: str, variables: dict[str, Any], url: str) -> dict[str, Any
     if operation == "CreateAgent":
         return {"createAgent": {"agent": {"id": "agent"}}}
     if operation == "Heartbeat":
-        commands: list[dict[str, Any]] = [{"type": "exit"}] if "trial" in COMPLETE else []
+        commands = [{"type": "exit"}] if "trial" in COMPLETE else []
         if RUN:
             run = {"type": "run", "run_id": "trial", "program": "ptune"}
             commands = [{**run, "args": json.loads(RUN.pop())}]
@@ -76,7 +75,7 @@ class Handler(BaseHTTPRequestHandler):
 
     protocol_version = "HTTP/1.1"
 
-    def do_POST(self) -> None:
+    def do_POST(self):
         """GraphQL, curves (file_stream), uploads, telemetry."""
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         if self.headers.get("Content-Encoding") == "gzip":
@@ -90,7 +89,7 @@ class Handler(BaseHTTPRequestHandler):
                 log.write(json.dumps({"path": self.path, "sent": sent}) + "\n")
         if sent.get("complete"):
             COMPLETE.append(self.path.split("/")[-2])
-        reply: dict[str, Any] = {}
+        reply = {}
         if self.path == "/graphql":
             query = sent["query"].split("(")[0].split("{")[0].split()
             url = f"http://{self.headers['Host']}"
@@ -104,7 +103,7 @@ class Handler(BaseHTTPRequestHandler):
 
     do_GET = do_PUT = do_POST  # noqa: N815
 
-    def log_message(self, *arguments: object) -> None:
+    def log_message(self, *arguments):
         """Nothing on standard error."""
 
 
@@ -112,6 +111,6 @@ if __name__ == "__main__":
     LOG = Path(sys.argv[1])
     SWEEP, *RUN = [Path(name).read_text(encoding="utf-8") for name in sys.argv[2:]] or [""]
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.handle_error = lambda *arguments: None  # type: ignore[method-assign]  # a client left
+    server.handle_error = lambda *arguments: None  # a client left
     print(server.server_port, flush=True)
     server.serve_forever()

@@ -1,11 +1,9 @@
 """Every file of conf/ composes and validates, with its head's own commands, and fits the code."""
 
 import re
-from collections.abc import Iterator
 from dataclasses import MISSING, fields, is_dataclass
 from importlib import import_module
-from pathlib import Path
-from typing import Any, get_args, get_type_hints
+from typing import get_args, get_type_hints
 
 import pytest
 from quick_runs import problems_of
@@ -14,7 +12,7 @@ from prompt_tuning.commands import COMMANDS
 from prompt_tuning.commands import train as train_command
 from prompt_tuning.commands.list import GROUPS
 from prompt_tuning.composition import composed
-from prompt_tuning.config import INITS, METHODS, Key, TaskConfig, choices, config_dir
+from prompt_tuning.config import INITS, METHODS, TaskConfig, choices, config_dir
 from prompt_tuning.config_checks import train_config
 from prompt_tuning.shapes import SHAPES
 from prompt_tuning.task_registry import CHOICES as TASK_CHOICES
@@ -29,14 +27,14 @@ OURS = [path for path in FILES if path.parts[0] != "hydra" and not path.name.sta
 INCOMPLETE = {"init=from_file", "init=from_text", "model=as_trained"}
 
 
-def head_of(path: Path) -> list[str]:
+def head_of(path):
     """The comment lines that open a file, without those that speak to Hydra."""
     lines = (config_dir() / path).read_text(encoding="utf-8").splitlines()
     count = next(i for i, line in enumerate(lines) if not line.startswith("#"))
     return [line[2:] for line in lines[:count] if not line.startswith("# @")]
 
 
-def keys_of(schema: type) -> Iterator[tuple[str, Any, Key]]:
+def keys_of(schema):
     """Every key and section of a schema and of its sections: class and name, type, `Key`."""
     for each in fields(schema):
         hint = get_type_hints(schema)[each.name]
@@ -50,7 +48,7 @@ def keys_of(schema: type) -> Iterator[tuple[str, Any, Key]]:
 
 
 @pytest.mark.parametrize("path", OURS, ids=str)
-def test_a_files_head_says_what_it_is_and_its_commands_can_be_typed(path: Path) -> None:
+def test_a_files_head_says_what_it_is_and_its_commands_can_be_typed(path):
     """`ptune list` prints the first line; a command in a head that is wrong misleads.
 
     An experiment without overrides is composed in test_results.py, with all of its runs.
@@ -66,7 +64,7 @@ def test_a_files_head_says_what_it_is_and_its_commands_can_be_typed(path: Path) 
 @pytest.mark.parametrize(
     "choice", [f"{group}={name}" for group in GROUPS for name in choices(group)]
 )
-def test_every_file_of_a_group_makes_a_valid_run_and_names_what_it_is_called(choice: str) -> None:
+def test_every_file_of_a_group_makes_a_valid_run_and_names_what_it_is_called(choice):
     """Schema, ranges and cross-field checks pass with nothing else on the command line.
 
     Runs, records and W&B tags are named by the value inside, users choose by the file's name. conf/
@@ -87,20 +85,18 @@ def test_every_file_of_a_group_makes_a_valid_run_and_names_what_it_is_called(cho
         (train_command.check if group == "method" else train_config)(config)
 
 
-def test_the_groups_are_all_listed() -> None:
+def test_the_groups_are_all_listed():
     folders = {path.name for path in config_dir().iterdir() if path.is_dir()} - {"hydra"}
     assert set(GROUPS) == folders | {"task"}  # made of the tasks themselves
 
 
 @pytest.mark.parametrize(("named", "group"), [(INITS, "init"), (METHODS, "method")])
-def test_the_choices_of_a_key_are_the_files_of_its_group(
-    named: tuple[str, ...], group: str
-) -> None:
+def test_the_choices_of_a_key_are_the_files_of_its_group(named, group):
     assert tuple(sorted(named)) == choices(group)
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_every_key_says_what_it_means_and_every_number_what_it_may_be(command: str) -> None:
+def test_every_key_says_what_it_means_and_every_number_what_it_may_be(command):
     """And none has a default: one in two places is one that drifts; values are in conf/ alone."""
     cfg = composed(command, [])
     assert {*cfg} == {each.name for each in fields(SCHEMAS[command])}

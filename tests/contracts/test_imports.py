@@ -2,7 +2,6 @@
 
 import ast
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -22,7 +21,7 @@ ORDER = (
     *("hydra_app", "cli", "__main__"),
 )
 # but for these, which it has no business with.
-NOT: dict[str, set[str]] = {
+NOT = {
     "pretraining": {"evaluation", "metrics"},
     "ensembling": {"use"},
     "inspection": {"use", "ensembling"},
@@ -30,7 +29,7 @@ NOT: dict[str, set[str]] = {
 }
 
 # Where an outside library may appear; one that is not here may not appear at all.
-KNOWN_IN: dict[str, set[str]] = {
+KNOWN_IN = {
     "hydra": {"composition", "hydra_app", "search"},
     "omegaconf": {
         *("commands", "config", "config_checks", "own_data", "composition", "hydra_app"),
@@ -70,12 +69,12 @@ KNOWN_IN: dict[str, set[str]] = {
 MODULES = sorted(path.relative_to(PACKAGE) for path in PACKAGE.rglob("*.py"))
 
 
-def place_of(module: str) -> str:
+def place_of(module):
     """The top-level module or package that a dotted name inside the package belongs to."""
     return module.split(".")[0] or "__init__"
 
 
-def imports_of(tree: ast.AST) -> Iterator[str]:
+def imports_of(tree):
     """Dotted names of what is imported at run time, wherever in the file."""
     for node in ast.iter_child_nodes(tree):
         if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
@@ -91,7 +90,7 @@ def imports_of(tree: ast.AST) -> Iterator[str]:
 
 
 @pytest.mark.parametrize("path", MODULES, ids=str)
-def test_a_module_imports_only_from_below_it(path: Path) -> None:
+def test_a_module_imports_only_from_below_it(path):
     place = path.with_suffix("").parts[0]
     below = {*ORDER[: ORDER.index(place) + 1]} - NOT.get(place, set())
     tree = ast.parse((PACKAGE / path).read_text(encoding="utf-8"))
@@ -103,7 +102,7 @@ def test_a_module_imports_only_from_below_it(path: Path) -> None:
             assert place in KNOWN_IN[library], f"{path} imports {name}"
 
 
-def test_the_environment_is_read_at_the_edge_only() -> None:
+def test_the_environment_is_read_at_the_edge_only():
     """Whatever changes a run is in its config, not in a variable that no record shows."""
     readers = {
         path.parts[0].removesuffix(".py")

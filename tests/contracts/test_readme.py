@@ -23,18 +23,18 @@ MEASURED = {  # sections, and what their numbers are from
 }
 
 
-def test_the_readme_shows_every_command() -> None:
+def test_the_readme_shows_every_command():
     assert {line.split()[1] for line in LINES} == {*COMMANDS}
 
 
 @pytest.mark.parametrize("line", LINES)
-def test_a_command_of_the_readme_composes(line: str) -> None:
+def test_a_command_of_the_readme_composes(line):
     """Placeholders count as any value; what a value refers to need not exist."""
     assert problems_of(line.removeprefix("ptune ")) == []
 
 
 @pytest.mark.parametrize("section", MEASURED)
-def test_the_readmes_measured_numbers_stand_in_the_tables_they_are_from(section: str) -> None:
+def test_the_readmes_measured_numbers_stand_in_the_tables_they_are_from(section):
     """As they are printed there: a number that a new run moves has to move here too."""
     tables = (README.parent / "results" / name for name in MEASURED[section])
     known = {*NUMBER.findall(" ".join(path.read_text(encoding="utf-8") for path in tables))}

@@ -18,16 +18,15 @@ from prompt_tuning.composition import composed, planned_runs, points_of
 from prompt_tuning.config import (
     OF_NO_QUESTION,
     DoctorConfig,
-    TrainConfig,
     choices,
     config_hash,
     typed,
 )
-from prompt_tuning.report.artefact import PAPER, Artefact, write
+from prompt_tuning.report.artefact import PAPER, write
 from prompt_tuning.report.catalogue import ARTEFACTS, chosen
 from prompt_tuning.report.page import page
 from prompt_tuning.report.paper import SIZES, paper_dir
-from prompt_tuning.report.records import Library, Record, portable, read_committed
+from prompt_tuning.report.records import Library, portable, read_committed
 
 REPOSITORY = Path(__file__).parents[2]
 RESULTS = REPOSITORY / "results"
@@ -36,18 +35,18 @@ DRAWN_BY = "3.11.2"
 
 
 @pytest.fixture(scope="session")
-def records() -> list[Record]:
+def records():
     return read_committed(RESULTS / "runs")
 
 
 @cache
-def planned(experiment: str, *overrides: str) -> list[TrainConfig]:
+def planned(experiment, *overrides):
     """Its runs, composed once for all tests."""
     return planned_runs(experiment, overrides)
 
 
 @pytest.fixture(scope="session")
-def report(records: list[Record], tmp_path_factory: pytest.TempPathFactory) -> list[Artefact]:
+def report(records, tmp_path_factory):
     """Every artefact, from the committed records alone."""
     library, scratch = Library(records, OF_NO_QUESTION), tmp_path_factory.mktemp("plans")
     with pytest.MonkeyPatch.context() as patch:
@@ -61,7 +60,7 @@ def report(records: list[Record], tmp_path_factory: pytest.TempPathFactory) -> l
 
 
 @pytest.mark.parametrize("experiment", choices("experiment"))
-def test_an_experiment_has_valid_runs_and_says_how_many_and_what_they_cost(experiment: str) -> None:
+def test_an_experiment_has_valid_runs_and_says_how_many_and_what_they_cost(experiment):
     """Without -m the cost is said: of the paper's models, what `ptune doctor` adds up."""
     runs = planned(experiment)
     number = len({repr(config) for config in runs})
@@ -74,14 +73,14 @@ def test_an_experiment_has_valid_runs_and_says_how_many_and_what_they_cost(exper
         assert hours.startswith(f"{estimate[1]} GPU hours")
 
 
-def test_every_experiment_is_part_of_an_artefact() -> None:
+def test_every_experiment_is_part_of_an_artefact():
     """One that is not could be run for weeks and would show nowhere."""
     shown = {experiment for artefact in ARTEFACTS for experiment in artefact.experiments}
     assert {*choices("experiment")} <= shown
     assert len({artefact.name for artefact in ARTEFACTS}) == len(ARTEFACTS)
 
 
-def test_the_heads_of_an_artefacts_own_experiments_show_the_commands_for_all_of_it() -> None:
+def test_the_heads_of_an_artefacts_own_experiments_show_the_commands_for_all_of_it():
     """What it takes from those of another artefact is made by that one's commands."""
     for artefact in ARTEFACTS:
         for experiment, *overrides in artefact.sweeps:
@@ -90,20 +89,20 @@ def test_the_heads_of_an_artefacts_own_experiments_show_the_commands_for_all_of_
                 assert " ".join(["ptune train -m", f"experiment={experiment}", *overrides]) in head
 
 
-def test_results_are_few_enough_files_to_read() -> None:
+def test_results_are_few_enough_files_to_read():
     tracked = ["git", "-C", str(REPOSITORY), "ls-files", "results"]
     listed = subprocess.run(tracked, check=True, capture_output=True, text=True).stdout.split()
     assert 0 < len(listed) <= 150
 
 
-def test_published_numbers_travel_in_the_wheel() -> None:
+def test_published_numbers_travel_in_the_wheel():
     wheel = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["tool"]["hatch"]["build"]
     included = wheel["targets"]["wheel"]["force-include"]
     assert included["results/paper"] == "prompt_tuning/_paper"
     assert paper_dir() == RESULTS / "paper"
 
 
-def test_committed_records_are_records_of_runs(records: list[Record]) -> None:
+def test_committed_records_are_records_of_runs(records):
     """Each once, named by its config's hash, without a path of the machine that made it."""
     assert Counter(record.content["kind"] for record in records)["train"] >= 861
     assert len({record.name for record in records}) == len(records)
@@ -122,7 +121,7 @@ def test_committed_records_are_records_of_runs(records: list[Record]) -> None:
         assert not [line for line in lines if '"/' in line or "=/" in line], path
 
 
-def test_todays_hash_of_every_committed_run_is_the_one_that_it_has(records: list[Record]) -> None:
+def test_todays_hash_of_every_committed_run_is_the_one_that_it_has(records):
     """Recomputed from what its experiment asks for today, under the budget that it had."""
     library, checked = Library(records, OF_NO_QUESTION), set()
     ours = [artefact for artefact in ARTEFACTS if artefact.models != PAPER]
@@ -138,12 +137,12 @@ def test_todays_hash_of_every_committed_run_is_the_one_that_it_has(records: list
     assert checked == {record.name for record in records if record.content["kind"] == "train"}
 
 
-def test_no_record_is_left_out_of_the_report(records: list[Record], report: list[Artefact]) -> None:
+def test_no_record_is_left_out_of_the_report(records, report):
     shown = {record.name for artefact in report for record in artefact.records}
     assert {record.name for record in records} == shown
 
 
-def test_every_recorded_command_still_starts_its_run(records: list[Record]) -> None:
+def test_every_recorded_command_still_starts_its_run(records):
     """It is composed by today's config, and its experiment is the one that the record names.
 
     Of commands that differ in values alone, one is composed.
@@ -163,13 +162,11 @@ def test_every_recorded_command_still_starts_its_run(records: list[Record]) -> N
             assert experiment in record.content["command"], record.name
 
 
-def without_figures(path: Path) -> str:
+def without_figures(path):
     return re.sub("<svg.*?</svg>", "", path.read_text(encoding="utf-8"), flags=re.DOTALL)
 
 
-def test_tables_figures_and_page_regenerate_byte_for_byte(
-    report: list[Artefact], tmp_path: Path
-) -> None:
+def test_tables_figures_and_page_regenerate_byte_for_byte(report, tmp_path):
     write(report, tmp_path)
     (tmp_path / "report.html").write_text(page(report), encoding="utf-8")
     made = {path.relative_to(tmp_path) for path in tmp_path.rglob("*.*") if path.suffix != ".png"}

@@ -3,7 +3,6 @@
 import json
 import subprocess
 import sys
-from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +17,7 @@ SECONDS = 2.5  # of processor time
 
 
 @pytest.mark.parametrize("arguments", [[], ["--help"], ["--version"]])
-def test_help_is_there_at_once(tmp_path: Path, arguments: list[str]) -> None:
+def test_help_is_there_at_once(tmp_path, arguments):
     done, imported, seconds = python(str(PTUNE), *arguments, folder=tmp_path)
     assert done.returncode == 0
     assert done.stdout.startswith("ptune")
@@ -42,7 +41,7 @@ for line in lines:
 """
 
 
-def one_by_one(lines: Iterable[str], folder: Path) -> Iterator[tuple[str, int, str, str, float]]:
+def one_by_one(lines, folder):
     """Command lines, one after another in one interpreter, which imports nothing heavy.
 
     Gives each with its status, output, errors and seconds of processor time.
@@ -56,7 +55,7 @@ def one_by_one(lines: Iterable[str], folder: Path) -> Iterator[tuple[str, int, s
         yield line, status, out, err, seconds
 
 
-def test_every_command_shows_its_keys_and_its_config(tmp_path: Path) -> None:
+def test_every_command_shows_its_keys_and_its_config(tmp_path):
     asked = [f"{command} {flag}" for command in COMMANDS for flag in ("--help", "--cfg job")]
     for line, status, out, *_ in one_by_one(asked, tmp_path):
         command, flag, *_ = line.split()
@@ -82,7 +81,7 @@ MISTAKES = {
 }
 
 
-def test_a_mistake_is_named_at_once_without_a_traceback(tmp_path: Path) -> None:
+def test_a_mistake_is_named_at_once_without_a_traceback(tmp_path):
     """One message with what to do, exit status 2, before torch is imported, nothing on disk."""
     (tmp_path / "torn.safetensors").write_bytes(b"\x10\0\0\0\0\0\0\0{")
     np.save(tmp_path / "wide.npy", np.zeros((100, 512), np.float32))
@@ -94,7 +93,7 @@ def test_a_mistake_is_named_at_once_without_a_traceback(tmp_path: Path) -> None:
     assert sorted(tmp_path.iterdir()) == before
 
 
-def test_tab_completes_in_bash(tmp_path: Path) -> None:
+def test_tab_completes_in_bash(tmp_path):
     """Through the function that `ptune -sc install=bash` defines, as a shell calls it."""
     script = """
         export PATH="$1:$PATH"

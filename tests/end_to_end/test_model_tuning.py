@@ -1,10 +1,8 @@
 """`ptune train method=model_tuning` as a user runs it, and the model that it leaves."""
 
-from pathlib import Path
-
 import pytest
 import torch
-from quick_runs import Ptune, lines_of, load_exactly, record_in, run_in, said_again
+from quick_runs import lines_of, load_exactly, record_in, run_in, said_again
 from safetensors.torch import load_file
 
 from prompt_tuning.data.sources import DataSpec, load_split
@@ -17,7 +15,7 @@ GIVEN = ["train", "task=mini_sst2", "evaluation.num_examples=60", "tracking=none
 
 
 @pytest.fixture(scope="module")
-def tuned(tiny_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def tuned(tiny_folder, tmp_path_factory):
     """The folder of a quick run."""
     folder = tmp_path_factory.mktemp("tuned")
     own = [f"model.path={tiny_folder}", "method=model_tuning", "optimizer.learning_rate=0.05"]
@@ -26,7 +24,7 @@ def tuned(tiny_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return run
 
 
-def test_a_run_leaves_a_whole_model_and_no_prompt(tuned: Path, tiny_folder: Path) -> None:
+def test_a_run_leaves_a_whole_model_and_no_prompt(tuned, tiny_folder):
     record = record_in(tuned)
     first = load_file(tiny_folder / "model.safetensors")
     weights = load_file(tuned / "model" / "model.safetensors")
@@ -40,7 +38,7 @@ def test_a_run_leaves_a_whole_model_and_no_prompt(tuned: Path, tiny_folder: Path
         assert not torch.equal(weight, first[name]), name
 
 
-def test_the_saved_model_says_what_it_said_at_its_best_step(tuned: Path) -> None:
+def test_the_saved_model_says_what_it_said_at_its_best_step(tuned):
     """save -> load -> same predictions, through an empty prompt."""
     record = record_in(tuned)
     checkpoint = load_exactly(str(tuned / "model"))
@@ -52,5 +50,5 @@ def test_the_saved_model_says_what_it_said_at_its_best_step(tuned: Path) -> None
     assert again.scores.score == record["result"]["score"]
 
 
-def test_a_prompt_can_be_trained_on_the_saved_model(ptune: Ptune, tuned: Path) -> None:
+def test_a_prompt_can_be_trained_on_the_saved_model(ptune, tuned):
     assert "frozen parameters" in ptune(*GIVEN, f"model.path={tuned / 'model'}").out

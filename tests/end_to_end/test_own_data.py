@@ -4,13 +4,11 @@ import csv
 import importlib.util
 import json
 import random
-from collections.abc import Sequence
-from pathlib import Path
 
 import pytest
 import torch
 from peft import PeftModel
-from quick_runs import EXAMPLE, Ptune
+from quick_runs import EXAMPLE
 from transformers import AutoTokenizer, GenerationConfig, T5ForConditionalGeneration
 
 from prompt_tuning.ladder.lexicon import TOPICS
@@ -21,7 +19,7 @@ LADDER = ["model=ladder_400k", "training.num_steps=60", "evaluation.every_steps=
 FLAN = ["model=flan_small_int8", "training.num_steps=2", "evaluation.every_steps=2"]
 
 
-def write_table(path: Path, num_rows: int, seed: int) -> None:
+def write_table(path, num_rows, seed):
     """Rows of three topics: words that go with each, in a sentence."""
     rng = random.Random(seed)
     with path.open("w", newline="") as file:
@@ -50,13 +48,13 @@ def write_table(path: Path, num_rows: int, seed: int) -> None:
     ],
 )
 def test_a_table_is_trained_on_answered_exported_and_read_by_peft(
-    ptune: Ptune,
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
-    settings: Sequence[str],
-    num_asked: int,
-    least: float,
-) -> None:
+    ptune,
+    tmp_path,
+    capsys,
+    settings,
+    num_asked,
+    least,
+):
     for name, num_rows, seed in (("train", 240, 0), ("test", num_asked, 1)):
         write_table(tmp_path / f"{name}.csv", num_rows, seed)
     task = ["task=own", "task.name=topics", "task.inputs='text: {text}'", "task.label=topic"]
@@ -112,9 +110,7 @@ def test_a_table_is_trained_on_answered_exported_and_read_by_peft(
     assert [row["prediction"] for row in again] == [row["prediction"] for row in rows]
 
 
-def test_the_worked_example_is_shown_trained_and_its_prompt_evaluated_on_its_task(
-    ptune: Ptune, tmp_path: Path
-) -> None:
+def test_the_worked_example_is_shown_trained_and_its_prompt_evaluated_on_its_task(ptune, tmp_path):
     own = ["--config-dir", str(EXAMPLE), "task=topics", f"data.dir={EXAMPLE}"]
     shown = ptune("show", *own).out
     assert "train       150 examples" in shown and "labels    sea 56, money 48, music 46" in shown

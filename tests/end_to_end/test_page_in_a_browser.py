@@ -46,7 +46,7 @@ addEventListener("load", () => {
 """
 
 
-def test_the_page_fits_three_widths_and_leads_where_its_links_say(tmp_path: Path) -> None:
+def test_the_page_fits_three_widths_and_leads_where_its_links_say(tmp_path):
     browser = shutil.which("chromium") or shutil.which("google-chrome")
     if browser is None:
         pytest.skip("no Chromium on this machine: apt-get install chromium")

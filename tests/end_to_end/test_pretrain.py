@@ -1,10 +1,8 @@
 """`ptune pretrain` and `ptune adapt` as a user runs them, and a prompt on what comes out."""
 
-from pathlib import Path
-
 import pytest
 import quick_runs
-from quick_runs import Ptune, record_in
+from quick_runs import record_in
 from transformers import T5ForConditionalGeneration
 
 TINY = [*quick_runs.SMALLEST, "vocabulary.num_pieces=150"]
@@ -15,12 +13,12 @@ QUICK = [
 ]
 
 
-def write(path: Path, animal: str) -> None:
+def write(path, animal):
     lines = [f"the {animal} number {i} sat on the mat and saw a dog .\n" for i in range(60)]
     path.write_text("\n".join(lines))
 
 
-def test_a_model_is_pretrained_adapted_and_prompted(ptune: Ptune, tmp_path: Path) -> None:
+def test_a_model_is_pretrained_adapted_and_prompted(ptune, tmp_path):
     write(tmp_path / "text.txt", "cat")
     ptune("pretrain", "name=nano", "pretraining.num_steps=4", *TINY, *QUICK)
     (pretrained,) = (tmp_path / "checkpoints").glob("nano-*")
@@ -40,12 +38,10 @@ def test_a_model_is_pretrained_adapted_and_prompted(ptune: Ptune, tmp_path: Path
     assert "score" in ptune(*train, "evaluation.report_split=null").out
 
 
-def test_a_pretraining_stands_as_long_as_the_files_that_it_was_made_from(
-    ptune: Ptune, tmp_path: Path
-) -> None:
+def test_a_pretraining_stands_as_long_as_the_files_that_it_was_made_from(ptune, tmp_path):
     """The text, the held-out text and the vocabulary, each by its content."""
 
-    def made(*overrides: str) -> tuple[str, bytes]:
+    def made(*overrides):
         given = ["pretrain", "name=nano", "pretraining.num_steps=1", *TINY, *QUICK, *overrides]
         said = ptune(*given).out
         folder = max(tmp_path.glob("checkpoints/nano-*"), key=lambda path: path.stat().st_mtime)
@@ -80,8 +76,6 @@ def test_a_pretraining_stands_as_long_as_the_files_that_it_was_made_from(
         (["pretrain", "corpus.text=x"], ["no text file"]),
     ],
 )
-def test_what_is_missing_is_said_before_anything_is_loaded(
-    ptune: Ptune, arguments: list[str], reasons: list[str]
-) -> None:
+def test_what_is_missing_is_said_before_anything_is_loaded(ptune, arguments, reasons):
     said = ptune(*arguments, status=2).err
     assert all(reason in said for reason in reasons)

@@ -9,7 +9,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -26,7 +25,7 @@ SWEEP = [
 
 
 @pytest.fixture
-def cluster() -> Iterator[None]:
+def cluster():
     """Two nodes of one core each."""
     ray = pytest.importorskip("ray", reason="pip install 'ptune[ray]'")
     from ray.cluster_utils import Cluster
@@ -41,7 +40,7 @@ def cluster() -> Iterator[None]:
     assert not ray.is_initialized()
 
 
-def workers() -> list[int]:
+def workers():
     """The processes that do a task of Ray's now."""
     found = []
     for folder in Path("/proc").glob("[0-9]*"):
@@ -54,16 +53,14 @@ def workers() -> list[int]:
     return found
 
 
-def start(folder: Path) -> subprocess.Popen[str]:
+def start(folder):
     command = [sys.executable, "-m", "prompt_tuning.cli", *SWEEP]
     return subprocess.Popen(
         command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     )
 
 
-def test_a_killed_worker_loses_nothing_and_no_run_is_done_twice(
-    cluster: None, tmp_path: Path
-) -> None:
+def test_a_killed_worker_loses_nothing_and_no_run_is_done_twice(cluster, tmp_path):
     sweep = start(tmp_path)
     give_up = time.monotonic() + 120
     while not (busy := [p for p in workers() if list(tmp_path.glob("runs/*/resume.pt"))]):

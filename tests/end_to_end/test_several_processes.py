@@ -6,9 +6,7 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from itertools import count
-from pathlib import Path
 
 import forks
 import pytest
@@ -31,12 +29,12 @@ PORTS = count(20000 + os.getpid() % 20000)
 SECONDS = 60  # for a process to end, on a busy machine
 
 
-def once(overrides: list[str]) -> list[str]:
+def once(overrides):
     """Overrides of which the last one of a key counts."""
     return [*{text.partition("=")[0]: text for text in overrides}.values()]
 
 
-def start(size: int, folder: Path, *arguments: str) -> list[forks.Started]:
+def start(size, folder, *arguments):
     """The processes of a run, rank 0 first, as torchrun would start them, but quicker."""
     port, processes = str(next(PORTS)), []
     for rank in range(size):
@@ -46,7 +44,7 @@ def start(size: int, folder: Path, *arguments: str) -> list[forks.Started]:
     return processes
 
 
-def ended(processes: list[forks.Started]) -> list[tuple[int | None, str, str]]:
+def ended(processes):
     """Exit status, stdout and stderr of each process."""
     try:
         said = [process.communicate(timeout=SECONDS) for process in processes]
@@ -56,7 +54,7 @@ def ended(processes: list[forks.Started]) -> list[tuple[int | None, str, str]]:
     return [(process.returncode, *each) for process, each in zip(processes, said, strict=True)]
 
 
-def run(size: int, folder: Path, *arguments: str, status: int = 0) -> tuple[str, str]:
+def run(size, folder, *arguments, status=0):
     """What the first of the processes said; all end with `status`, the others in silence."""
     folder.mkdir(exist_ok=True)
     first, *others = ended(start(size, folder, *arguments))
@@ -65,13 +63,13 @@ def run(size: int, folder: Path, *arguments: str, status: int = 0) -> tuple[str,
     return first[1:]
 
 
-def run_here(folder: Path, *overrides: str) -> None:
+def run_here(folder, *overrides):
     """The same run in this process alone."""
     given = once([*RUN[1:], *overrides, f"output_dir={folder / 'runs'}"])
     train.run(train_config_of(*given))
 
 
-def assert_same(folder: Path, other: Path) -> None:
+def assert_same(folder, other):
     """The same prompt and losses to rounding, the same scores and answers at every evaluation."""
     runs = [only_run(each) for each in (folder, other)]
     prompt, expected = (load_file(each / "prompt.safetensors") for each in runs)
@@ -89,21 +87,21 @@ def assert_same(folder: Path, other: Path) -> None:
     assert answers[0] == answers[1]
 
 
-def losses_of(folder: Path) -> dict[int, float]:
+def losses_of(folder):
     """By step, as they were logged."""
     lines = lines_of(only_run(folder) / "metrics.jsonl")
     return {line["step"]: line["train/loss"] for line in lines if "train/loss" in line}
 
 
 @pytest.fixture(scope="module")
-def alone(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def alone(tmp_path_factory):
     """Where one process has made the run, undisturbed."""
     folder = tmp_path_factory.mktemp("alone")
     run_here(folder)
     return folder
 
 
-def test_torchrun_trains_the_prompt_of_one_process(alone: Path, tmp_path: Path) -> None:
+def test_torchrun_trains_the_prompt_of_one_process(alone, tmp_path):
     """One folder, one record, every line once; dropout is a row's own wherever it is computed."""
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2"]
     done = subprocess.run(
@@ -129,7 +127,7 @@ def test_torchrun_trains_the_prompt_of_one_process(alone: Path, tmp_path: Path) 
 
 
 @pytest.fixture(scope="module")
-def stopped(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def stopped(tmp_path_factory):
     """A folder in which two processes have stopped because the second was asked to."""
     folder = tmp_path_factory.mktemp("stopped")
     processes = start(2, folder, *RUN)
@@ -143,9 +141,7 @@ def stopped(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize("size", [1, 3])
-def test_a_run_that_two_processes_began_goes_on_in_any_number(
-    stopped: Path, alone: Path, tmp_path: Path, size: int
-) -> None:
+def test_a_run_that_two_processes_began_goes_on_in_any_number(stopped, alone, tmp_path, size):
     """Three of them share the weights of the frozen model, too."""
     shutil.copytree(stopped, tmp_path, dirs_exist_ok=True)
     if size == 1:
@@ -160,7 +156,7 @@ def test_a_run_that_two_processes_began_goes_on_in_any_number(
     assert record_in(tmp_path)["machine"]["num_processes"] == size
 
 
-def test_whole_models_are_trained_in_several_processes_too(tmp_path: Path) -> None:
+def test_whole_models_are_trained_in_several_processes_too(tmp_path):
     """With all weights in each process, or a share."""
     whole = ["method=model_tuning", "training.num_steps=3", "evaluation.every_steps=3"]
     run_here(tmp_path / "alone", *whole)
@@ -175,7 +171,7 @@ def test_whole_models_are_trained_in_several_processes_too(tmp_path: Path) -> No
             assert found[name] == pytest.approx(values, rel=1e-5, abs=1e-5), name
 
 
-def test_a_stop_in_an_evaluation_stops_all_behind_the_next_step(tmp_path: Path) -> None:
+def test_a_stop_in_an_evaluation_stops_all_behind_the_next_step(tmp_path):
     """Where all processes answer and gather what they save, they must do both together."""
     spread = ["method=model_tuning", "machine.spread_weights=true", "evaluation.num_examples=400"]
     processes = start(2, tmp_path, *RUN, *spread, "evaluation.every_steps=2")
@@ -185,7 +181,7 @@ def test_a_stop_in_an_evaluation_stops_all_behind_the_next_step(tmp_path: Path) 
     assert step_of(only_run(tmp_path) / "resume.pt") >= 3
 
 
-def test_a_mistake_ends_all_processes_and_is_said_once(tmp_path: Path) -> None:
+def test_a_mistake_ends_all_processes_and_is_said_once(tmp_path):
     (tmp_path / "broken.jsonl").write_text('{"sentence": "so"')
     files = [f"data.{split}_file=broken.jsonl" for split in ("train", "validation")]
     _, error = run(2, tmp_path, *RUN, "task=sst2", "data.dir=.", *files, status=2)
@@ -194,7 +190,7 @@ def test_a_mistake_ends_all_processes_and_is_said_once(tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def training(tmp_path: Path) -> Iterator[list[forks.Started]]:
+def training(tmp_path):
     """Two processes that train."""
     spread = "machine.spread_weights=true"
     processes = start(2, tmp_path, *RUN, "training.num_steps=5000", spread)
@@ -205,9 +201,7 @@ def training(tmp_path: Path) -> Iterator[list[forks.Started]]:
 
 
 @pytest.mark.parametrize("dead", [0, 1])
-def test_the_others_end_when_one_dies(
-    training: list[forks.Started], tmp_path: Path, dead: int
-) -> None:
+def test_the_others_end_when_one_dies(training, tmp_path, dead):
     """Killed, without a word: the others find its connections closed."""
     training[dead].kill()
     results = ended(training)

@@ -4,7 +4,6 @@ import os
 import pty
 import re
 import sys
-from pathlib import Path
 
 import pytest
 
@@ -15,7 +14,7 @@ QUICK = [
 ]
 
 
-def watched(folder: Path, *overrides: str) -> str:
+def watched(folder, *overrides):
     """Everything that a sweep writes to a pseudo-terminal of its own, without control sequences."""
     child, terminal = pty.fork()
     if child == 0:
@@ -36,7 +35,7 @@ def watched(folder: Path, *overrides: str) -> str:
     return re.sub("\r+\n?", "\n", text)
 
 
-def test_four_runs_under_two_processes_are_counted_timed_and_compared(tmp_path: Path) -> None:
+def test_four_runs_under_two_processes_are_counted_timed_and_compared(tmp_path):
     pytest.importorskip("hydra_plugins.hydra_joblib_launcher", reason="pip install '.[parallel]'")
     own = ["task=mini_sst2,mini_rte", "prompt.length=1,2", "seed=0", "hydra/launcher=processes"]
     text = watched(tmp_path, *own)
@@ -54,7 +53,7 @@ def test_four_runs_under_two_processes_are_counted_timed_and_compared(tmp_path: 
     assert closing == ["best:", "best:", "next:"]
 
 
-def test_a_line_below_the_bars_says_how_far_the_sweep_is(tmp_path: Path) -> None:
+def test_a_line_below_the_bars_says_how_far_the_sweep_is(tmp_path):
     text = watched(tmp_path, "task=mini_rte", "seed=0,1")
     assert text.count("run 1 of 2: seed=0") > 1, "said once, and drawn again below the bars"
     assert len(re.findall(r"run 2 of 2: seed=1 \(1 done, about \d+ s left\)", text)) > 1

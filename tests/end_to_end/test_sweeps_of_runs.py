@@ -6,44 +6,42 @@ import shutil
 import signal
 import subprocess
 import sys
-from pathlib import Path
-from typing import Any
 
 import forks
 import pytest
 from forks import wait_for
-from quick_runs import EXAMPLE, Ptune, logged, record_in, run_in, write_official
+from quick_runs import EXAMPLE, logged, record_in, run_in, write_official
 
 QUICK = ["training.num_steps=30", "evaluation.every_steps=10", "training.batch_size=4"]
 SMALL = ["model=ladder_100k", "prompt.length=2", "evaluation.num_examples=20", "tracking=none"]
 SWEEP = ["train", "-m", "seed=0,1,2", "evaluation.report_split=null", *SMALL, *QUICK]
 
 
-def runs_in(folder: Path) -> list[Path]:
+def runs_in(folder):
     return sorted(path.parent for path in folder.glob("runs/*/record.json"))
 
 
-def outcome(run: Path) -> tuple[Any, bytes, Any]:
+def outcome(run):
     """What must not depend on how often a run was disturbed: scores, prompt, curves."""
     result = record_in(run)["result"]
     return result, (run / "prompt.safetensors").read_bytes(), logged(run)
 
 
-def times_trained(run: Path) -> int:
+def times_trained(run):
     """How often the run was started; its log has a header for each."""
     return (run / "log.txt").read_text().count(f"ptune train  {run.name}")
 
 
 @pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def undisturbed(tmp_path_factory):
     folder = run_in(tmp_path_factory.mktemp("undisturbed"), *SWEEP)
     assert len(runs_in(folder)) == 3
     return folder
 
 
 def test_a_sweep_killed_midway_and_started_again_does_only_what_is_missing(
-    ptune: Ptune, undisturbed: Path, tmp_path: Path
-) -> None:
+    ptune, undisturbed, tmp_path
+):
     """SIGKILL leaves no time to tidy up: the second run is in the middle of its training."""
     process = forks.Started(*SWEEP, folder=tmp_path)
     wait_for(lambda: [*tmp_path.glob("runs/*-s1-*/resume.pt")] or process.returncode is not None)
@@ -62,9 +60,7 @@ def test_a_sweep_killed_midway_and_started_again_does_only_what_is_missing(
     assert [outcome(run) for run in runs] == [outcome(run) for run in expected]
 
 
-def test_two_processes_share_a_sweep_and_train_each_run_once(
-    undisturbed: Path, tmp_path: Path
-) -> None:
+def test_two_processes_share_a_sweep_and_train_each_run_once(undisturbed, tmp_path):
     processes = [forks.Started(*SWEEP, folder=tmp_path) for _ in range(2)]
     said = "".join(process.communicate(timeout=300)[0] for process in processes)
     assert {process.returncode for process in processes} <= {0, 75}, said
@@ -76,7 +72,7 @@ def test_two_processes_share_a_sweep_and_train_each_run_once(
 
 
 @pytest.fixture
-def broken(tmp_path: Path) -> Path:
+def broken(tmp_path):
     """A sweep over two tasks, with a broken line in the data of one, which is returned."""
     for split in ("train", "val"):
         write_official(tmp_path / "data" / "RTE", split)
@@ -89,7 +85,7 @@ def broken(tmp_path: Path) -> Path:
 FAILING = ["train", "-m", "data.dir=data", *SMALL, "training.num_steps=2"]
 
 
-def check_failed(folder: Path, err: str, num_threads: int | None, other: str = "cb") -> None:
+def check_failed(folder, err, num_threads, other="cb"):
     """The other run is finished, and the reason is told and kept."""
     assert "ptune: 1 of 2 runs failed:" in err
     assert "task=rte" in err.splitlines()[-1] and "train.jsonl:3" in err.splitlines()[-1]
@@ -101,9 +97,7 @@ def check_failed(folder: Path, err: str, num_threads: int | None, other: str = "
     assert config["machine"]["num_threads"] == num_threads
 
 
-def test_a_failing_run_does_not_stop_the_others_and_its_reason_is_kept(
-    ptune: Ptune, broken: Path, tmp_path: Path
-) -> None:
+def test_a_failing_run_does_not_stop_the_others_and_its_reason_is_kept(ptune, broken, tmp_path):
     check_failed(tmp_path, ptune(*FAILING, "task=rte,cb", status=2).err, None)
     broken.write_text(broken.read_text().replace("text", "premise"))
     assert ptune(*FAILING, "task=rte,cb").err == ""
@@ -112,8 +106,8 @@ def test_a_failing_run_does_not_stop_the_others_and_its_reason_is_kept(
 
 
 def test_a_failure_in_a_process_of_its_own_is_told_of_and_a_users_task_is_known_there(
-    broken: Path, tmp_path: Path
-) -> None:
+    broken, tmp_path
+):
     """Jobs of joblib are in other processes, and each composes its task again.
 
     A failure counts where an earlier start has left a record, too.
@@ -122,7 +116,7 @@ def test_a_failure_in_a_process_of_its_own_is_told_of_and_a_users_task_is_known_
     shutil.copytree(EXAMPLE, tmp_path / "data", dirs_exist_ok=True)
     command = [sys.executable, "-m", "prompt_tuning", *FAILING, "task=rte,topics"]
 
-    def start() -> subprocess.CompletedProcess[str]:
+    def start():
         return subprocess.run(
             [*command, "--config-dir", "data", "hydra/launcher=processes"],
             cwd=tmp_path,

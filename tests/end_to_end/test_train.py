@@ -2,13 +2,11 @@
 
 import re
 import signal
-from collections.abc import Callable, Sequence
-from pathlib import Path
 
 import forks
 import pytest
 from forks import only_run, wait_for_step
-from quick_runs import Ptune, lines_of, logged, record_in
+from quick_runs import lines_of, logged, record_in
 from safetensors.numpy import load_file
 
 FEW = ["evaluation.num_examples=40", "evaluation.num_report_examples=40"]
@@ -16,7 +14,7 @@ QUICK = ["training.num_steps=6", "evaluation.every_steps=2", "training.batch_siz
 
 
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def trained(tmp_path_factory):
     """The folder in which one quick default run was made, with offline W&B."""
     folder = tmp_path_factory.mktemp("trained")
     forks.run("train", *QUICK, folder=folder)
@@ -24,8 +22,8 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_a_run_leaves_a_record_a_prompt_predictions_curves_and_an_offline_wandb_run(
-    trained: Path,
-) -> None:
+    trained,
+):
     run = only_run(trained)
     record = record_in(run)
     result = record["result"]
@@ -54,7 +52,7 @@ def test_a_run_leaves_a_record_a_prompt_predictions_curves_and_an_offline_wandb_
     assert not (run / "resume.pt").exists()
 
 
-def test_the_same_run_again_returns_the_record_at_once(trained: Path) -> None:
+def test_the_same_run_again_returns_the_record_at_once(trained):
     """In an interpreter of its own, which does not even import torch."""
     before = (only_run(trained) / "record.json").read_text()
     again, imported, _ = forks.python("-m", "prompt_tuning", "train", *QUICK, folder=trained)
@@ -63,9 +61,7 @@ def test_the_same_run_again_returns_the_record_at_once(trained: Path) -> None:
     assert (only_run(trained) / "record.json").read_text() == before
 
 
-def test_a_saved_prompt_scores_what_it_scored_in_training(
-    ptune: Ptune, trained: Path, tmp_path: Path
-) -> None:
+def test_a_saved_prompt_scores_what_it_scored_in_training(ptune, trained, tmp_path):
     """save -> load -> same predictions, the model taken from the prompt's own metadata."""
     run = only_run(trained)
     best = record_in(run)["result"]
@@ -87,7 +83,7 @@ LONGER = [
 ]
 
 
-def test_a_run_that_is_stopped_twice_continues_to_the_same_prompt(tmp_path: Path) -> None:
+def test_a_run_that_is_stopped_twice_continues_to_the_same_prompt(tmp_path):
     """From outside, between two steps, by Ctrl-C and by kill: bit for bit the prompt of a run that
     was not stopped."""
     whole, halting = tmp_path / "whole", tmp_path / "halting"
@@ -110,9 +106,7 @@ def test_a_run_that_is_stopped_twice_continues_to_the_same_prompt(tmp_path: Path
         assert (first[name] == second[name]).all(), name
 
 
-def test_a_prompt_on_another_model_is_refused(
-    ptune: Ptune, trained: Path, tmp_path: Path, write_tiny: Callable[[Path, Sequence[str]], None]
-) -> None:
+def test_a_prompt_on_another_model_is_refused(ptune, trained, tmp_path, write_tiny):
     """The weights differ though the shape is the same: the fingerprint tells."""
     other = tmp_path / "other"
     write_tiny(other, ["some other text that makes another vocabulary of pieces"])

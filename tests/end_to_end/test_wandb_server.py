@@ -4,11 +4,9 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from subprocess import PIPE
-from typing import Any
 
 import forks
 import pytest
@@ -29,7 +27,7 @@ NAMED = ["tracking.group=lengths", "tracking.tags=[mine]"]
 SWEEP = [*RUN, "-m", "prompt.length=1,2", "seed=0", *NAMED]
 
 
-def start(*arguments: str, url: str, folder: Path, **environment: str) -> str:
+def start(*arguments, url, folder, **environment):
     """The output of a Python module's command line, as a user of W&B starts it."""
     module, *given = arguments
     account = {"WANDB_BASE_URL": url, "WANDB_API_KEY": 40 * "a"}
@@ -37,7 +35,7 @@ def start(*arguments: str, url: str, folder: Path, **environment: str) -> str:
 
 
 @contextmanager
-def serving(*arguments: str | Path) -> Iterator[str]:
+def serving(*arguments):
     """The address of a server: what an interpreter with these arguments says the port of."""
     command = [sys.executable, *arguments]
     process = subprocess.Popen(command, stdin=PIPE, stdout=PIPE, text=True)
@@ -50,7 +48,7 @@ def serving(*arguments: str | Path) -> Iterator[str]:
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
+def server(tmp_path_factory):
     """Its address and its log."""
     log = tmp_path_factory.mktemp("server") / "log.jsonl"
     log.touch()
@@ -59,14 +57,14 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path
 
 
 @pytest.fixture(scope="module")
-def sweep(server: tuple[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+def sweep(server, tmp_path_factory):
     """The folder of a sweep of two runs that was online."""
     folder = tmp_path_factory.mktemp("sweep")
     assert "W&B" not in start("prompt_tuning.cli", *SWEEP, url=server[0], folder=folder)
     return folder
 
 
-def mutations(requests: Sequence[dict[str, Any]], name: str) -> list[dict[str, Any]]:
+def mutations(requests, name):
     """The variables of every GraphQL mutation of a name."""
     queries = [each["sent"] for each in requests if each["path"] == "/graphql"]
     return [
@@ -74,16 +72,14 @@ def mutations(requests: Sequence[dict[str, Any]], name: str) -> list[dict[str, A
     ]
 
 
-def history_of(requests: Sequence[dict[str, Any]], run_id: str) -> list[dict[str, Any]]:
+def history_of(requests, run_id):
     """The curves that the client streamed."""
     streams = [r["sent"] for r in requests if r["path"].endswith(f"/{run_id}/file_stream")]
     files = [sent["files"].get("wandb-history.jsonl", {}) for sent in streams if "files" in sent]
     return [json.loads(line) for file in files for line in file.get("content", [])]
 
 
-def test_a_sweep_arrives_with_group_tags_config_curves_summary_and_prompts(
-    server: tuple[str, Path], sweep: Path
-) -> None:
+def test_a_sweep_arrives_with_group_tags_config_curves_summary_and_prompts(server, sweep):
     requests = lines_of(server[1])
     begun = [sent for sent in mutations(requests, "UpsertBucket") if sent["displayName"]]
     runs = {path.parent.name: path.parent for path in sweep.glob("runs/*/record.json")}
@@ -101,7 +97,7 @@ def test_a_sweep_arrives_with_group_tags_config_curves_summary_and_prompts(
         axes = (config["task"]["value"]["name"], config["prompt"]["value"]["length"])
         assert (*axes, config["seed"]["value"]) == ("mini_rte", length, seed)
 
-        measured: dict[int, dict[str, Any]] = {}
+        measured = {}
         for line in lines_of(folder / "metrics.jsonl"):
             measured.setdefault(line.pop("step"), {}).update(line)
         sent_curves = {line["_step"]: line for line in history_of(requests, run_id)}
@@ -120,9 +116,7 @@ def test_a_sweep_arrives_with_group_tags_config_curves_summary_and_prompts(
     assert sorted(prompts) == sorted(sizes)
 
 
-def test_a_sweep_without_a_server_asks_once_and_arrives_later_by_wandb_sync(
-    server: tuple[str, Path], tmp_path: Path
-) -> None:
+def test_a_sweep_without_a_server_asks_once_and_arrives_later_by_wandb_sync(server, tmp_path):
     """Somebody listens at the address and never says a word."""
     silent = "import socket, sys; s = socket.create_server(('127.0.0.1', 0)); print(s.getsockname()[1], flush=True); sys.stdin.read()"  # noqa: E501
     with serving("-c", silent) as url:
@@ -142,7 +136,7 @@ def test_a_sweep_without_a_server_asks_once_and_arrives_later_by_wandb_sync(
         assert {line["_step"] for line in history_of(requests, run)} == {1, 2, 3, 4}
 
 
-def test_the_dashboard_has_the_panels_of_a_figure(server: tuple[str, Path], tmp_path: Path) -> None:
+def test_the_dashboard_has_the_panels_of_a_figure(server, tmp_path):
     """As the client sends it; how W&B itself draws it has not been seen."""
     url, log = server
     num_before = len(lines_of(log))
@@ -164,7 +158,7 @@ def test_the_dashboard_has_the_panels_of_a_figure(server: tuple[str, Path], tmp_
     assert "control" in json.dumps(blocks).lower()
 
 
-def test_an_agent_of_a_sweep_that_wandb_leads_calls_ptune_train(tmp_path: Path) -> None:
+def test_an_agent_of_a_sweep_that_wandb_leads_calls_ptune_train(tmp_path):
     """The real agent reads scripts/wandb_sweep.yaml and gets one run from the server."""
     log, run = tmp_path / "log.jsonl", tmp_path / "run.json"
     # What a server would propose within the sweep's file, and settings that make it quick.

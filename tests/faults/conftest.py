@@ -1,13 +1,11 @@
 """A finished run to damage copies of."""
 
-from pathlib import Path
-
 import pytest
 from faults.damages import RUN
 from quick_runs import run_in
 
 
 @pytest.fixture(scope="session")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def finished(tmp_path_factory):
     """A folder with `runs/`, in which one run is finished."""
     return run_in(tmp_path_factory.mktemp("finished"), *RUN)

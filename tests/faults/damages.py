@@ -12,7 +12,7 @@ RUN = [  # the run whose files are damaged
 ]
 
 
-def _flip(path: Path) -> None:
+def _flip(path):
     """One bit of one byte, a third of the way in: the same at every run."""
     content = bytearray(path.read_bytes())
     if content:
@@ -20,7 +20,7 @@ def _flip(path: Path) -> None:
     path.write_bytes(content)
 
 
-DAMAGES: dict[str, Damage] = {
+DAMAGES = {
     "empty": lambda path: path.write_bytes(b""),
     "truncated": lambda path: os.truncate(path, path.stat().st_size // 2),
     "zeros": lambda path: path.write_bytes(bytes(path.stat().st_size + 8)),

@@ -3,11 +3,9 @@
 import gzip
 import io
 import json
-from pathlib import Path
 
 import numpy as np
 import pytest
-from quick_runs import Ptune
 
 BOM = b"\xef\xbb\xbf"
 RTE = json.dumps({"premise": "A dog ran home.", "hypothesis": "A dog ran.", "label": 0, "idx": 7})
@@ -27,15 +25,15 @@ ANSWERED = '{"inputs": "a joy to watch"}'
     ids=["show", "score", "predict"],
 )
 def test_rows_with_a_byte_order_mark_are_taken_as_those_without(
-    ptune: Ptune,
-    monkeypatch: pytest.MonkeyPatch,
-    tmp_path: Path,
-    tiny_folder: Path,
-    command: str,
-    key: str,
-    line: str,
-    place: str,
-) -> None:
+    ptune,
+    monkeypatch,
+    tmp_path,
+    tiny_folder,
+    command,
+    key,
+    line,
+    place,
+):
     """Files and standard input alike; what comes out is that of rows without the mark."""
     said = []
     np.save(tmp_path / "prompt.npy", np.ones((2, 64), np.float32))

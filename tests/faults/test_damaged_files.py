@@ -2,13 +2,12 @@
 
 import json
 import shutil
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from faults.damages import DAMAGES, RUN, Damage
-from quick_runs import TOLD, Ptune
+from faults.damages import DAMAGES, RUN
+from quick_runs import TOLD
 
 from prompt_tuning.commands.list import list_prompts, list_runs
 from prompt_tuning.data.tokenization import encode_split
@@ -16,7 +15,6 @@ from prompt_tuning.errors import UserError
 from prompt_tuning.files import json_lines
 from prompt_tuning.ladder.shipped_models import embedded_folder
 from prompt_tuning.made_from import fingerprints_of
-from prompt_tuning.models.loading import Checkpoint
 from prompt_tuning.prompt_files import load_prompt, save_prompt
 from prompt_tuning.resume_points import load_state, save_state
 from prompt_tuning.tasks import Example
@@ -28,8 +26,8 @@ EVERY_DAMAGE = pytest.mark.parametrize("damage", DAMAGES.values(), ids=list(DAMA
 @pytest.mark.faults
 @EVERY_DAMAGE
 def test_a_run_with_every_file_damaged_is_made_again_and_scores_the_same(
-    ptune: Ptune, damage: Damage, finished: Path, tmp_path: Path
-) -> None:
+    ptune, damage, finished, tmp_path
+):
     """Its record, what stands beside it, and the token cache that it shares with others."""
     shutil.copytree(finished / "runs", tmp_path / "runs")
     (record,) = tmp_path.glob("runs/*/record.json")
@@ -46,9 +44,7 @@ def test_a_run_with_every_file_damaged_is_made_again_and_scores_the_same(
 
 
 @EVERY_DAMAGE
-def test_a_damaged_file_of_a_run_hides_no_other_run(
-    damage: Damage, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_damaged_file_of_a_run_hides_no_other_run(damage, tmp_path, capsys):
     for name in ("config.json", "failure.json", "lock", "record.json", "resume.pt"):
         folder = tmp_path / f"with-{name}"
         folder.mkdir()
@@ -62,9 +58,7 @@ def test_a_damaged_file_of_a_run_hides_no_other_run(
 
 
 @EVERY_DAMAGE
-def test_a_damaged_prompt_is_named_and_hides_no_other(
-    damage: Damage, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_damaged_prompt_is_named_and_hides_no_other(damage, tmp_path, capsys):
     for name in ("whole", "broken"):
         save_prompt(tmp_path / f"{name}.safetensors", np.ones((2, 4), np.float32), {"task": "rte"})
     damage(tmp_path / "broken.safetensors")
@@ -75,7 +69,7 @@ def test_a_damaged_prompt_is_named_and_hides_no_other(
 
 
 @EVERY_DAMAGE
-def test_damaged_curves_lose_only_what_is_damaged(damage: Damage, tmp_path: Path) -> None:
+def test_damaged_curves_lose_only_what_is_damaged(damage, tmp_path):
     path = tmp_path / "metrics.jsonl"
     path.write_text("".join(f'{{"step": {step}, "x": 1.0}}\n' for step in range(9)))
     damage(path)
@@ -86,9 +80,7 @@ def test_damaged_curves_lose_only_what_is_damaged(damage: Damage, tmp_path: Path
 
 
 @EVERY_DAMAGE
-def test_a_damaged_token_cache_is_made_again(
-    damage: Damage, tiny_checkpoint: Checkpoint, tmp_path: Path
-) -> None:
+def test_a_damaged_token_cache_is_made_again(damage, tiny_checkpoint, tmp_path):
     examples = [Example(f"a joy {i}", "positive", idx=i) for i in range(20)]
     limits = {"max_input_tokens": 9, "max_target_tokens": None, "target_sentinel_id": None}
     tokenizer = tiny_checkpoint.tokenizer
@@ -101,9 +93,7 @@ def test_a_damaged_token_cache_is_made_again(
 
 
 @EVERY_DAMAGE
-def test_a_finished_run_whose_weights_are_damaged_keeps_its_record(
-    damage: Damage, tmp_path: Path
-) -> None:
+def test_a_finished_run_whose_weights_are_damaged_keeps_its_record(damage, tmp_path):
     path = tmp_path / "model.safetensors"
     path.write_bytes((embedded_folder("embedded:ladder_100k/6000") / path.name).read_bytes())
     assert fingerprints_of(tmp_path)
@@ -116,7 +106,7 @@ def test_a_finished_run_whose_weights_are_damaged_keeps_its_record(
 
 
 @EVERY_DAMAGE
-def test_a_damaged_resume_point_is_never_loaded(damage: Damage, tmp_path: Path) -> None:
+def test_a_damaged_resume_point_is_never_loaded(damage, tmp_path):
     path = tmp_path / "resume.pt"
     save_state(path, {"progress": {"step": 3}, "trained": torch.ones(20, 32)})
     damage(path)
@@ -139,9 +129,7 @@ def test_a_damaged_resume_point_is_never_loaded(damage: Damage, tmp_path: Path) 
     ],
     ids=str,
 )
-def test_metadata_of_a_wrong_kind_or_that_leave_their_place_are_refused(
-    described: dict[str, object], tmp_path: Path
-) -> None:
+def test_metadata_of_a_wrong_kind_or_that_leave_their_place_are_refused(described, tmp_path):
     whole = TOLD | {"task": "rte"}
     path = tmp_path / "prompt.safetensors"
     save_prompt(path, np.ones((2, 4), np.float32), whole)
@@ -151,13 +139,13 @@ def test_metadata_of_a_wrong_kind_or_that_leave_their_place_are_refused(
         load_prompt(path)
 
 
-def test_metadata_are_shown_without_terminal_escapes(tmp_path: Path) -> None:
+def test_metadata_are_shown_without_terminal_escapes(tmp_path):
     path = tmp_path / "prompt.safetensors"
     save_prompt(path, np.ones((2, 4), np.float32), {"task": "rte\x1b]0;owned\x07"})
     assert load_prompt(path).metadata["task"] == "rte?]0;owned?"
 
 
-def test_a_prompt_that_overflows_in_float32_is_refused(tmp_path: Path) -> None:
+def test_a_prompt_that_overflows_in_float32_is_refused(tmp_path):
     path = tmp_path / "prompt.npy"
     np.save(path, np.full((2, 4), 1e300))
     with pytest.raises(UserError, match="not finite in float32"):

@@ -75,7 +75,7 @@ CheckRead = Callable[..., None]
 
 
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def whole(tmp_path_factory):
     """A folder with all of these files as they should be."""
     folder = tmp_path_factory.mktemp("whole")
     shutil.copytree(embedded_folder("embedded:ladder_100k/6000"), folder / "model")
@@ -111,22 +111,20 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def place(whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def place(whole, tmp_path, monkeypatch):
     """A copy of `whole`, in which the test is."""
     monkeypatch.chdir(shutil.copytree(whole, tmp_path / "place"))
     return Path.cwd()
 
 
 @pytest.fixture
-def check_read(
-    place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> CheckRead:
+def check_read(place, monkeypatch, capsys):
     """The command that reads a file ends in 0 or 2 and, if `is_told`, in 2 says which file it is.
 
     An answer for every line of input that there is.
     """
 
-    def check(name: str, *, is_told: bool) -> None:
+    def check(name, *, is_told):
         status = status_of(monkeypatch, place, *COMMANDS[name])
         said = capsys.readouterr().err
         assert status in (0, 2), said
@@ -149,9 +147,7 @@ def check_read(
         for case in product(COMMANDS, DAMAGES)
     ],
 )
-def test_a_damaged_copy_of_any_file_is_read_or_named(
-    name: str, damage: str, check_read: CheckRead
-) -> None:
+def test_a_damaged_copy_of_any_file_is_read_or_named(name, damage, check_read):
     """Of rows, those that can be answered are; of all else, nothing is made of a damaged file."""
     DAMAGES[damage](Path(name))
     check_read(name, is_told=damage != "flipped")
@@ -160,9 +156,7 @@ def test_a_damaged_copy_of_any_file_is_read_or_named(
 @pytest.mark.faults
 @pytest.mark.parametrize("number", range(FLIPS))
 @pytest.mark.parametrize("name", COMMANDS)
-def test_a_flipped_byte_of_any_file_breaks_no_command(
-    name: str, number: int, check_read: CheckRead
-) -> None:
+def test_a_flipped_byte_of_any_file_breaks_no_command(name, number, check_read):
     """What a letter of a text was cannot be known; a traceback or a lost line can be avoided."""
     rng = random.Random(f"{name} {number}")
     content = bytearray(Path(name).read_bytes())
@@ -172,16 +166,14 @@ def test_a_flipped_byte_of_any_file_breaks_no_command(
     check_read(name, is_told=False)
 
 
-def test_the_files_are_read_as_they_are(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_files_are_read_as_they_are(place, monkeypatch):
     """Else the tests above would find faults in nothing."""
     for command in {tuple(command): None for command in COMMANDS.values()}:
         (place / "answers.jsonl").unlink(missing_ok=True)
         assert status_of(monkeypatch, place, *command) == 0
 
 
-def test_a_report_passes_by_runs_that_it_is_not_about(
-    place: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_report_passes_by_runs_that_it_is_not_about(place, monkeypatch):
     """An evaluation has no seed, a pre-training no task; both stand beside the runs."""
     for command in (COMMANDS["p.safetensors"], [*TEXT, "output_dir=runs"], REPORT):
         assert status_of(monkeypatch, place, *command) == 0

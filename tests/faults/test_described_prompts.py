@@ -1,16 +1,12 @@
 """Prompts that say little of themselves, such as the authors': used, or told what they lack."""
 
-from pathlib import Path
-from typing import Any
-
 import numpy as np
 import pytest
-from quick_runs import Ptune
 
 from prompt_tuning.prompt_files import save_prompt
 
 VARIANT = {"variant": "lm_adapted", "lm_adapt_steps": 6000, "target_sentinel": False}
-SAID: dict[str, dict[str, Any]] = {
+SAID = {
     "nothing": {},
     "task": {"task": "mini_sst2"},
     "name of a variant": {"task": "mini_sst2", "variant": "lm_adapted"},
@@ -29,8 +25,8 @@ COMMANDS = {
 @pytest.mark.parametrize("command", COMMANDS)
 @pytest.mark.parametrize("said", SAID)
 def test_a_prompt_that_says_little_of_itself_is_used_or_told_what_it_lacks(
-    ptune: Ptune, tmp_path: Path, tiny_folder: Path, command: str, said: str
-) -> None:
+    ptune, tmp_path, tiny_folder, command, said
+):
     """A folder alone is enough where the prompt tells the variant, or its embeddings are asked."""
     for seed, name in enumerate("ab"):
         weight = np.random.default_rng(seed).random((2, 64), np.float32)

@@ -4,7 +4,6 @@ import random
 import shutil
 from contextlib import suppress
 from dataclasses import asdict
-from pathlib import Path
 
 import pytest
 from faults.damages import RUN
@@ -14,7 +13,7 @@ from quick_runs import train_config_of
 from prompt_tuning import api
 from prompt_tuning.commands import compare, train
 from prompt_tuning.commands.list import list_runs
-from prompt_tuning.config import CompareConfig, TrainConfig
+from prompt_tuning.config import CompareConfig
 from prompt_tuning.errors import UserError
 from prompt_tuning.report.records import commit
 from prompt_tuning.run_folder import RunFolder
@@ -24,7 +23,7 @@ FLIPS = 60  # of each file, a quarter of them where `-m faults` does not ask for
 
 
 @pytest.fixture
-def run(finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def run(finished, tmp_path, monkeypatch):
     """A copy of that run, the only one in runs/; it is in whole/ too."""
     for name in ("runs", "whole"):
         shutil.copytree(finished / "runs", tmp_path / name)
@@ -34,12 +33,12 @@ def run(finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path
 
 
 @pytest.fixture(scope="module")
-def config() -> TrainConfig:
+def config():
     """That run's."""
     return train_config_of(*RUN[1:])
 
 
-def flipped(path: Path, number: int) -> list[bytes]:
+def flipped(path, number):
     """Copies of a file, in each one bit of one byte another; the same at every run."""
     content, rng = path.read_bytes(), random.Random(path.name)
     copies = [bytearray(content) for _ in range(number)]
@@ -48,21 +47,21 @@ def flipped(path: Path, number: int) -> list[bytes]:
     return [bytes(copy) for copy in copies]
 
 
-def is_listed(run: Path, config: TrainConfig) -> None:
+def is_listed(run, config):
     list_runs(run.parent, None, [])
 
 
-def is_compared(run: Path, config: TrainConfig) -> None:
+def is_compared(run, config):
     (whole,) = run.parents[1].glob("whole/*/record.json")
     with suppress(UserError):  # its config is damaged
         compare.run(CompareConfig([str(run), str(whole.parent)], picture=None))
 
 
-def is_trained(run: Path, config: TrainConfig) -> None:
+def is_trained(run, config):
     train.run(config)
 
 
-def is_reported(run: Path, config: TrainConfig) -> None:
+def is_reported(run, config):
     for name in ("fig3a_ladder", "table5_ladder"):
         artefact = filled(name, run.parent, asdict(config))
         assert artefact.markdown
@@ -71,7 +70,7 @@ def is_reported(run: Path, config: TrainConfig) -> None:
     shutil.rmtree(committed, ignore_errors=True)  # of a damaged record nothing is written
 
 
-def is_a_row_of_a_frame(run: Path, config: TrainConfig) -> None:
+def is_a_row_of_a_frame(run, config):
     assert len(api.runs(run.parent)) == int(RunFolder(run).record() is not None)
     assert len(api.Run(run, {}).history) <= 5
 
@@ -80,12 +79,12 @@ def is_a_row_of_a_frame(run: Path, config: TrainConfig) -> None:
     "name", ["record.json", "config.json", "metrics.jsonl", "predictions/report.jsonl"]
 )
 def test_a_run_with_a_flipped_byte_is_used_or_told_of(
-    name: str,
-    run: Path,
-    config: TrainConfig,
-    monkeypatch: pytest.MonkeyPatch,
-    pytestconfig: pytest.Config,
-) -> None:
+    name,
+    run,
+    config,
+    monkeypatch,
+    pytestconfig,
+):
     """A run whose record is damaged is done again, which is not our matter here."""
     monkeypatch.setattr(tuning, "train", lambda config, folder: None)
     number = FLIPS if "faults" in pytestconfig.getoption("-m") else FLIPS // 4
@@ -95,7 +94,7 @@ def test_a_run_with_a_flipped_byte_is_used_or_told_of(
             use(run, config)
 
 
-def test_a_flipped_byte_never_changes_what_a_record_says(run: Path) -> None:
+def test_a_flipped_byte_never_changes_what_a_record_says(run):
     """It is no record then, unless the byte is white space or in the name of the checksum."""
     folder = RunFolder(run)
     whole, num_kept = folder.record(), 0

@@ -11,10 +11,8 @@ import shutil
 import signal
 import sys
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
@@ -89,7 +87,7 @@ class Ended:
     num_changes: int
 
 
-def run(folder: Path, arguments: list[str], *, die_at: int | float | None = None) -> Ended:
+def run(folder, arguments, *, die_at=None):
     """Runs a command line in `folder`, in a process of its own.
 
     Args:
@@ -110,9 +108,7 @@ def run(folder: Path, arguments: list[str], *, die_at: int | float | None = None
     return Ended(status, time.monotonic() - begin, counter.stat().st_size)
 
 
-def _be_the_command(
-    folder: Path, arguments: list[str], counter: Path, said: Path, die_at: int | None
-) -> None:
+def _be_the_command(folder, arguments, counter, said, die_at):
     """Never returns."""
     status = 1
     try:
@@ -125,7 +121,7 @@ def _be_the_command(
         sys.argv = ["ptune", *arguments]
         log = os.open(counter, os.O_WRONLY | os.O_APPEND)
 
-        def count(event: str, details: tuple[Any, ...]) -> None:
+        def count(event, details):
             if _is_change(event, details, folder):
                 os.write(log, b".")
                 if os.fstat(log).st_size == die_at:
@@ -141,7 +137,7 @@ def _be_the_command(
         os._exit(status)
 
 
-def _is_change(event: str, details: tuple[Any, ...], folder: Path) -> bool:
+def _is_change(event, details, folder):
     """Whether an event of Python's auditing is a change to a file in `folder`."""
     if event == "open":
         path, _, flags = details
@@ -154,9 +150,9 @@ def _is_change(event: str, details: tuple[Any, ...], folder: Path) -> bool:
     return Path(folder, os.fsdecode(path)).is_relative_to(folder)
 
 
-def left_in(folder: Path) -> dict[str, Any]:
+def left_in(folder):
     """What a command has left behind, by file, without what the clock alone decides."""
-    left: dict[str, Any] = {}
+    left = {}
     for path in sorted(each for each in folder.rglob("*") if each.is_file()):
         name, content = str(path.relative_to(folder)), path.read_bytes()
         if path.name in ("lock", "log.txt") or path.name.startswith("report-"):
@@ -172,7 +168,7 @@ def left_in(folder: Path) -> dict[str, Any]:
     return left
 
 
-def _without_clock(value: Any) -> Any:
+def _without_clock(value):
     if isinstance(value, dict):
         return {
             key: _without_clock(part)
@@ -183,7 +179,7 @@ def _without_clock(value: Any) -> Any:
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def place(tmp_path_factory):
     """A folder with what the commands read: two runs, their prompts, rows, text."""
     folder = tmp_path_factory.mktemp("kills") / "place"
     folder.mkdir()
@@ -201,11 +197,11 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def undisturbed(place: Path) -> Callable[[str], tuple[dict[str, Any], Ended]]:
+def undisturbed(place):
     """What each command leaves if nobody disturbs it, and how it ends: done when it is asked."""
-    known: dict[str, tuple[dict[str, Any], Ended]] = {}
+    known = {}
 
-    def ask(command: str) -> tuple[dict[str, Any], Ended]:
+    def ask(command):
         if command not in known:
             folder = place.with_name(f"{command}-undisturbed")
             shutil.copytree(place, folder)
@@ -217,9 +213,7 @@ def undisturbed(place: Path) -> Callable[[str], tuple[dict[str, Any], Ended]]:
     return ask
 
 
-def check_killed(
-    place: Path, folder: Path, command: str, moments: list[int | float], expected: dict[str, Any]
-) -> int:
+def check_killed(place, folder, command, moments, expected):
     """Kills a command at these moments, one after another, and lets it finish; counts the kills."""
     shutil.copytree(place, folder)
     num_killed = 0
@@ -248,9 +242,7 @@ QUICK = [
 
 
 @pytest.mark.parametrize("command", QUICK)
-def test_a_killed_command_does_the_rest_when_it_is_started_again(
-    command: str, place: Path, undisturbed: Callable[[str], tuple[dict[str, Any], Ended]]
-) -> None:
+def test_a_killed_command_does_the_rest_when_it_is_started_again(command, place, undisturbed):
     """Killed once, just before one of its changes to files."""
     expected, ended = undisturbed(command)
     moment = random.Random(command).randint(1, ended.num_changes)
@@ -262,18 +254,18 @@ def test_a_killed_command_does_the_rest_when_it_is_started_again(
 @pytest.mark.parametrize("trial", range(TRIALS))
 @pytest.mark.parametrize("command", COMMANDS)
 def test_a_command_killed_anywhere_does_the_rest_when_it_is_started_again(
-    command: str,
-    trial: int,
-    place: Path,
-    undisturbed: Callable[[str], tuple[dict[str, Any], Ended]],
-) -> None:
+    command,
+    trial,
+    place,
+    undisturbed,
+):
     """Once to three times, after a share of its duration or before a change to its files.
 
     The first moments of the trials are spread over the duration, one in each part of it.
     """
     expected, ended = undisturbed(command)
     rng = random.Random(f"{command} {trial}")
-    moments: list[int | float] = [
+    moments = [
         (trial + rng.random()) / TRIALS * ended.seconds,
         *rng.sample([rng.randint(1, ended.num_changes), rng.random() * ended.seconds], trial % 3),
     ]

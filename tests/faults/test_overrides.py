@@ -1,7 +1,5 @@
 """Overrides from a keyboard: whatever they say gives a config or the user's errors, soon."""
 
-from pathlib import Path
-
 import pytest
 from forks import python
 from hypothesis import HealthCheck, given, settings
@@ -15,7 +13,7 @@ from prompt_tuning.errors import UserError
 from prompt_tuning.made_from import flat
 
 
-def keys_of_train() -> list[str]:
+def keys_of_train():
     """Every key of the config, every section and every group."""
     (point,), _ = points_of("train", [])
     keys = [key for key, _ in flat(OmegaConf.to_container(point.config))]
@@ -42,7 +40,7 @@ OVERRIDE = (
 )
 
 
-def config_of(overrides: list[str]) -> TrainConfig | list[UserError]:
+def config_of(overrides):
     """The config of a run, or what is wrong, as the command line has it."""
     points, problems = points_of("train", overrides)
     for point in points:
@@ -55,7 +53,7 @@ def config_of(overrides: list[str]) -> TrainConfig | list[UserError]:
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[*HealthCheck])
 @given(overrides=st.lists(OVERRIDE, min_size=1, max_size=3))
-def test_any_overrides_give_a_config_or_errors_of_the_users(overrides: list[str]) -> None:
+def test_any_overrides_give_a_config_or_errors_of_the_users(overrides):
     found = config_of(overrides)
     if not isinstance(found, TrainConfig):
         assert all(isinstance(each, UserError) and each.problem for each in found)
@@ -92,7 +90,7 @@ CPU_SECONDS = 1.0
 TIMES_THE_PLAINEST = 3
 
 
-def seconds_to_refuse(name: str, folder: Path) -> float:
+def seconds_to_refuse(name, folder):
     """Processor time until ptune has said what is wrong: without torch, without a file.
 
     The interpreter's start and all imports are in it.
@@ -105,7 +103,7 @@ def seconds_to_refuse(name: str, folder: Path) -> float:
 
 @pytest.mark.faults
 @pytest.mark.parametrize("name", WRONG)
-def test_a_wrong_override_is_told_of_within_a_second_of_cpu(name: str, tmp_path: Path) -> None:
+def test_a_wrong_override_is_told_of_within_a_second_of_cpu(name, tmp_path):
     """Of the CPU, not of the clock; once of three, for others may fill its caches."""
     assert any(seconds_to_refuse(name, tmp_path) < CPU_SECONDS for _ in range(3))
 
@@ -114,9 +112,7 @@ def test_a_wrong_override_is_told_of_within_a_second_of_cpu(name: str, tmp_path:
     "name",
     ["deep list", "10,000 runs and a value", "the last of 10,000", "every file of every group"],
 )
-def test_the_slowest_kinds_of_wrong_overrides_take_little_longer_than_the_plainest(
-    name: str, tmp_path: Path
-) -> None:
+def test_the_slowest_kinds_of_wrong_overrides_take_little_longer_than_the_plainest(name, tmp_path):
     """A second says nothing where the machine's speed changes from day to day; this does."""
     times = []
     for _ in range(3):

@@ -4,12 +4,9 @@ import codecs
 import csv
 import gzip
 import json
-from collections.abc import Callable
-from pathlib import Path
 
 import pandas as pd
 import pytest
-from quick_runs import Ptune, Said
 
 from prompt_tuning.data.tabular_files import read_table
 
@@ -76,10 +73,10 @@ TABLES = {
 
 
 @pytest.fixture
-def train(ptune: Ptune, tmp_path: Path) -> Callable[..., Said]:
+def train(ptune, tmp_path):
     """`ptune train` on a task and a table that are GOOD and TABLE where they are not given."""
 
-    def run(*arguments: str, files: dict[str, str] | None = None, status: int = 2) -> Said:
+    def run(*arguments, files=None, status=2):
         (tmp_path / "task").mkdir()
         for name, text in ({"task/topics.yaml": GOOD, "train.csv": TABLE} | (files or {})).items():
             (tmp_path / name).write_text(text, encoding="utf-8")
@@ -91,17 +88,13 @@ def train(ptune: Ptune, tmp_path: Path) -> Callable[..., Said]:
 
 
 @pytest.mark.parametrize(("text", "said"), TASK_FILES.values(), ids=TASK_FILES)
-def test_a_malformed_task_file_is_named_in_one_line(
-    train: Callable[..., Said], tmp_path: Path, text: str, said: str
-) -> None:
+def test_a_malformed_task_file_is_named_in_one_line(train, tmp_path, text, said):
     assert said in train(files={"task/topics.yaml": text}).err
     assert not list(tmp_path.glob("runs/*/record.json"))
 
 
 @pytest.mark.parametrize(("text", "said"), TABLES.values(), ids=TABLES)
-def test_a_malformed_table_is_named_with_its_line(
-    train: Callable[..., Said], text: str, said: str
-) -> None:
+def test_a_malformed_table_is_named_with_its_line(train, text, said):
     assert said in train(files={"train.csv": text}).err
 
 
@@ -122,22 +115,18 @@ def test_a_malformed_table_is_named_with_its_line(
         ("t.jsonl", b'{"text": ["a"], "topic": "b"}\n{"text": "x", "topic": "c"}\n', "a list"),
     ],
 )
-def test_a_table_of_another_kind_is_named(
-    train: Callable[..., Said], tmp_path: Path, name: str, content: bytes, said: str
-) -> None:
+def test_a_table_of_another_kind_is_named(train, tmp_path, name, content, said):
     (tmp_path / name).write_bytes(content)
     assert said in train(f"data.train_file={name}").err
 
 
-def test_a_label_that_only_validation_has_is_named(train: Callable[..., Said]) -> None:
+def test_a_label_that_only_validation_has_is_named(train):
     files = {"dev.csv": "text,topic\nx,c\n"}
     shown = train("data.validation_file=dev.csv", files=files).err
     assert "dev.csv:2: label 'c' is not among a, b" in shown
 
 
-def test_predictions_are_scored_with_the_labels_of_the_training_rows(
-    ptune: Ptune, tmp_path: Path
-) -> None:
+def test_predictions_are_scored_with_the_labels_of_the_training_rows(ptune, tmp_path):
     """By the task's file, or by the key that the message without any names."""
     (tmp_path / "task").mkdir()
     (tmp_path / "train.csv").write_text(TABLE)
@@ -151,7 +140,7 @@ def test_predictions_are_scored_with_the_labels_of_the_training_rows(
     assert "add data.train_file=<table>" in ptune(*command, status=2).err
 
 
-def test_a_class_with_one_example_is_told(train: Callable[..., Said]) -> None:
+def test_a_class_with_one_example_is_told(train):
     files = {
         "train.csv": TABLE + "rare,c\n",
         "task/topics.yaml": GOOD + "labels: {a: sea, b: war, c: music, d: coin}\n",
@@ -161,7 +150,7 @@ def test_a_class_with_one_example_is_told(train: Callable[..., Said]) -> None:
     assert "so few training examples: music (1), coin (0)" in shown
 
 
-def test_every_format_gives_the_same_rows(tmp_path: Path) -> None:
+def test_every_format_gives_the_same_rows(tmp_path):
     rows = [{"text": f"row {i}", "topic": "ab"[i % 2]} for i in range(4)]
     frame = pd.DataFrame(rows)
     frame.to_csv(tmp_path / "t.csv", index=False)

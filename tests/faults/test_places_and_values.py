@@ -4,14 +4,11 @@ import os
 import resource
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from quick_runs import Ptune
 
 from prompt_tuning.errors import as_users
 from prompt_tuning.files import scratch_beside, written_whole
@@ -24,7 +21,7 @@ LARGE = np.ones((100, 100), np.float32)
 
 
 @contextmanager
-def full_disk() -> Iterator[None]:
+def full_disk():
     """No file can grow beyond 4,000 bytes: what a full disk does, without one.
 
     As short as can be: the limit holds for the file that pytest itself may be writing to.
@@ -46,9 +43,7 @@ def full_disk() -> Iterator[None]:
     ],
     ids=["prompt", "resume point", "record"],
 )
-def test_a_full_disk_leaves_the_old_file_and_no_other(
-    write: Callable[[Path], None], tmp_path: Path
-) -> None:
+def test_a_full_disk_leaves_the_old_file_and_no_other(write, tmp_path):
     path = tmp_path / "file"
     path.write_text("old")
     with full_disk(), pytest.raises(OSError, match="File too large") as raised:
@@ -59,12 +54,12 @@ def test_a_full_disk_leaves_the_old_file_and_no_other(
     assert path.read_text() == "old"
 
 
-def test_a_file_where_a_folder_should_be_is_named(ptune: Ptune, tmp_path: Path) -> None:
+def test_a_file_where_a_folder_should_be_is_named(ptune, tmp_path):
     (tmp_path / "file").touch()
     assert "file/runs" in ptune(*RUN, "output_dir=file/runs", status=2).err
 
 
-def test_a_folder_where_a_file_should_be_is_an_error_of_the_users(tmp_path: Path) -> None:
+def test_a_folder_where_a_file_should_be_is_an_error_of_the_users(tmp_path):
     (tmp_path / "record.json").mkdir()
     with (
         pytest.raises(OSError, match=r"record\.json") as raised,
@@ -75,7 +70,7 @@ def test_a_folder_where_a_file_should_be_is_an_error_of_the_users(tmp_path: Path
     assert [each.name for each in tmp_path.iterdir()] == ["record.json"]
 
 
-def test_what_a_killed_process_has_left_goes_away_at_the_next_write(tmp_path: Path) -> None:
+def test_what_a_killed_process_has_left_goes_away_at_the_next_write(tmp_path):
     if (pid := os.fork()) == 0:
         scratch_beside(tmp_path / "record.json").touch()
         os._exit(0)
@@ -85,7 +80,7 @@ def test_what_a_killed_process_has_left_goes_away_at_the_next_write(tmp_path: Pa
     assert [each.name for each in tmp_path.iterdir()] == ["record.json"]
 
 
-def test_what_another_container_is_writing_is_left_alone(tmp_path: Path) -> None:
+def test_what_another_container_is_writing_is_left_alone(tmp_path):
     """Containers may share a host name, and each counts its processes by itself."""
     path = tmp_path / "record.json"
     apart = ["unshare", "--user", "--map-root-user", "--pid", "--fork"]
@@ -129,15 +124,13 @@ def test_what_another_container_is_writing_is_left_alone(tmp_path: Path) -> None
     ],
     ids=lambda overrides: ascii(" ".join(overrides))[1:40],
 )
-def test_a_value_that_cannot_be_is_refused_before_anything_is_loaded(
-    ptune: Ptune, overrides: list[str], tmp_path: Path
-) -> None:
+def test_a_value_that_cannot_be_is_refused_before_anything_is_loaded(ptune, overrides, tmp_path):
     assert ptune(*RUN, *overrides, status=2).err.startswith("ptune: error: ")
     assert not [*tmp_path.glob("**/record.json")]
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")
-def test_cuda_without_a_gpu_is_refused(ptune: Ptune) -> None:
+def test_cuda_without_a_gpu_is_refused(ptune):
     assert "torch finds no GPU" in ptune(*RUN, "machine.device=cuda", status=2).err
 
 
@@ -153,9 +146,7 @@ def test_cuda_without_a_gpu_is_refused(ptune: Ptune) -> None:
         ("evaluate task=rte", "", 2),
     ],
 )
-def test_streams_that_are_full_or_closed_end_in_no_traceback(
-    arguments: str, streams: str, status: int, tmp_path: Path
-) -> None:
+def test_streams_that_are_full_or_closed_end_in_no_traceback(arguments, streams, status, tmp_path):
     command = f'exec "{sys.executable}" -m prompt_tuning {arguments} {streams}'
     done = subprocess.run(command, shell=True, cwd=tmp_path, capture_output=True, check=False)
     assert done.returncode == status, done.stderr

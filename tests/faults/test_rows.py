@@ -4,10 +4,7 @@ import gzip
 import json
 import math
 import os
-from collections.abc import Iterator
 from itertools import islice
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -15,7 +12,7 @@ from datasets import Dataset
 from golden.test_text_formats import golden_of
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from quick_runs import ON_LADDER, Ptune, lines_of
+from quick_runs import ON_LADDER, lines_of
 
 from prompt_tuning.data.official_files import read_records
 from prompt_tuning.errors import UserError
@@ -37,7 +34,7 @@ ANYTHING = st.recursive(
 )
 
 
-def places_in(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+def places_in(value, path=()):
     """The path of every value in a record, its own (()) first."""
     yield path
     if isinstance(value, dict | list):
@@ -45,7 +42,7 @@ def places_in(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...
             yield from places_in(part, (*path, key))
 
 
-def replaced(value: Any, path: tuple[Any, ...], by: Any) -> Any:
+def replaced(value, path, by):
     """A copy of a record with another value at a path."""
     if not path:
         return by
@@ -57,9 +54,7 @@ def replaced(value: Any, path: tuple[Any, ...], by: Any) -> Any:
 @pytest.mark.parametrize("name", WITH_CODE_OF_THEIR_OWN)
 @settings(max_examples=200, deadline=None, suppress_health_check=[*HealthCheck])
 @given(data=st.data())
-def test_a_record_with_anything_anywhere_gives_examples_or_a_reason(
-    name: str, data: st.DataObject
-) -> None:
+def test_a_record_with_anything_anywhere_gives_examples_or_a_reason(name, data):
     """Every value of an official record and of a hub row, in its place: any other JSON value."""
     golden, task = golden_of(name), TASKS[name]
     record = data.draw(st.sampled_from([golden.record, golden.hub]))
@@ -76,19 +71,19 @@ def test_a_record_with_anything_anywhere_gives_examples_or_a_reason(
 
 @pytest.mark.parametrize("label", [None, math.nan, "", -1, -1.0, "-1", "-1.0"])
 @pytest.mark.parametrize("name", ["boolq", "sst2", "multirc", "mini_sst2", "wsc"])
-def test_a_null_label_is_no_label(name: str, label: object) -> None:
+def test_a_null_label_is_no_label(name, label):
     """As pandas writes a test set: as JSON or as a table."""
     (example,) = TASKS[name].examples({**golden_of(name).hub, "label": label})
     assert not example.is_labelled
 
 
 @pytest.mark.parametrize("label", [1, 1.0, "1", "1.0", "positive"])
-def test_a_label_is_known_in_every_spelling_of_other_programs(label: object) -> None:
+def test_a_label_is_known_in_every_spelling_of_other_programs(label):
     (example,) = TASKS["sst2"].examples({**golden_of("sst2").hub, "label": label})
     assert example.is_labelled and example.targets == "positive"
 
 
-def test_a_blank_line_of_a_table_is_skipped(tmp_path: Path) -> None:
+def test_a_blank_line_of_a_table_is_skipped(tmp_path):
     path = tmp_path / "dev.tsv"
     path.write_text("sentence\tlabel\na\t1\n\t\n   \nb\t\n\n\r\n")
     assert [record for _, record in read_records(path)] == [
@@ -97,7 +92,7 @@ def test_a_blank_line_of_a_table_is_skipped(tmp_path: Path) -> None:
     ]
 
 
-def test_an_unanswerable_question_is_refused() -> None:
+def test_an_unanswerable_question_is_refused():
     """SQuAD 2.0 would be scored on its answerable half without a word."""
     answers = {"text": [], "answer_start": []}
     question = {"id": "1", "question": "q", "answers": [], "is_impossible": True}
@@ -109,7 +104,7 @@ def test_an_unanswerable_question_is_refused() -> None:
 
 
 # Bytes of a line of input -> why it has no answer, None: it has one.
-LINES: dict[bytes, str | None] = {
+LINES = {
     b'{"inputs": "a joy to watch"}': None,
     b'{"inputs": ""}': None,
     b'{"inputs": "a </s> b <extra_id_0> <pad>"}': None,
@@ -138,9 +133,7 @@ LINES: dict[bytes, str | None] = {
 }
 
 
-def test_any_line_of_input_is_answered_or_gets_its_error_and_the_rest_goes_on(
-    ptune: Ptune, tmp_path: Path
-) -> None:
+def test_any_line_of_input_is_answered_or_gets_its_error_and_the_rest_goes_on(ptune, tmp_path):
     """Started again after any answer, also in the middle of a line, the same comes out."""
     save_prompt(tmp_path / "p.safetensors", np.ones((2, 32), np.float32), ON_LADDER)
     (tmp_path / "rows.jsonl").write_bytes(b"\n".join(LINES))
@@ -163,7 +156,7 @@ def test_any_line_of_input_is_answered_or_gets_its_error_and_the_rest_goes_on(
 
 
 @pytest.mark.parametrize("name", ["rows.parquet", "rows.json", "rows.jsonl.gz"])
-def test_nan_is_null_in_a_row_from_anywhere(tmp_path: Path, name: str) -> None:
+def test_nan_is_null_in_a_row_from_anywhere(tmp_path, name):
     """As pandas has a cell that is missing; what the row's own task reads is then empty."""
     path, rows = tmp_path / name, [{"a": 1.0}, {"a": math.nan}, {"a": math.inf}]
     if name == "rows.parquet":
@@ -177,9 +170,7 @@ def test_nan_is_null_in_a_row_from_anywhere(tmp_path: Path, name: str) -> None:
         next(read)
 
 
-def test_a_damaged_archive_of_rows_is_named_and_not_the_output(
-    ptune: Ptune, tmp_path: Path, tiny_folder: Path
-) -> None:
+def test_a_damaged_archive_of_rows_is_named_and_not_the_output(ptune, tmp_path, tiny_folder):
     np.save(tmp_path / "p.npy", np.ones((2, 64), np.float32))
     (tmp_path / "rows.jsonl.gz").write_bytes(gzip.compress(b'{"inputs": "x"}\n' * 9)[:-9])
     command = ["predict", "prompt=p.npy", "input=rows.jsonl.gz", "output=out.jsonl"]
@@ -188,8 +179,8 @@ def test_a_damaged_archive_of_rows_is_named_and_not_the_output(
 
 
 def test_answers_to_standard_output_stand_whole_in_the_file_that_it_goes_to(
-    ptune: Ptune, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tiny_folder: Path
-) -> None:
+    ptune, tmp_path, monkeypatch, tiny_folder
+):
     """As `ptune predict output=/dev/stdout > answers.jsonl` has it; what is said goes elsewhere."""
     np.save(tmp_path / "p.npy", np.ones((2, 64), np.float32))
     (tmp_path / "rows.jsonl").write_text('{"inputs": "a joy"}\n' * 3)

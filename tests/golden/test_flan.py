@@ -52,7 +52,7 @@ SEEN = {  # what differs from the golden row, the text and the answer
 
 
 @pytest.mark.parametrize("name", SEEN)
-def test_a_row_in_flans_words(name: str) -> None:
+def test_a_row_in_flans_words(name):
     change, inputs, targets = SEEN[name]
     task, row = as_instruction(TASKS[name]), GOLDEN[name].hub | change
     (example,) = task.examples(row)
@@ -64,7 +64,7 @@ def test_a_row_in_flans_words(name: str) -> None:
     assert task.parse(TASKS[name].verbalizers[0] + "x", example) is None
 
 
-def test_every_superglue_task_with_fixed_answers_has_a_text() -> None:
+def test_every_superglue_task_with_fixed_answers_has_a_text():
     assert SEEN.keys() == INSTRUCTIONS.keys()
     fixed = {name for name in SUPERGLUE if TASKS[name].verbalizers} - {"copa"}
     assert fixed <= INSTRUCTIONS.keys()

@@ -26,7 +26,7 @@ class Golden:
     has_example_per_target: bool = False
 
     @property
-    def examples(self) -> list[Example]:
+    def examples(self):
         """In the taskless format."""
         idx = next(self.hub[key] for key in ("idx", "id", "qid") if key in self.hub)
         is_free = "answers" in self.hub or "candidates" in self.hub
@@ -35,7 +35,7 @@ class Golden:
         return made if self.has_example_per_target else made[:1]
 
     @property
-    def record(self) -> dict[str, Any]:
+    def record(self):
         """The official record."""
         return self.official if self.is_whole else self.hub | self.official
 
@@ -279,7 +279,7 @@ GOLDEN = {
 }
 
 
-def golden_of(name: str) -> Golden:
+def golden_of(name):
     """Of a task with another's format, that one's."""
     real = name.removeprefix("mini_").removesuffix("_b")
     same = {"quoref": "squad"} | {task: "mrqa_race" for task in TASKS if task.startswith("mrqa_")}

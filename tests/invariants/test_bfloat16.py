@@ -4,12 +4,9 @@ The model is the ladder's of 464,192 parameters, which has learned something: of
 tokens may be equally likely.
 """
 
-from pathlib import Path
-
 import pytest
 import torch
 from loop_runs import Watch
-from torch import Tensor
 
 from prompt_tuning.data.sources import DataSpec, load_split
 from prompt_tuning.evaluation import decode_tokens
@@ -25,7 +22,7 @@ from prompt_tuning.loop import (
 )
 from prompt_tuning.models.frozen_t5 import EOS_ID, FrozenT5, Rows
 from prompt_tuning.models.layers import Dropout
-from prompt_tuning.models.loading import Checkpoint, load_checkpoint
+from prompt_tuning.models.loading import load_checkpoint
 from prompt_tuning.models.methods import PromptTuning
 from prompt_tuning.optim import Adafactor
 from prompt_tuning.task_registry import TASKS
@@ -43,7 +40,7 @@ SETTINGS = TrainingSettings(
 
 
 @pytest.fixture(scope="module")
-def checkpoints() -> tuple[Checkpoint, Checkpoint]:
+def checkpoints():
     """One model in float32 and in bfloat16."""
     source, cpu = "embedded:ladder_400k/6000", torch.device("cpu")
     exact, rounded = (
@@ -54,9 +51,7 @@ def checkpoints() -> tuple[Checkpoint, Checkpoint]:
 
 
 @pytest.fixture(params=["mini_sst2", "mini_boolq", "mini_squad"])
-def examples(
-    checkpoints: tuple[Checkpoint, Checkpoint], request: pytest.FixtureRequest
-) -> EncodedExamples:
+def examples(checkpoints, request):
     """64 of a mini task."""
     split = load_split(TASKS[request.param], "train", DataSpec(source="auto"), limit=64)
     encode = checkpoints[0].encode_text
@@ -66,7 +61,7 @@ def examples(
     )
 
 
-def prompts_of(checkpoint: Checkpoint) -> list[Tensor]:
+def prompts_of(checkpoint):
     """Three, of embeddings drawn at random."""
     generator = torch.Generator().manual_seed(0)
     embedding = checkpoint.model.embedding
@@ -74,7 +69,7 @@ def prompts_of(checkpoint: Checkpoint) -> list[Tensor]:
     return [embedding[ids].float() for ids in drawn]
 
 
-def test_logits_are_products_in_float32(checkpoints: tuple[Checkpoint, Checkpoint]) -> None:
+def test_logits_are_products_in_float32(checkpoints):
     """In bfloat16 they would have three digits, and many tokens the same.
 
     Source: google-research/prompt-tuning: DenseGeneral of output_logits has dtype float32.
@@ -87,14 +82,14 @@ def test_logits_are_products_in_float32(checkpoints: tuple[Checkpoint, Checkpoin
     assert (logits != logits.bfloat16()).float().mean() > 0.9
 
 
-def method_of(checkpoint: Checkpoint, prompt: Tensor) -> PromptTuning:
+def method_of(checkpoint, prompt):
     assert isinstance(checkpoint.model, FrozenT5)
     return PromptTuning(checkpoint.model, prompt.clone().requires_grad_())
 
 
 def test_prompt_gradient_and_optimiser_are_float32_and_the_loss_falls(
-    checkpoints: tuple[Checkpoint, Checkpoint], examples: EncodedExamples, tmp_path: Path
-) -> None:
+    checkpoints, examples, tmp_path
+):
     method = method_of(checkpoints[1], prompts_of(checkpoints[0])[0])
     optimizer = Adafactor(method.trained.values(), 0.3)
     batches = shuffled(examples, 16, seed=0)
@@ -109,9 +104,7 @@ def test_prompt_gradient_and_optimiser_are_float32_and_the_loss_falls(
     assert mean_loss(method, examples, SETTINGS) < 0.7 * before  # seen: 0.5 of it and less
 
 
-def test_a_loss_is_float32_and_that_of_float32_weights_within_a_bound(
-    checkpoints: tuple[Checkpoint, Checkpoint], examples: EncodedExamples
-) -> None:
+def test_a_loss_is_float32_and_that_of_float32_weights_within_a_bound(checkpoints, examples):
     for prompt in prompts_of(checkpoints[0]):
         exact, rounded = (
             accumulate_gradient(
@@ -130,8 +123,8 @@ def test_a_loss_is_float32_and_that_of_float32_weights_within_a_bound(
 
 
 def test_most_rows_under_several_prompts_of_one_pass_say_the_tokens_of_float32(
-    checkpoints: tuple[Checkpoint, Checkpoint], examples: EncodedExamples
-) -> None:
+    checkpoints, examples
+):
     """And most say what they say alone: bfloat16 rounds sums of another length elsewhere."""
     prompts = prompts_of(checkpoints[0])
     prompt_of_row = [i % len(prompts) for i in range(len(examples.inputs))]

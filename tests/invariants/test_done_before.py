@@ -2,18 +2,16 @@
 
 import json
 import shutil
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from quick_runs import QUICK, RTE_LABELS, Ptune, record_in, stopped_in, write_official
+from quick_runs import QUICK, RTE_LABELS, record_in, stopped_in, write_official
 from safetensors.torch import load_file, save_file
 
 from prompt_tuning.commands import train
 from prompt_tuning.composition import points_of
 from prompt_tuning.interrupts import StopRequests
-from prompt_tuning.models.loading import Checkpoint
 from prompt_tuning.prompt_files import save_prompt
 from prompt_tuning.run_folder import RunFolder
 
@@ -22,7 +20,7 @@ SETTINGS = ["task=rte", "variant=lm_adapted", "tracking=none", "output_dir=out",
 
 
 @pytest.fixture
-def place(tmp_path: Path, tiny_folder: Path, tiny_checkpoint: Checkpoint) -> Path:
+def place(tmp_path, tiny_folder, tiny_checkpoint):
     """A folder with data, a model and two prompts of it."""
     for split in ("train", "val"):
         write_official(tmp_path / "data" / "RTE", split)
@@ -34,7 +32,7 @@ def place(tmp_path: Path, tiny_folder: Path, tiny_checkpoint: Checkpoint) -> Pat
     return tmp_path
 
 
-def move_weights(place: Path, name: str = "lm_head.weight") -> None:
+def move_weights(place, name="lm_head.weight"):
     """Trains the model of `place`, so to speak."""
     model = place / "model" / "model.safetensors"
     weights = load_file(model)
@@ -51,20 +49,18 @@ COMMANDS = {
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_a_record_stands_until_its_rows_or_its_weights_are_others(
-    ptune: Ptune, place: Path, command: str
-) -> None:
+def test_a_record_stands_until_its_rows_or_its_weights_are_others(ptune, place, command):
     """The folder of the data is no part of an identity, the rows' own hash is in the record.
 
     A score of rows that are no longer there would be told as one of those that are; two processes
     at once would write the same files.
     """
 
-    def repeat(data: str, status: int = 0) -> str:
+    def repeat(data, status=0):
         given = [*COMMANDS[command], "model.path=model", *SETTINGS[:-1], f"data.dir={data}"]
         return "".join(ptune(command, *given, status=status))
 
-    def assert_stands(data: str) -> None:
+    def assert_stands(data):
         before = path.read_bytes()
         said = repeat(data)
         assert "done before" in said and "again" not in said
@@ -100,8 +96,8 @@ def test_a_record_stands_until_its_rows_or_its_weights_are_others(
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_a_record_of_random_weights_stands_beside_the_trained_ones_in_model_path(
-    ptune: Ptune, place: Path, command: str
-) -> None:
+    ptune, place, command
+):
     """They take that folder's shape and vocabulary alone."""
     move_weights(place)
     given = ["model.path=model", "variant=random_weights", *SETTINGS[2:], SETTINGS[0]]
@@ -110,7 +106,7 @@ def test_a_record_of_random_weights_stands_beside_the_trained_ones_in_model_path
     assert "done before" in said and "again" not in said
 
 
-def test_random_weights_take_the_shape_that_is_in_model_path_now(ptune: Ptune, place: Path) -> None:
+def test_random_weights_take_the_shape_that_is_in_model_path_now(ptune, place):
     """The cache of them is the output folder's, and a path may be relative."""
     given = [*COMMANDS["train"], "model.path=model", "task=rte", "variant=random_weights"]
     given += [*SETTINGS[2:], "rerun=true"]
@@ -124,9 +120,7 @@ def test_random_weights_take_the_shape_that_is_in_model_path_now(ptune: Ptune, p
     assert second["model"]["num_parameters"] < first["model"]["num_parameters"]
 
 
-def test_an_inspection_without_texts_is_made_again_when_they_are_there(
-    ptune: Ptune, place: Path
-) -> None:
+def test_an_inspection_without_texts_is_made_again_when_they_are_there(ptune, place):
     """Where they lie is not in its name."""
     given = [*COMMANDS["inspect"], "model.path=model", *SETTINGS]
     for arguments, said in (
@@ -138,9 +132,7 @@ def test_an_inspection_without_texts_is_made_again_when_they_are_there(
     assert record_in(place)["data"]
 
 
-def test_an_experiments_runs_are_trained_again_from_other_data(
-    place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_an_experiments_runs_are_trained_again_from_other_data(place, monkeypatch, capsys):
     """Before their prompts vote or are looked at."""
     monkeypatch.chdir(place)
     given = [*COMMANDS["train"], "model.path=model", *SETTINGS]
@@ -148,7 +140,7 @@ def test_an_experiments_runs_are_trained_again_from_other_data(
     assert not problems
     monkeypatch.setattr(train, "planned_runs", lambda *_: [train.check(p.config) for p in points])
 
-    def said() -> str:
+    def said():
         assert len(train.trained_runs("any")) == 2
         return capsys.readouterr().out
 
@@ -159,7 +151,7 @@ def test_an_experiments_runs_are_trained_again_from_other_data(
     assert said() == ""
 
 
-def test_a_run_that_was_stopped_does_not_go_on_with_other_data(ptune: Ptune, place: Path) -> None:
+def test_a_run_that_was_stopped_does_not_go_on_with_other_data(ptune, place):
     given = [*COMMANDS["train"], "model.path=model", *SETTINGS]
     with stopped_in(StopRequests, "check", 3):
         ptune("train", *given, status=128 + 15)

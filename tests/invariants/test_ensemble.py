@@ -4,12 +4,10 @@ import json
 import shutil
 from collections import Counter
 from dataclasses import asdict
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
-from quick_runs import ON_LADDER, QUICK, Ptune, lines_of, load_exactly, record_in, run_in
+from quick_runs import ON_LADDER, QUICK, lines_of, load_exactly, record_in, run_in
 
 from prompt_tuning.commands.ensemble import check, training_overrides
 from prompt_tuning.composition import composed, planned_runs
@@ -24,7 +22,7 @@ NARROW = 'train=["model=ladder_100k","task=mini_rte"]'
 SETTINGS = ["tracking=none", "machine.num_threads=1", "output_dir=runs"]
 
 
-def record_of(folder: Path, kind: str) -> dict[str, Any]:
+def record_of(folder, kind):
     """The only record of a kind; it is taken away, so that the next is the only one again."""
     record = record_in(folder, kind)
     (run,) = folder.glob(f"runs/{kind}-*")
@@ -37,7 +35,7 @@ def record_of(folder: Path, kind: str) -> dict[str, Any]:
 
 
 @pytest.fixture
-def prompts(tmp_path: Path) -> list[Path]:
+def prompts(tmp_path):
     """Three prompts of different lengths: words with noise, so that answers differ."""
     checkpoint = load_exactly("embedded:ladder_100k/6000")
     embedding = checkpoint.model.embedding.float().numpy()
@@ -53,7 +51,7 @@ def prompts(tmp_path: Path) -> list[Path]:
 
 
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+def trained(tmp_path_factory):
     """Three prompts, trained long enough to be right now and then."""
     folder = tmp_path_factory.mktemp("trained")
     own = ["model=ladder_100k", "task=mini_sst2", "seed=0,1,2"]
@@ -63,18 +61,16 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     return sorted(folder.glob("runs/*/prompt.safetensors"))
 
 
-def listed(paths: list[Path]) -> str:
+def listed(paths):
     return f"prompts=[{','.join(map(str, paths))}]"
 
 
 @pytest.mark.parametrize(
     ("task", "given_prompts"), [("mini_sst2", "trained"), ("mini_squad", "prompts")]
 )
-def test_members_answer_and_score_as_they_do_alone(
-    ptune: Ptune, tmp_path: Path, request: pytest.FixtureRequest, task: str, given_prompts: str
-) -> None:
+def test_members_answer_and_score_as_they_do_alone(ptune, tmp_path, request, task, given_prompts):
     """The one pass gives what a pass for each prompt gives, whatever else is in its batches."""
-    prompts: list[Path] = request.getfixturevalue(given_prompts)
+    prompts = request.getfixturevalue(given_prompts)
     given = [f"task={task}", "evaluation.num_examples=60", *SETTINGS]
     ptune("ensemble", listed(prompts), *given)
     found = record_of(tmp_path, "ensemble")
@@ -103,14 +99,12 @@ def test_members_answer_and_score_as_they_do_alone(
 
 
 @pytest.mark.parametrize("budget", [500, 100_000])
-def test_all_prompts_share_the_batches_of_one_pass(
-    ptune: Ptune, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, prompts: list[Path], budget: int
-) -> None:
+def test_all_prompts_share_the_batches_of_one_pass(ptune, monkeypatch, tmp_path, prompts, budget):
     """As many forward passes as the budget of tokens asks for, each of several prompts' rows."""
     encode = FrozenT5.encode
-    seen: list[tuple[list[int], list[int]]] = []
+    seen = []
 
-    def counted(self: FrozenT5, rows: Any) -> Any:
+    def counted(self, rows):
         seen.append((rows.lengths, rows.prompt_of_row))
         return encode(self, rows)
 
@@ -130,8 +124,8 @@ def test_all_prompts_share_the_batches_of_one_pass(
 
 
 def test_the_same_vote_is_not_done_again_and_another_tie_rule_is_another_vote(
-    ptune: Ptune, tmp_path: Path, prompts: list[Path]
-) -> None:
+    ptune, tmp_path, prompts
+):
     """With `best`, a three-way split goes to the prompt with the best dev score, the second."""
     given = ["task=mini_squad", "evaluation.num_examples=60", *SETTINGS]
     assert "ensemble  f1" in ptune("ensemble", listed(prompts), *given).out
@@ -157,8 +151,8 @@ def test_the_same_vote_is_not_done_again_and_another_tie_rule_is_another_vote(
 
 
 def test_what_cannot_vote_is_refused_before_a_model_is_loaded(
-    ptune: Ptune, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, prompts: list[Path]
-) -> None:
+    ptune, monkeypatch, tmp_path, prompts
+):
     monkeypatch.setattr(
         "prompt_tuning.model_choice.load_source", lambda *_: pytest.fail("the model was loaded")
     )
@@ -184,8 +178,8 @@ def test_what_cannot_vote_is_refused_before_a_model_is_loaded(
 
 
 def test_an_experiment_trains_what_is_missing_and_votes_on_what_its_runs_report(
-    ptune: Ptune, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+    ptune, monkeypatch, tmp_path
+):
     """Four seeds, two at a time: two ensembles on test, found by the runs that they are about."""
     trained = []
     train = tuning.train
@@ -227,13 +221,13 @@ def test_an_experiment_trains_what_is_missing_and_votes_on_what_its_runs_report(
     ],
 )
 def test_an_experiment_that_cannot_vote_is_refused_before_it_is_trained(
-    ptune: Ptune, monkeypatch: pytest.MonkeyPatch, arguments: list[str], message: str
-) -> None:
+    ptune, monkeypatch, arguments, message
+):
     monkeypatch.setattr(tuning, "train", lambda *_: pytest.fail("a run was trained"))
     assert message in ptune("ensemble", *arguments, *SETTINGS, status=2).err
 
 
-def test_an_experiment_is_trained_where_the_command_writes() -> None:
+def test_an_experiment_is_trained_where_the_command_writes():
     """Whatever letters the place has."""
     arguments = ["experiment=table3_ladder", NARROW, 'output_dir="café, tôt"']
     cfg = composed("ensemble", arguments)
@@ -242,8 +236,8 @@ def test_an_experiment_is_trained_where_the_command_writes() -> None:
 
 
 def test_records_of_given_prompts_are_about_no_runs_and_do_not_stop_a_library(
-    tmp_path: Path,
-) -> None:
+    tmp_path,
+):
     (tmp_path / "a").mkdir()
     path = tmp_path / "a" / "record.json"
     path.write_text(json.dumps({"kind": "ensemble", "members": [{"path": "a"}], "config": {}}))

@@ -2,13 +2,11 @@
 
 import json
 from functools import partial
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from quick_runs import ON_LADDER, QUICK, Ptune, lines_of, record_in
+from quick_runs import ON_LADDER, QUICK, lines_of, record_in
 
 from prompt_tuning.data.tokenization import encode_texts
 from prompt_tuning.inspection.measures import norm_measures
@@ -17,7 +15,6 @@ from prompt_tuning.inspection.prompt_statistics import Question, statistics_of
 from prompt_tuning.ladder.shipped_models import EMBEDDED_MODELS
 from prompt_tuning.models import initializers
 from prompt_tuning.models.embeddings import load_embedding_table
-from prompt_tuning.models.loading import Checkpoint
 from prompt_tuning.models.random_checkpoint import write_random_checkpoint
 from prompt_tuning.prompt_files import save_prompt
 from prompt_tuning.shapes import Shape
@@ -31,19 +28,19 @@ PUBLISHED = {  # RMS of a number; mean, smallest and largest norm of a row
 
 
 @pytest.fixture
-def inspect(ptune: Ptune) -> Ptune:
+def inspect(ptune):
     """`ptune inspect`."""
     return partial(ptune, "inspect", "tracking=none", 'output_dir="out, é"')
 
 
-def prompt_of(checkpoint: Checkpoint, **metadata: Any) -> dict[str, Any]:
+def prompt_of(checkpoint, **metadata):
     """What a prompt of the tiny model says about itself."""
     known = {"source": checkpoint.source, **checkpoint.fingerprints}
     return ON_LADDER | known | {"init": "sampled_vocab"} | metadata
 
 
 @pytest.mark.parametrize("task", ["mini_sst2", "mini_rte"])
-def test_every_label_is_in_its_row_of_a_class_label_init(task: str) -> None:
+def test_every_label_is_in_its_row_of_a_class_label_init(task):
     """Before training nothing has drifted: whatever persists less later has been lost by it."""
     table = load_embedding_table(str(EMBEDDED_MODELS / "ladder_100k" / "6000"), None)
     words = TASKS[task].init_words
@@ -65,9 +62,7 @@ def test_every_label_is_in_its_row_of_a_class_label_init(task: str) -> None:
     assert result["drift"]["rms"] == 0
 
 
-def test_a_prompt_of_ours_is_looked_at_on_its_own_model(
-    inspect: Ptune, tmp_path: Path, tiny_checkpoint: Checkpoint
-) -> None:
+def test_a_prompt_of_ours_is_looked_at_on_its_own_model(inspect, tmp_path, tiny_checkpoint):
     """A prompt made of embeddings finds itself; its drift from what it was is in the record."""
     embedding = tiny_checkpoint.model.embedding.numpy()
     save_prompt(
@@ -103,9 +98,7 @@ def test_a_prompt_of_ours_is_looked_at_on_its_own_model(
     assert (folder / "record.json").read_text() == before
 
 
-def test_a_prompt_from_before_inits_were_kept_has_no_drift(
-    inspect: Ptune, tmp_path: Path, tiny_checkpoint: Checkpoint
-) -> None:
+def test_a_prompt_from_before_inits_were_kept_has_no_drift(inspect, tmp_path, tiny_checkpoint):
     weight = tiny_checkpoint.model.embedding.numpy()[[50, 60, 70]]
     save_prompt(tmp_path / "old.safetensors", weight, prompt_of(tiny_checkpoint))
     assert "no drift" in inspect("prompt=old.safetensors").out
@@ -114,8 +107,8 @@ def test_a_prompt_from_before_inits_were_kept_has_no_drift(
 
 
 def test_other_weights_a_wrong_width_and_more_neighbours_than_pieces_are_refused(
-    inspect: Ptune, tmp_path: Path, tiny_folder: Path, tiny_checkpoint: Checkpoint
-) -> None:
+    inspect, tmp_path, tiny_folder, tiny_checkpoint
+):
     """Neighbours in the table of another model mean nothing."""
     weight = np.ones((3, 64), np.float32)
     save_prompt(tmp_path / "p.safetensors", weight, prompt_of(tiny_checkpoint, fingerprint="ab"))
@@ -129,8 +122,8 @@ def test_other_weights_a_wrong_width_and_more_neighbours_than_pieces_are_refused
 
 
 def test_a_bare_array_needs_a_model_and_is_told_which_have_its_width(
-    inspect: Ptune, tmp_path: Path, tiny_folder: Path
-) -> None:
+    inspect, tmp_path, tiny_folder
+):
     """The authors' files say nothing about themselves; a folder needs no variant to be read."""
     np.save(tmp_path / "p.npy", np.random.default_rng(0).standard_normal((6, 768)))
     said = inspect("prompt=p.npy", status=2).err
@@ -158,16 +151,14 @@ def test_a_bare_array_needs_a_model_and_is_told_which_have_its_width(
     ],
 )
 def test_what_cannot_be_looked_at_is_refused_before_a_model_is_loaded(
-    inspect: Ptune, tmp_path: Path, arguments: tuple[str, ...], reason: str
-) -> None:
+    inspect, tmp_path, arguments, reason
+):
     (tmp_path / "empty.npy").write_bytes(b"")
     np.save(tmp_path / "rowless.npy", np.ones((0, 64), np.float32))
     assert reason in inspect(*arguments, status=2).err
 
 
-def test_the_prompts_of_an_experiment_are_trained_and_looked_at(
-    inspect: Ptune, tmp_path: Path
-) -> None:
+def test_the_prompts_of_an_experiment_are_trained_and_looked_at(inspect, tmp_path):
     """A record names the run that its prompt is of, so that a report can find it from the plan.
 
     Asked for by its file, the same prompt has the same record: two would be too many for a report.
@@ -190,8 +181,8 @@ def test_the_prompts_of_an_experiment_are_trained_and_looked_at(
 
 
 def test_the_authors_prompts_have_the_norms_that_were_read_from_them(
-    inspect: Ptune, tmp_path: Path, shared_data: Path
-) -> None:
+    inspect, tmp_path, shared_data
+):
     """Released .npy files against random embeddings of their width and T5's real vocabulary.
 
     Source: the files; README of google-research/prompt-tuning's pretrained_prompts.

@@ -2,9 +2,7 @@
 
 import math
 import signal
-from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 import torch
@@ -25,8 +23,8 @@ from prompt_tuning.loop import (
 )
 from prompt_tuning.models.frozen_t5 import FrozenT5
 from prompt_tuning.models.layers import Dropout
-from prompt_tuning.models.loading import Checkpoint, load_weights
-from prompt_tuning.models.methods import Method, ModelTuning, PromptTuning
+from prompt_tuning.models.loading import load_weights
+from prompt_tuning.models.methods import ModelTuning, PromptTuning
 from prompt_tuning.optim import Adafactor
 from prompt_tuning.ranks import Ranks
 
@@ -38,12 +36,12 @@ FROM_TEXT = replace(
 )
 
 
-def model_tuning(checkpoint: Checkpoint) -> ModelTuning:
+def model_tuning(checkpoint):
     weights, config = load_weights(checkpoint.source, device=torch.device("cpu"))
     return ModelTuning(weights, config, torch.float32)
 
 
-def prompt_tuning(checkpoint: Checkpoint) -> PromptTuning:
+def prompt_tuning(checkpoint):
     assert isinstance(checkpoint.model, FrozenT5)
     return PromptTuning(checkpoint.model, prompt_of(checkpoint))
 
@@ -56,10 +54,10 @@ KINDS = {
 every_kind = pytest.mark.parametrize("kind", KINDS)
 
 
-def examples(checkpoint: Checkpoint) -> EncodedExamples:
+def examples(checkpoint):
     generator = torch.Generator().manual_seed(0)
 
-    def ids(longest: int) -> Tensor:
+    def ids(longest):
         length = int(torch.randint(1, longest, (1,), generator=generator))
         drawn = torch.randint(3, checkpoint.model.vocab_size, (length,), generator=generator)
         return torch.cat([drawn, torch.ones(1).long()])
@@ -68,10 +66,10 @@ def examples(checkpoint: Checkpoint) -> EncodedExamples:
 
 
 @pytest.fixture
-def run_of(tiny_checkpoint: Checkpoint, tmp_path: Path) -> Callable[..., TrainingRun]:
+def run_of(tiny_checkpoint, tmp_path):
     """A run of one of `KINDS` before its first step, its settings changed as asked."""
 
-    def make(kind: str = "prompt", **changes: float) -> TrainingRun:
+    def make(kind="prompt", **changes):
         make_method, settings = KINDS[kind]
         method = make_method(tiny_checkpoint)
         groups = [{"params": [*method.trained.values()], "lr_factor": 1.0}]
@@ -79,7 +77,7 @@ def run_of(tiny_checkpoint: Checkpoint, tmp_path: Path) -> Callable[..., Trainin
             method,
             Adafactor(groups, 0.3, min_dim_size_to_factor=16),
             shuffled(examples(tiny_checkpoint), 4, seed=3),
-            replace(settings, **changes),  # type: ignore[arg-type]
+            replace(settings, **changes),
             tmp_path / "resume.pt",
             learning_rate=(lambda step: 0.1 / (step + 1)) if kind == "text" else None,
         )
@@ -87,11 +85,11 @@ def run_of(tiny_checkpoint: Checkpoint, tmp_path: Path) -> Callable[..., Trainin
     return make
 
 
-def frozen_tensors(checkpoint: Checkpoint) -> list[Tensor]:
+def frozen_tensors(checkpoint):
     """Every tensor that the packed model holds, found by walking it: no name filter."""
-    found: dict[int, Tensor] = {}
+    found = {}
 
-    def walk(value: object) -> None:
+    def walk(value):
         if isinstance(value, Tensor):
             found[id(value)] = value
         elif isinstance(value, list | tuple):
@@ -105,9 +103,7 @@ def frozen_tensors(checkpoint: Checkpoint) -> list[Tensor]:
     return list(found.values())
 
 
-def test_the_prompt_moves_and_no_frozen_tensor_does(
-    tiny_checkpoint: Checkpoint, run_of: Callable[..., TrainingRun]
-) -> None:
+def test_the_prompt_moves_and_no_frozen_tensor_does(tiny_checkpoint, run_of):
     """Section 2 of the paper: the model is frozen, only the P x H prompt is trained.
 
     Every tensor of the model is compared, so that a new one cannot slip past.
@@ -130,9 +126,7 @@ def test_the_prompt_moves_and_no_frozen_tensor_does(
 
 @every_kind
 @pytest.mark.parametrize("rate", [0.0, 0.3])
-def test_micro_batches_change_memory_and_not_the_update(
-    tiny_checkpoint: Checkpoint, kind: str, rate: float
-) -> None:
+def test_micro_batches_change_memory_and_not_the_update(tiny_checkpoint, kind, rate):
     """Accumulation gives the gradient of the batch's mean loss, to rounding, with dropout too.
 
     So one config has one result on every machine, though the budget is no part of its hash.
@@ -156,9 +150,7 @@ def test_micro_batches_change_memory_and_not_the_update(
 
 @every_kind
 @pytest.mark.parametrize("size", [2, 3, 20])
-def test_the_shares_of_several_processes_add_up_to_the_update(
-    tiny_checkpoint: Checkpoint, kind: str, size: int
-) -> None:
+def test_the_shares_of_several_processes_add_up_to_the_update(tiny_checkpoint, kind, size):
     """With dropout: a row draws its own wherever it is. Of 20 processes half have no row."""
     data = examples(tiny_checkpoint)
     make_method, settings = KINDS[kind]
@@ -178,9 +170,7 @@ def test_the_shares_of_several_processes_add_up_to_the_update(
 
 @every_kind
 @pytest.mark.parametrize("stop_at", [1, 5])
-def test_a_stopped_and_resumed_run_ends_in_the_same_values_bit_for_bit(
-    run_of: Callable[..., TrainingRun], kind: str, stop_at: int
-) -> None:
+def test_a_stopped_and_resumed_run_ends_in_the_same_values_bit_for_bit(run_of, kind, stop_at):
     """With dropout on: batches and masks of a step follow from the seed and the step alone."""
     whole, watch = run_of(kind), Watch()
     whole.kept["tasks"] = {"a": {"score": 1 / 3, "report": None}}
@@ -206,8 +196,8 @@ def test_a_stopped_and_resumed_run_ends_in_the_same_values_bit_for_bit(
 
 
 def test_a_second_ctrl_c_leaves_the_last_resume_point_as_it_is(
-    run_of: Callable[..., TrainingRun],
-) -> None:
+    run_of,
+):
     """It comes anywhere: here between an update and the count of it."""
     whole = run_of()
     whole.run(Watch(), StopRequests())
@@ -215,7 +205,7 @@ def test_a_second_ctrl_c_leaves_the_last_resume_point_as_it_is(
 
     stopped, watch = run_of(), Watch()
 
-    def press_twice(*_: object) -> None:
+    def press_twice(*_):
         if len(watch.losses) == 2:
             signal.raise_signal(signal.SIGINT)
             signal.raise_signal(signal.SIGINT)
@@ -230,9 +220,7 @@ def test_a_second_ctrl_c_leaves_the_last_resume_point_as_it_is(
     assert torch.equal(again.method.prompt, whole.method.prompt)
 
 
-def test_a_damaged_resume_point_is_named_and_the_run_starts_again(
-    run_of: Callable[..., TrainingRun], caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_damaged_resume_point_is_named_and_the_run_starts_again(run_of, caplog):
     """One flipped bit in a tensor would load, and train on to another prompt."""
     stopped = run_of()
     with pytest.raises(Interrupted):
@@ -248,9 +236,7 @@ def test_a_damaged_resume_point_is_named_and_the_run_starts_again(
 
 
 @pytest.mark.parametrize("kind", ["prompt", "model"])
-def test_the_best_step_is_the_first_of_the_highest_score(
-    run_of: Callable[..., TrainingRun], kind: str
-) -> None:
+def test_the_best_step_is_the_first_of_the_highest_score(run_of, kind):
     """Early stopping as in the paper: the best evaluated step, not the last.
 
     The last is evaluated even off the interval.
@@ -259,7 +245,7 @@ def test_the_best_step_is_the_first_of_the_highest_score(
     values = {}
 
     class Scripted(Watch):
-        def evaluate(self, method: Method, step: int) -> float:
+        def evaluate(self, method, step):
             values[step] = {name: value.detach().clone() for name, value in method.trained.items()}
             return scores[step]
 
@@ -273,9 +259,9 @@ def test_the_best_step_is_the_first_of_the_highest_score(
         assert not torch.equal(values[4][name], values[5][name]), name
 
 
-def test_without_scores_the_last_step_counts(run_of: Callable[..., TrainingRun]) -> None:
+def test_without_scores_the_last_step_counts(run_of):
     class Unscored(Watch):
-        def evaluate(self, method: Method, step: int) -> None:
+        def evaluate(self, method, step):
             self.evaluated.append(step)
 
     run, watch = run_of("text"), Unscored()
@@ -285,10 +271,8 @@ def test_without_scores_the_last_step_counts(run_of: Callable[..., TrainingRun])
 
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf])
-def test_a_loss_that_is_not_finite_stops_at_its_step_and_nothing_is_best(
-    run_of: Callable[..., TrainingRun], bad: float, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def broken(logits: Tensor, targets: Tensor, z_loss: float | None) -> Tensor:
+def test_a_loss_that_is_not_finite_stops_at_its_step_and_nothing_is_best(run_of, bad, monkeypatch):
+    def broken(logits, targets, z_loss):
         return summed_loss(logits, targets, z_loss) * (bad if len(watch.losses) == 2 else 1)
 
     run, watch = run_of(eval_every_steps=6), Watch()
@@ -299,11 +283,11 @@ def test_a_loss_that_is_not_finite_stops_at_its_step_and_nothing_is_best(
     assert run.method.prompt.isfinite().all() and not run.resume_path.exists()
 
 
-def test_values_that_are_not_finite_are_not_scored(run_of: Callable[..., TrainingRun]) -> None:
+def test_values_that_are_not_finite_are_not_scored(run_of):
     """A gradient can overflow behind a finite loss, in the last step even."""
 
     class Breaking(Watch):
-        def on_step(self, step: int, loss: float) -> None:
+        def on_step(self, step, loss):
             if step == 4:
                 run.method.prompt.data[1, 2] = math.inf
 
@@ -314,8 +298,8 @@ def test_values_that_are_not_finite_are_not_scored(run_of: Callable[..., Trainin
 
 
 def test_gradients_are_clipped_and_the_schedule_scales_every_group(
-    run_of: Callable[..., TrainingRun],
-) -> None:
+    run_of,
+):
     """By hand, with plain gradient descent: a step of a norm of 1 times its rate and factor."""
     run = run_of("text", num_steps=1)
     before = {name: weight.detach().clone() for name, weight in run.method.trained.items()}
@@ -333,7 +317,7 @@ def test_gradients_are_clipped_and_the_schedule_scales_every_group(
         torch.testing.assert_close(weight.detach(), before[name] - rate * weight.grad)
 
 
-def test_z_loss_adds_the_squared_log_partition_function() -> None:
+def test_z_loss_adds_the_squared_log_partition_function():
     """Source: t5x/losses.py: cross-entropy + z_loss * log(Z)^2."""
     logits = (torch.randn(7, 11, dtype=torch.float64) * 3).requires_grad_()
     targets = torch.randint(11, (7,))
@@ -348,7 +332,7 @@ def test_z_loss_adds_the_squared_log_partition_function() -> None:
         torch.testing.assert_close(*gradients)
 
 
-def test_the_loss_of_a_hopeless_target_is_finite() -> None:
+def test_the_loss_of_a_hopeless_target_is_finite():
     """Its probability is 0 in float32, its logarithm is not."""
     logits = torch.tensor([[0.0, 300.0, 299.0]], requires_grad=True)
     loss = summed_loss(logits, torch.tensor([0]), 0.0)
@@ -358,7 +342,7 @@ def test_the_loss_of_a_hopeless_target_is_finite() -> None:
     torch.testing.assert_close(logits.grad, expected, atol=1e-4, rtol=0)
 
 
-def test_every_epoch_sees_every_example_once_and_no_batch_is_cut() -> None:
+def test_every_epoch_sees_every_example_once_and_no_batch_is_cut():
     order = batch_order(num_examples=10, batch_size=4, seed=0)
     seen = [index for step in range(10) for index in order(step)]
     assert all(len(order(step)) == 4 for step in range(10))

@@ -1,10 +1,7 @@
 """What must hold of a run on a mixture: every task at its own best step, also if it was stopped."""
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
@@ -19,14 +16,12 @@ from quick_runs import (
 )
 from safetensors.torch import load_file
 
-from prompt_tuning.config import TrainConfig
 from prompt_tuning.data.sources import DataSpec, load_split
-from prompt_tuning.evaluation import Evaluation, EvaluationSet
+from prompt_tuning.evaluation import Evaluation
 from prompt_tuning.interrupts import Interrupted
 from prompt_tuning.metrics import Scores
 from prompt_tuning.task_registry import MIXTURES
 from prompt_tuning.training import multitask
-from prompt_tuning.training.walk import Watch
 
 TASKS = MIXTURES["mini_superglue"].scored
 NAMES = [task.name for task in TASKS]
@@ -37,11 +32,11 @@ LONGER = [
 
 
 @pytest.fixture(scope="module", autouse=True)
-def short_test_splits() -> Iterator[None]:
+def short_test_splits():
     """Test splits of 40 examples: a random model makes no better use of 800."""
     load_splits = multitask.load_splits
 
-    def shortened(*given: Any) -> Any:
+    def shortened(*given):
         splits = load_splits(*given)
         report = splits.report
         return replace(splits, report=report and replace(report, examples=report.examples[:40]))
@@ -51,7 +46,7 @@ def short_test_splits() -> Iterator[None]:
         yield
 
 
-def mixed(tiny_folder: Path, *overrides: str) -> TrainConfig:
+def mixed(tiny_folder, *overrides):
     return config_of(tiny_folder, "method=multitask_model_tuning", *LONGER, *overrides)
 
 
@@ -64,10 +59,10 @@ SCRIPT = {
 BEST_STEPS = dict(zip(NAMES, (2, 4, 4, 2, 6), strict=True))
 
 
-def scripted(script: Mapping[int, Mapping[str, float]], asked: list[tuple[str, int, int]]) -> Any:
+def scripted(script, asked):
     """A `Watch.decode` that scores by the script, on a test split ten more."""
 
-    def decode(watch: Watch, data: EvaluationSet) -> Evaluation:
+    def decode(watch, data):
         step, name, size = watch.training.progress.step, data.task.name, len(data.examples)
         asked.append((name, step, size))
         score = script[step][name] + 10 * (size > 8)
@@ -77,14 +72,14 @@ def scripted(script: Mapping[int, Mapping[str, float]], asked: list[tuple[str, i
 
 
 def test_a_task_is_reported_at_its_own_best_step_and_the_model_saved_at_the_means(
-    tiny_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+    tiny_folder, tmp_path, monkeypatch
+):
     """As the paper chooses a checkpoint for each task; a later equal score is no better."""
-    asked: list[tuple[str, int, int]] = []
+    asked = []
     weights = {}
     evaluate = multitask.TasksWatch.evaluate
 
-    def watched(watch: Any, method: Any, step: int) -> float:
+    def watched(watch, method, step):
         weights[step] = {name: w.detach().clone() for name, w in method.trained.items()}
         return evaluate(watch, method, step)
 
@@ -114,7 +109,7 @@ def test_a_task_is_reported_at_its_own_best_step_and_the_model_saved_at_the_mean
 
 
 @pytest.fixture(scope="module")
-def whole(tiny_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def whole(tiny_folder, tmp_path_factory):
     """The folder of a run that nothing stopped."""
     folder = tmp_path_factory.mktemp("whole")
     record_of(folder, mixed(tiny_folder))
@@ -123,8 +118,8 @@ def whole(tiny_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize(("name", "call"), [("on_step", 3), ("decode", 3), ("decode", 12)])
 def test_a_run_that_stopped_in_a_step_or_an_evaluation_ends_the_same_bit_for_bit(
-    tiny_folder: Path, whole: Path, tmp_path: Path, name: str, call: int
-) -> None:
+    tiny_folder, whole, tmp_path, name, call
+):
     """What a task reached before the stop is in the resume point: its weights are gone.
 
     Where half of the tasks were scored, all of them are again.
@@ -137,7 +132,7 @@ def test_a_run_that_stopped_in_a_step_or_an_evaluation_ends_the_same_bit_for_bit
     assert_same(whole, tmp_path)
 
 
-def assert_same(one: Path, other: Path) -> None:
+def assert_same(one, other):
     results = [record_in(each)["result"] for each in (one, other)]
     assert results[0] == results[1]
     files = [path.relative_to(one) for path in (one / "predictions").rglob("*.jsonl")]
@@ -146,7 +141,7 @@ def assert_same(one: Path, other: Path) -> None:
         assert (one / file).read_bytes() == (other / file).read_bytes(), file
 
 
-def test_the_saved_model_says_of_every_task_what_it_said_at_the_best_mean(whole: Path) -> None:
+def test_the_saved_model_says_of_every_task_what_it_said_at_the_best_mean(whole):
     """In T5's format, with the task's name; decoded here from the saved weights once more."""
     record = record_in(whole)
     step = record["result"]["saved_model"]["step"]
@@ -164,7 +159,7 @@ def test_the_saved_model_says_of_every_task_what_it_said_at_the_best_mean(whole:
     )
 
 
-def test_the_record_has_every_tasks_data_and_the_header_every_tasks_share(whole: Path) -> None:
+def test_the_record_has_every_tasks_data_and_the_header_every_tasks_share(whole):
     record = record_in(whole)
     assert [*record["data"]["tasks"]] == NAMES == [*record["result"]["tasks"]]
     for name in NAMES:
@@ -178,17 +173,17 @@ def test_the_record_has_every_tasks_data_and_the_header_every_tasks_share(whole:
 
 
 def test_a_training_aid_is_trained_on_in_proportion_and_never_scored(
-    tiny_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+    tiny_folder, tmp_path, monkeypatch
+):
     """As DPR is in the paper's mixture."""
     first, second, aid = TASKS[:3]
     mixture = multitask.mixture_of(mixed(tiny_folder).task)
     small = replace(mixture, scored=(first, second), unscored=(aid,))
     monkeypatch.setattr(multitask, "mixture_of", lambda _: small)
-    seen: list[int] = []
+    seen = []
     encode = multitask.encode_training_examples
 
-    def watched(examples: Any, *rest: Any) -> Any:
+    def watched(examples, *rest):
         seen.append(sum(example.inputs.startswith(f"{aid.t5_prefix} ") for example in examples))
         return encode(examples, *rest)
 

@@ -3,14 +3,12 @@
 import fcntl
 import io
 import json
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from quick_runs import TOLD, Ptune, Said, lines_of
+from quick_runs import TOLD, lines_of
 
 from prompt_tuning.data.tabular_files import read_table
 from prompt_tuning.data.tokenization import decode_ids
@@ -26,7 +24,7 @@ FREE = [{"prompt": "free", "inputs": text, "id": number} for number, text in enu
 
 
 @pytest.fixture
-def library(ptune: Ptune, tiny_checkpoint: Checkpoint) -> Path:
+def library(ptune, tiny_checkpoint):
     """Three prompts of different lengths; two say which task they are of."""
     folder = Path("library")
     folder.mkdir()
@@ -40,10 +38,10 @@ def library(ptune: Ptune, tiny_checkpoint: Checkpoint) -> Path:
 
 
 @pytest.fixture
-def predict(ptune: Ptune, tiny_folder: Path, library: Path) -> Ptune:
+def predict(ptune, tiny_folder, library):
     """`ptune predict` on the library; a later value of a key replaces ours."""
 
-    def run(*arguments: str, status: int = 0) -> Said:
+    def run(*arguments, status=0):
         ours = [f"library={library}", f"model.path={tiny_folder}", "output=out.jsonl"]
         by_key = {each.partition("=")[0]: each for each in (*ours, *arguments)}
         return ptune("predict", *by_key.values(), status=status)
@@ -51,18 +49,18 @@ def predict(ptune: Ptune, tiny_folder: Path, library: Path) -> Ptune:
     return run
 
 
-def write(*rows: Any) -> str:
+def write(*rows):
     lines = [row if isinstance(row, str) else json.dumps(row) for row in rows]
     text = "".join(f"{line}\n" for line in lines)
     Path("in.jsonl").write_bytes(text.encode("utf-8", "surrogateescape"))
     return "input=in.jsonl"
 
 
-def answers() -> list[dict[str, Any]]:
+def answers():
     return lines_of(Path("out.jsonl"))
 
 
-def alone(checkpoint: Checkpoint, library: Path, row: Mapping[str, str]) -> str:
+def alone(checkpoint, library, row):
     """The answer to one row, decoded by itself."""
     prompt = torch.from_numpy(load_prompt(library / f"{row['prompt']}.safetensors").weight)
     ids = torch.tensor([*checkpoint.encode_text(row["inputs"]), EOS_ID])
@@ -73,8 +71,8 @@ def alone(checkpoint: Checkpoint, library: Path, row: Mapping[str, str]) -> str:
 
 @pytest.mark.parametrize("budget", [16, 4096])
 def test_a_mixed_stream_is_answered_as_its_rows_are_alone(
-    predict: Ptune, tiny_checkpoint: Checkpoint, library: Path, budget: int
-) -> None:
+    predict, tiny_checkpoint, library, budget
+):
     rows = [{"prompt": name, "inputs": text} for text in TEXTS for name in LENGTHS]
     machine = f"machine.max_tokens_per_micro_batch={budget}"
     settings = ["max_target_tokens=8", "rows_in_memory=4", machine]
@@ -87,7 +85,7 @@ def test_a_mixed_stream_is_answered_as_its_rows_are_alone(
 
 
 # A row that has no answer -> why; more of them, under one prompt, are in tests/faults/test_rows.py.
-BROKEN: list[tuple[Any, str]] = [
+BROKEN = [
     ("{not json", "Expecting property name"),
     ({"task": "rte"}, "missing field"),
     ({"prompt": "cb", "inputs": "a"}, "no prompt cb; there are"),
@@ -101,7 +99,7 @@ BROKEN: list[tuple[Any, str]] = [
 ]
 
 
-def test_a_broken_row_gets_an_error_and_the_rest_goes_on(predict: Ptune) -> None:
+def test_a_broken_row_gets_an_error_and_the_rest_goes_on(predict):
     """Those in front of it, behind it, of a task with a row, and the same again."""
     good = {"prompt": "free", "inputs": "hello", "id": 7}
     of_tasks = (
@@ -116,7 +114,7 @@ def test_a_broken_row_gets_an_error_and_the_rest_goes_on(predict: Ptune) -> None
         assert reason in answer["error"] and "prediction" not in answer, bad
 
 
-def test_a_table_of_answers_is_one_that_can_be_read_again(predict: Ptune) -> None:
+def test_a_table_of_answers_is_one_that_can_be_read_again(predict):
     """Its columns are those of the first row, not of a broken line before it; cells may hold all
     that a line may end in."""
     rows = [{"prompt": "free", "inputs": text, "id": "a,b"} for text in ("x\ry", 'x\n"y', "z")]
@@ -134,9 +132,7 @@ def test_a_table_of_answers_is_one_that_can_be_read_again(predict: Ptune) -> Non
 
 
 @pytest.mark.parametrize("there", [b'{"a": 1}\n', b"my notes\n", b"my notes", b'{"prompt": "x"}'])
-def test_an_output_that_holds_anything_else_is_refused_and_kept(
-    predict: Ptune, there: bytes
-) -> None:
+def test_an_output_that_holds_anything_else_is_refused_and_kept(predict, there):
     """Whatever the file is, not a byte of it is lost, in a torn last line either."""
     output = Path("out.jsonl")
     output.write_bytes(there)
@@ -145,7 +141,7 @@ def test_an_output_that_holds_anything_else_is_refused_and_kept(
 
 
 @pytest.mark.parametrize("spelling", ["./in.jsonl", "library/../in.jsonl", "link", "hard"])
-def test_the_input_by_another_name_is_no_output(predict: Ptune, spelling: str) -> None:
+def test_the_input_by_another_name_is_no_output(predict, spelling):
     rows = write(*FREE)
     path = Path("in.jsonl")
     Path("link").symlink_to(path)
@@ -155,7 +151,7 @@ def test_the_input_by_another_name_is_no_output(predict: Ptune, spelling: str) -
     assert path.read_bytes() == before
 
 
-def test_two_processes_do_not_write_one_output(predict: Ptune) -> None:
+def test_two_processes_do_not_write_one_output(predict):
     rows = write({"prompt": "free", "inputs": "a"})
     with Path("out.jsonl").open("w") as held:
         fcntl.flock(held, fcntl.LOCK_EX)
@@ -163,9 +159,7 @@ def test_two_processes_do_not_write_one_output(predict: Ptune) -> None:
     assert Path("out.jsonl").read_bytes() == b""
 
 
-def test_a_label_answers_with_the_softmax_of_its_score(
-    predict: Ptune, tiny_checkpoint: Checkpoint, library: Path
-) -> None:
+def test_a_label_answers_with_the_softmax_of_its_score(predict, tiny_checkpoint, library):
     """Log-probabilities of whole labels, EOS included, as a label alone is scored."""
     ranked = ["rank=labels", "probabilities=true", f"prompts={{mine: {library}/rte.safetensors}}"]
     rows = [{"inputs": text, "id": text} for text in TEXTS]
@@ -185,7 +179,7 @@ def test_a_label_answers_with_the_softmax_of_its_score(
 
 
 @pytest.mark.parametrize("rank", ["null", "labels_per_token"])
-def test_shares_are_those_of_whole_labels_alone(predict: Ptune, rank: str) -> None:
+def test_shares_are_those_of_whole_labels_alone(predict, rank):
     """A mean over tokens is no log-probability of anything."""
     asked = ["probabilities=true", f"rank={rank}"]
     assert "add rank=labels" in predict(write({"inputs": "a"}), *asked, status=2).err
@@ -204,32 +198,32 @@ def test_shares_are_those_of_whole_labels_alone(predict: Ptune, rank: str) -> No
 )
 @pytest.mark.parametrize("given", ["prompt=mine.safetensors", "prompts={mine: mine.safetensors}"])
 def test_a_row_with_every_column_of_its_own_task_is_read_as_in_training(
-    predict: Ptune,
-    library: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    given: str,
-    template: str,
-    row: dict[str, Any],
-    read: str | None,
-) -> None:
+    predict,
+    library,
+    monkeypatch,
+    given,
+    template,
+    row,
+    read,
+):
     """Whatever they are called; of any other row `inputs` and an object `row` say what is read."""
     prompt = load_prompt(library / "rte.safetensors")
     own = {"name": "own", "inputs": template, "label": "y", "labels": {"0": "a", "1": "b"}}
     save_prompt(Path("mine.safetensors"), prompt.weight, {**prompt.metadata, "own_task": own})
-    texts: list[str] = []
+    texts = []
     encode = Checkpoint.encode_text
     monkeypatch.setattr(Checkpoint, "encode_text", lambda s, t: texts.append(t) or encode(s, t))
     predict(write({"prompt": "mine", **row}), "library=null", given, status=0 if read else 2)
     assert texts == ([read] if read else [])
 
 
-def test_a_column_row_of_numbers_hides_no_other(predict: Ptune) -> None:
+def test_a_column_row_of_numbers_hides_no_other(predict):
     columns = {"premise": "x", "hypothesis": "y", "row": 1}
     predict(write({"prompt": "rte", **columns}))
     assert "prediction" in answers()[0]
 
 
-def test_prompts_of_several_models_are_refused(predict: Ptune, library: Path) -> None:
+def test_prompts_of_several_models_are_refused(predict, library):
     elsewhere = TOLD | {"source": "elsewhere"}
     save_prompt(library / "other.safetensors", np.ones((2, 8), np.float32), elsewhere)
     predict(write(FREE[0]))
@@ -237,7 +231,7 @@ def test_prompts_of_several_models_are_refused(predict: Ptune, library: Path) ->
     assert "other (row 2): elsewhere, width 8" in said
 
 
-def test_a_folder_of_runs_is_a_library_too(predict: Ptune, library: Path) -> None:
+def test_a_folder_of_runs_is_a_library_too(predict, library):
     """By the runs' names, so that what a sweep has trained can be asked as it lies."""
     predict(write({"task": "rte", "inputs": "a"}))
     before = answers()
@@ -249,9 +243,7 @@ def test_a_folder_of_runs_is_a_library_too(predict: Ptune, library: Path) -> Non
     assert answers() == [before[0] | {"prompt": "run-rte"}]
 
 
-def test_inputs_beyond_the_lengths_of_pre_training_are_counted_at_the_end(
-    predict: Ptune, tiny_checkpoint: Checkpoint
-) -> None:
+def test_inputs_beyond_the_lengths_of_pre_training_are_counted_at_the_end(predict, tiny_checkpoint):
     """Answered whole, as by evaluate, though the model has never seen such; not one too long."""
     pieces = len(tiny_checkpoint.encode_text("a")), len(tiny_checkpoint.encode_text("a a"))
     whole = "a" + " a" * ((511 - pieces[0]) // (pieces[1] - pieces[0]))  # with EOS at most 512
@@ -265,7 +257,7 @@ def test_inputs_beyond_the_lengths_of_pre_training_are_counted_at_the_end(
     assert said.count(counted) == 1
 
 
-def test_a_torn_prompt_hides_no_other_of_its_library(predict: Ptune, library: Path) -> None:
+def test_a_torn_prompt_hides_no_other_of_its_library(predict, library):
     """In a file the first row that asks for it is refused before anything is loaded."""
     (library / "torn.safetensors").write_bytes((library / "rte.safetensors").read_bytes()[:500])
     predict(write(*FREE))
@@ -277,8 +269,8 @@ def test_a_torn_prompt_hides_no_other_of_its_library(predict: Ptune, library: Pa
 
 @pytest.mark.parametrize("key", ["prompt", "task"])
 def test_from_standard_input_a_row_under_a_torn_prompt_has_the_reason_in_its_line(
-    predict: Ptune, monkeypatch: pytest.MonkeyPatch, library: Path, key: str
-) -> None:
+    predict, monkeypatch, library, key
+):
     """It is read only once, so that nobody knows beforehand which prompts it asks for."""
     (library / "torn.safetensors").write_text("x")
     lines = [json.dumps(row) for row in (FREE[0], {key: "torn", "inputs": "a"}, FREE[1])]
@@ -289,9 +281,7 @@ def test_from_standard_input_a_row_under_a_torn_prompt_has_the_reason_in_its_lin
     assert second["error"].startswith(TORN.format(library=library))
 
 
-def test_a_library_of_torn_prompts_alone_is_refused(
-    predict: Ptune, monkeypatch: pytest.MonkeyPatch, library: Path
-) -> None:
+def test_a_library_of_torn_prompts_alone_is_refused(predict, monkeypatch, library):
     for path in library.iterdir():
         path.write_text("x")
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"")))
@@ -299,9 +289,7 @@ def test_a_library_of_torn_prompts_alone_is_refused(
     assert not Path("out.jsonl").exists()
 
 
-def test_the_index_of_a_library_names_every_prompt_and_what_is_wrong_with_a_file(
-    ptune: Ptune, library: Path
-) -> None:
+def test_the_index_of_a_library_names_every_prompt_and_what_is_wrong_with_a_file(ptune, library):
     (library / "torn.safetensors").write_text("x")
     header, *lines, last = ptune("list", "what=prompts", f"output_dir={library}").out.splitlines()
     assert header.split() == ["name", "task", "model", "variant", "init", "size", "score", "step"]
@@ -312,14 +300,14 @@ def test_the_index_of_a_library_names_every_prompt_and_what_is_wrong_with_a_file
     assert last.startswith(f"4 prompts in {library}")
 
 
-def test_an_index_of_no_folder_is_refused(ptune: Ptune) -> None:
+def test_an_index_of_no_folder_is_refused(ptune):
     said = ptune("list", "what=prompts", "output_dir=/no/such", status=2).err
     assert "output_dir=/no/such is not a folder" in said
 
 
 def test_a_prompt_answers_the_task_of_the_other_paraphrases_in_that_ones_words(
-    predict: Ptune, ptune: Ptune, library: Path, tiny_folder: Path
-) -> None:
+    predict, ptune, library, tiny_folder
+):
     """Source: google-research/prompt-tuning data/postprocessors.py. QQP's labels are asked of the
     model whichever command asks; MRPC's rows are scored by MRPC's."""
     prompt = load_prompt(library / "rte.safetensors")

@@ -2,31 +2,27 @@
 
 import re
 from dataclasses import replace
-from pathlib import Path
-from typing import Any
 
 import pytest
 from quick_runs import config_of, lines_of, record_of, said_again
 
-from prompt_tuning.config import TrainConfig, run_name
+from prompt_tuning.config import run_name
 from prompt_tuning.data.demonstrations import draw, ends_of_answer, prompt_text, with_prompt
 from prompt_tuning.data.sources import DataSpec, load_split
 from prompt_tuning.evaluation import EvaluationSet, answer_of
-from prompt_tuning.models.loading import Checkpoint
 from prompt_tuning.task_registry import TASKS
-from prompt_tuning.tasks import Task
 from prompt_tuning.training import walk
 
 TASK = TASKS["mini_boolq_b"]
 
 
-def design_of(tiny_folder: Path, *overrides: str) -> TrainConfig:
+def design_of(tiny_folder, *overrides):
     return config_of(tiny_folder, "method=prompt_design", f"task={TASK.name}", *overrides)
 
 
 def test_the_record_says_what_the_frozen_model_says_behind_the_seeds_examples(
-    tiny_folder: Path, tiny_checkpoint: Checkpoint, tmp_path: Path
-) -> None:
+    tiny_folder, tiny_checkpoint, tmp_path
+):
     """Decoded here once more from the text that the run left."""
     config = design_of(tiny_folder, "prompt.num_shots=3", "seed=5")
     record = record_of(tmp_path, config)
@@ -52,8 +48,8 @@ def test_the_record_says_what_the_frozen_model_says_behind_the_seeds_examples(
 
 
 def test_as_many_examples_as_fit_are_shown_and_the_number_is_said(
-    tiny_folder: Path, tiny_checkpoint: Checkpoint, tmp_path: Path
-) -> None:
+    tiny_folder, tiny_checkpoint, tmp_path
+):
     """The query comes on top and is never cut."""
     given = ["prompt.num_shots=30", "training.max_input_tokens=200", "evaluation.report_split=null"]
     record = record_of(tmp_path, design_of(tiny_folder, *given))
@@ -64,12 +60,12 @@ def test_as_many_examples_as_fit_are_shown_and_the_number_is_said(
     assert f"{num_shots} of 30 solved examples" in (tmp_path / "log.txt").read_text()
 
 
-def answer(text: str, *, sentinel: bool = False, task: str = TASK.name) -> str:
+def answer(text, *, sentinel=False, task=TASK.name):
     ends = ends_of_answer(TASKS[task])
     return answer_of(text, EvaluationSet(TASKS[task], [], [], 8, sentinel, ends))
 
 
-def test_an_answer_ends_where_the_model_goes_on_to_something_else() -> None:
+def test_an_answer_ends_where_the_model_goes_on_to_something_else():
     assert answer("True. passage: a") == answer("True .") == answer("True") == "True"
     assert answer("True, red.") == answer("True: it is") == "True"
     assert answer("True red") == "True red"
@@ -88,16 +84,16 @@ def test_an_answer_ends_where_the_model_goes_on_to_something_else() -> None:
         ("yes. sure", "yes"),
     ],
 )
-def test_a_users_class_may_have_marks_in_its_name(text: str, expected: str) -> None:
+def test_a_users_class_may_have_marks_in_its_name(text, expected):
     task = replace(TASK, verbalizers=("U.S.", "U.K.", "yes", "yes, sure"))
     assert answer_of(text, EvaluationSet(task, [], [], 8, False, ends_of_answer(task))) == expected
 
 
-def test_free_text_ends_at_the_separator_alone() -> None:
+def test_free_text_ends_at_the_separator_alone():
     assert answer("Paris, Texas. query: a", task="record") == "Paris, Texas"
 
 
-def test_everywhere_else_an_answer_is_all_that_was_said() -> None:
+def test_everywhere_else_an_answer_is_all_that_was_said():
     """Cut short there, an illegal answer would become a right one."""
     assert answer_of("True. a", EvaluationSet(TASK, [], [], 8, False)) == "True. a"
 
@@ -105,7 +101,7 @@ def test_everywhere_else_an_answer_is_all_that_was_said() -> None:
 @pytest.mark.parametrize(
     "task", [task for task in TASKS.values() if task.verbalizers], ids=lambda t: t.name
 )
-def test_no_class_is_cut_short_by_its_own_name(task: Task) -> None:
+def test_no_class_is_cut_short_by_its_own_name(task):
     assert not {*"".join(task.verbalizers)} & {*ends_of_answer(task)}
 
 
@@ -117,19 +113,19 @@ def test_no_class_is_cut_short_by_its_own_name(task: Task) -> None:
         ("<extra_id_1> True", "<extra_id_1> True"),
     ],
 )
-def test_a_target_sentinel_is_taken_off_the_answer(text: str, expected: str) -> None:
+def test_a_target_sentinel_is_taken_off_the_answer(text, expected):
     assert answer(text, sentinel=True) == expected
     assert answer("<extra_id_0> True") == "<extra_id_0> True"  # without the arm it is wrong
 
 
 def test_the_sentinel_arm_has_room_for_the_sentinel_and_none_in_its_examples(
-    tiny_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+    tiny_folder, tmp_path, monkeypatch
+):
     """Section 2.2: it stands in front of targets, which the decoder writes; inputs have none."""
-    asked: list[EvaluationSet] = []
+    asked = []
     answered = walk.evaluate_prompt
 
-    def watched(checkpoint: Any, prompt: Any, data: EvaluationSet, **rest: Any) -> Any:
+    def watched(checkpoint, prompt, data, **rest):
         asked.append(data)
         return answered(checkpoint, prompt, data, **rest)
 
@@ -144,6 +140,6 @@ def test_the_sentinel_arm_has_room_for_the_sentinel_and_none_in_its_examples(
     assert "extra_id" not in (tmp_path / "span_corruption_sentinel" / "prompt.txt").read_text()
 
 
-def test_a_run_is_named_by_its_shots(tiny_folder: Path) -> None:
+def test_a_run_is_named_by_its_shots(tiny_folder):
     config = design_of(tiny_folder, "prompt.num_shots=4")
     assert "-prompt_design-K4-s0-" in run_name(config)

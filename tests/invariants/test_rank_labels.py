@@ -3,12 +3,9 @@
 Source: Brown et al. (2020), section 2.4. Not the paper's way, which decodes greedily.
 """
 
-from pathlib import Path
-
 import pytest
 import torch
 from quick_runs import config_of, record_of, train_config_of
-from torch import Tensor
 
 from prompt_tuning.commands import train
 from prompt_tuning.config import RANKS
@@ -16,25 +13,23 @@ from prompt_tuning.data.sources import DataSpec, load_split
 from prompt_tuning.errors import UserError
 from prompt_tuning.evaluation import evaluate_prompt, evaluation_set
 from prompt_tuning.models.frozen_t5 import EOS_ID, Rows
-from prompt_tuning.models.loading import Checkpoint
 from prompt_tuning.task_registry import TASKS
-from prompt_tuning.tasks import Example
 
 RTE = TASKS["mini_rte"]
 
 
 @pytest.fixture
-def examples() -> list[Example]:
+def examples():
     return list(load_split(RTE, "test", DataSpec("auto"), limit=20).examples)
 
 
 @pytest.fixture
-def prompt(tiny_checkpoint: Checkpoint) -> Tensor:
+def prompt(tiny_checkpoint):
     torch.manual_seed(0)
     return 5 * torch.randn(4, tiny_checkpoint.model.hidden_size)
 
 
-def log_probability(checkpoint: Checkpoint, prompt: Tensor, text: str, target: list[int]) -> float:
+def log_probability(checkpoint, prompt, text, target):
     """Of a target behind a text, by the loss of training, one row alone."""
     inputs = torch.tensor([*checkpoint.encode_text(text), EOS_ID])
     encoded = checkpoint.model.encode(Rows.under(prompt, [inputs]))
@@ -45,13 +40,13 @@ def log_probability(checkpoint: Checkpoint, prompt: Tensor, text: str, target: l
 @pytest.mark.parametrize("rank", RANKS)
 @pytest.mark.parametrize("with_sentinel", [False, True])
 def test_the_likeliest_label_answers_each_example(
-    tiny_checkpoint: Checkpoint,
-    prompt: Tensor,
-    examples: list[Example],
-    rank: str,
+    tiny_checkpoint,
+    prompt,
+    examples,
+    rank,
     *,
-    with_sentinel: bool,
-) -> None:
+    with_sentinel,
+):
     """Label by label and row by row; a sentinel stands before the label, not in the answer."""
     data = evaluation_set(RTE, examples, tiny_checkpoint, rank=rank, target_sentinel=with_sentinel)
     made = evaluate_prompt(tiny_checkpoint, prompt, data, max_tokens=128)
@@ -69,7 +64,7 @@ def test_the_likeliest_label_answers_each_example(
     assert made.scores.num_unparseable == 0
 
 
-def test_prompt_design_that_ranks_has_no_illegal_answer(tiny_folder: Path, tmp_path: Path) -> None:
+def test_prompt_design_that_ranks_has_no_illegal_answer(tiny_folder, tmp_path):
     """A model of random weights says nothing legal when it is decoded."""
     given = ["task=mini_rte", "method=prompt_design", "prompt.num_shots=1"]
     given += ["task.report_split=null"]
@@ -82,7 +77,7 @@ def test_prompt_design_that_ranks_has_no_illegal_answer(tiny_folder: Path, tmp_p
     assert "the likeliest class label answers" in (tmp_path / "labels" / "log.txt").read_text()
 
 
-def test_free_text_cannot_be_ranked() -> None:
+def test_free_text_cannot_be_ranked():
     given = ["task=mini_squad", "init=sampled_vocab", "evaluation.rank=labels"]
     with pytest.raises(UserError, match="task=mini_squad is answered with free text"):
         train_config_of(*given, check=train.check)

@@ -1,8 +1,6 @@
 """What a run reports: its best prompt on a split that chose nothing, whole, and with its floor."""
 
 import json
-from pathlib import Path
-from typing import Any
 
 import pytest
 from quick_runs import (
@@ -20,7 +18,6 @@ from prompt_tuning.data.sources import DataSpec, load_split
 from prompt_tuning.errors import UserError
 from prompt_tuning.interrupts import Interrupted
 from prompt_tuning.metrics import score
-from prompt_tuning.models.loading import Checkpoint
 from prompt_tuning.run_folder import RunFolder
 from prompt_tuning.task_registry import TASKS
 from prompt_tuning.tracking import Tracker
@@ -37,10 +34,10 @@ WATCHED = [  # all that a run may say beside its result
 
 
 def test_the_best_prompt_is_scored_on_the_whole_of_the_reported_split(
-    tiny_folder: Path, tiny_checkpoint: Checkpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+    tiny_folder, tiny_checkpoint, tmp_path, monkeypatch
+):
     """Decoded here once more from the saved prompt: the record, the file and W&B say the same."""
-    summaries: list[dict[str, Any]] = []
+    summaries = []
     monkeypatch.setattr(Tracker, "summarise", lambda _, values, path: summaries.append(values))
     record = record_of(tmp_path, config_of(tiny_folder, "task=mini_boolq_b"))
     result = record["result"]
@@ -72,7 +69,7 @@ def test_the_best_prompt_is_scored_on_the_whole_of_the_reported_split(
 
 
 @pytest.fixture(scope="module")
-def watched(tiny_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def watched(tiny_folder, tmp_path_factory):
     """The folder of a run on the ladder with all of that, which nothing stopped."""
     folder = tmp_path_factory.mktemp("watched")
     record_of(folder, config_of(tiny_folder, *LADDER, *WATCHED))
@@ -80,8 +77,8 @@ def watched(tiny_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
 
 
 def test_the_step_is_chosen_on_held_out_rows_and_the_other_split_chooses_nothing(
-    watched: Path,
-) -> None:
+    watched,
+):
     record = record_in(watched)
     result, curves = record["result"], lines_of(watched / "metrics.jsonl")
     scored = {line["step"]: line for line in curves if "eval/score" in line and line["step"]}
@@ -103,7 +100,7 @@ def test_the_step_is_chosen_on_held_out_rows_and_the_other_split_chooses_nothing
     assert data["held_out"]["sha256"] == data["train"]["sha256"] != data["validation"]["sha256"]
 
 
-def test_what_is_not_trained_yet_is_scored_as_it_is(watched: Path) -> None:
+def test_what_is_not_trained_yet_is_scored_as_it_is(watched):
     """By a run of the init alone, which has no dev split to choose by: its report is the same."""
     result = record_in(watched)["result"]
     untrained = result["untrained"]
@@ -122,9 +119,7 @@ def test_what_is_not_trained_yet_is_scored_as_it_is(watched: Path) -> None:
 
 
 @pytest.mark.parametrize("call", [2, 4, 7])
-def test_a_stopped_and_resumed_run_has_the_same_record(
-    watched: Path, tiny_folder: Path, tmp_path: Path, call: int
-) -> None:
+def test_a_stopped_and_resumed_run_has_the_same_record(watched, tiny_folder, tmp_path, call):
     """Stopped in an evaluation: of the init, of held-out rows, of the reported split."""
     config = config_of(tiny_folder, *LADDER, *WATCHED)
     with stopped_in(Watch, "decode", call), pytest.raises(Interrupted):
@@ -139,9 +134,7 @@ def test_a_stopped_and_resumed_run_has_the_same_record(
         assert kept[0].read_bytes() == kept[1].read_bytes()
 
 
-def test_a_run_that_stopped_before_its_record_reports_the_same(
-    tiny_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_run_that_stopped_before_its_record_reports_the_same(tiny_folder, tmp_path, monkeypatch):
     """The report needs the best prompt, which is then only in the resume point."""
     config = config_of(tiny_folder, "task=mini_boolq_b")
     whole = record_of(tmp_path / "whole", config)["result"]
@@ -149,7 +142,7 @@ def test_a_run_that_stopped_before_its_record_reports_the_same(
     class Stopped(BaseException):
         pass
 
-    def stop(*_: object) -> None:
+    def stop(*_):
         raise Stopped
 
     with monkeypatch.context() as patch:
@@ -161,9 +154,7 @@ def test_a_run_that_stopped_before_its_record_reports_the_same(
     assert kept[0].read_bytes() == kept[1].read_bytes()
 
 
-def test_without_a_split_to_report_there_is_a_constant_answer_to_beat(
-    tiny_folder: Path, tmp_path: Path
-) -> None:
+def test_without_a_split_to_report_there_is_a_constant_answer_to_beat(tiny_folder, tmp_path):
     """And no floor, since only the first of the split are scored."""
     config = config_of(tiny_folder, "task=mini_rte", "evaluation.report_split=null")
     result = record_of(tmp_path, config)["result"]
@@ -177,8 +168,8 @@ def test_without_a_split_to_report_there_is_a_constant_answer_to_beat(
 
 
 def test_a_split_without_labels_is_refused_before_anything_is_loaded_or_written(
-    tiny_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+    tiny_folder, tmp_path, monkeypatch
+):
     row = {"premise": "a", "hypothesis": "b"}
     (tmp_path / "RTE").mkdir()
     for name, label in (("train", {"label": 0}), ("val", {"label": 0}), ("test", {})):
@@ -191,7 +182,7 @@ def test_a_split_without_labels_is_refused_before_anything_is_loaded_or_written(
     assert not (tmp_path / "run").exists()
 
 
-def test_the_record_counts_the_texts_that_training_cut(tiny_folder: Path, tmp_path: Path) -> None:
+def test_the_record_counts_the_texts_that_training_cut(tiny_folder, tmp_path):
     limits = ["training.max_input_tokens=6", "training.max_target_tokens=1"]
     quick = ["training.num_train_examples=10", "evaluation.report_split=null"]
     config = config_of(tiny_folder, "task=mini_rte", *limits, *quick)

@@ -1,10 +1,9 @@
 """Searches by Optuna, and runs that end before their last step: by patience or by comparison."""
 
 import json
-from pathlib import Path
 
 import pytest
-from quick_runs import Ptune, lines_of
+from quick_runs import lines_of
 
 from prompt_tuning.errors import UserError
 from prompt_tuning.run_folder import RunFolder
@@ -21,9 +20,7 @@ SEARCH = ["train", "-m", "hydra/sweeper=optuna", *FAST]
 RATE = "optimizer.learning_rate=tag(log,interval(0.01,3))"
 
 
-def test_a_search_stops_runs_that_fall_behind_and_goes_on_where_it_was(
-    ptune: Ptune, tmp_path: Path
-) -> None:
+def test_a_search_stops_runs_that_fall_behind_and_goes_on_where_it_was(ptune, tmp_path):
     """A run of 24 steps at a rate of 0.001 answers in words that are no label: 0."""
     axes = ["optimizer.learning_rate=choice(1.0,0.001)", "seed=choice(0,1,2)"]
     pruner = "hydra.sweeper.pruner.n_startup_trials=1"
@@ -38,7 +35,7 @@ def test_a_search_stops_runs_that_fall_behind_and_goes_on_where_it_was(
         config = json.loads(folder.config_path.read_text())
         assert config["optimizer"]["learning_rate"] == 0.001
         assert not folder.failure_path.exists()
-    best = max(f.record()["result"]["score"] for f in folders if f not in stopped)  # type: ignore[index]
+    best = max(f.record()["result"]["score"] for f in folders if f not in stopped)
     assert f"best: {best:.2f}" in said and "stopped early" in said
 
     said = ptune(*arguments, "hydra.sweeper.num_trials=6").out
@@ -47,12 +44,10 @@ def test_a_search_stops_runs_that_fall_behind_and_goes_on_where_it_was(
     assert begun == ["trial 6 of 6"]
 
 
-def test_trials_that_failed_at_an_earlier_start_are_made_up_for(
-    ptune: Ptune, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_trials_that_failed_at_an_earlier_start_are_made_up_for(ptune, monkeypatch):
     is_mounted = False
 
-    def train(_: object, folder: RunFolder) -> None:
+    def train(_, folder):
         if not is_mounted:
             raise UserError("the disk is not mounted")
         folder.start({})
@@ -78,15 +73,11 @@ def test_trials_that_failed_at_an_earlier_start_are_made_up_for(
         (["seed=glob(*)"], "cannot be searched over"),
     ],
 )
-def test_a_search_over_what_cannot_be_searched_is_refused(
-    ptune: Ptune, arguments: list[str], problem: str
-) -> None:
+def test_a_search_over_what_cannot_be_searched_is_refused(ptune, arguments, problem):
     assert problem in ptune(*SEARCH, *arguments, status=2).err
 
 
-def test_a_run_ends_when_its_patience_does_and_keeps_its_best_step(
-    ptune: Ptune, tmp_path: Path
-) -> None:
+def test_a_run_ends_when_its_patience_does_and_keeps_its_best_step(ptune, tmp_path):
     """At this rate every answer is illegal: the first evaluation is the best, none is better."""
     run = ["train", *FAST, "optimizer.learning_rate=1e-6", "training.patience=2"]
     ptune(*run)

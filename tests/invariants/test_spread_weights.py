@@ -3,22 +3,20 @@
 Several processes are in tests/end_to_end/test_several_processes.py.
 """
 
-from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 import torch
 from loop_runs import Watch, prompt_of
-from torch import Tensor, distributed
+from torch import distributed
 from torch.distributed.tensor import DTensor
 
 from prompt_tuning.interrupts import Interrupted, StopRequests
 from prompt_tuning.loop import EncodedExamples, TrainingRun, TrainingSettings, shuffled
 from prompt_tuning.models.decoding import greedy_decode
 from prompt_tuning.models.frozen_t5 import Rows
-from prompt_tuning.models.loading import Checkpoint, load_checkpoint
-from prompt_tuning.models.methods import Method, ModelTuning, PromptTuning
+from prompt_tuning.models.loading import load_checkpoint
+from prompt_tuning.models.methods import PromptTuning
 from prompt_tuning.optim import Adafactor
 from prompt_tuning.training.first_prompt import make_model_tuning
 
@@ -29,7 +27,7 @@ SETTINGS = TrainingSettings(
 
 
 @pytest.fixture
-def group() -> Iterator[distributed.ProcessGroup]:
+def group():
     """Of this process alone."""
     store = distributed.HashStore()
     distributed.init_process_group("gloo", store=store, rank=0, world_size=1)
@@ -37,7 +35,7 @@ def group() -> Iterator[distributed.ProcessGroup]:
     distributed.destroy_process_group()
 
 
-def ids(*lengths: int) -> list[Tensor]:
+def ids(*lengths):
     generator = torch.Generator().manual_seed(sum(lengths))
     drawn = [torch.randint(3, 90, (length,), generator=generator) for length in lengths]
     return [torch.cat([each, torch.ones(1).long()]) for each in drawn]
@@ -46,17 +44,15 @@ def ids(*lengths: int) -> list[Tensor]:
 EXAMPLES = EncodedExamples(ids(4, 30, 70, 9, 12, 5), ids(1, 3, 2, 2, 1, 4))
 
 
-def method_of(
-    checkpoint: Checkpoint, kind: str, group: distributed.ProcessGroup | None
-) -> PromptTuning | ModelTuning:
+def method_of(checkpoint, kind, group):
     source = checkpoint.source
     loaded = load_checkpoint(source, revision=None, dtype=torch.float32, device=CPU, group=group)
     if kind == "model":
         return make_model_tuning(loaded)
-    return PromptTuning(loaded.model, prompt_of(checkpoint))  # type: ignore[arg-type]
+    return PromptTuning(loaded.model, prompt_of(checkpoint))
 
 
-def run_of(method: Method, folder: Path) -> TrainingRun:
+def run_of(method, folder):
     optimizer = Adafactor(
         method.trained.values(), 0.01, min_dim_size_to_factor=3, multiply_by_parameter_scale=True
     )
@@ -65,14 +61,12 @@ def run_of(method: Method, folder: Path) -> TrainingRun:
     return TrainingRun(method, optimizer, batches, SETTINGS, folder / "resume.pt")
 
 
-def whole(tensor: Tensor) -> Tensor:
+def whole(tensor):
     return (tensor.full_tensor() if isinstance(tensor, DTensor) else tensor).detach()
 
 
 @pytest.mark.parametrize("kind", ["prompt", "model"])
-def test_layers_are_spread_and_say_the_same(
-    tiny_checkpoint: Checkpoint, group: distributed.ProcessGroup, kind: str
-) -> None:
+def test_layers_are_spread_and_say_the_same(tiny_checkpoint, group, kind):
     method = method_of(tiny_checkpoint, kind, group)
     model, expected = method.make_model(), tiny_checkpoint.model
     assert model.is_spread and method.is_spread and not expected.is_spread
@@ -89,13 +83,13 @@ def test_layers_are_spread_and_say_the_same(
 @pytest.mark.parametrize("kind", ["prompt", "model"])
 @pytest.mark.parametrize("goes_on_spread", [True, False])
 def test_a_spread_run_that_was_stopped_ends_as_a_whole_one(
-    tiny_checkpoint: Checkpoint,
-    group: distributed.ProcessGroup,
-    tmp_path: Path,
-    kind: str,
+    tiny_checkpoint,
+    group,
+    tmp_path,
+    kind,
     *,
-    goes_on_spread: bool,
-) -> None:
+    goes_on_spread,
+):
     """With dropout, whose masks are drawn again where a layer is; with factored second moments."""
     expected = run_of(method_of(tiny_checkpoint, kind, None), tmp_path / "whole")
     expected.run(Watch(), StopRequests())

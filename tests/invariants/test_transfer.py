@@ -4,7 +4,6 @@ Source: Lester et al. (2021), section 5.
 """
 
 import json
-from pathlib import Path
 
 import pytest
 import torch
@@ -17,7 +16,6 @@ from prompt_tuning.errors import UserError
 from prompt_tuning.evaluation import evaluate_prompt, evaluation_set
 from prompt_tuning.examples import load_transfer_splits
 from prompt_tuning.metrics import score
-from prompt_tuning.models.loading import Checkpoint
 from prompt_tuning.task_registry import TASKS
 from prompt_tuning.tasks import Example, as_answer_of
 from prompt_tuning.training.outcome import summary
@@ -26,8 +24,8 @@ TO_B = "evaluation.transfer_tasks=[mini_boolq,mini_boolq_b]"
 
 
 def test_the_best_prompt_answers_the_other_task_and_its_own_is_left_out(
-    tiny_folder: Path, tiny_checkpoint: Checkpoint, tmp_path: Path
-) -> None:
+    tiny_folder, tiny_checkpoint, tmp_path
+):
     """Decoded here once more from the saved prompt: the record and the file say the same."""
     record = record_of(tmp_path, config_of(tiny_folder, "task=mini_boolq", TO_B))
 
@@ -48,7 +46,7 @@ def test_the_best_prompt_answers_the_other_task_and_its_own_is_left_out(
     assert summary(record["result"])[f"transfer/{name}/accuracy"] == again.scores.score
 
 
-def test_transfer_changes_nothing_of_the_run_itself(tiny_folder: Path, tmp_path: Path) -> None:
+def test_transfer_changes_nothing_of_the_run_itself(tiny_folder, tmp_path):
     """The other task must not choose the step, nor move what dropout draws."""
     given = ["task=mini_boolq", "training.dropout=0.1", "evaluation.report_split=null"]
     with_it = record_of(tmp_path / "with", config_of(tiny_folder, *given, TO_B))["result"]
@@ -59,7 +57,7 @@ def test_transfer_changes_nothing_of_the_run_itself(tiny_folder: Path, tmp_path:
     assert (first == second).all()
 
 
-def test_a_tuned_model_transfers_too(tiny_folder: Path, tmp_path: Path) -> None:
+def test_a_tuned_model_transfers_too(tiny_folder, tmp_path):
     tuned = ["task=mini_boolq", "method=model_tuning", "evaluation.num_report_examples=20"]
     transfer = record_of(tmp_path, config_of(tiny_folder, *tuned, TO_B))["result"]["transfer"]
     assert transfer["mini_boolq_b"]["num_examples"] == 288
@@ -77,15 +75,13 @@ def test_a_tuned_model_transfers_too(tiny_folder: Path, tmp_path: Path) -> None:
         ("rte", "rte", "not_entailment", "not_entailment"),
     ],
 )
-def test_answers_are_read_in_the_other_tasks_words(
-    source: str, target: str, said: str, meant: str
-) -> None:
+def test_answers_are_read_in_the_other_tasks_words(source, target, said, meant):
     assert as_answer_of(TASKS[target], said, TASKS[source]) == meant
 
 
 def test_paraphrases_are_decoded_as_far_as_the_sources_words_go_and_scored_as_the_targets(
-    tiny_checkpoint: Checkpoint, monkeypatch: pytest.MonkeyPatch
-) -> None:
+    tiny_checkpoint, monkeypatch
+):
     """A target set of short answers must not cut the source's longer ones."""
     qqp, mrpc = TASKS["qqp"], TASKS["mrpc"]
     examples = [Example("sentence1: a sentence2: b", "equivalent", 0, label=1)]
@@ -110,15 +106,13 @@ def test_paraphrases_are_decoded_as_far_as_the_sources_words_go_and_scored_as_th
         (["method=prompt_design", "prompt.num_shots=2", TO_B], "is not for method=prompt_design"),
     ],
 )
-def test_tasks_that_cannot_be_answered_are_refused_before_anything_is_loaded(
-    overrides: list[str], problem: str
-) -> None:
+def test_tasks_that_cannot_be_answered_are_refused_before_anything_is_loaded(overrides, problem):
     own = [] if "method=prompt_design" in overrides else ["init=sampled_vocab"]
     with pytest.raises(UserError, match=problem):
         train_config_of(*own, *overrides, check=train.check)
 
 
-def test_a_target_file_that_is_missing_is_told_at_once(tmp_path: Path) -> None:
+def test_a_target_file_that_is_missing_is_told_at_once(tmp_path):
     (tmp_path / "GLUE" / "MRPC").mkdir(parents=True)
     for name in ("train", "dev"):
         (tmp_path / "GLUE" / "MRPC" / f"{name}.tsv").touch()
@@ -128,7 +122,7 @@ def test_a_target_file_that_is_missing_is_told_at_once(tmp_path: Path) -> None:
     train_config_of(*given, "evaluation.transfer_tasks=[mrpc]", check=train.check)
 
 
-def test_official_files_of_table_2_load_as_targets(tiny_folder: Path, shared_data: Path) -> None:
+def test_official_files_of_table_2_load_as_targets(tiny_folder, shared_data):
     """The run's own file has a name of its own here, the target's keeps the official one."""
     given = ["task=qqp", f"data.dir={shared_data}", "data.validation_file=GLUE/QQP/dev_subset.tsv"]
     given += ["evaluation.report_split=null", "evaluation.transfer_tasks=[mrpc]"]

@@ -5,13 +5,9 @@ Seen on a CPU: by the operators that would read from a GPU or send a list to it,
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
-from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from prompt_tuning.bench.workload import SIZES, VOCAB_SIZE, Place, random_ids, random_t5
@@ -30,17 +26,17 @@ READS = {"aten::_local_scalar_dense", "aten::nonzero", "aten::masked_select", "a
 class Waits(TorchDispatchMode):
     """Counts what reads numbers of a tensor, and the lists that become tensors."""
 
-    def __init__(self) -> None:
+    def __init__(self):
         super().__init__()
-        self.counts: Counter[str] = Counter()
+        self.counts = Counter()
 
     def __torch_dispatch__(
         self,
-        func: Any,
-        types: Any,
-        args: Sequence[Any] = (),
-        kwargs: Mapping[str, Any] | None = None,
-    ) -> Any:
+        func,
+        types,
+        args=(),
+        kwargs=None,
+    ):
         kwargs, name = kwargs or {}, func.name().partition(".")[0]
         indices = args[1] if name in ("aten::index", "aten::index_put_") else ()
         selects = any(each is not None and each.dtype is torch.bool for each in indices)
@@ -50,7 +46,7 @@ class Waits(TorchDispatchMode):
         return func(*args, **kwargs)
 
 
-def waits_of_a_step(size: str, max_tokens: int, tmp_path: Path) -> Counter[str]:
+def waits_of_a_step(size, max_tokens, tmp_path):
     """Those of one update, dropout on."""
     frozen = FrozenT5(random_t5(size, 0.0, Place(torch.device("cpu"), torch.float32)))
     method = PromptTuning(frozen, torch.ones(3, frozen.hidden_size, requires_grad=True))
@@ -73,8 +69,8 @@ def waits_of_a_step(size: str, max_tokens: int, tmp_path: Path) -> Counter[str]:
 
 @pytest.mark.parametrize(("max_tokens", "num_micro_batches"), [(1000, 1), (40, 2)])
 def test_a_step_reads_its_loss_alone_and_sends_as_much_to_any_number_of_layers(
-    max_tokens: int, num_micro_batches: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+    max_tokens, num_micro_batches, tmp_path, monkeypatch
+):
     monkeypatch.setattr(layers, "SHORT_ROW", 1000)
     assert SIZES["nano"].num_layers < SIZES["tiny"].num_layers
     counts = [waits_of_a_step(size, max_tokens, tmp_path) for size in ("nano", "tiny")]
@@ -85,7 +81,7 @@ def test_a_step_reads_its_loss_alone_and_sends_as_much_to_any_number_of_layers(
     assert counts[0]["sent"] == 2 + 4 * num_micro_batches
 
 
-def test_a_step_up_to_its_loss_can_be_done_without_a_number_of_the_device() -> None:
+def test_a_step_up_to_its_loss_can_be_done_without_a_number_of_the_device():
     place = Place(torch.device("meta"), torch.bfloat16)
     model = FrozenT5(random_t5("nano", 0.0, place))
     prompt = torch.empty(3, model.hidden_size, device="meta", requires_grad=True)
@@ -97,7 +93,7 @@ def test_a_step_up_to_its_loss_can_be_done_without_a_number_of_the_device() -> N
     encoded = model.encode(Rows.under(prompt, inputs), dropout)
     logits = model.target_logits(encoded, targets, dropout)
     assert logits.shape == (sum(TARGET_LENGTHS), VOCAB_SIZE)
-    loss: Tensor = summed_loss(logits, torch.cat(targets), 1e-4)
+    loss = summed_loss(logits, torch.cat(targets), 1e-4)
     loss.backward()
     Adafactor([prompt], 0.3).step()
     assert prompt.grad is not None and prompt.grad.dtype is torch.float32

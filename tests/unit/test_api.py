@@ -4,7 +4,6 @@ import datetime
 import doctest
 import subprocess
 import sys
-from pathlib import Path
 from types import MappingProxyType
 
 import numpy as np
@@ -20,26 +19,26 @@ from prompt_tuning.prompt_files import save_prompt
 from prompt_tuning.task_registry import TASKS
 
 
-def test_the_examples_run_as_they_stand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_examples_run_as_they_stand(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     results = doctest.testmod(api, optionflags=doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS)
     assert results.failed == 0 and results.attempted >= 5
 
 
-def test_nothing_heavy_is_imported_before_it_is_needed() -> None:
+def test_nothing_heavy_is_imported_before_it_is_needed():
     heavy = "{'torch', 'transformers', 'datasets', 'pandas', 'hydra'} & {*sys.modules}"
     code = f"import sys, prompt_tuning as pt; pt.train, pt.load; print({heavy})"
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert shown.stdout.strip() == "set()"
 
 
-def test_all_mistakes_are_raised_at_once() -> None:
+def test_all_mistakes_are_raised_at_once():
     with pytest.raises(UserError) as raised:
         prompt_tuning.train("task=mini_rtee", "seed=-1", "modle=small")
     assert len(raised.value.parts) >= 2
 
 
-def test_any_row_is_answered_or_gets_its_error(tmp_path: Path) -> None:
+def test_any_row_is_answered_or_gets_its_error(tmp_path):
     """From Python too, where rows hold what JSON has no form for; and of a DataFrame its rows."""
     own = {"name": "own", "inputs": "{a}{b}", "label": "y", "labels": {"0": "a", "1": "b"}}
     model = {"source": "embedded:ladder_100k/6000", "variant": "lm_adapted", "own_task": own}
@@ -62,7 +61,7 @@ def test_any_row_is_answered_or_gets_its_error(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("task", ["wsc", "record", "multirc", "rte"])
-def test_official_rows_are_scored_as_the_task_asks_them(tmp_path: Path, task: str) -> None:
+def test_official_rows_are_scored_as_the_task_asks_them(tmp_path, task):
     """Some hold their question, or several, further inside."""
     told = {"source": "embedded:ladder_100k/6000", "variant": "lm_adapted", "lm_adapt_steps": 6000}
     told |= {"target_sentinel": False, "revision": None, "task": task}
@@ -73,7 +72,7 @@ def test_official_rows_are_scored_as_the_task_asks_them(tmp_path: Path, task: st
     assert {*scored} == {*score(TASKS[task], golden_of(task).examples[:1], [""]).metrics}
 
 
-def test_a_folder_without_a_finished_run_is_refused(tmp_path: Path) -> None:
+def test_a_folder_without_a_finished_run_is_refused(tmp_path):
     with pytest.raises(UserError, match="has no finished run: missing"):
         prompt_tuning.run(tmp_path / "run")
     with pytest.raises(UserError, match="has no prompt"):

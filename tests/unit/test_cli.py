@@ -6,26 +6,24 @@ import logging
 import shutil
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
-from quick_runs import EXAMPLE, Ptune
+from quick_runs import EXAMPLE
 
 from prompt_tuning import __version__
 from prompt_tuning.commands import COMMANDS
-from prompt_tuning.config import TrainConfig
 from prompt_tuning.errors import UserError
 from prompt_tuning.interrupts import Interrupted
 from prompt_tuning.training import tuning
 
 
 @pytest.fixture
-def runs(monkeypatch: pytest.MonkeyPatch) -> list[TrainConfig]:
+def runs(monkeypatch):
     """What was trained: seed 1 is refused, seed 2 fails, seed 3 is stopped by SIGTERM."""
-    trained: list[TrainConfig] = []
+    trained = []
     endings = {1: UserError("no seed 1"), 2: ValueError("broken"), 3: Interrupted(15)}
 
-    def train(config: TrainConfig, _: object) -> None:
+    def train(config, _):
         trained.append(config)
         if config.seed in endings:
             raise endings[config.seed]
@@ -34,16 +32,14 @@ def runs(monkeypatch: pytest.MonkeyPatch) -> list[TrainConfig]:
     return trained
 
 
-def test_help_names_every_command(ptune: Ptune) -> None:
+def test_help_names_every_command(ptune):
     bare = ptune()
     assert ptune("--help") == bare
     assert all(f"\n  {name} " in bare.out for name in COMMANDS)
     assert ptune("--version").out == f"ptune {__version__}\n"
 
 
-def test_help_of_a_command_says_what_each_key_means_and_may_be(
-    ptune: Ptune, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_help_of_a_command_says_what_each_key_means_and_may_be(ptune, monkeypatch):
     """With the values that the run would have, from the same lines that check them."""
     monkeypatch.setenv("COLUMNS", "160")
     lines = ptune("train", "model=base", "--help").out.splitlines()
@@ -61,22 +57,18 @@ def test_help_of_a_command_says_what_each_key_means_and_may_be(
 
 
 @pytest.mark.parametrize("command", ["ensemble", "inspect", "list", "report"])
-def test_the_config_shows_an_experiment_as_it_was_typed(ptune: Ptune, command: str) -> None:
+def test_the_config_shows_an_experiment_as_it_was_typed(ptune, command):
     assert "experiment: null\n" in ptune(command, "--cfg", "job").out
     shown = ptune(command, "experiment=fig3a", "--cfg", "job").out
     assert "experiment:\n  name: fig3a\n" in shown
 
 
-def test_a_sweep_runs_every_combination_and_flags_may_stand_anywhere(
-    ptune: Ptune, runs: list[TrainConfig]
-) -> None:
+def test_a_sweep_runs_every_combination_and_flags_may_stand_anywhere(ptune, runs):
     ptune("train", "seed=5,6", "-m", "prompt.length=1,5")
     assert [(c.seed, c.prompt.length) for c in runs] == [(5, 1), (5, 5), (6, 1), (6, 5)]
 
 
-def test_hydra_leaves_no_folder_and_no_log_of_its_own_and_keeps_ours(
-    ptune: Ptune, runs: list[TrainConfig], tmp_path: Path
-) -> None:
+def test_hydra_leaves_no_folder_and_no_log_of_its_own_and_keeps_ours(ptune, runs, tmp_path):
     """Its `disabled` logging would switch off every logger that exists, from the second run on."""
     logger = logging.getLogger("prompt_tuning.tracking")
     ptune("train")
@@ -86,9 +78,7 @@ def test_hydra_leaves_no_folder_and_no_log_of_its_own_and_keeps_ours(
     assert not logger.disabled
 
 
-def test_an_experiment_starts_with_m_alone_and_can_be_narrowed(
-    ptune: Ptune, runs: list[TrainConfig], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_experiment_starts_with_m_alone_and_can_be_narrowed(ptune, runs, monkeypatch):
     """Without -m it says how many runs there would be, and what the file says of their cost."""
     said = ptune("train", "experiment=fig3a_ladder", "seed=0", status=2).err
     assert "experiment=fig3a_ladder would start 60 runs\n  in full: 180 runs: 4 sizes" in said
@@ -102,9 +92,7 @@ def test_an_experiment_starts_with_m_alone_and_can_be_narrowed(
     assert {(c.model.name, c.recipe, c.experiment) for c in runs} == {("small", "paper", "fig3a")}
 
 
-def test_an_experiment_of_the_users_own_starts_with_m_too(
-    ptune: Ptune, runs: list[TrainConfig], tmp_path: Path
-) -> None:
+def test_an_experiment_of_the_users_own_starts_with_m_too(ptune, runs, tmp_path):
     """Its file need not say what it costs."""
     path = tmp_path / "own" / "experiment" / "mine.yaml"
     path.parent.mkdir(parents=True)
@@ -118,9 +106,7 @@ def test_an_experiment_of_the_users_own_starts_with_m_too(
 
 
 @pytest.mark.parametrize("flags", [[], ["-m"]])
-def test_experiments_are_started_one_after_the_other(
-    ptune: Ptune, runs: list[TrainConfig], flags: list[str]
-) -> None:
+def test_experiments_are_started_one_after_the_other(ptune, runs, flags):
     """Hydra would take the axes of none of them."""
     said = ptune("train", *flags, "experiment=fig3a_ladder,table3_ladder", "seed=0", status=2).err
     assert "experiment=fig3a_ladder,table3_ladder names experiments" in said
@@ -128,9 +114,7 @@ def test_experiments_are_started_one_after_the_other(
     assert not runs
 
 
-def test_a_failing_run_does_not_stop_the_others_and_is_named_again_at_the_end(
-    ptune: Ptune, runs: list[TrainConfig]
-) -> None:
+def test_a_failing_run_does_not_stop_the_others_and_is_named_again_at_the_end(ptune, runs):
     """Hydra would print the first failure only (hydra issue 1407)."""
     said = ptune("train", "-m", "seed=0,1,2,4", status=1).err
     assert [c.seed for c in runs] == [0, 1, 2, 4]
@@ -140,20 +124,18 @@ def test_a_failing_run_does_not_stop_the_others_and_is_named_again_at_the_end(
 
 @pytest.mark.parametrize(("seeds", "status", "num_runs"), [("1,0", 2, 2), ("3,0", 128 + 15, 1)])
 def test_a_users_mistake_ends_a_run_and_a_stop_from_outside_the_sweep(
-    ptune: Ptune, runs: list[TrainConfig], seeds: str, status: int, num_runs: int
-) -> None:
+    ptune, runs, seeds, status, num_runs
+):
     ptune("train", "-m", f"seed={seeds}", status=status)
     assert len(runs) == num_runs
 
 
-def test_a_fault_of_the_programs_keeps_its_traceback(ptune: Ptune, runs: list[TrainConfig]) -> None:
+def test_a_fault_of_the_programs_keeps_its_traceback(ptune, runs):
     with pytest.raises(ValueError, match="broken"):
         ptune("train", "seed=2")
 
 
-def test_every_point_of_a_sweep_is_checked_before_the_first_runs(
-    ptune: Ptune, runs: list[TrainConfig]
-) -> None:
+def test_every_point_of_a_sweep_is_checked_before_the_first_runs(ptune, runs):
     said = ptune("train", "-m", "prompt.length=5,0", "task=rte,cbb", status=2).err
     assert "prompt.length=0 is out of range" in said
     assert "task=cbb: there is no such task" in said
@@ -179,24 +161,20 @@ def test_every_point_of_a_sweep_is_checked_before_the_first_runs(
         (["task=rte", "data.source=embedded"], "does not have task rte"),
     ],
 )
-def test_a_command_line_that_cannot_be_is_refused_with_what_to_do(
-    ptune: Ptune, runs: list[TrainConfig], arguments: list[str], message: str
-) -> None:
+def test_a_command_line_that_cannot_be_is_refused_with_what_to_do(ptune, runs, arguments, message):
     assert message in ptune("train", *arguments, status=2).err
     assert not runs
 
 
-def test_a_place_may_have_any_letters(ptune: Ptune, tmp_path: Path) -> None:
+def test_a_place_may_have_any_letters(ptune, tmp_path):
     shutil.copytree(EXAMPLE, tmp_path / "café")
     shown = ptune("show", "--config-dir", "café", "task=topics", 'data.dir="café"').out
     assert "train       150 examples" in shown
     assert "café" in ptune("compare", "café", "café", status=2).err
 
 
-def test_a_record_sees_the_command_as_it_was_typed(
-    ptune: Ptune, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    seen: list[list[str]] = []
+def test_a_record_sees_the_command_as_it_was_typed(ptune, monkeypatch):
+    seen = []
     monkeypatch.setattr(tuning, "train", lambda *_: seen.append(sys.argv))
     ptune("train", "seed=5")
     assert seen == [["ptune", "train", "seed=5"]]
@@ -213,16 +191,14 @@ def test_a_record_sees_the_command_as_it_was_typed(
         ("ptune nothing ta", []),
     ],
 )
-def test_tab_completes_commands_groups_and_keys(
-    ptune: Ptune, monkeypatch: pytest.MonkeyPatch, line: str, words: list[str]
-) -> None:
+def test_tab_completes_commands_groups_and_keys(ptune, monkeypatch, line, words):
     """Hydra's shell function calls `ptune -sc query=bash` with the whole line in COMP_LINE."""
     monkeypatch.setenv("COMP_LINE", line)
     monkeypatch.setenv("COMP_POINT", str(len(line)))
     assert ptune("-sc", "query=bash").out.split() == words
 
 
-def test_list_prints_a_line_for_every_choice(ptune: Ptune) -> None:
+def test_list_prints_a_line_for_every_choice(ptune):
     lines = ptune("list").out.splitlines()
     groups = [line for line in lines if not line.startswith(" ")]
     expected = ["model", "variant", "task", "init", "method", "recipe", "experiment", "tracking"]
@@ -232,7 +208,7 @@ def test_list_prints_a_line_for_every_choice(ptune: Ptune) -> None:
     assert not any("@package" in line for line in lines)
 
 
-def test_report_needs_no_run_for_counts_and_writes_table_figure_and_page(ptune: Ptune) -> None:
+def test_report_needs_no_run_for_counts_and_writes_table_figure_and_page(ptune):
     """fig4 and table4 are no files of conf/experiment: nothing is trained for them."""
     line, *_ = ptune("report", "experiment=fig4", "output_dir=out").out.splitlines()
     said = "fig4 no runs needed 15 fitted to its plot, 15 match"
@@ -242,7 +218,7 @@ def test_report_needs_no_run_for_counts_and_writes_table_figure_and_page(ptune: 
     assert written == {"fig4.html", "tables/fig4.md", "tables/fig4.csv", *figures}
 
 
-def test_report_writes_nothing_where_nothing_has_changed(ptune: Ptune) -> None:
+def test_report_writes_nothing_where_nothing_has_changed(ptune):
     """Neither records, code nor published numbers, nor what it wrote: a file that is gone is."""
     asked = ("report", "experiment=table4", "output_dir=out")
     assert ptune(*asked).out.startswith("table4")
@@ -256,18 +232,18 @@ def test_report_writes_nothing_where_nothing_has_changed(ptune: Ptune) -> None:
     assert ptune(*asked, 'train=["seed=0"]').out.startswith("table4")
 
 
-def test_report_finds_the_committed_records_wherever_it_writes(ptune: Ptune) -> None:
+def test_report_finds_the_committed_records_wherever_it_writes(ptune):
     assert "48 of 48 runs" in ptune("report", "experiment=table5_ladder", "output_dir=out").out
 
 
-def test_report_of_an_experiment_without_runs_says_what_is_missing(ptune: Ptune) -> None:
+def test_report_of_an_experiment_without_runs_says_what_is_missing(ptune):
     """No run of a single step is committed."""
     asked = ("experiment=control_ladder_model_tuning", 'train=["training.num_steps=1"]')
     assert "0 of 48 runs" in ptune("report", *asked, "output_dir=out").out
     assert "Missing: 48 of 48 runs." in Path("out/tables/control_ladder.md").read_text()
 
 
-def test_report_refuses_what_it_has_no_artefact_for(ptune: Ptune, tmp_path: Path) -> None:
+def test_report_refuses_what_it_has_no_artefact_for(ptune, tmp_path):
     assert "did you mean fig3" in ptune("report", "experiment=fig3x", status=2).err
     assert not list(tmp_path.iterdir())
 
@@ -275,15 +251,13 @@ def test_report_refuses_what_it_has_no_artefact_for(ptune: Ptune, tmp_path: Path
 RTE = {"premise": "A dog ran home.", "hypothesis": "A dog ran.", "label": 0, "idx": 7}
 
 
-def write_lines(path: Path, *lines: Any) -> str:
+def write_lines(path, *lines):
     path.write_text("".join(json.dumps(line) + "\n" for line in lines))
     return f"rows={path}"
 
 
 @pytest.mark.parametrize(("text_format", "prefix"), [("taskless", ""), ("t5", "rte ")])
-def test_show_prints_what_the_model_sees(
-    ptune: Ptune, tmp_path: Path, text_format: str, prefix: str
-) -> None:
+def test_show_prints_what_the_model_sees(ptune, tmp_path, text_format, prefix):
     rows = write_lines(tmp_path / "rows.jsonl", RTE)
     assert json.loads(ptune("show", "task=rte", rows, f"format={text_format}").out) == {
         "inputs": f"{prefix}hypothesis: A dog ran. premise: A dog ran home.",
@@ -294,7 +268,7 @@ def test_show_prints_what_the_model_sees(
     }
 
 
-def test_show_reads_standard_input(ptune: Ptune, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_show_reads_standard_input(ptune, monkeypatch):
     lines = f"{json.dumps(RTE)}\n\n{json.dumps(RTE)}".encode()
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(lines)))
     assert len(ptune("show", "task=rte", "rows=-").out.splitlines()) == 2
@@ -330,15 +304,13 @@ RECORD = {"passage": {"text": "The cat is red.", "questions": [QUESTION]}, "idx"
         ),
     ],
 )
-def test_a_broken_line_is_named_by_file_and_number(
-    ptune: Ptune, tmp_path: Path, command: str, content: str | bytes, problem: str
-) -> None:
+def test_a_broken_line_is_named_by_file_and_number(ptune, tmp_path, command, content, problem):
     path = tmp_path / "rows.jsonl"
     path.write_bytes(content if isinstance(content, bytes) else content.encode())
     assert f"{path}:{problem}" in ptune(*command.split(), f"rows={path}", status=2).err
 
 
-def test_score_prints_one_object_of_metrics(ptune: Ptune, tmp_path: Path) -> None:
+def test_score_prints_one_object_of_metrics(ptune, tmp_path):
     """Two right, one wrong, one that is no answer: 50 %."""
     predictions = ["entailment", "entailment", "not_entailment", "perhaps"]
     lines = [{"row": RTE, "prediction": prediction} for prediction in predictions]
@@ -347,9 +319,7 @@ def test_score_prints_one_object_of_metrics(ptune: Ptune, tmp_path: Path) -> Non
     assert json.loads(said.out) == {"accuracy": 50.0, "score": 50.0, **counts}
 
 
-def test_doctor_says_what_is_missing_and_how_to_fix_it(
-    ptune: Ptune, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_doctor_says_what_is_missing_and_how_to_fix_it(ptune, tmp_path, monkeypatch):
     for name in ("WANDB_API_KEY", "WANDB_MODE"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("NETRC", "/dev/null")

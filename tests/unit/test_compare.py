@@ -1,16 +1,13 @@
 """Runs side by side."""
 
 import json
-from pathlib import Path
-from typing import Any
 
 import pytest
-from quick_runs import Ptune
 
 from prompt_tuning.run_folder import RunFolder
 
 
-def made_run(folder: Path, *, length: int, accuracy: float | None, task: str = "rte") -> RunFolder:
+def made_run(folder, *, length, accuracy, task="rte"):
     """A run of two evaluations; without an accuracy it was stopped."""
     run = RunFolder(folder)
     config = {"task": {"name": task}, "prompt": {"length": length}, "seed": 0}
@@ -19,14 +16,14 @@ def made_run(folder: Path, *, length: int, accuracy: float | None, task: str = "
     lines = "".join(json.dumps(line) + "\n" for line in curve)
     (folder / "metrics.jsonl").write_text(lines)
     if accuracy is not None:
-        scored: dict[str, Any] = {"metrics": {"accuracy": accuracy}, "score": accuracy}
+        scored = {"metrics": {"accuracy": accuracy}, "score": accuracy}
         report = {"split": "test", "num_examples": 100, **scored}
         result = {"split": "validation", "num_examples": 40, "best_step": 20, **scored}
         run.finish({"kind": "train", "config": config, "result": {**result, "report": report}})
     return run
 
 
-def test_what_differs_what_came_out_and_the_curves_are_shown(ptune: Ptune, tmp_path: Path) -> None:
+def test_what_differs_what_came_out_and_the_curves_are_shown(ptune, tmp_path):
     """Wilson's 95 % interval of 80 in 100 is 71.1 to 86.7 (statsmodels: proportion_confint)."""
     made_run(tmp_path / "one", length=5, accuracy=80.0)
     made_run(tmp_path / "other", length=20, accuracy=None)
@@ -42,7 +39,7 @@ def test_what_differs_what_came_out_and_the_curves_are_shown(ptune: Ptune, tmp_p
     assert "(no difference)" in ptune("compare", "one", "one", "picture=null").out
 
 
-def test_runs_on_the_same_examples_are_compared_in_pairs(ptune: Ptune, tmp_path: Path) -> None:
+def test_runs_on_the_same_examples_are_compared_in_pairs(ptune, tmp_path):
     """8 against 1 discordant examples: p = 2 (1 + 9) / 2^9 = 0.039."""
     said = {"one": "y" * 12 + "n" * 3, "other": "y" * 4 + "n" * 8 + "n" * 2 + "y"}
     for name, words in said.items():
@@ -57,9 +54,7 @@ def test_runs_on_the_same_examples_are_compared_in_pairs(ptune: Ptune, tmp_path:
 
 
 @pytest.mark.parametrize("label", [{}, {"label": 0}], ids=["an earlier version's", "labelled"])
-def test_an_answer_to_wsc_is_judged_as_its_accuracy_is(
-    ptune: Ptune, tmp_path: Path, label: dict[str, int]
-) -> None:
+def test_an_answer_to_wsc_is_judged_as_its_accuracy_is(ptune, tmp_path, label):
     """Its target is a phrase, be it the referent or not: here it is not, and another one right."""
     for name, word in (("one", "a bird"), ("other", "the cat")):
         folder = made_run(tmp_path / name, length=5, accuracy=80.0, task="wsc")
@@ -82,9 +77,7 @@ def test_an_answer_to_wsc_is_judged_as_its_accuracy_is(
         (["one", "-x"], "-x"),
     ],
 )
-def test_what_cannot_be_compared_is_named(
-    ptune: Ptune, tmp_path: Path, arguments: list[str], problem: str
-) -> None:
+def test_what_cannot_be_compared_is_named(ptune, tmp_path, arguments, problem):
     made_run(tmp_path / "one", length=5, accuracy=80.0)
     model = RunFolder(tmp_path / "model")
     model.start({})

@@ -2,13 +2,13 @@
 
 import pytest
 from hydra import compose, initialize_config_dir
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import OmegaConf
 
 from prompt_tuning.composition import points_of
 from prompt_tuning.config import config_dir
 
 
-def values(config: DictConfig) -> object:
+def values(config):
     """Without what is Hydra's own, and with its interpolations as they stand."""
     return OmegaConf.to_container(OmegaConf.masked_copy(config, [*config]), resolve=False)
 
@@ -21,11 +21,11 @@ def values(config: DictConfig) -> object:
         ["method=multitask_model_tuning", "task=superglue,mini_superglue"],
     ],
 )
-def test_a_sweep_over_tasks_has_the_configs_that_hydra_composes(swept: list[str]) -> None:
+def test_a_sweep_over_tasks_has_the_configs_that_hydra_composes(swept):
     """A task is put in place of another one, and values are set, without composing again."""
     points, problems = points_of("train", swept, multirun=True)
     assert not problems
-    expanded: list[list[str]] = [[]]
+    expanded = [[]]
     for axis in swept:
         key, _, choices = axis.partition("=")
         values_of = choices.split(",")

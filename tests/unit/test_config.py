@@ -1,11 +1,9 @@
 """From a composed config to a typed object, or to every reason why not."""
 
 import json
-from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -18,7 +16,6 @@ from prompt_tuning.commands.evaluate import check
 from prompt_tuning.composition import composed, points_of
 from prompt_tuning.config import (
     OF_NO_QUESTION,
-    EvaluateConfig,
     ScoreConfig,
     config_hash,
     run_name,
@@ -34,29 +31,29 @@ HASH_OF_2026_11_24 = "7ccc08b7"
 V1_1 = {"model_type": "t5", "feed_forward_proj": "gated-gelu", "d_model": 8}
 
 
-def evaluate(*overrides: str) -> EvaluateConfig:
+def evaluate(*overrides):
     return check(composed("evaluate", overrides))
 
 
-def errors_of(*overrides: str) -> list[str]:
+def errors_of(*overrides):
     with pytest.raises(UserError) as caught:
         train(*overrides)
     return [str(error) for error in caught.value.parts]
 
 
-def error_of(*overrides: str) -> str:
+def error_of(*overrides):
     (error,) = errors_of(*overrides)
     return error
 
 
-def test_the_default_run_is_a_model_of_the_ladder_on_a_mini_task() -> None:
+def test_the_default_run_is_a_model_of_the_ladder_on_a_mini_task():
     config = train()
     assert (config.model.name, config.task.name) == ("ladder_400k", "mini_sst2")
     assert (config.recipe, config.variant.lm_adapt_steps) == ("mini", 6000)
     assert (config.init.strategy, config.prompt.length) == ("class_label", 20)
 
 
-def test_a_model_brings_its_recipe_and_the_command_line_wins() -> None:
+def test_a_model_brings_its_recipe_and_the_command_line_wins():
     """By where its weights are, and nothing else of the run follows from the choice."""
     assert (train("model=base").recipe, train("model=base").prompt.length) == ("paper", 100)
     assert train("model=ladder_3m").recipe == "mini"
@@ -70,7 +67,7 @@ def test_a_model_brings_its_recipe_and_the_command_line_wins() -> None:
     assert replace(chosen, model=default.model, variant=default.variant) == default
 
 
-def test_paper_and_released_differ_in_the_rows_that_the_paper_states() -> None:
+def test_paper_and_released_differ_in_the_rows_that_the_paper_states():
     """Rows 1 to 3 of the table of differences, and how long an answer may be; the paper is silent
     on that, and the demos' 8 tokens would cut those of a reader of texts."""
     paper, released = train("model=base"), train("model=base", "recipe=released")
@@ -86,7 +83,7 @@ def test_paper_and_released_differ_in_the_rows_that_the_paper_states() -> None:
     assert replace(released, recipe="paper", init=paper.init, training=training) == paper
 
 
-def test_the_papers_optimiser_is_t5x_adafactor_with_its_late_clock() -> None:
+def test_the_papers_optimiser_is_t5x_adafactor_with_its_late_clock():
     """Section 3 of the paper, and the released code where it is silent."""
     own = train("model=base").optimizer
     assert (own.learning_rate, own.decay_rate, own.weight_decay) == (0.3, 0.8, 1e-5)
@@ -105,14 +102,12 @@ def test_the_papers_optimiser_is_t5x_adafactor_with_its_late_clock() -> None:
         (["task=mini_rte", "recipe=released"], None),
     ],
 )
-def test_the_mini_recipe_reports_the_test_split_where_it_has_labels(
-    overrides: list[str], split: str | None
-) -> None:
+def test_the_mini_recipe_reports_the_test_split_where_it_has_labels(overrides, split):
     """The paper reports the split that chose the step, on whatever task."""
     assert train(*overrides).evaluation.report_split == split
 
 
-def test_all_mistakes_are_reported_at_once() -> None:
+def test_all_mistakes_are_reported_at_once():
     errors = errors_of(
         "+prompt.lenght=5", "training.batch_size=0", "training.num_steps=abc", "machine.dtype=int8"
     )
@@ -145,15 +140,13 @@ def test_all_mistakes_are_reported_at_once() -> None:
         ("prompt=20", "prompt.length, prompt.num_shots, prompt.template"),
     ],
 )
-def test_a_value_that_its_key_does_not_take_is_refused_with_what_is_allowed(
-    override: str, allowed: str
-) -> None:
+def test_a_value_that_its_key_does_not_take_is_refused_with_what_is_allowed(override, allowed):
     error = error_of(override)
     assert error.startswith(f"{override.split('=')[0]}=")
     assert f"\n  allowed: {allowed}\n  fix:     " in error
 
 
-def test_an_integer_serves_as_a_number_and_as_a_text() -> None:
+def test_an_integer_serves_as_a_number_and_as_a_text():
     """Hydra reads data.cache_dir=2024 as a number, and a folder may be called so."""
     config = train("optimizer.learning_rate=1", "data.cache_dir=2024")
     assert config.optimizer.learning_rate == 1.0
@@ -161,7 +154,7 @@ def test_an_integer_serves_as_a_number_and_as_a_text() -> None:
     assert config.data.cache_dir == "2024"
 
 
-def test_a_missing_value_names_the_choices() -> None:
+def test_a_missing_value_names_the_choices():
     with pytest.raises(UserError) as caught:
         typed(ScoreConfig, composed("score", []))
     rows, task = sorted(str(error) for error in caught.value.parts)
@@ -204,14 +197,12 @@ def test_a_missing_value_names_the_choices() -> None:
         ),
     ],
 )
-def test_what_does_not_go_together_is_refused_with_what_to_do(
-    overrides: list[str], parts: list[str]
-) -> None:
+def test_what_does_not_go_together_is_refused_with_what_to_do(overrides, parts):
     error = error_of(*overrides)
     assert all(part in error for part in parts), error
 
 
-def test_a_model_folder_must_hold_a_model_of_the_family(tmp_path: Path) -> None:
+def test_a_model_folder_must_hold_a_model_of_the_family(tmp_path):
     given, path = f"model.path={tmp_path}", tmp_path / "config.json"
     (tmp_path / "weights.bin").touch()
     assert f"{given} has no config.json (found: weights.bin)" in error_of(given, "recipe=mini")
@@ -227,7 +218,7 @@ def test_a_model_folder_must_hold_a_model_of_the_family(tmp_path: Path) -> None:
     assert run_name(config).startswith(f"mini_sst2-{tmp_path.name}-")  # as the folder is called
 
 
-def test_a_model_path_is_a_folder_or_a_hub_id() -> None:
+def test_a_model_path_is_a_folder_or_a_hub_id():
     """A hub id is owner/name; whether it exists is known when it is loaded."""
     config = train("model.path=google/flan-t5-small", "recipe=paper")
     assert run_name(config).startswith("mini_sst2-flan-t5-small-")
@@ -235,7 +226,7 @@ def test_a_model_path_is_a_folder_or_a_hub_id() -> None:
     assert "or a hub id" in error_of("model.path=no_such_folder", "recipe=mini")
 
 
-def test_a_model_of_a_path_gets_no_recipe_that_nobody_chose() -> None:
+def test_a_model_of_a_path_gets_no_recipe_that_nobody_chose():
     """The default model's draws words for a prompt from the first 100 pieces of its vocabulary."""
     path = "model.path=google/flan-t5-small"
     _, (problem,) = points_of("train", [path])
@@ -244,7 +235,7 @@ def test_a_model_of_a_path_gets_no_recipe_that_nobody_chose() -> None:
     assert train("model.path=null").recipe == "mini"
 
 
-def test_a_prompt_file_must_have_the_length_and_width_of_the_run(tmp_path: Path) -> None:
+def test_a_prompt_file_must_have_the_length_and_width_of_the_run(tmp_path):
     """The width of a model folder is in its config.json."""
     path = tmp_path / "prompt.npy"
     np.save(path, np.zeros((20, 512), np.float32))
@@ -257,7 +248,7 @@ def test_a_prompt_file_must_have_the_length_and_width_of_the_run(tmp_path: Path)
     assert "is 512 wide and the model's hidden size is 8" in error
 
 
-def test_a_prompt_without_metadata_needs_model_and_variant(tmp_path: Path) -> None:
+def test_a_prompt_without_metadata_needs_model_and_variant(tmp_path):
     path = tmp_path / "prompt.npy"
     np.save(path, np.zeros((100, 768), np.float32))
     given = [f"prompt={path}", "task=rte"]
@@ -269,7 +260,7 @@ def test_a_prompt_without_metadata_needs_model_and_variant(tmp_path: Path) -> No
     assert evaluate(*given, "model=base", "variant=lm_adapted").variant is not None
 
 
-def test_a_prompt_of_ours_needs_nothing_else(tmp_path: Path) -> None:
+def test_a_prompt_of_ours_needs_nothing_else(tmp_path):
     path = tmp_path / "prompt.safetensors"
     save_prompt(path, np.zeros((5, 8), np.float32), TOLD)
     config = evaluate(f"prompt={path}", "task=rte")
@@ -279,7 +270,7 @@ def test_a_prompt_of_ours_needs_nothing_else(tmp_path: Path) -> None:
         evaluate(f"prompt={path}", "task=rte", "model=small", "variant=lm_adapted")
 
 
-def test_what_does_not_change_a_result_is_not_in_the_hash(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_does_not_change_a_result_is_not_in_the_hash(monkeypatch):
     """So a run is found again on another machine, under another folder or another figure."""
     monkeypatch.chdir(Path(__file__).parents[2])
     default = train()
@@ -290,9 +281,7 @@ def test_what_does_not_change_a_result_is_not_in_the_hash(monkeypatch: pytest.Mo
 
 
 @pytest.mark.parametrize("command", [train, partial(evaluate, "prompt=a.safetensors", "task=rte")])
-def test_another_order_of_sums_is_another_run_of_the_same_question(
-    command: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_another_order_of_sums_is_another_run_of_the_same_question(command, tmp_path, monkeypatch):
     """Training multiplies a last digit. 2048 is what null means on a CPU, where results began."""
     save_prompt(tmp_path / "a.safetensors", np.zeros((5, 8), np.float32), TOLD)
     monkeypatch.chdir(tmp_path)
@@ -308,7 +297,7 @@ def test_another_order_of_sums_is_another_run_of_the_same_question(
     assert {f"machine.{key}" for key in keys} <= {*OF_NO_QUESTION}
 
 
-def test_what_a_task_offers_to_report_is_in_the_hash_only_if_it_is_reported() -> None:
+def test_what_a_task_offers_to_report_is_in_the_hash_only_if_it_is_reported():
     config = train("task=mini_rte", "evaluation.report_split=null")
     assert config.task.report_split == "test"
     assert config_hash(train("task=mini_rte")) != config_hash(config)
@@ -316,7 +305,7 @@ def test_what_a_task_offers_to_report_is_in_the_hash_only_if_it_is_reported() ->
     assert config_hash(offered) == config_hash(config)
 
 
-def test_what_changes_a_result_changes_the_hash() -> None:
+def test_what_changes_a_result_changes_the_hash():
     overrides = (
         *("seed=1", "prompt.length=5", "machine.dtype=bfloat16", "task=cb", "training.dropout=0.2"),
         *(
@@ -329,7 +318,7 @@ def test_what_changes_a_result_changes_the_hash() -> None:
     assert len({*hashes}) == len(hashes)
 
 
-def test_runs_of_earlier_versions_keep_their_hash() -> None:
+def test_runs_of_earlier_versions_keep_their_hash():
     """It names runs on disk. A key that came later does not make committed results look missing."""
     config = train("task=mini_rte", "model=ladder_100k")
     assert config_hash(config) == HASH_OF_2026_11_24
@@ -340,7 +329,7 @@ def test_runs_of_earlier_versions_keep_their_hash() -> None:
 
 
 @pytest.mark.parametrize("recipe", ["paper", "released", "mini"])
-def test_model_tuning_brings_its_own_optimiser_to_any_recipe(recipe: str) -> None:
+def test_model_tuning_brings_its_own_optimiser_to_any_recipe(recipe):
     """The paper, figure 1 and footnote 3: T5 v1.1 without LM adaptation, learning rate 0.001."""
     own, prompts = train(f"recipe={recipe}", "method=model_tuning"), train(f"recipe={recipe}")
     assert own.training == prompts.training
@@ -356,7 +345,7 @@ def test_model_tuning_brings_its_own_optimiser_to_any_recipe(recipe: str) -> Non
     assert train("model=base", "method=model_tuning").recipe == "paper"
 
 
-def test_model_tuning_is_named_so_and_has_no_prompt() -> None:
+def test_model_tuning_is_named_so_and_has_no_prompt():
     config = train("method=model_tuning", "task=rte", "seed=2")
     assert (config.init.strategy, config.prompt.length) == (None, None)
     expected = f"rte-ladder_400k-span_corruption-model_tuning-s2-{config_hash(config)}"
@@ -372,14 +361,14 @@ def test_model_tuning_is_named_so_and_has_no_prompt() -> None:
         ("prompt_tuning", ["prompt.num_shots=4", "prompt.template=flan"]),
     ],
 )
-def test_settings_of_another_method_are_refused(method: str, refused: list[str]) -> None:
+def test_settings_of_another_method_are_refused(method, refused):
     """Ignored, they would make a sweep over them look like a finding."""
     errors = errors_of(f"method={method}", *refused)
     assert [error.split()[0] for error in errors] == refused
 
 
 @pytest.mark.parametrize("recipe", ["paper", "mini"])
-def test_multitask_model_tuning_is_model_tuning_on_a_mixture(recipe: str) -> None:
+def test_multitask_model_tuning_is_model_tuning_on_a_mixture(recipe):
     """The paper, figure 1 and footnote 4; what differs is what is trained on."""
     own = train(f"recipe={recipe}", "method=multitask_model_tuning")
     single = train(f"recipe={recipe}", "method=model_tuning", "task=mini_superglue")
@@ -389,7 +378,7 @@ def test_multitask_model_tuning_is_model_tuning_on_a_mixture(recipe: str) -> Non
     assert lm_adapted.variant.name == "lm_adapted"
 
 
-def test_the_papers_multitask_batch_has_a_million_tokens() -> None:
+def test_the_papers_multitask_batch_has_a_million_tokens():
     """2^20, footnote 4, of inputs of 512."""
     points, problems = points_of("train", ["experiment=fig1_multitask"], multirun=True)
     assert not problems
@@ -398,21 +387,21 @@ def test_the_papers_multitask_batch_has_a_million_tokens() -> None:
         assert config.task.name == "superglue" and config.recipe == "paper"
 
 
-def test_prompt_design_asks_the_lm_adapted_model_and_has_no_soft_prompt() -> None:
+def test_prompt_design_asks_the_lm_adapted_model_and_has_no_soft_prompt():
     config = train("method=prompt_design", "model=base", "task=rte")
     assert (config.init.strategy, config.prompt.length) == (None, None)
     assert (config.prompt.num_shots, config.variant.name) == (32, "lm_adapted")
     assert train("method=prompt_design", "machine.compile=default").machine.compile == "default"
 
 
-def test_a_gpu_may_be_named_by_its_number_and_what_names_no_device_is_refused() -> None:
+def test_a_gpu_may_be_named_by_its_number_and_what_names_no_device_is_refused():
     for device in ("auto", "cpu", "cuda", "cuda:0", "cuda:12"):
         assert train(f"machine.device={device}").machine.device == device
     for device in ("cuda:", "cuda:x", "gpu", "cuda:-1", "cuda:1 "):
         assert "machine.device" in error_of(f"machine.device='{device}'")
 
 
-def test_a_gpu_that_is_not_there_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_gpu_that_is_not_there_is_refused(monkeypatch):
     monkeypatch.setattr(devices, "has_cuda", lambda: False)
     with pytest.raises(UserError, match="torch finds no GPU here"):
         check_gpu("cuda")
@@ -424,9 +413,7 @@ def test_a_gpu_that_is_not_there_is_refused(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 @pytest.mark.parametrize("has_cuda", [False, True])
-def test_the_hash_has_the_dtype_that_auto_means_on_this_machine(
-    monkeypatch: pytest.MonkeyPatch, *, has_cuda: bool
-) -> None:
+def test_the_hash_has_the_dtype_that_auto_means_on_this_machine(monkeypatch, *, has_cuda):
     """bfloat16 on a GPU and float32 on a CPU are two results, typed or not: two folders.
 
     So are float32 on both: a GPU's micro-batches are what fits, and add up in another order.
@@ -448,14 +435,14 @@ def test_the_hash_has_the_dtype_that_auto_means_on_this_machine(
         assert config_hash(train(*typed, "machine.device=cuda")) == named["cuda", "float32"]
 
 
-def test_the_order_of_labels_is_part_of_a_task() -> None:
+def test_the_order_of_labels_is_part_of_a_task():
     """The second of two is the one that F1 is of; sorted ones have the hash that they always had.
 
     As text, 10 stands before 2; as labels of a column of numbers it is the other way round.
     """
     config = train("task=own", "task.inputs='{text}'", "task.label=kind", "task.metrics=[f1]")
 
-    def hashed(*labels: str) -> str:
+    def hashed(*labels):
         task = replace(config.task, labels={label: label for label in labels})
         return config_hash(replace(config, task=task))
 
@@ -463,11 +450,11 @@ def test_the_order_of_labels_is_part_of_a_task() -> None:
     assert hashed("2", "10") != hashed("10", "2")
 
 
-def test_a_machine_is_asked_for_a_gpu_as_torch_asks_it() -> None:
+def test_a_machine_is_asked_for_a_gpu_as_torch_asks_it():
     assert devices.has_cuda() == torch.cuda.is_available()
 
 
-def test_a_pretraining_that_was_stopped_keeps_its_folder() -> None:
+def test_a_pretraining_that_was_stopped_keeps_its_folder():
     """Its dtype was always typed and hashed as it is written: float32."""
     cfg = composed("pretrain", ["corpus.text=a.txt"])
     config = typed(PretrainConfig, cfg)

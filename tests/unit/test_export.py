@@ -3,12 +3,11 @@
 import ast
 import json
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 from huggingface_hub import HfApi
-from quick_runs import TOLD, Ptune
+from quick_runs import TOLD
 
 from prompt_tuning.prompt_files import load_prompt, prompt_file, save_prompt
 
@@ -16,7 +15,7 @@ WEIGHT = np.linspace(-1, 1, 6, dtype=np.float32).reshape(2, 3)
 
 
 @pytest.fixture
-def run(tmp_path: Path) -> Path:
+def run(tmp_path):
     """A run's folder: a prompt and its record."""
     folder = tmp_path / "run"
     folder.mkdir()
@@ -27,7 +26,7 @@ def run(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("form", ["npy", "safetensors", "peft"])
-def test_what_is_written_is_read_again(ptune: Ptune, run: Path, form: str) -> None:
+def test_what_is_written_is_read_again(ptune, run, form):
     output = run.parent / "out"
     ptune("export", "prompt=run", "output=out", f"format={form}")
     path = output / "prompt.npy" if form == "npy" else prompt_file(output)
@@ -37,9 +36,7 @@ def test_what_is_written_is_read_again(ptune: Ptune, run: Path, form: str) -> No
     assert 'base_model: "google/t5-small-lm-adapt"' in card
 
 
-def test_the_cards_program_takes_the_prompts_revision_and_its_sentinel_away(
-    ptune: Ptune, run: Path
-) -> None:
+def test_the_cards_program_takes_the_prompts_revision_and_its_sentinel_away(ptune, run):
     """Another prompt that says a sentinel is wrong, and its card's program must not hide it."""
     ptune("export", "prompt=run", "output=plain", "format=peft")
     told = TOLD | {"task": "rte", "revision": "abc", "target_sentinel": True}
@@ -51,7 +48,7 @@ def test_the_cards_program_takes_the_prompts_revision_and_its_sentinel_away(
     assert "skip_special_tokens" not in card and "revision=" not in plain
 
 
-def test_the_cards_program_holds_any_template(ptune: Ptune, run: Path) -> None:
+def test_the_cards_program_holds_any_template(ptune, run):
     own = {"name": "own", "inputs": 'say "{a}"\nnow \\', "target": "b"}
     save_prompt(run / "prompt.safetensors", WEIGHT, TOLD | {"own_task": own})
     ptune("export", "prompt=run", "output=out", "format=peft")
@@ -60,11 +57,9 @@ def test_the_cards_program_holds_any_template(ptune: Ptune, run: Path) -> None:
     assert own["inputs"] in texts
 
 
-def test_a_push_makes_the_repository_and_uploads_the_folder(
-    ptune: Ptune, monkeypatch: pytest.MonkeyPatch, run: Path
-) -> None:
+def test_a_push_makes_the_repository_and_uploads_the_folder(ptune, monkeypatch, run):
     """The client is a stand-in: the hub cannot be reached."""
-    calls: list[tuple[str, Any]] = []
+    calls = []
     monkeypatch.setattr(HfApi, "create_repo", lambda self, *a, **k: calls.append(("make", a)))
     monkeypatch.setattr(HfApi, "upload_folder", lambda self, **k: calls.append(("upload", k)))
     said = ptune("export", "prompt=run", "output=out", "push=me/rte")
@@ -84,9 +79,7 @@ def test_a_push_makes_the_repository_and_uploads_the_folder(
         (["prompt=nowhere", "output=out"], "does not exist"),
     ],
 )
-def test_what_cannot_be_exported_is_named(
-    ptune: Ptune, run: Path, arguments: list[str], problem: str
-) -> None:
+def test_what_cannot_be_exported_is_named(ptune, run, arguments, problem):
     np.save(run.parent / "bare.npy", WEIGHT)
     assert problem in ptune("export", *arguments, status=2).err
     assert not (run.parent / "out").exists()

@@ -4,28 +4,24 @@ import ast
 import sys
 from importlib.metadata import PackageNotFoundError
 from pathlib import Path
-from typing import Any
 
 import pytest
-from hydra.core.utils import JobReturn
 from hydra.experimental.callback import Callback
-from omegaconf import DictConfig
 
 import prompt_tuning
 from prompt_tuning import cli, hydra_app
-from prompt_tuning.config import TrainConfig, config_dir
+from prompt_tuning.config import config_dir
 from prompt_tuning.errors import UserError
 from prompt_tuning.hydra_app import PLUGINS, check_plugins
-from prompt_tuning.run_folder import RunFolder
 from prompt_tuning.training import tuning
 
-SEEN: list[Any] = []  # what Hydra has got back from each run
+SEEN = []  # what Hydra has got back from each run
 
 
 class Seen(Callback):
     """A callback of Hydra's, which sees what a sweeper would."""
 
-    def on_job_end(self, config: DictConfig, job_return: JobReturn, **kwargs: Any) -> None:
+    def on_job_end(self, config, job_return, **kwargs):
         SEEN.append(job_return.return_value)
 
 
@@ -33,14 +29,14 @@ class Seen(Callback):
     ("report", "expected"), [({"score": 81.5}, 79.0), (None, 79.0)], ids=["report", "no report"]
 )
 def test_a_sweeper_gets_the_score_that_chose_the_step_and_never_the_reported_one(
-    monkeypatch: pytest.MonkeyPatch,
-    tmp_path: Path,
-    report: dict[str, float] | None,
-    expected: float,
-) -> None:
+    monkeypatch,
+    tmp_path,
+    report,
+    expected,
+):
     """Of a run that failed it gets none; its trial is a failed one."""
 
-    def train(config: TrainConfig, folder: RunFolder) -> None:
+    def train(config, folder):
         if config.seed == 1:
             raise UserError("no seed 1")
         folder.start({})
@@ -55,7 +51,7 @@ def test_a_sweeper_gets_the_score_that_chose_the_step_and_never_the_reported_one
     assert [expected, None] == SEEN
 
 
-def test_one_name_of_hydras_is_private() -> None:
+def test_one_name_of_hydras_is_private():
     """It may change without notice: Hydra's own parser reads flags anywhere on a line."""
     package = Path(prompt_tuning.__file__).parent
     trees = [ast.parse(path.read_text(encoding="utf-8")) for path in package.rglob("*.py")]
@@ -71,16 +67,14 @@ def test_one_name_of_hydras_is_private() -> None:
     assert not any((given.config_dir, given.config_path, given.config_name))
 
 
-def test_every_file_of_hydras_groups_has_its_plugin() -> None:
+def test_every_file_of_hydras_groups_has_its_plugin():
     files = {path.relative_to(config_dir()) for path in (config_dir() / "hydra").glob("*/*.yaml")}
     assert {f"{path.parent.as_posix()}={path.stem}" for path in files} == {*PLUGINS}
 
 
 @pytest.mark.parametrize("name", PLUGINS)
-def test_a_launcher_that_is_not_installed_names_the_command_that_installs_it(
-    monkeypatch: pytest.MonkeyPatch, name: str
-) -> None:
-    def missing(package: str) -> str:
+def test_a_launcher_that_is_not_installed_names_the_command_that_installs_it(monkeypatch, name):
+    def missing(package):
         raise PackageNotFoundError(package)
 
     monkeypatch.setattr(hydra_app, "version", missing)

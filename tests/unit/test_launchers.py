@@ -3,11 +3,9 @@
 import subprocess
 import sys
 from contextlib import nullcontext
-from pathlib import Path
 
 import pytest
 from omegaconf import OmegaConf
-from quick_runs import Ptune
 
 from prompt_tuning import composition, launchers
 from prompt_tuning.config import config_dir
@@ -37,21 +35,19 @@ from prompt_tuning.training import tuning
         ({}, None),
     ],
 )
-def test_the_cores_are_divided_among_the_jobs(
-    launcher: dict[str, object], threads: int | None
-) -> None:
+def test_the_cores_are_divided_among_the_jobs(launcher, threads):
     """Eight cores. Jobs that each take all of them wait for each other."""
     assert threads_of_a_job(OmegaConf.create(launcher), num_cores=8) == threads
 
 
-def test_jobs_get_a_gpu_each_and_then_share_them(tmp_path: Path) -> None:
+def test_jobs_get_a_gpu_each_and_then_share_them(tmp_path):
     claims = [claimed_gpu(tmp_path, 2) for _ in range(5)]
     assert [gpu_of(claim) for claim in claims] == [0, 1, 0, 1, 0]
     claims[1].close()
     assert gpu_of(claimed_gpu(tmp_path, 2)) == 1
 
 
-def test_a_job_that_dies_gives_its_gpu_back(tmp_path: Path) -> None:
+def test_a_job_that_dies_gives_its_gpu_back(tmp_path):
     code = (
         "import sys; from pathlib import Path; from prompt_tuning.launchers import *\n"
         f"claim = claimed_gpu(Path({str(tmp_path)!r}), 2); print(gpu_of(claim), flush=True)\n"
@@ -79,12 +75,12 @@ def test_a_job_that_dies_gives_its_gpu_back(tmp_path: Path) -> None:
     ],
 )
 def test_only_a_device_that_is_open_is_chosen(
-    monkeypatch: pytest.MonkeyPatch,
-    tmp_path: Path,
-    launcher: dict[str, object],
-    device: str,
-    expected: str,
-) -> None:
+    monkeypatch,
+    tmp_path,
+    launcher,
+    device,
+    expected,
+):
     monkeypatch.setattr(launchers, "has_cuda", lambda: True)
     monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
     monkeypatch.setattr("tempfile.gettempdir", lambda: str(tmp_path))
@@ -95,9 +91,7 @@ def test_only_a_device_that_is_open_is_chosen(
 
 
 @pytest.mark.parametrize(("has_gpu", "asked"), [(True, 1), (False, 0)])
-def test_ray_is_asked_for_a_gpu_a_run_where_there_are_gpus(
-    monkeypatch: pytest.MonkeyPatch, *, has_gpu: bool, asked: int
-) -> None:
+def test_ray_is_asked_for_a_gpu_a_run_where_there_are_gpus(monkeypatch, *, has_gpu, asked):
     monkeypatch.setattr(composition, "has_cuda", lambda: has_gpu)
     launcher = OmegaConf.load(config_dir() / "hydra" / "launcher" / "ray_tasks.yaml")
     assert launcher.ray.remote.num_gpus == asked
@@ -118,15 +112,13 @@ RAY = "hydra/launcher=ray_tasks"
         (["hydra/launcher=processes"], "auto", False),
     ],
 )
-def test_a_sweep_on_other_machines_says_what_they_have(
-    overrides: list[str], device: str, *, is_refused: bool
-) -> None:
+def test_a_sweep_on_other_machines_says_what_they_have(overrides, device, *, is_refused):
     """A run's name has the kind of device. Ray's jobs get a GPU where this machine has one."""
     with pytest.raises(UserError, match="device=auto") if is_refused else nullcontext():
         check_devices(overrides, [device, device])
 
 
-def test_it_is_refused_before_the_first_run(ptune: Ptune, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_it_is_refused_before_the_first_run(ptune, monkeypatch):
     monkeypatch.setattr(launchers, "ELSEWHERE", ("hydra/launcher=basic",))
     monkeypatch.setattr(tuning, "train", lambda *_: pytest.fail("a run was trained"))
     said = ptune("train", "-m", "hydra/launcher=basic", "seed=0,1", status=2).err

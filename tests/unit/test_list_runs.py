@@ -1,10 +1,9 @@
 """How far runs are: what `ptune list what=runs` prints, and what a sweep leaves to others."""
 
 import json
-from pathlib import Path
 
 import pytest
-from quick_runs import EXAMPLE, Ptune
+from quick_runs import EXAMPLE
 
 from prompt_tuning.composition import planned_points
 from prompt_tuning.config import run_name
@@ -16,7 +15,7 @@ from prompt_tuning.training import tuning
 EXPERIMENT = "control_ladder_model_tuning"
 
 
-def test_list_shows_each_of_the_five_states(ptune: Ptune, tmp_path: Path) -> None:
+def test_list_shows_each_of_the_five_states(ptune, tmp_path):
     points = planned_points(EXPERIMENT)
     folders = [RunFolder(tmp_path / "runs" / run_name(config)) for _, config in points]
     done, running, failed, stopped, *missing = folders
@@ -51,15 +50,13 @@ def test_list_shows_each_of_the_five_states(ptune: Ptune, tmp_path: Path) -> Non
     assert "fig3a" in every.splitlines()[-1] and EXPERIMENT not in every.splitlines()[-1]
 
 
-def test_runs_on_a_users_own_table_are_found_where_they_were_trained(
-    ptune: Ptune, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_runs_on_a_users_own_table_are_found_where_they_were_trained(ptune, monkeypatch):
     """Their names have what the task leaves to the data: labels, and rows held out."""
     own = ["task=own", "task.name=topics", "task.label=topic", 'task.inputs="{title}"']
     own += [f"data.train_file={EXAMPLE / 'train.csv'}", "seed=0,1"]
-    trained: list[RunFolder] = []
+    trained = []
 
-    def train(_: object, folder: RunFolder) -> None:
+    def train(_, folder):
         folder.start({"experiment": EXPERIMENT})
         folder.finish({"result": {}})
         trained.append(folder)
@@ -71,7 +68,7 @@ def test_runs_on_a_users_own_table_are_found_where_they_were_trained(
     assert said.splitlines()[1].split() == row
 
 
-def test_listing_runs_makes_no_folder(ptune: Ptune, tmp_path: Path) -> None:
+def test_listing_runs_makes_no_folder(ptune, tmp_path):
     assert "no run yet of: " in ptune("list", "what=runs").out
     assert not list(tmp_path.iterdir())
 
@@ -85,15 +82,13 @@ def test_listing_runs_makes_no_folder(ptune: Ptune, tmp_path: Path) -> None:
         ('what=runs experiment=table1 train=["modle=small"]', "did you mean model?"),
     ],
 )
-def test_a_mistake_in_what_to_list_is_named(ptune: Ptune, arguments: str, problem: str) -> None:
+def test_a_mistake_in_what_to_list_is_named(ptune, arguments, problem):
     assert problem in ptune("list", *arguments.split(), status=2).err
 
 
-def test_a_run_that_another_process_does_is_left_to_it(
-    ptune: Ptune, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_a_run_that_another_process_does_is_left_to_it(ptune, monkeypatch, tmp_path):
     """A single run says so and exits with 75; a sweep goes on and says so again at its end."""
-    trained: list[int] = []
+    trained = []
     monkeypatch.setattr(tuning, "train", lambda config, _: trained.append(config.seed))
     ptune("train")
     (path,) = (tmp_path / "runs").iterdir()

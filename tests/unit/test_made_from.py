@@ -1,20 +1,15 @@
 """What a result was made from is told by its content, and without torch."""
 
-from pathlib import Path
-from typing import Any
-
 import pytest
 import torch
 from safetensors.torch import save_file
 
 from prompt_tuning.files import file_facts
 from prompt_tuning.made_from import ENDS, changed_since, digests, fingerprints_of
-from prompt_tuning.models.loading import Checkpoint, weights_fingerprints
+from prompt_tuning.models.loading import weights_fingerprints
 
 
-def checkpoint_of(
-    folder: Path, dtype: torch.dtype, *, seed: int = 0, inner: float = 1.0
-) -> dict[str, str]:
+def checkpoint_of(folder, dtype, *, seed=0, inner=1.0):
     """Writes the ends of a model, and returns the fingerprints that loading it would give."""
     torch.manual_seed(seed)
     # Ties of rounding, subnormals and the largest numbers among them.
@@ -30,9 +25,7 @@ def checkpoint_of(
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
-def test_the_fingerprint_of_a_folder_is_that_of_the_loaded_weights(
-    tmp_path: Path, dtype: torch.dtype
-) -> None:
+def test_the_fingerprint_of_a_folder_is_that_of_the_loaded_weights(tmp_path, dtype):
     assert fingerprints_of(tmp_path) == {}
     assert fingerprints_of(tmp_path) != checkpoint_of(tmp_path, dtype)
     assert fingerprints_of(tmp_path) == checkpoint_of(tmp_path, dtype)
@@ -40,7 +33,7 @@ def test_the_fingerprint_of_a_folder_is_that_of_the_loaded_weights(
     assert fingerprints_of(tmp_path) == {}
 
 
-def test_a_checkpoint_in_parts_has_the_fingerprint_of_the_whole(tmp_path: Path) -> None:
+def test_a_checkpoint_in_parts_has_the_fingerprint_of_the_whole(tmp_path):
     """Beside a whole one the parts count for nothing, as for transformers."""
     expected = checkpoint_of(tmp_path, torch.float32)
     (tmp_path / "model.safetensors").rename(tmp_path / "model-1.safetensors")
@@ -51,17 +44,17 @@ def test_a_checkpoint_in_parts_has_the_fingerprint_of_the_whole(tmp_path: Path) 
 
 
 def test_a_whole_checkpoint_has_the_fingerprints_that_it_was_loaded_with(
-    tiny_folder: Path, tiny_checkpoint: Checkpoint
-) -> None:
+    tiny_folder, tiny_checkpoint
+):
     assert fingerprints_of(tiny_folder) == tiny_checkpoint.fingerprints
     assert {*tiny_checkpoint.fingerprints} == {"fingerprint", "inner_fingerprint"}
 
 
-def test_data_and_weights_that_have_changed_are_named(tmp_path: Path) -> None:
+def test_data_and_weights_that_have_changed_are_named(tmp_path):
     rows = tmp_path / "val.jsonl"
     rows.write_text("a")
     known = checkpoint_of(tmp_path / "model", torch.float32)
-    record: dict[str, Any] = {
+    record = {
         "data": {"validation": file_facts(rows), "transfer": {"cb": {"revision": "1"}}},
         "model": {"source": str(tmp_path / "model"), **known},
     }
@@ -86,6 +79,6 @@ def test_data_and_weights_that_have_changed_are_named(tmp_path: Path) -> None:
     assert changed_since(record, now, model_path=str(tmp_path / "absent")) is None
 
 
-def test_digests_have_their_places() -> None:
+def test_digests_have_their_places():
     facts = {"train": {"sha256": "a", "num_rows": 3}, "tasks": {"cb": {"test": {"revision": "r"}}}}
     assert digests(facts) == {"train.sha256": "a", "tasks.cb.test.revision": "r"}

@@ -1,8 +1,5 @@
 """The class metrics against scikit-learn, which T5 computes them with; SQuAD's by hand."""
 
-from collections.abc import Callable
-from typing import Any
-
 import numpy as np
 import pytest
 from sklearn.metrics import accuracy_score, f1_score
@@ -12,26 +9,23 @@ from prompt_tuning.metrics import METRICS, normalise, word_f1
 Classes = list[int]
 
 
-def compute(name: str, predictions: list[Any], references: list[Any]) -> dict[str, float]:
-    scores: dict[str, float] = METRICS[name]().compute(
-        predictions=predictions, references=references
-    )
-    return scores
+def compute(name, predictions, references):
+    return METRICS[name]().compute(predictions=predictions, references=references)
 
 
-def binary_f1(references: Classes, predictions: Classes) -> float:
+def binary_f1(references, predictions):
     """T5 sets an invalid prediction to the opposite of its reference: wrong in both ways."""
     valid = [1 - r if p == -1 else p for p, r in zip(predictions, references, strict=True)]
     return float(f1_score(references, valid, zero_division=0))
 
 
-def macro_f1(references: Classes, predictions: Classes) -> float:
+def macro_f1(references, predictions):
     """Small samples make classes that never occur, which count as 0; -1 is a fourth class."""
     labels = range(3)
     return float(f1_score(references, predictions, labels=labels, average="macro", zero_division=0))
 
 
-def macro_f1_of_what_occurs(references: Classes, predictions: Classes) -> float:
+def macro_f1_of_what_occurs(references, predictions):
     """An answer that names no class is no class."""
     labels = sorted({*references, *predictions} - {-1})
     return float(f1_score(references, predictions, labels=labels, average="macro", zero_division=0))
@@ -48,9 +42,7 @@ def macro_f1_of_what_occurs(references: Classes, predictions: Classes) -> float:
         ("f1a", 2, binary_f1),
     ],
 )
-def test_a_class_metric_is_scikit_learns(
-    name: str, num_classes: int, expected: Callable[[Classes, Classes], float], seed: int
-) -> None:
+def test_a_class_metric_is_scikit_learns(name, num_classes, expected, seed):
     rng = np.random.default_rng(seed)
     size = int(rng.integers(1, 60))
     references = rng.integers(0, num_classes, size).tolist()
@@ -81,13 +73,11 @@ def test_a_class_metric_is_scikit_learns(
         ("exact_text", ["Eve", "eve", "Eve "], [["Eve"]] * 3, {"accuracy": 100 / 3}),
     ],
 )
-def test_metrics_by_hand(
-    name: str, predictions: list[Any], references: list[Any], expected: dict[str, float]
-) -> None:
+def test_metrics_by_hand(name, predictions, references, expected):
     assert compute(name, predictions, references) == pytest.approx(expected)
 
 
-def test_exact_match_needs_every_answer_of_a_question() -> None:
+def test_exact_match_needs_every_answer_of_a_question():
     """Groups are the question's, wherever its answers stand; invalid predictions fail them."""
     references = [{"label": 1, "group": group} for group in "abaccd"]
     score = compute("exact_match_by_question", [1, 1, 0, 1, 1, -1], references)
@@ -106,17 +96,17 @@ def test_exact_match_needs_every_answer_of_a_question() -> None:
         ("a_b", "ab"),
     ],
 )
-def test_normalisation_drops_case_ascii_punctuation_and_articles(text: str, expected: str) -> None:
+def test_normalisation_drops_case_ascii_punctuation_and_articles(text, expected):
     assert normalise(text) == expected
 
 
-def test_word_f1_counts_each_word_as_often_as_both_have_it() -> None:
+def test_word_f1_counts_each_word_as_often_as_both_have_it():
     # shared: x, x, y; 3 of 4 predicted and 3 of 5 expected words
     assert word_f1("x x y z", "x x x y w") == pytest.approx(2 * 3 / (4 + 5))
     assert word_f1("", "") == 0.0
 
 
-def test_a_metric_says_what_it_is_and_where_it_is_from() -> None:
+def test_a_metric_says_what_it_is_and_where_it_is_from():
     for name, metric in METRICS.items():
         assert "Source:" in metric().description, name
         assert "arxiv.org" in metric().citation, name

@@ -1,12 +1,9 @@
 """What a mixture asks of the method, and what its joint result is."""
 
-from typing import Any
-
 import pytest
 
 from prompt_tuning.commands import train as train_command
 from prompt_tuning.composition import composed
-from prompt_tuning.config import TrainConfig
 from prompt_tuning.errors import UserError
 from prompt_tuning.loop import Progress
 from prompt_tuning.task_data import task_of
@@ -16,12 +13,12 @@ from prompt_tuning.training.multitask import joint_result
 MULTITASK = "method=multitask_model_tuning"
 
 
-def checked(*overrides: str) -> TrainConfig:
+def checked(*overrides):
     return train_command.check(composed("train", overrides))
 
 
 @pytest.mark.parametrize("name", MIXTURES)
-def test_the_method_takes_every_mixture(name: str) -> None:
+def test_the_method_takes_every_mixture(name):
     config = checked(MULTITASK, f"task={name}")
     assert config.task.name == name and config.variant.name == "span_corruption"
     assert checked(MULTITASK).task.name == "mini_superglue"
@@ -29,34 +26,34 @@ def test_the_method_takes_every_mixture(name: str) -> None:
 
 @pytest.mark.parametrize("name", MIXTURES)
 @pytest.mark.parametrize("method", ["prompt_tuning", "model_tuning"])
-def test_the_other_methods_refuse_a_mixture(method: str, name: str) -> None:
+def test_the_other_methods_refuse_a_mixture(method, name):
     with pytest.raises(UserError, match=f"task={name} is a mixture of tasks") as error:
         checked(f"method={method}", f"task={name}")
     fix = str(error.value.fix)
     assert MIXTURES[name].scored[0].name in fix and MULTITASK in fix
 
 
-def test_a_single_task_is_refused_by_the_method_that_trains_on_several() -> None:
+def test_a_single_task_is_refused_by_the_method_that_trains_on_several():
     with pytest.raises(UserError, match="task=mini_rte is no mixture of tasks") as error:
         checked(MULTITASK, "task=mini_rte")
     assert error.value.fix == "choose task=superglue, or method=model_tuning for a single task"
     assert error.value.allowed == "superglue, mini_superglue"
 
 
-def test_a_mixture_is_no_task_to_evaluate_a_prompt_on() -> None:
+def test_a_mixture_is_no_task_to_evaluate_a_prompt_on():
     with pytest.raises(UserError, match="mixture"):
         task_of(checked(MULTITASK).task)
 
 
-def test_one_file_is_refused_for_many_tasks(tmp_path: Any) -> None:
+def test_one_file_is_refused_for_many_tasks(tmp_path):
     """Every task would be read from it."""
     with pytest.raises(UserError, match=r"data.train_file=a.jsonl is one file, .* has 9 tasks"):
         checked(MULTITASK, "task=superglue", f"data.dir={tmp_path}", "data.train_file=a.jsonl")
 
 
 def test_every_split_of_a_mixture_must_be_there_and_of_dpr_the_training_split(
-    tmp_path: Any,
-) -> None:
+    tmp_path,
+):
     """DPR has no validation split: it is trained on and never scored."""
     folders = ("BoolQ", "CB", "COPA", "MultiRC", "ReCoRD", "RTE", "WiC", "WSC")
     files = [f"{folder}/{name}.jsonl" for folder in folders for name in ("train", "val")]
@@ -72,7 +69,7 @@ def test_every_split_of_a_mixture_must_be_there_and_of_dpr_the_training_split(
         (tmp_path / "away").rename(tmp_path / name)
 
 
-def result(score: float, step: int, report: float | None, majority: float | None) -> dict[str, Any]:
+def result(score, step, report, majority):
     scores = {"metrics": {"accuracy": score}, "num_examples": 10, "num_unparseable": 1}
     floor = {"majority": majority, "shortcut": majority, "shortcut_name": "bag"}
     return {
@@ -85,7 +82,7 @@ def result(score: float, step: int, report: float | None, majority: float | None
     }
 
 
-def test_the_joint_score_is_the_unweighted_mean_of_each_tasks_best() -> None:
+def test_the_joint_score_is_the_unweighted_mean_of_each_tasks_best():
     """Section 3 of the paper; the saved model has a step, and a mean, of its own."""
     tasks = {"a": result(90.0, 2, 80.0, 50.0), "b": result(60.0, 4, 50.0, 40.0)}
     joint = joint_result(tasks, Progress(step=6, best_step=4, best_score=74.0))
@@ -99,7 +96,7 @@ def test_the_joint_score_is_the_unweighted_mean_of_each_tasks_best() -> None:
     assert joint.keys() - {"tasks", "saved_model"} == tasks["a"].keys()
 
 
-def test_what_one_task_lacks_the_mean_lacks() -> None:
+def test_what_one_task_lacks_the_mean_lacks():
     """A mean over some of the tasks would pass for one over all."""
     tasks = {"a": result(90.0, 2, 80.0, 50.0), "b": result(60.0, 4, None, None)}
     joint = joint_result(tasks, Progress(best_step=4, best_score=74.0))

@@ -30,7 +30,7 @@ class T5XAdafactor:
     v_row: Array | float = 0.0
     v_col: Array | float = 0.0
 
-    def update(self, param: Array, grad: Array) -> Array:
+    def update(self, param, grad):
         decay = f32(1) - f32(self.step - self.step_offset + 1) ** f32(-self.decay_rate)
         mixing = f32(1) - decay
         squared = grad * grad + f32(self.epsilon1)
@@ -54,19 +54,19 @@ class T5XAdafactor:
 
 
 def trajectories(
-    shape: tuple[int, ...],
+    shape,
     *,
-    steps: int = 25,
-    initial_step: int = 0,
-    lr: float = 0.3,
-    **settings: float,
-) -> tuple[list[Array], list[Array]]:
+    steps=25,
+    initial_step=0,
+    lr=0.3,
+    **settings,
+):
     """Parameters after each step, ours and T5X's; half-way the gradients shrink 20 times."""
     rng = np.random.default_rng(0)
     start = rng.normal(size=shape).astype(f32)
-    reference = T5XAdafactor(lr, step=initial_step, **settings)  # type: ignore[arg-type]
+    reference = T5XAdafactor(lr, step=initial_step, **settings)
     param = torch.nn.Parameter(torch.from_numpy(start.copy()))
-    optimizer = Adafactor([param], lr, initial_step=initial_step, **settings)  # type: ignore[arg-type]
+    optimizer = Adafactor([param], lr, initial_step=initial_step, **settings)
     ours, theirs, expected = [], [], start
     for step in range(steps):
         grad = (rng.normal(size=shape) / (20 if 2 * step > steps else 1)).astype(f32)
@@ -95,12 +95,12 @@ def trajectories(
         ((7,), {}),
     ],
 )
-def test_follows_t5x_over_a_trajectory(shape: tuple[int, ...], settings: dict[str, float]) -> None:
+def test_follows_t5x_over_a_trajectory(shape, settings):
     for ours, theirs in zip(*trajectories(shape, **settings), strict=True):
         assert np.abs(ours - theirs).max() <= 1e-6 * np.abs(theirs).max()
 
 
-def test_with_the_clock_at_1_100_000_every_update_has_the_rms_of_the_learning_rate() -> None:
+def test_with_the_clock_at_1_100_000_every_update_has_the_rms_of_the_learning_rate():
     """Its memory is so long that the clip is active even after gradients fall (row 5)."""
     rms = {}
     for initial_step in (0, 1_100_000):

@@ -17,8 +17,8 @@ WEIGHT = np.arange(12, dtype=np.float32).reshape(3, 4)
 
 @pytest.mark.parametrize("init", [None, WEIGHT + 1])
 def test_a_saved_prompt_comes_back_with_its_metadata_and_what_it_was_before_training(
-    tmp_path: Path, init: np.ndarray | None
-) -> None:
+    tmp_path, init
+):
     """Drift can be measured from the file alone; a file from before has no init."""
     path = tmp_path / "prompt.safetensors"
     save_prompt(path, WEIGHT, {"task": "rte", "score": 68.6, "revision": None}, init=init)
@@ -33,14 +33,14 @@ def test_a_saved_prompt_comes_back_with_its_metadata_and_what_it_was_before_trai
     assert load_prompt(tmp_path / "bare.npy").init is None
 
 
-def test_the_labels_of_a_prompts_task_keep_their_order(tmp_path: Path) -> None:
+def test_the_labels_of_a_prompts_task_keep_their_order(tmp_path):
     """The first one's class is 0, and F1 is of the second."""
     path, labels = tmp_path / "prompt.safetensors", {"spam": "spam", "ham": "ham"}
     save_prompt(path, WEIGHT, {"own_task": {"labels": labels}})
     assert [*load_prompt(path).metadata["own_task"]["labels"]] == ["spam", "ham"]
 
 
-def test_the_authors_prompts_can_be_read(shared_data: Path) -> None:
+def test_the_authors_prompts_can_be_read(shared_data):
     """Released .npy files: float32 (100, 768); their RMS is known."""
     folder = shared_data / "pretrained_prompts" / "t5_1_1_lm100k_base"
     for name, rms in {"sst2": 51.8, "mrpc": 32.3, "rte": 34.5}.items():
@@ -62,9 +62,7 @@ def test_the_authors_prompts_can_be_read(shared_data: Path) -> None:
         ("nan.npy", np.full((3, 4), np.nan, np.float32), "not finite"),
     ],
 )
-def test_what_is_no_prompt_is_refused_with_the_reason(
-    tmp_path: Path, name: str, content: bytes | np.ndarray | None, reason: str
-) -> None:
+def test_what_is_no_prompt_is_refused_with_the_reason(tmp_path, name, content, reason):
     path = tmp_path / name
     if isinstance(content, bytes):
         path.write_bytes(content)
@@ -76,7 +74,7 @@ def test_what_is_no_prompt_is_refused_with_the_reason(
     assert str(path) in str(error.value)
 
 
-def test_a_prompt_of_another_width_or_of_other_weights_is_refused() -> None:
+def test_a_prompt_of_another_width_or_of_other_weights_is_refused():
     """An older prompt knows its model by the ends alone, an array of numbers not at all."""
     source, path = {"source": "google/t5-base-lm-adapt"}, Path("p.safetensors")
     older, prompt = {"fingerprint": "aa"}, {"fingerprint": "aa", "inner_fingerprint": "cc"}
@@ -91,9 +89,7 @@ def test_a_prompt_of_another_width_or_of_other_weights_is_refused() -> None:
 
 
 @pytest.mark.parametrize("num_submodules", [1, 2])
-def test_a_prompt_of_peft_is_read_as_the_rows_before_the_encoders_input(
-    tmp_path: Path, num_submodules: int
-) -> None:
+def test_a_prompt_of_peft_is_read_as_the_rows_before_the_encoders_input(tmp_path, num_submodules):
     """PEFT's default for T5 stores 2P rows, of which it uses the first P."""
     stored = np.arange(5 * num_submodules * 4, dtype=np.float32).reshape(-1, 4)
     save_file({"prompt_embeddings": stored}, tmp_path / "adapter_model.safetensors")
@@ -103,7 +99,7 @@ def test_a_prompt_of_peft_is_read_as_the_rows_before_the_encoders_input(
     np.testing.assert_array_equal(prompt.weight, stored[:5])
 
 
-def test_bfloat16_is_read_as_the_same_numbers(tmp_path: Path) -> None:
+def test_bfloat16_is_read_as_the_same_numbers(tmp_path):
     weight = torch.randn(3, 4, generator=torch.Generator().manual_seed(0)).bfloat16()
     safetensors.torch.save_file({"prompt": weight}, tmp_path / "prompt.safetensors")
     prompt = load_prompt(tmp_path / "prompt.safetensors")

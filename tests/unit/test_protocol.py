@@ -1,11 +1,8 @@
 """The one protocol: looked, claimed, looked again, worked, and a record that says it all."""
 
 import subprocess
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
-from typing import Any
 from unittest.mock import Mock
 
 import pytest
@@ -28,35 +25,35 @@ begin = partial(started, kind="test", config=Config(), identity="0123abcd")
 class Work:
     """Counts how often it is done; `meanwhile` happens while it is loaded."""
 
-    def __init__(self, folder: RunFolder, meanwhile: Callable[[], object] = lambda: None) -> None:
+    def __init__(self, folder, meanwhile=lambda: None):
         self.folder, self.meanwhile, self.times = folder, meanwhile, 0
 
-    def load(self) -> Callable[[], None]:
+    def load(self):
         self.meanwhile()
         return self.work
 
-    def work(self) -> None:
+    def work(self):
         with pytest.raises(InProgress):
             self.folder.claimed().__enter__()  # it is claimed while the work goes on
         self.times += 1
         with begin(self.folder) as run:
             run.finish({"result": {"score": self.times}})
 
-    def do(self, *, rerun: bool = False, changed: str | None = None) -> None:
-        def describe(record: Mapping[str, Any]) -> str:
+    def do(self, *, rerun=False, changed=None):
+        def describe(record):
             return f"score {record['result']['score']}"
 
         do_once(self.folder, self.load, rerun=rerun, describe=describe, changed=lambda _: changed)
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> RunFolder:
+def folder(tmp_path):
     return RunFolder(tmp_path / "test-run")
 
 
 def test_work_is_done_once_again_if_asked_and_again_if_what_it_was_made_from_changed(
-    folder: RunFolder, capsys: pytest.CaptureFixture[str]
-) -> None:
+    folder, capsys
+):
     work = Work(folder)
     work.do()
     work.do()
@@ -70,7 +67,7 @@ def test_work_is_done_once_again_if_asked_and_again_if_what_it_was_made_from_cha
     assert "done before, but a.jsonl has changed: it is done again" in capsys.readouterr().out
 
 
-def test_what_another_process_has_done_while_we_loaded_is_not_repeated(folder: RunFolder) -> None:
+def test_what_another_process_has_done_while_we_loaded_is_not_repeated(folder):
     """Between the look at the record and the lock torch is imported: seconds."""
     other = Work(folder)
     own = Work(folder, meanwhile=other.do)
@@ -78,7 +75,7 @@ def test_what_another_process_has_done_while_we_loaded_is_not_repeated(folder: R
     assert (other.times, own.times) == (1, 0)
 
 
-def test_every_record_says_what_was_run_on_what_and_when(folder: RunFolder) -> None:
+def test_every_record_says_what_was_run_on_what_and_when(folder):
     Work(folder).do()
     record = folder.record()
     assert record is not None
@@ -90,8 +87,8 @@ def test_every_record_says_what_was_run_on_what_and_when(folder: RunFolder) -> N
     assert {"commit", "dirty"} <= record.keys()
 
 
-def test_a_run_that_dies_leaves_no_record(folder: RunFolder) -> None:
-    def die() -> None:
+def test_a_run_that_dies_leaves_no_record(folder):
+    def die():
         with begin(folder) as run:
             run.say("a line")
             raise ValueError("broken")
@@ -102,13 +99,13 @@ def test_a_run_that_dies_leaves_no_record(folder: RunFolder) -> None:
     assert folder.log_path.read_text().endswith("a line\n")
 
 
-def test_a_stopped_run_is_not_resumed_on_other_data_or_another_model(folder: RunFolder) -> None:
+def test_a_stopped_run_is_not_resumed_on_other_data_or_another_model(folder):
     """It would end as a mixture of two runs under the name of one."""
     data = {"train": {"sha256": "a", "file": "x"}, "model": {"fingerprint": "f"}}
     named = {"fingerprint": "f", "inner_fingerprint": "i"}
     moved = data | {"train": {"sha256": "a", "file": "y"}}
     with begin(folder) as run:
-        kept: dict[str, Any] = {}
+        kept = {}
         run.check_resumed(kept, data)
         run.check_resumed(kept, moved)
         for part, changed in (("train", {"sha256": "b"}), ("model", {"fingerprint": "g"})):
@@ -121,7 +118,7 @@ def test_a_stopped_run_is_not_resumed_on_other_data_or_another_model(folder: Run
             run.check_resumed(kept, data | {"model": named | {"inner_fingerprint": "j"}})
 
 
-def test_what_is_counted_can_be_stopped(folder: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_counted_can_be_stopped(folder, monkeypatch):
     with begin(folder) as run:
         with run.counted("evaluating", 10) as count:
             count(5)
@@ -132,10 +129,8 @@ def test_what_is_counted_can_be_stopped(folder: RunFolder, monkeypatch: pytest.M
             count(5)
 
 
-def test_the_code_version_names_the_commit_and_whether_it_was_changed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def git(*arguments: str) -> str:
+def test_the_code_version_names_the_commit_and_whether_it_was_changed(tmp_path, monkeypatch):
+    def git(*arguments):
         author = ["-c", "user.name=t", "-c", "user.email=t@t"]
         command = ["git", "-C", str(tmp_path), *author, *arguments]
         return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()

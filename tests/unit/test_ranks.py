@@ -1,7 +1,5 @@
 """What several processes agree on before they train, and what they refuse."""
 
-from collections.abc import Iterator
-
 import pytest
 
 from prompt_tuning import cli, hydra_app, ranks
@@ -9,7 +7,7 @@ from prompt_tuning.errors import UserError
 
 
 @pytest.fixture
-def first_of_two() -> Iterator[None]:
+def first_of_two():
     token = ranks.HERE.set(ranks.Ranks(rank=0, size=2))
     yield
     ranks.HERE.reset(token)
@@ -25,12 +23,12 @@ def first_of_two() -> Iterator[None]:
         ("train method=multitask_model_tuning", "method=multitask_model_tuning"),
     ],
 )
-def test_what_one_process_does_is_refused_under_torchrun(line: str, what: str) -> None:
+def test_what_one_process_does_is_refused_under_torchrun(line, what):
     with pytest.raises(UserError, match=f"^{what}.* runs in one process, and torchrun has .* 2"):
         cli.run(line.split())
 
 
-def test_one_process_meets_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_process_meets_nobody(monkeypatch):
     """`torchrun --nproc-per-node=1`, or a machine that sets some of the variables for all."""
     for name in ranks.VARIABLES:
         monkeypatch.setenv(name, "1")
@@ -42,7 +40,7 @@ def test_one_process_meets_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("first_of_two")
-def test_one_gpu_is_not_for_two_processes(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_gpu_is_not_for_two_processes(monkeypatch):
     monkeypatch.setattr(hydra_app, "check_gpu", lambda device: None)
     with pytest.raises(UserError, match=r"machine\.device=cuda:1 is one GPU for 2 processes"):
         cli.run(["train", "machine.device=cuda:1"])
@@ -56,6 +54,6 @@ def test_one_gpu_is_not_for_two_processes(monkeypatch: pytest.MonkeyPatch) -> No
         ("machine.compile=default", "with machine.compile has not been tried"),
     ],
 )
-def test_weights_are_spread_where_that_means_something(line: str, reason: str) -> None:
+def test_weights_are_spread_where_that_means_something(line, reason):
     with pytest.raises(UserError, match=reason):
         cli.run(["train", "machine.spread_weights=true", *line.split()])

@@ -16,11 +16,11 @@ from prompt_tuning.run_folder import RunFolder, RunState
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> RunFolder:
+def folder(tmp_path):
     return RunFolder(tmp_path / "run")
 
 
-def test_a_run_is_missing_then_stopped_at_its_resume_point_then_done(folder: RunFolder) -> None:
+def test_a_run_is_missing_then_stopped_at_its_resume_point_then_done(folder):
     """Told without torch, from a resume point with every kind of state in it."""
     assert folder.state().name == "missing"
     folder.start({"seed": 1})
@@ -40,7 +40,7 @@ def test_a_run_is_missing_then_stopped_at_its_resume_point_then_done(folder: Run
     assert folder.state().name == "done" and not folder.resume_path.exists()
 
 
-def test_starting_a_run_again_takes_record_and_resume_point_away_first(folder: RunFolder) -> None:
+def test_starting_a_run_again_takes_record_and_resume_point_away_first(folder):
     """If the repeat dies, what remains is plainly unfinished.
 
     A resume point beside a record is that of a process which died as it finished: the repeat must
@@ -53,9 +53,7 @@ def test_starting_a_run_again_takes_record_and_resume_point_away_first(folder: R
     assert folder.record() is None and not folder.resume_path.exists()
 
 
-def test_a_record_that_cannot_be_written_whole_is_not_written(
-    folder: RunFolder, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_record_that_cannot_be_written_whole_is_not_written(folder, monkeypatch):
     folder.start({})
     full_disk = Mock(side_effect=OSError("no space left on device"))
     monkeypatch.setattr(Path, "write_text", full_disk)
@@ -64,7 +62,7 @@ def test_a_record_that_cannot_be_written_whole_is_not_written(
     assert folder.record() is None
 
 
-def test_a_lock_has_one_holder_and_names_it(tmp_path: Path) -> None:
+def test_a_lock_has_one_holder_and_names_it(tmp_path):
     path = tmp_path / "run" / "lock"
     assert holder_of(path) is None
     for _ in range(2):
@@ -75,7 +73,7 @@ def test_a_lock_has_one_holder_and_names_it(tmp_path: Path) -> None:
         assert holder_of(path) is None
 
 
-def test_a_failure_leaves_its_reason_until_the_run_is_claimed_again(folder: RunFolder) -> None:
+def test_a_failure_leaves_its_reason_until_the_run_is_claimed_again(folder):
     with pytest.raises(ValueError, match="broken"), folder.claimed():
         raise ValueError("broken")
     assert folder.state() == RunState("failed", "ValueError: broken")
@@ -88,7 +86,7 @@ def test_a_failure_leaves_its_reason_until_the_run_is_claimed_again(folder: RunF
     assert folder.state().name == "missing"
 
 
-def test_a_stop_from_outside_is_no_failure(folder: RunFolder) -> None:
+def test_a_stop_from_outside_is_no_failure(folder):
     folder.start({})
     with pytest.raises(Interrupted), folder.claimed():
         raise Interrupted(15)
@@ -104,7 +102,7 @@ def test_a_stop_from_outside_is_no_failure(folder: RunFolder) -> None:
     ],
     ids=lambda error: type(error).__name__,
 )
-def test_what_ends_a_job_reaches_the_process_that_waits_for_it(error: BaseException) -> None:
+def test_what_ends_a_job_reaches_the_process_that_waits_for_it(error):
     """An exception that cannot be unpickled breaks joblib's pool, and with it the sweep."""
     again = pickle.loads(pickle.dumps(error))
     assert type(again) is type(error) and str(again) == str(error)

@@ -1,7 +1,5 @@
 """Curves: the file is always right, and W&B never stops a run."""
 
-from pathlib import Path
-
 import pytest
 from quick_runs import lines_of
 
@@ -17,11 +15,11 @@ SETTINGS = wandb_run(
 )
 
 
-def steps(folder: Path) -> list[int]:
+def steps(folder):
     return [line["step"] for line in lines_of(folder / "metrics.jsonl")]
 
 
-def test_a_resumed_run_forgets_what_it_measured_after_its_resume_point(tmp_path: Path) -> None:
+def test_a_resumed_run_forgets_what_it_measured_after_its_resume_point(tmp_path):
     with Tracker(tmp_path, None, {}, step=0) as tracker:
         for step in range(1, 6):
             tracker.log(step, {"train/loss": 1.0})
@@ -34,8 +32,8 @@ def test_a_resumed_run_forgets_what_it_measured_after_its_resume_point(tmp_path:
 
 
 def test_a_line_that_a_killed_process_left_torn_does_not_stop_the_resumed_run(
-    tmp_path: Path,
-) -> None:
+    tmp_path,
+):
     with Tracker(tmp_path, None, {}, step=0) as tracker:
         tracker.log(1, {"train/loss": 1.0})
     with (tmp_path / "metrics.jsonl").open("a") as file:
@@ -46,18 +44,16 @@ def test_a_line_that_a_killed_process_left_torn_does_not_stop_the_resumed_run(
 
 
 @pytest.mark.parametrize("moment", ["init", "log"])
-def test_a_failing_wandb_is_reported_and_the_file_goes_on(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, moment: str
-) -> None:
+def test_a_failing_wandb_is_reported_and_the_file_goes_on(tmp_path, monkeypatch, caplog, moment):
     import wandb
 
     class Run:
         id, dir = "x", str(tmp_path)
 
-        def log(self, *args: object, **kwargs: object) -> None:
+        def log(self, *args, **kwargs):
             raise ConnectionError("no route to host")
 
-    def init(**kwargs: object) -> Run:
+    def init(**kwargs):
         if moment == "init":
             raise ConnectionError("no route to host")
         return Run()

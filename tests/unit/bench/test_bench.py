@@ -1,16 +1,13 @@
 """The benchmark measures equal work or nothing, and its tables follow from its records."""
 
 import json
-from collections.abc import Sequence
 from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
 from quick_runs import status_of
-from torch import Tensor
 
 from prompt_tuning.bench import answering
 from prompt_tuning.bench import arms as arms_module
@@ -41,7 +38,6 @@ from prompt_tuning.config import typed
 from prompt_tuning.environment import environment
 from prompt_tuning.errors import UserError
 from prompt_tuning.evaluation import decode_tokens
-from prompt_tuning.models.frozen_t5 import Rows
 from prompt_tuning.shapes import Shape
 
 CPU = torch.device("cpu")
@@ -51,11 +47,11 @@ FAST = ("size=nano", "batch_size=3", "num_batches=2", "num_rounds=1", "prompt_le
 RACE = ("model=flan_small_int8", "task=sst2", "data.dir=files")  # of part=end_to_end
 
 
-def config_of(*overrides: str) -> BenchConfig:
+def config_of(*overrides):
     return typed(BenchConfig, composed("bench", [*FAST, *overrides]))
 
 
-def test_the_profiles_are_lengths_of_the_official_training_files() -> None:
+def test_the_profiles_are_lengths_of_the_official_training_files():
     """Counts of the real files: whole training sets but BoolQ's, ReCoRD's, SQuAD's and QQP's."""
     counted = json.loads(PROFILES_PATH.read_text())
     sizes = {name: profile["num_examples"] for name, profile in counted.items()}
@@ -69,7 +65,7 @@ def test_the_profiles_are_lengths_of_the_official_training_files() -> None:
 
 
 @pytest.mark.parametrize("name", load_profiles())
-def test_batches_are_seeded_ragged_and_at_most_512_long(name: str) -> None:
+def test_batches_are_seeded_ragged_and_at_most_512_long(name):
     config = config_of(f"profile={name}", "batch_size=9", "seed=1")
     drawn = [draw_batches(config) for _ in range(2)]
     assert [b.lengths for b in drawn[0]] == [b.lengths for b in drawn[1]]
@@ -81,20 +77,18 @@ def test_batches_are_seeded_ragged_and_at_most_512_long(name: str) -> None:
 
 
 @pytest.mark.parametrize("part", ARMS)
-def test_all_arms_give_the_same_loss_and_gradient(part: str) -> None:
+def test_all_arms_give_the_same_loss_and_gradient(part):
     """What makes their times comparable: float64 to 1e-10, float32 to 1e-4."""
     config = config_of(f"part={part}")
     agreements = check_equality(config, draw_batches(config)[0], CPU)
     assert [agreement["tolerance"] for agreement in agreements.values()] == [1e-10, 1e-4]
 
 
-def test_a_broken_engine_makes_the_bench_refuse(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_a_broken_engine_makes_the_bench_refuse(monkeypatch, tmp_path):
     """No ratio of a program that computes something else: nothing is measured or recorded."""
     exact = arms_module.accumulate_gradient
 
-    def wrong(method: Any, *rest: Any) -> float:
+    def wrong(method, *rest):
         loss = exact(method, *rest)
         method.prompt.grad[0] *= 1.001
         return loss
@@ -107,7 +101,7 @@ def test_a_broken_engine_makes_the_bench_refuse(
     assert not list(tmp_path.rglob("record.json"))
 
 
-def test_a_loss_that_is_not_a_number_does_not_pass_the_gate() -> None:
+def test_a_loss_that_is_not_a_number_does_not_pass_the_gate():
     config = config_of("dropout=0")
     place, batch = Place(CPU, torch.float32), draw_batches(config)[0]
     arms = {name: make_arm(name, config, place) for name in ("peft_longest", "ptune")}
@@ -120,13 +114,13 @@ def test_a_loss_that_is_not_a_number_does_not_pass_the_gate() -> None:
 @pytest.mark.parametrize(
     ("decoded", "scores"), [([[5, 7]], torch.zeros(1, 2)), ([[5, 6]], torch.full((1, 2), 0.1))]
 )
-def test_other_tokens_or_label_scores_make_it_refuse(decoded: Any, scores: Tensor) -> None:
+def test_other_tokens_or_label_scores_make_it_refuse(decoded, scores):
     assert check_same([[5, 6]], torch.zeros(1, 2), [[5, 6]], torch.zeros(1, 2)) == 0
     with pytest.raises(NotEqualError):
         check_same([[5, 6]], torch.zeros(1, 2), decoded, scores)
 
 
-def test_operations_are_those_of_a_hand_count() -> None:
+def test_operations_are_those_of_a_hand_count():
     """One layer, one row of 5 positions and 2 targets, every size 1 but the vocabulary of 10.
 
     Forward: encoder 5 * 2 * (4 + 3) + 2 * 2 * 25, decoder 2 * 2 * (4 + 3) + 2 * 2 * 4, lm_head
@@ -138,7 +132,7 @@ def test_operations_are_those_of_a_hand_count() -> None:
     assert useful_operations(shape, 10, [5], [2], PROMPT_TUNING) == 2 * 154 + 7 * (50 + 8 + 20)
 
 
-def test_ratios_and_the_floor_follow_from_the_record() -> None:
+def test_ratios_and_the_floor_follow_from_the_record():
     arm = {"seconds": [[4.0, 6.0, 5.0], [8.0]]}
     result = {
         "arms": {"slow": arm, "fast": {"seconds": [[1.0], [4.0]]}},
@@ -149,10 +143,10 @@ def test_ratios_and_the_floor_follow_from_the_record() -> None:
     assert floor_shares(result)["fast"] == 0.5
 
 
-def test_a_step_is_broken_down_by_what_its_operators_are_for() -> None:
+def test_a_step_is_broken_down_by_what_its_operators_are_for():
     x, w = torch.randn(400, 400), torch.randn(400, 400)
 
-    def step() -> None:
+    def step():
         for _ in range(5):
             torch.nn.functional.gelu(torch.bmm(x[None], w[None]) @ w)
 
@@ -173,19 +167,17 @@ def test_a_step_is_broken_down_by_what_its_operators_are_for() -> None:
         ([*RACE], ["model=flan_small_int8 is for part=end_to_end", "task=sst2", "data.dir=files"]),
     ],
 )
-def test_a_measurement_that_would_say_nothing_is_refused(
-    overrides: list[str], reasons: list[str]
-) -> None:
+def test_a_measurement_that_would_say_nothing_is_refused(overrides, reasons):
     problems = [str(problem) for problem in bench_problems(config_of(*overrides))]
     assert len(problems) == len(reasons)
     for problem, reason in zip(problems, reasons, strict=True):
         assert reason in problem
 
 
-def test_other_answers_in_a_batch_are_not_recorded(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_other_answers_in_a_batch_are_not_recorded(monkeypatch):
     """Rows that get a neighbour's prompt, or lose their order, would be as fast, and wrong."""
 
-    def shifted(model: Any, rows: Rows, **limits: int) -> Any:
+    def shifted(model, rows, **limits):
         said = decode_tokens(model, rows, **limits)
         return said[1:] + said[:1] if len(rows.prompts) > 1 else said
 
@@ -195,7 +187,7 @@ def test_other_answers_in_a_batch_are_not_recorded(monkeypatch: pytest.MonkeyPat
         measure_serving(config, print)
 
 
-def test_a_model_and_a_task_are_those_of_the_run_that_is_timed() -> None:
+def test_a_model_and_a_task_are_those_of_the_run_that_is_timed():
     """They replace what the overrides of the run say, and belong to no other part."""
     config = config_of("part=end_to_end", *RACE)
     assert train_overrides(config) == [*RACE, "evaluation.every_steps=10"]
@@ -204,19 +196,19 @@ def test_a_model_and_a_task_are_those_of_the_run_that_is_timed() -> None:
 
 
 @pytest.mark.parametrize("setting", ["method=model_tuning", "evaluation.rank=labels"])
-def test_a_race_that_the_trainer_cannot_run_alike_is_refused(setting: str) -> None:
+def test_a_race_that_the_trainer_cannot_run_alike_is_refused(setting):
     config = composed("bench", ["part=end_to_end", f'train=["{setting}"]'])
     with pytest.raises(UserError, match=f"not so with {setting}"):
         check(config)
 
 
-def test_a_missing_opponent_is_named_with_the_fix(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_opponent_is_named_with_the_fix(monkeypatch):
     monkeypatch.setattr("prompt_tuning.bench.settings.find_spec", lambda name: None)
     (problem,) = bench_problems(config_of())
     assert "pip install 'ptune[bench]'" in str(problem)
 
 
-def test_another_machine_setting_is_another_measurement() -> None:
+def test_another_machine_setting_is_another_measurement():
     """Unlike in training, the machine's settings change the result."""
     config = config_of()
     threads = replace(config.machine, num_threads=2)
@@ -224,15 +216,13 @@ def test_another_machine_setting_is_another_measurement() -> None:
     assert bench_name(replace(config, output_dir="elsewhere")) == bench_name(config)
 
 
-def quick(arguments: Sequence[str]) -> list[str]:
+def quick(arguments):
     """These arguments and those of `FAST` that they do not set."""
     given = [*FAST, "num_batches=1", "max_target_tokens=2", *arguments]
     return [*{text.partition("=")[0]: text for text in given}.values()]
 
 
-def test_a_bench_runs_from_the_command_line_to_its_tables(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_bench_runs_from_the_command_line_to_its_tables(tmp_path, monkeypatch, capsys):
     """Nano, every way of measuring; only a loose bound, as the machine may be busy."""
     training = ["batch_size=8", "arms=[peft_longest,ptune]"]
     run = 'train=["task=mini_sst2","evaluation.every_steps=2","evaluation.num_examples=20"]'
@@ -279,11 +269,11 @@ def test_a_bench_runs_from_the_command_line_to_its_tables(
 
 
 def check_done_before(
-    folder: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-    arguments: Sequence[str],
-) -> None:
+    folder,
+    monkeypatch,
+    capsys,
+    arguments,
+):
     """Measured again by other code, under other packages, on another machine; not otherwise."""
     monkeypatch.setattr(bench_run, "bench", lambda *_: print("measured again"))
     here = environment()
@@ -305,15 +295,13 @@ def check_done_before(
         assert "done before" in said
 
 
-def bench_results(monkeypatch: pytest.MonkeyPatch) -> Any:
+def bench_results(monkeypatch):
     """The script that writes results/bench.md."""
     monkeypatch.syspath_prepend(Path(__file__).parents[3] / "scripts")
     return import_module("bench_results")
 
 
-def test_the_committed_tables_and_plots_are_those_of_the_committed_records(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_the_committed_tables_and_plots_are_those_of_the_committed_records(monkeypatch, tmp_path):
     results = bench_results(monkeypatch)
     committed = results.REPOSITORY / "results"
     results.write(committed / "bench.jsonl", tmp_path / "bench.md")

@@ -7,18 +7,17 @@ from prompt_tuning.bench.needs import Needs, describe, describe_hours, shape_of
 from prompt_tuning.bench.workload import Profile
 from prompt_tuning.commands.doctor import check
 from prompt_tuning.composition import composed, planned_runs
-from prompt_tuning.config import DoctorConfig
 from prompt_tuning.errors import UserError
 from prompt_tuning.shapes import SHAPES
 
 SMALL = Needs(SHAPES["small"], prompt_length=100, value_bytes=2)
 
 
-def config_of(*overrides: str) -> DoctorConfig:
+def config_of(*overrides):
     return check(composed("doctor", overrides))
 
 
-def test_memory_of_small_is_what_the_formula_gives_by_hand() -> None:
+def test_memory_of_small_is_what_the_formula_gives_by_hand():
     """H 512, I 384, F 1024, A 6, 8 layers; a row of 100 + 512 positions, a target of 6 tokens."""
     weights = 2 * 76_961_152 + 2 * 32128 * 512  # the head is in float32
     assert SMALL.footprint.weight_bytes == weights
@@ -37,8 +36,8 @@ def test_memory_of_small_is_what_the_formula_gives_by_hand() -> None:
 
 
 def test_hours_of_small_are_what_its_operations_give_by_hand(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+    monkeypatch,
+):
     """A row of 120 positions and 2 target tokens: 10,094,682,112 operations."""
     own = {n: 4 * (4 * 512 * 384 + 3 * 512 * 1024) * n + 14 * 384 * n * n for n in (120, 2)}
     absorbed = 4 * 4 * 512 * 384 * 2 + 14 * 512 * 6 * 2 * 120
@@ -50,8 +49,8 @@ def test_hours_of_small_are_what_its_operations_give_by_hand(
     assert lines["recipe=paper, rte"].startswith("2.16 GPU hours: 30,000 steps of 32 rows, 0.32 ")
 
 
-def test_operations_are_a_mean_over_lengths_cut_at_512(monkeypatch: pytest.MonkeyPatch) -> None:
-    def operations(*inputs: tuple[int, int]) -> float:
+def test_operations_are_a_mean_over_lengths_cut_at_512(monkeypatch):
+    def operations(*inputs):
         profile = Profile(inputs, [(2, 1), (4, 1)])
         monkeypatch.setattr(needs, "load_profiles", lambda: {"rte": profile})
         return SMALL.operations("rte", 1)
@@ -60,7 +59,7 @@ def test_operations_are_a_mean_over_lengths_cut_at_512(monkeypatch: pytest.Monke
     assert operations((20, 3), (900, 1)) == pytest.approx(0.75 * short + 0.25 * long)
 
 
-def test_xxl_needs_more_than_the_smallest_card() -> None:
+def test_xxl_needs_more_than_the_smallest_card():
     lines = dict(describe(config_of("model=xxl")))
     assert lines["model=xxl"] == "11,135,332,352 parameters, bfloat16"
     assert lines["card of 24 GB"] == "does not fit"
@@ -69,7 +68,7 @@ def test_xxl_needs_more_than_the_smallest_card() -> None:
     assert lines["card of 40 GB"] == "does not fit"
 
 
-def test_hours_of_an_experiment_are_those_of_its_runs() -> None:
+def test_hours_of_an_experiment_are_those_of_its_runs():
     """3 seeds of SQuAD on XXL; figure 3(a)'s runs are shorter the shorter the prompt."""
     config = config_of("experiment=table1", "peak_tflops=1000", "utilization=0.5")
     runs = planned_runs("table1")
@@ -87,20 +86,20 @@ def test_hours_of_an_experiment_are_those_of_its_runs() -> None:
     ("experiment", "problem"),
     [("fig1_prompt_design", "trains nothing"), ("section7_ladder", "mini_.* not been counted")],
 )
-def test_an_experiment_without_hours_is_refused(experiment: str, problem: str) -> None:
+def test_an_experiment_without_hours_is_refused(experiment, problem):
     runs, config = planned_runs(experiment, ["seed=0"]), config_of(f"experiment={experiment}")
     with pytest.raises(UserError, match=problem):
         [*describe_hours(runs, config)]
 
 
-def test_a_model_of_another_shape_is_refused_with_those_that_have_one() -> None:
+def test_a_model_of_another_shape_is_refused_with_those_that_have_one():
     assert shape_of("flan_xl") == SHAPES["xl"]
     with pytest.raises(UserError, match="ladder_1m has no shape") as refused:
         shape_of("ladder_1m")
     assert "xxl" in str(refused.value.allowed)
 
 
-def test_a_peak_and_a_utilization_must_be_possible() -> None:
+def test_a_peak_and_a_utilization_must_be_possible():
     for wrong in ("peak_tflops=0", "utilization=1.5"):
         with pytest.raises(UserError, match="out of range"):
             config_of("model=small", wrong)

@@ -2,10 +2,7 @@
 
 import json
 import shutil
-from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -14,7 +11,6 @@ import sentencepiece
 from transformers import AutoTokenizer
 
 from prompt_tuning.task_registry import TASKS
-from prompt_tuning.tasks import Task
 
 
 @pytest.fixture(scope="session")
@@ -34,14 +30,12 @@ def t5_tokenizer(shared_data, tmp_path_factory):
 
 
 @pytest.fixture
-def store(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Callable[[str, list[dict[str, Any]], str], Task]:
+def store(tmp_path, monkeypatch):
     """Stores rows as a task's repository; returns the task that reads from it."""
     monkeypatch.setenv("HF_DATASETS_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", str(tmp_path / "cache"))
 
-    def stored(name: str, rows: list[dict[str, Any]], split: str) -> Task:
+    def stored(name, rows, split):
         hub, repo = TASKS[name].origin.hub, tmp_path / "repo"
         assert hub is not None
         (repo / hub.config).mkdir(parents=True)

@@ -5,16 +5,16 @@ from prompt_tuning.task_registry import TASKS
 from prompt_tuning.tasks import Example
 
 
-def example(number: int, words: int = 1) -> Example:
+def example(number, words=1):
     return Example("in " * words + str(number), f"out{number}", idx=number)
 
 
-def count(text: str) -> list[int]:
+def count(text):
     """A token a word."""
     return [0] * len(text.split())
 
 
-def test_the_template_is_inputs_and_targets_to_the_letter() -> None:
+def test_the_template_is_inputs_and_targets_to_the_letter():
     rows = [
         {"premise": "A dog ran home.", "hypothesis": "A dog ran.", "label": 0, "idx": 0},
         {"premise": "It rains.", "hypothesis": "It is dry.", "label": 1, "idx": 1},
@@ -31,7 +31,7 @@ def test_the_template_is_inputs_and_targets_to_the_letter() -> None:
     assert with_prompt([query], prompt_text([])) == [query]
 
 
-def test_the_seed_draws_each_example_at_most_once_and_more_shots_add_to_fewer() -> None:
+def test_the_seed_draws_each_example_at_most_once_and_more_shots_add_to_fewer():
     examples = [example(i) for i in range(50)]
     eight = draw(examples, 8, seed=0)
     assert len({e.idx for e in eight}) == 8
@@ -42,7 +42,7 @@ def test_the_seed_draws_each_example_at_most_once_and_more_shots_add_to_fewer() 
     assert sorted(e.idx for e in draw(examples, 99, seed=0)) == [*range(50)]
 
 
-def test_as_many_as_fit_are_kept_and_one_too_long_is_passed_over() -> None:
+def test_as_many_as_fit_are_kept_and_one_too_long_is_passed_over():
     short, long = [example(i) for i in range(3)], example(9, words=20)  # of 3 words, and of 22
     drawn = [short[0], long, short[1], short[2]]
     assert those_that_fit(drawn, count, 9) == short

@@ -182,7 +182,7 @@ def test_auto_prefers_the_package_then_the_folder_then_the_hub(tmp_path):
     check_available(RTE, DataSpec("auto"), ["train"])  # the hub has it; nothing is fetched
 
 
-def test_a_split_can_have_t5s_name_of_the_task_in_front() -> None:
+def test_a_split_can_have_t5s_name_of_the_task_in_front():
     """Of training and scored examples alike: one model has to tell tasks apart."""
     for split in ("train", "validation"):
         plain, named = (

@@ -7,7 +7,7 @@ import pytest
 
 from prompt_tuning.inspection.inspection_text import row_lines, summary_lines
 from prompt_tuning.inspection.measures import drift, norm_measures, shared_stems, stem, tightness
-from prompt_tuning.inspection.neighbours import Floats, Vocabulary, unit
+from prompt_tuning.inspection.neighbours import Vocabulary, unit
 from prompt_tuning.inspection.prompt_map import map_axes, on_map
 from prompt_tuning.inspection.prompt_statistics import Question, label_measures, statistics_of
 
@@ -17,13 +17,13 @@ ENDS = ["nology", "nologies", "nological", "nique", "nician"]
 
 
 @pytest.fixture(scope="module")
-def centres() -> Floats:
+def centres():
     """The middle of each cluster, [NUM_CLUSTERS, H]."""
     return unit(np.random.default_rng(3).standard_normal((NUM_CLUSTERS, H), dtype=np.float32))
 
 
 @pytest.fixture(scope="module")
-def vocabulary(centres: Floats) -> Vocabulary:
+def vocabulary(centres):
     """Eight clusters of five words of one stem, then words that have nothing in common."""
     rng = np.random.default_rng(4)
     members = np.repeat(centres, 5, axis=0)
@@ -34,15 +34,13 @@ def vocabulary(centres: Floats) -> Vocabulary:
     return Vocabulary(np.concatenate([members, others]), pieces, range(len(pieces)))
 
 
-def question(vocabulary: Vocabulary, **changed: object) -> Question:
+def question(vocabulary, **changed):
     """One about no labels and no texts."""
-    values: dict[str, object] = {"label_ids": {}, "domain": frozenset(), "has_label_rows": False}
-    return Question(vocabulary, 5, **{**values, **changed})  # type: ignore[arg-type]
+    values = {"label_ids": {}, "domain": frozenset(), "has_label_rows": False}
+    return Question(vocabulary, 5, **{**values, **changed})
 
 
-def test_planted_clusters_are_found_and_random_vectors_have_none(
-    vocabulary: Vocabulary, centres: Floats
-) -> None:
+def test_planted_clusters_are_found_and_random_vectors_have_none(vocabulary, centres):
     """Section 7: the neighbours of a trained row form clusters, those of random vectors none."""
     found, _ = statistics_of(question(vocabulary), 40 * centres, None, num_draws=3, seed=0)
     prompt, random = (found["measures"][name] for name in ("prompt", "random"))
@@ -55,7 +53,7 @@ def test_planted_clusters_are_found_and_random_vectors_have_none(
     assert random != question(vocabulary).ask_random(centres.shape, num_draws=3, seed=1)
 
 
-def test_rows_that_share_neighbours_are_counted(vocabulary: Vocabulary, centres: Floats) -> None:
+def test_rows_that_share_neighbours_are_counted(vocabulary, centres):
     """Two rows in one cluster share all five, the third shares none: 10 of 15 are different."""
     rows = centres[[0, 0, 1]] * np.array([[1], [7], [1]], np.float32)
     measures = question(vocabulary).ask(rows).measures
@@ -63,9 +61,7 @@ def test_rows_that_share_neighbours_are_counted(vocabulary: Vocabulary, centres:
     assert measures["distinct"] == pytest.approx(10 / 15)
 
 
-def test_words_of_the_domain_are_a_share_of_the_different_neighbours(
-    vocabulary: Vocabulary, centres: Floats
-) -> None:
+def test_words_of_the_domain_are_a_share_of_the_different_neighbours(vocabulary, centres):
     """Of 15 neighbours, 10 different ones, the texts have the 5 of one cluster and one other."""
     asked = question(vocabulary, domain=frozenset([0, 1, 2, 3, 4, 100]))
     found, _ = statistics_of(asked, centres[[0, 0, 1]], None, num_draws=1, seed=0)
@@ -80,11 +76,11 @@ def test_words_of_the_domain_are_a_share_of_the_different_neighbours(
     ("piece", "expected"),
     [("▁Technology", "tech"), ("TECHNO", "tech"), ("▁the", None), ("100%", None), ("▁a-bcd", None)],
 )
-def test_a_stem_is_four_letters(piece: str, expected: str | None) -> None:
+def test_a_stem_is_four_letters(piece, expected):
     assert stem(piece) == expected
 
 
-def test_a_lexical_cluster_is_two_neighbours_of_one_stem() -> None:
+def test_a_lexical_cluster_is_two_neighbours_of_one_stem():
     """Words of fewer letters tell nothing: two of these four pieces have the stem of another."""
     pieces = ["▁Tech", "▁the", "technical", "▁the"]
     among = Vocabulary(np.eye(4, dtype=np.float32), pieces, range(4))
@@ -93,7 +89,7 @@ def test_a_lexical_cluster_is_two_neighbours_of_one_stem() -> None:
     assert replace(question(among), top_k=3).ask(rows).measures["lexical_clusters"] == 0.5
 
 
-def test_tightness_norms_and_drift_are_those_computed_by_hand() -> None:
+def test_tightness_norms_and_drift_are_those_computed_by_hand():
     """Tightness is the mean cosine of two."""
     assert tightness(np.array([[1, 0], [0, 1], [1, 0]], np.float32)) == pytest.approx(1 / 3)
     rows = np.array([[3, 4], [0, 1]], np.float32)
@@ -119,15 +115,15 @@ ROWS = np.array(
 )
 
 
-def about_labels(**changed: object) -> Question:
+def about_labels(**changed):
     """One direction a piece; the last are single letters."""
     pieces = ["▁ent", "ail", "▁not", "▁may", "b", *"cde"]
-    values: dict[str, object] = {"label_ids": LABELS, "has_label_rows": True, **changed}
+    values = {"label_ids": LABELS, "has_label_rows": True, **changed}
     asked = question(Vocabulary(np.eye(8, dtype=np.float32), pieces, range(8)), **values)
     return replace(asked, top_k=2)
 
 
-def test_labels_are_looked_for_in_their_own_row_and_in_all() -> None:
+def test_labels_are_looked_for_in_their_own_row_and_in_all():
     """A rank counts pieces that are nearer; row i is label i's where the initialisation says so.
 
     A label is known by the pieces that no other has.
@@ -149,16 +145,14 @@ def test_labels_are_looked_for_in_their_own_row_and_in_all() -> None:
     assert [label["own_rank"] for label in short.labels] == [1, None]
 
 
-def test_without_texts_or_labels_their_measures_are_absent(
-    vocabulary: Vocabulary, centres: Floats
-) -> None:
+def test_without_texts_or_labels_their_measures_are_absent(vocabulary, centres):
     """What was not measured is missing, not 0."""
     unknown = {"domain_share", "labels_found", "labels_persist"}
     assert not unknown & {*question(vocabulary).ask(centres).measures}
     assert "domain_share" in question(vocabulary, domain={1}).ask(centres).measures
 
 
-def test_the_map_has_the_axes_of_most_variance(vocabulary: Vocabulary) -> None:
+def test_the_map_has_the_axes_of_most_variance(vocabulary):
     stretched = vocabulary.embedding * np.geomspace(30, 1, H, dtype=np.float32)
     among = Vocabulary(stretched, vocabulary.pieces, vocabulary.token_ids)
     centre, axes = map_axes(among)
@@ -169,9 +163,7 @@ def test_the_map_has_the_axes_of_most_variance(vocabulary: Vocabulary) -> None:
     assert spread[0] >= every.max() - 1e-6 and spread[0] > spread[1]
 
 
-def test_the_terminal_shows_some_rows_and_a_dash_for_what_is_not_known(
-    vocabulary: Vocabulary, centres: Floats
-) -> None:
+def test_the_terminal_shows_some_rows_and_a_dash_for_what_is_not_known(vocabulary, centres):
     found, _ = statistics_of(question(vocabulary), centres, None, num_draws=1, seed=0)
     text = "\n".join(summary_lines(found))
     assert "tightness" in text and " - " in text and "nan" not in text

@@ -3,9 +3,6 @@
 import json
 import re
 import shlex
-from collections.abc import Sequence
-from pathlib import Path
-from typing import Any
 
 import pytest
 from quick_runs import train_config_of
@@ -32,13 +29,11 @@ NAMES = [task.name for task in MINI]
 
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("split", ["validation", "test"])
-def test_a_floor_is_that_of_the_items_that_are_scored(
-    name: str, split: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_floor_is_that_of_the_items_that_are_scored(name, split, monkeypatch):
     """A floor of other items, even of one more, is not what the score has to beat."""
-    drawn: list[Sequence[Item]] = []
+    drawn = []
 
-    def watched(train: Sequence[Item], items: Sequence[Item]) -> dict[str, Any]:
+    def watched(train, items):
         drawn.append(items)
         return floor(train, items)
 
@@ -58,7 +53,7 @@ def test_a_floor_is_that_of_the_items_that_are_scored(
         assert found["majority"] < 15 and found["majority"] <= found["shortcut"] < 25
 
 
-def test_a_planted_shortcut_is_found() -> None:
+def test_a_planted_shortcut_is_found():
     """A floor that sees nothing would call every task hard."""
     items = [
         Item((("passage", text), ("question", "is it?")), target)
@@ -68,14 +63,12 @@ def test_a_planted_shortcut_is_found() -> None:
 
 
 @pytest.mark.parametrize(("split", "limit"), [("train", None), ("test", 10)])
-def test_where_a_floor_is_not_measured_there_is_none(split: str, limit: int | None) -> None:
+def test_where_a_floor_is_not_measured_there_is_none(split, limit):
     rte = TASKS["mini_rte"]
     assert floor_of(rte, load_split(rte, split, AUTO, limit)) is None
 
 
-def test_a_control_is_read_from_the_package_and_unknown_without_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_control_is_read_from_the_package_and_unknown_without_it(tmp_path, monkeypatch):
     monkeypatch.setattr(baselines, "EMBEDDED_MODELS", tmp_path)
     assert random_control("rung", "mini_rte") is None
     (tmp_path / "rung").mkdir()
@@ -85,7 +78,7 @@ def test_a_control_is_read_from_the_package_and_unknown_without_it(
     assert random_control("other", "mini_rte") is None
 
 
-def test_the_line_says_a_control_only_if_there_is_one() -> None:
+def test_the_line_says_a_control_only_if_there_is_one():
     found = {"majority": 50.0, "shortcut": 51.25, "shortcut_name": "bag"}
     line = "floor: majority 50.00, best shortcut 51.25 (bag)"
     assert floor_line(found, None) == line
@@ -93,7 +86,7 @@ def test_the_line_says_a_control_only_if_there_is_one() -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_what_is_suggested_can_be_typed(name: str) -> None:
+def test_what_is_suggested_can_be_typed(name):
     commands = next_commands(TASKS[name], "ladder_100k")
     assert len(commands) == 3
     for line in commands:
@@ -106,7 +99,7 @@ def test_what_is_suggested_can_be_typed(name: str) -> None:
             assert valid.init.strategy != "class_label" or TASKS[valid.task.name].init_words
 
 
-def test_no_control_is_told_of_a_model_in_a_folder(tiny_folder: Path) -> None:
+def test_no_control_is_told_of_a_model_in_a_folder(tiny_folder):
     """`model.name` is still the default then."""
     scores = {"metrics": {}, "score": 60.0, "num_examples": 9, "num_unparseable": 0}
     result = {

@@ -26,12 +26,12 @@ SHA256 = {  # of the test rows, as committed records have it
 every_task = pytest.mark.parametrize("task", MINI, ids=lambda task: task.name)
 
 
-def test_every_item_of_the_world_is_of_a_task() -> None:
+def test_every_item_of_the_world_is_of_a_task():
     assert {f"mini_{name}" for name in ITEM_MAKERS} == {*SHA256} == {task.name for task in MINI}
 
 
 @every_task
-def test_a_mini_task_is_the_real_one_with_rows_of_its_own(task) -> None:
+def test_a_mini_task_is_the_real_one_with_rows_of_its_own(task):
     """The same text format, verbalizers, parser and metrics: the very objects."""
     real = TASKS[task.name.removeprefix("mini_").removesuffix("_b")]
     own = {"name": real.name, "about": real.about, "origin": real.origin, "report_split": None}
@@ -40,11 +40,11 @@ def test_a_mini_task_is_the_real_one_with_rows_of_its_own(task) -> None:
 
 
 @every_task
-def test_rows_are_those_of_the_committed_records(task) -> None:
+def test_rows_are_those_of_the_committed_records(task):
     assert load_split(task, "test", EMBEDDED).provenance["sha256"] == SHA256[task.name]
 
 
-def test_the_rows_of_no_split_have_changed() -> None:
+def test_the_rows_of_no_split_have_changed():
     """Committed scores rest on those that a prompt was trained on and its step chosen on, too."""
     splits = [load_split(task, split, EMBEDDED) for task in MINI for split in SPLITS]
     digests = "".join(split.provenance["sha256"] for split in splits)
@@ -52,7 +52,7 @@ def test_the_rows_of_no_split_have_changed() -> None:
     assert sha256(digests.encode()).hexdigest() == expected
 
 
-def test_the_record_says_which_world() -> None:
+def test_the_record_says_which_world():
     split = load_split(TASKS["mini_rte"], "test", EMBEDDED)
     assert split.provenance == {
         "generator": "prompt_tuning.world",

@@ -2,30 +2,26 @@
 
 import shutil
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
-from torch import Tensor
 from transformers import AutoModelForSeq2SeqLM
-
-from prompt_tuning.models.frozen_t5 import FamilyModel
 
 
 @pytest.fixture
-def folder(tiny_folder: Path, tmp_path: Path) -> Path:
+def folder(tiny_folder, tmp_path):
     """A copy of a checkpoint that a test may change or damage."""
     return Path(shutil.copytree(tiny_folder, tmp_path / "model"))
 
 
 @pytest.fixture(params=["t5", "mt5", "umt5"])
-def family_folder(tiny_family: dict[str, Path], request: pytest.FixtureRequest) -> Path:
+def family_folder(tiny_family, request):
     """A checkpoint of each architecture; its `model_type` is in its config."""
     return tiny_family[request.param]
 
 
 @pytest.fixture
-def hf_model(family_folder: Path) -> FamilyModel:
+def hf_model(family_folder):
     """A tiny model as transformers loads it, its norm scales moved away from 1."""
     model = AutoModelForSeq2SeqLM.from_pretrained(family_folder)
     model.eval().requires_grad_(False)
@@ -37,10 +33,10 @@ def hf_model(family_folder: Path) -> FamilyModel:
 
 
 @pytest.fixture
-def hf_model_64(hf_model: FamilyModel, monkeypatch: pytest.MonkeyPatch) -> FamilyModel:
+def hf_model_64(hf_model, monkeypatch):
     """The same in float64; its layer norm, which takes the variance in float32, is lifted too."""
 
-    def norm(self: Any, x: Tensor) -> Tensor:
+    def norm(self, x):
         variance = x.square().mean(-1, keepdim=True)
         return self.weight * (x * torch.rsqrt(variance + self.variance_epsilon))
 

@@ -1,33 +1,28 @@
 """The embedding table alone is that of the loaded model, whatever files hold it."""
 
 import json
-from pathlib import Path
 
 import numpy as np
-import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
 from prompt_tuning.data.tokenization import encode_texts
 from prompt_tuning.models import embeddings
 from prompt_tuning.models.embeddings import load_embedding_table
-from prompt_tuning.models.loading import Checkpoint
 
 
-def assert_is(table: embeddings.EmbeddingTable, checkpoint: Checkpoint) -> None:
+def assert_is(table, checkpoint):
     np.testing.assert_array_equal(table.weight, checkpoint.model.embedding.numpy())
     assert table.weight.dtype == np.float32
     assert table.fingerprints.items() < checkpoint.fingerprints.items()
     assert encode_texts(["positive"], table.tokenizer) == [checkpoint.encode_text("positive")]
 
 
-def never(*_: object, **__: object) -> None:
+def never(*_, **__):
     raise AssertionError("the whole model was read")
 
 
-def test_two_matrices_are_read_and_not_the_model(
-    tiny_folder: Path, tiny_checkpoint: Checkpoint, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_two_matrices_are_read_and_not_the_model(tiny_folder, tiny_checkpoint, monkeypatch):
     """XXL is 42 GiB, its embedding half a GiB."""
     monkeypatch.setattr(embeddings, "load_hugging_face", never)
     table = load_embedding_table(str(tiny_folder), None)
@@ -35,9 +30,7 @@ def test_two_matrices_are_read_and_not_the_model(
     assert table.source == tiny_checkpoint.source and table.revision is None
 
 
-def test_a_checkpoint_in_parts_is_read_where_its_index_points(
-    folder: Path, tiny_checkpoint: Checkpoint, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_checkpoint_in_parts_is_read_where_its_index_points(folder, tiny_checkpoint, monkeypatch):
     weights = load_file(folder / "model.safetensors")
     (folder / "model.safetensors").unlink()
     head = {"lm_head.weight": weights.pop("lm_head.weight")}
@@ -50,16 +43,14 @@ def test_a_checkpoint_in_parts_is_read_where_its_index_points(
     assert_is(load_embedding_table(str(folder), None), tiny_checkpoint)
 
 
-def test_a_checkpoint_of_another_format_is_read_whole(
-    folder: Path, tiny_checkpoint: Checkpoint
-) -> None:
+def test_a_checkpoint_of_another_format_is_read_whole(folder, tiny_checkpoint):
     """The LM-adapted T5s on the hub are PyTorch files."""
     torch.save(load_file(folder / "model.safetensors"), folder / "pytorch_model.bin")
     (folder / "model.safetensors").unlink()
     assert_is(load_embedding_table(str(folder), None), tiny_checkpoint)
 
 
-def test_neighbours_are_pieces_of_text(tiny_folder: Path) -> None:
+def test_neighbours_are_pieces_of_text(tiny_folder):
     """Spare rows of the table are no tokens; pad, eos, unk and sentinels no text."""
     table = load_embedding_table(str(tiny_folder), None)
     ids = table.token_ids(with_control_tokens=False)

@@ -1,19 +1,17 @@
 """The packed forward pass against Hugging Face's model, which is the loader and the oracle."""
 
 from functools import partial
-from pathlib import Path
 
 import pytest
 import torch
 import torch._inductor.config
 import torch.nn.functional as F
-from torch import Tensor
 from torch._dynamo.utils import counters
 from torch.nn.utils.rnn import pad_sequence
 
 from prompt_tuning.loop import TrainingSettings, accumulate_gradient
 from prompt_tuning.models.decoding import greedy_decode, score_labels
-from prompt_tuning.models.frozen_t5 import FamilyModel, FrozenT5, Rows
+from prompt_tuning.models.frozen_t5 import FrozenT5, Rows
 from prompt_tuning.models.methods import ModelTuning, PromptTuning
 
 INPUT_LENGTHS = [7, 23, 1, 12, 12]
@@ -21,7 +19,7 @@ TARGET_LENGTHS = [2, 5, 1, 3, 9]
 IGNORED = -100
 
 
-def random_ids(lengths: list[int], *, vocab_size: int, seed: int) -> list[Tensor]:
+def random_ids(lengths, *, vocab_size, seed):
     """Token ids of ragged rows, each ending in EOS."""
     generator = torch.Generator().manual_seed(seed)
     rows = [torch.randint(3, vocab_size, (n,), generator=generator) for n in lengths]
@@ -30,7 +28,7 @@ def random_ids(lengths: list[int], *, vocab_size: int, seed: int) -> list[Tensor
     return rows
 
 
-def hf_batch(model: FamilyModel, prompts: list[Tensor], inputs: list[Tensor]) -> dict[str, Tensor]:
+def hf_batch(model, prompts, inputs):
     """Inputs under their prompts, padded to the longest, for Hugging Face."""
     rows = [
         torch.cat([prompt, model.shared(ids)]) for prompt, ids in zip(prompts, inputs, strict=True)
@@ -39,22 +37,19 @@ def hf_batch(model: FamilyModel, prompts: list[Tensor], inputs: list[Tensor]) ->
     return {"inputs_embeds": pad_sequence(rows, batch_first=True), "attention_mask": mask}
 
 
-def hf_loss(
-    model: FamilyModel, prompt: Tensor, inputs: list[Tensor], targets: list[Tensor]
-) -> Tensor:
+def hf_loss(model, prompt, inputs, targets):
     labels = pad_sequence(targets, batch_first=True, padding_value=IGNORED)
     batch = hf_batch(model, [prompt] * len(inputs), inputs)
-    loss: Tensor = model(**batch, labels=labels).loss
-    return loss
+    return model(**batch, labels=labels).loss
 
 
-def settings(max_tokens: int) -> TrainingSettings:
+def settings(max_tokens):
     return TrainingSettings(
         num_steps=1, eval_every_steps=1, max_tokens_per_micro_batch=max_tokens, seed=0, z_loss=0.0
     )
 
 
-def ragged_batch(model: FamilyModel) -> tuple[Tensor, list[Tensor], list[Tensor]]:
+def ragged_batch(model):
     size = model.config.vocab_size
     generator = torch.Generator().manual_seed(2)
     prompt = torch.randn(6, model.config.d_model, generator=generator).to(model.dtype)
@@ -69,12 +64,12 @@ def ragged_batch(model: FamilyModel) -> tuple[Tensor, list[Tensor], list[Tensor]
     ids=["float64", "float32"],
 )
 def test_loss_and_gradients_equal_hugging_face(
-    hf_model: FamilyModel,
-    fixture: str,
-    tolerance: float,
-    max_tokens: int,
-    request: pytest.FixtureRequest,
-) -> None:
+    hf_model,
+    fixture,
+    tolerance,
+    max_tokens,
+    request,
+):
     """Exact algebra: packing, absorbed cross-attention, fused weights and micro-batches.
 
     Of the prompt in front of a frozen model, and of every weight where all of them are trained:
@@ -105,8 +100,8 @@ def test_loss_and_gradients_equal_hugging_face(
 )
 @pytest.mark.parametrize("family_folder", ["t5"], indirect=True)
 def test_the_compiled_model_has_the_loss_and_gradient_of_the_eager_one(
-    hf_model: FamilyModel, backend: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+    hf_model, backend, monkeypatch, tmp_path
+):
     """On a CPU; of GPUs nothing is known. CUDA graphs are what this mode adds there.
 
     aot_eager captures the same graphs, and runs them without making C++ of them first.
@@ -132,8 +127,8 @@ def test_the_compiled_model_has_the_loss_and_gradient_of_the_eager_one(
 
 
 def test_logits_and_label_scores_under_any_prompt_equal_hugging_face(
-    hf_model_64: FamilyModel,
-) -> None:
+    hf_model_64,
+):
     """A row names its prompt, of any length: the mechanism of ensembles and mixed-task inference.
 
     The encoder runs once for all labels, which are scored in one pass, of whatever lengths.
@@ -162,9 +157,7 @@ def test_logits_and_label_scores_under_any_prompt_equal_hugging_face(
 
 
 @pytest.mark.parametrize("max_tokens", [4, 15])
-def test_greedy_decoding_says_the_tokens_of_generate(
-    hf_model: FamilyModel, max_tokens: int
-) -> None:
+def test_greedy_decoding_says_the_tokens_of_generate(hf_model, max_tokens):
     """On ragged rows, whether or not a row ends before the limit."""
     inputs = random_ids([5, 19, 2, 9, 30, 11, 3, 8], vocab_size=hf_model.config.vocab_size, seed=5)
     prompt = torch.randn(4, hf_model.config.d_model, generator=torch.Generator().manual_seed(6))
@@ -185,13 +178,11 @@ def test_greedy_decoding_says_the_tokens_of_generate(
 
 
 @pytest.mark.parametrize("family_folder", ["t5"], indirect=True)
-def test_decoding_stops_when_every_row_has_ended(
-    hf_model: FamilyModel, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_decoding_stops_when_every_row_has_ended(hf_model, monkeypatch):
     model = FrozenT5(hf_model)
     steps = []
 
-    def step(ids: Tensor, encoded: object, cache: object) -> tuple[Tensor, list[Tensor]]:
+    def step(ids, encoded, cache):
         steps.append(ids)
         says = torch.zeros(len(ids), 9)
         says[0, 1] = 1.0  # the first row ends at once, the others at the third step
@@ -205,8 +196,8 @@ def test_decoding_stops_when_every_row_has_ended(
 
 
 def test_bfloat16_stays_close_and_keeps_the_loss_in_float32(
-    hf_model: FamilyModel,
-) -> None:
+    hf_model,
+):
     """The GPU's precision: activations in bfloat16, logits, loss and prompt in float32."""
     prompt, inputs, targets = ragged_batch(hf_model)
     exact, rounded = (

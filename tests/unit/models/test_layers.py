@@ -4,7 +4,6 @@ import pytest
 import torch
 
 from prompt_tuning.models import layers
-from prompt_tuning.models.frozen_t5 import FamilyModel
 from prompt_tuning.models.layers import (
     Dropout,
     Packing,
@@ -15,9 +14,7 @@ from prompt_tuning.models.layers import (
 
 
 @pytest.mark.parametrize("trains_bias", [False, True])
-def test_the_padded_attention_equals_the_row_by_row_one(
-    trains_bias: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_padded_attention_equals_the_row_by_row_one(trains_bias, monkeypatch):
     """Short rows and GPUs have the first, long rows on a CPU the second."""
     lengths = [3, 9, 1, 5]
     qkv = torch.randn(3, sum(lengths), 2, 4, dtype=torch.float64, requires_grad=True)
@@ -36,7 +33,7 @@ def test_the_padded_attention_equals_the_row_by_row_one(
 
 
 @pytest.mark.parametrize("length", [5, 8, 21])
-def test_attention_of_a_gpu_need_not_copy_the_mask(length: int) -> None:
+def test_attention_of_a_gpu_need_not_copy_the_mask(length):
     """PyTorch's preprocess_mask copies one with another stride, in each layer."""
     bias = torch.randn(2, 30, 30)
     mask = attention_mask(bias, Packing([length, 3], bias))
@@ -46,7 +43,7 @@ def test_attention_of_a_gpu_need_not_copy_the_mask(length: int) -> None:
 
 @pytest.mark.parametrize("length", [1, 2, 9, 128, 300])
 @pytest.mark.parametrize("stack", ["encoder", "decoder"])
-def test_position_bias_equals_hugging_face(hf_model: FamilyModel, stack: str, length: int) -> None:
+def test_position_bias_equals_hugging_face(hf_model, stack, length):
     attention = getattr(hf_model, stack).block[0].layer[0].SelfAttention
     causal = stack == "decoder"
     bias = RelativePositionBias(
@@ -60,7 +57,7 @@ def test_position_bias_equals_hugging_face(hf_model: FamilyModel, stack: str, le
     torch.testing.assert_close(bias(1)[:, :length, :length], expected, rtol=0, atol=0)
 
 
-def test_dropping_values_equals_dropping_keys_for_every_query() -> None:
+def test_dropping_values_equals_dropping_keys_for_every_query():
     """Why T5X's dropout keeps the fused kernel: (softmax(s) * m) @ v = softmax(s) @ (m * v)."""
     v = torch.randn(7, 2, 4, dtype=torch.float64)
     scores = torch.softmax(torch.randn(2, 5, 7, dtype=torch.float64), dim=-1)
@@ -70,7 +67,7 @@ def test_dropping_values_equals_dropping_keys_for_every_query() -> None:
     torch.testing.assert_close(scores @ dropped.transpose(0, 1), expected)
 
 
-def test_dropout_gives_all_positions_of_a_row_one_mask() -> None:
+def test_dropout_gives_all_positions_of_a_row_one_mask():
     """Source: flaxformer broadcasts the mask over the length."""
     lengths = [400, 600]
     x = torch.ones(1000, 64, dtype=torch.float64, requires_grad=True)
@@ -83,7 +80,7 @@ def test_dropout_gives_all_positions_of_a_row_one_mask() -> None:
     torch.testing.assert_close(x.grad, dropped.detach())
 
 
-def test_a_rows_masks_are_its_own_whatever_rows_and_padding_are_beside_it() -> None:
+def test_a_rows_masks_are_its_own_whatever_rows_and_padding_are_beside_it():
     """So that the budget of a micro-batch, the machine's, is no part of an experiment."""
     x, whole = torch.ones(3, 8), Dropout(0.5, 9, range(3))
     masks = [whole.channels(x), whole.keys(4, 50, x)]
@@ -92,7 +89,7 @@ def test_a_rows_masks_are_its_own_whatever_rows_and_padding_are_beside_it() -> N
     assert torch.equal(alone.keys(4, 20, x)[0], masks[1][2, :, :20])
 
 
-def test_dropped_numbers_are_independent_of_rows_channels_uses_and_seeds() -> None:
+def test_dropped_numbers_are_independent_of_rows_channels_uses_and_seeds():
     """They are a hash of all four: each varied alone must look like a fair coin."""
     x = torch.ones(1, 1000, dtype=torch.float64)
     masks = []

@@ -3,7 +3,6 @@
 import json
 import shutil
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -16,10 +15,9 @@ from transformers import AutoModelForSeq2SeqLM, AutoTokenizer, ByT5Tokenizer
 from prompt_tuning.bench.workload import SIZES
 from prompt_tuning.errors import UserError
 from prompt_tuning.made_from import differing, fingerprints_of
-from prompt_tuning.models.embeddings import EmbeddingTable, load_embedding_table
+from prompt_tuning.models.embeddings import load_embedding_table
 from prompt_tuning.models.frozen_t5 import Rows
 from prompt_tuning.models.loading import (
-    Checkpoint,
     load_checkpoint,
     load_weights,
     save_checkpoint,
@@ -30,34 +28,31 @@ from prompt_tuning.models.random_checkpoint import tokenizer_config, write_rando
 CPU = torch.device("cpu")
 
 
-def load(
-    folder: Path, dtype: torch.dtype = torch.float32, device: torch.device = CPU
-) -> Checkpoint:
+def load(folder, dtype=torch.float32, device=CPU):
     return load_checkpoint(str(folder), revision=None, dtype=dtype, device=device)
 
 
-def table_of(folder: Path) -> EmbeddingTable:
+def table_of(folder):
     return load_embedding_table(str(folder), None)
 
 
-def config_of(folder: Path) -> dict[str, Any]:
-    config: dict[str, Any] = json.loads((folder / "config.json").read_text())
-    return config
+def config_of(folder):
+    return json.loads((folder / "config.json").read_text())
 
 
-def edit_config(folder: Path, **values: Any) -> None:
+def edit_config(folder, **values):
     """Sets values; None takes the key out."""
     config = {k: v for k, v in (config_of(folder) | values).items() if v is not None}
     (folder / "config.json").write_text(json.dumps(config))
 
 
-def edit_weights(folder: Path, edit: Any) -> None:
+def edit_weights(folder, edit):
     weights = load_file(folder / "model.safetensors")
     edit(weights)
     save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
 
 
-def test_every_weight_goes_to_the_device(family_folder: Path) -> None:
+def test_every_weight_goes_to_the_device(family_folder):
     """On a mixture of devices a product raises; PyTorch's `meta` stands for the GPU."""
     meta = torch.device("meta")
     checkpoint = load(family_folder, device=meta)
@@ -68,8 +63,8 @@ def test_every_weight_goes_to_the_device(family_folder: Path) -> None:
 
 
 def test_a_folder_of_each_architecture_loads_and_reads_text_as_its_vocabulary_does(
-    family_folder: Path,
-) -> None:
+    family_folder,
+):
     """Of mT5 the sentinels are pieces of the vocabulary, of umT5 <unk> has another id.
 
     The trap: transformers may tie the untied lm_head of a v1.1 to the embedding.
@@ -95,7 +90,7 @@ def test_a_folder_of_each_architecture_loads_and_reads_text_as_its_vocabulary_do
     assert (checkpoint.encode_text("<extra_id_0>") == [checkpoint.sentinel_id]) == is_mt5
 
 
-def test_all_weights_are_trained_and_saved_again(family_folder: Path, tmp_path: Path) -> None:
+def test_all_weights_are_trained_and_saved_again(family_folder, tmp_path):
     """As model tuning does it."""
     stored = load_file(family_folder / "model.safetensors")
     weights, config = load_weights(str(family_folder), device=CPU)
@@ -108,7 +103,7 @@ def test_all_weights_are_trained_and_saved_again(family_folder: Path, tmp_path: 
     assert again.encode_text("a joy") == first.encode_text("a joy")
 
 
-def test_the_fingerprints_name_the_weights_whatever_their_precision(folder: Path) -> None:
+def test_the_fingerprints_name_the_weights_whatever_their_precision(folder):
     """Also weights between embedding and head, as a LoRA or model tuning moves them."""
     first = load(folder).fingerprints
     edit_weights(folder, lambda held: held.update({name: w.bfloat16() for name, w in held.items()}))
@@ -138,9 +133,7 @@ def test_the_fingerprints_name_the_weights_whatever_their_precision(folder: Path
     ],
     ids=str,
 )
-def test_another_architecture_is_refused_by_its_config(
-    folder: Path, values: dict[str, Any], message: str
-) -> None:
+def test_another_architecture_is_refused_by_its_config(folder, values, message):
     """In one error, before a weight or the vocabulary is read: here there is none."""
     edit_config(folder, **values)
     for name in ("model.safetensors", "spiece.model"):
@@ -150,15 +143,13 @@ def test_another_architecture_is_refused_by_its_config(
             read(folder)
 
 
-def test_an_mt5_whose_config_says_little_is_loaded(folder: Path) -> None:
+def test_an_mt5_whose_config_says_little_is_loaded(folder):
     """Without a feed_forward_proj gated-gelu is meant; of a t5 relu."""
     edit_config(folder, model_type="mt5", feed_forward_proj=None)
     load(folder)
 
 
-def test_a_model_that_transformers_5_saved_again_is_the_same(
-    family_folder: Path, tmp_path: Path
-) -> None:
+def test_a_model_that_transformers_5_saved_again_is_the_same(family_folder, tmp_path):
     """It writes tie_word_embeddings: true for every T5; the weights say that the head is one."""
     again = tmp_path / "again"
     for part in (AutoModelForSeq2SeqLM, AutoTokenizer):
@@ -176,17 +167,17 @@ def test_a_model_that_transformers_5_saved_again_is_the_same(
     assert torch.equal(*logits)  # not scaled by d_model ** -0.5, as those of T5 1.0
 
 
-def test_weights_and_config_that_do_not_belong_together_are_refused(folder: Path) -> None:
+def test_weights_and_config_that_do_not_belong_together_are_refused(folder):
     """By name: a weight or a layer too few or too many, another width, NaN, a tied head."""
 
-    def nan(weights: Any) -> None:
+    def nan(weights):
         weights["decoder.final_layer_norm.weight"][3] = torch.nan
 
-    def tied(weights: Any) -> None:
+    def tied(weights):
         weights["lm_head.weight"] = weights["shared.weight"].clone()
 
     name = "encoder.block.1.layer.0.SelfAttention.q.weight"
-    cases: list[tuple[Any, dict[str, int], str]] = [
+    cases = [
         (lambda weights: weights.pop(name), {}, f"missing weights .*{name}"),
         (lambda weights: weights.pop("lm_head.weight"), {}, "lm_head"),
         (tied, {}, "lm_head is the embedding"),
@@ -206,9 +197,7 @@ def test_weights_and_config_that_do_not_belong_together_are_refused(folder: Path
     load(folder)
 
 
-def test_a_tokenizer_that_does_not_belong_to_the_weights_is_refused(
-    folder: Path, tmp_path: Path, write_tiny: Any
-) -> None:
+def test_a_tokenizer_that_does_not_belong_to_the_weights_is_refused(folder, tmp_path, write_tiny):
     """transformers makes one of nothing, whose every word is unknown; ByT5's knows bytes."""
     vocabulary = (folder / "spiece.model").read_bytes()
     (folder / "spiece.model").unlink()
@@ -230,9 +219,7 @@ def test_a_tokenizer_that_does_not_belong_to_the_weights_is_refused(
         load(folder)
 
 
-def test_a_checkpoint_with_an_adapter_is_refused(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_checkpoint_with_an_adapter_is_refused(folder, monkeypatch):
     """transformers would load the base that the adapter names; of a hub id it has done so."""
     model = AutoModelForSeq2SeqLM.from_pretrained(folder)
     get_peft_model(model, LoraConfig(target_modules=["q", "v"])).save_pretrained(folder)
@@ -243,7 +230,7 @@ def test_a_checkpoint_with_an_adapter_is_refused(
         load(folder)
 
 
-def test_a_tokenizer_of_few_pieces_is_refused(folder: Path) -> None:
+def test_a_tokenizer_of_few_pieces_is_refused(folder):
     """A hub repository without a vocabulary gives one; here transformers makes it."""
     (folder / "spiece.model").unlink()
     AutoTokenizer.from_pretrained(folder).save_pretrained(folder)
@@ -251,9 +238,7 @@ def test_a_tokenizer_of_few_pieces_is_refused(folder: Path) -> None:
         load(folder)
 
 
-def test_a_hub_id_has_the_commit_of_its_files(
-    tiny_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_hub_id_has_the_commit_of_its_files(tiny_folder, tmp_path, monkeypatch):
     """From the hub's cache."""
     commit = "0123456789abcdef0123456789abcdef01234567"
     repository = tmp_path / "models--me--tiny"
@@ -279,9 +264,7 @@ POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a214614ab2
     ],
     ids=["pointer", "empty", "random", "cut short"],
 )
-def test_a_damaged_file_is_named_with_what_to_do(
-    folder: Path, name: str, content: bytes | None, message: str
-) -> None:
+def test_a_damaged_file_is_named_with_what_to_do(folder, name, content, message):
     path = folder / name
     whole = path.read_bytes()
     path.write_bytes(whole[: len(whole) // 2] if content is None else content)
@@ -292,8 +275,8 @@ def test_a_damaged_file_is_named_with_what_to_do(
 
 
 def test_what_no_check_foresees_is_an_error_that_names_the_checkpoint(
-    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+    folder, tmp_path, monkeypatch
+):
     monkeypatch.setattr("time.sleep", lambda seconds: None)  # between the hub client's retries
     edit_config(folder, d_model="wide")
     with pytest.raises(UserError, match=f"cannot load the checkpoint {folder}"):
@@ -304,9 +287,7 @@ def test_what_no_check_foresees_is_an_error_that_names_the_checkpoint(
         load(Path("no/such"))
 
 
-def test_a_folder_with_the_real_vocabulary_has_t5s_rows_and_sentinels(
-    shared_data: Path, tmp_path: Path
-) -> None:
+def test_a_folder_with_the_real_vocabulary_has_t5s_rows_and_sentinels(shared_data, tmp_path):
     """32,000 pieces and 100 sentinels in 32,128 rows; <extra_id_0> is 32099."""
     vocabulary = shared_data / "t5_vocab" / "t5_vocab"
     write_random_checkpoint(tmp_path / "model", SIZES["nano"], vocabulary)
@@ -318,11 +299,11 @@ def test_a_folder_with_the_real_vocabulary_has_t5s_rows_and_sentinels(
 
 
 def test_an_untrained_copy_has_the_shape_and_tokenizer_and_none_of_the_weights(
-    family_folder: Path, tmp_path: Path
-) -> None:
+    family_folder, tmp_path
+):
     """Also of a decoder of its own depth, and of other buckets of positions."""
 
-    def train(weights: dict[str, torch.Tensor]) -> None:
+    def train(weights):
         for name, weight in [*weights.items()]:
             weights[name] = weight[:16].clone() if "attention_bias" in name else 3 * weight
             if name.startswith("decoder.block.3"):

@@ -1,17 +1,13 @@
 """What a step is said to keep, against what autograd keeps."""
 
-from collections.abc import Callable, Sequence
-from typing import Any
-
 import pytest
 import torch
-from torch import Tensor
 from torch.autograd.graph import saved_tensors_hooks
 
 from prompt_tuning.bench.workload import Place, random_ids, random_t5
 from prompt_tuning.loop import summed_loss
 from prompt_tuning.models import layers, memory
-from prompt_tuning.models.frozen_t5 import FamilyModel, FrozenT5, Rows
+from prompt_tuning.models.frozen_t5 import FrozenT5, Rows
 from prompt_tuning.models.layers import Dropout
 from prompt_tuning.models.memory import Footprint, tokens_per_micro_batch
 from prompt_tuning.shapes import NUM_BUCKETS
@@ -21,16 +17,16 @@ BOUND = 0.03  # relative; seen: 0.016
 
 
 @pytest.fixture(autouse=True)
-def _rows_are_padded(monkeypatch: pytest.MonkeyPatch) -> None:
+def _rows_are_padded(monkeypatch):
     """As on a GPU."""
     monkeypatch.setattr(layers, "SHORT_ROW", 1000)
 
 
-def kept_storages(forward: Callable[[], Any]) -> dict[int, int]:
+def kept_storages(forward):
     """Bytes of every storage that the graph of a forward pass keeps, by address: each once."""
-    kept: dict[int, int] = {}
+    kept = {}
 
-    def pack(tensor: Tensor) -> Tensor:
+    def pack(tensor):
         storage = tensor.untyped_storage()
         kept[storage.data_ptr()] = storage.nbytes()
         return tensor
@@ -41,7 +37,7 @@ def kept_storages(forward: Callable[[], Any]) -> dict[int, int]:
     return kept
 
 
-def kept_by(model: FrozenT5, lengths: Sequence[int], target_lengths: Sequence[int]) -> int:
+def kept_by(model, lengths, target_lengths):
     """Bytes that a second pass keeps beside the first: weights, which both hold, are not in it."""
     prompt = torch.randn(PROMPT_LENGTH, model.hidden_size, requires_grad=True)
     inputs, targets = (
@@ -49,7 +45,7 @@ def kept_by(model: FrozenT5, lengths: Sequence[int], target_lengths: Sequence[in
         for counts in ([length - PROMPT_LENGTH for length in lengths], target_lengths)
     )
 
-    def loss() -> Tensor:
+    def loss():
         dropout = Dropout(0.1, 0, range(len(inputs)))
         encoded = model.encode(Rows.under(prompt, inputs), dropout)
         logits = model.target_logits(encoded, targets, dropout)
@@ -68,17 +64,15 @@ def kept_by(model: FrozenT5, lengths: Sequence[int], target_lengths: Sequence[in
     [([40] * 3, [4] * 3), ([7], [2]), ([150] * 2, [1, 3]), ([20, 33, 60], [9, 1, 20])],
     ids=["equal", "one", "long", "ragged"],
 )
-def test_what_a_step_keeps_is_what_was_counted(
-    size: str, dtype: torch.dtype, lengths: list[int], target_lengths: list[int]
-) -> None:
+def test_what_a_step_keeps_is_what_was_counted(size, dtype, lengths, target_lengths):
     model = FrozenT5(random_t5(size, 0.0, Place(torch.device("cpu"), dtype)))
     counted = Footprint.of(model).kept_bytes(lengths, target_lengths)
     assert counted == pytest.approx(kept_by(model, lengths, target_lengths), rel=BOUND)
 
 
 def test_a_micro_batch_of_as_many_tokens_as_fit_keeps_its_share_of_the_memory(
-    hf_model: FamilyModel,
-) -> None:
+    hf_model,
+):
     """Whether it has the shortest rows or the longest, and one mask or, of umT5, one a layer."""
     model, free, lengths = FrozenT5(hf_model), 2**26, (10, 140)
     footprint = Footprint.of(model)
@@ -92,16 +86,14 @@ def test_a_micro_batch_of_as_many_tokens_as_fit_keeps_its_share_of_the_memory(
     assert 0.9 < max(kept) / (free * memory.SHARE_FOR_KEPT) < 1 + BOUND  # little is wasted
 
 
-def test_parameters_are_counted(hf_model: FamilyModel) -> None:
+def test_parameters_are_counted(hf_model):
     footprint, tables = Footprint.of(FrozenT5(hf_model)), 0
     if hf_model.config.model_type == "umt5":  # a bias of each layer, not of the first alone
         tables = 2 * 3 * NUM_BUCKETS * hf_model.config.num_heads
     assert footprint.weight_bytes == 4 * (hf_model.num_parameters() - tables)
 
 
-def test_null_is_what_fits_on_a_gpu_and_2048_elsewhere(
-    hf_model: FamilyModel, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_null_is_what_fits_on_a_gpu_and_2048_elsewhere(hf_model, monkeypatch):
     model, lengths = FrozenT5(hf_model), [20, 140]
     assert tokens_per_micro_batch(77, model, lengths, 3) == 77
     assert tokens_per_micro_batch(None, model, lengths, 3) == 2048

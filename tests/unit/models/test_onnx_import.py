@@ -3,14 +3,13 @@
 import json
 import re
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
-from onnx import ModelProto, NodeProto, helper, numpy_helper, save
+from onnx import NodeProto, helper, numpy_helper, save
 from quick_runs import load_exactly
 from safetensors.torch import load_file
 from transformers import AutoTokenizer
@@ -27,7 +26,7 @@ Weights = dict[str, NDArray[np.float32]]
 Edit = Callable[[list[NodeProto], dict[str, Any]], None]
 
 
-def graph_of(weights: Weights, stack: str, kind: str, edit: Edit) -> ModelProto:
+def graph_of(weights, stack, kind, edit):
     """A graph as torch.onnx and ONNX Runtime leave it: constants and the nodes that use them.
 
     Args:
@@ -37,10 +36,10 @@ def graph_of(weights: Weights, stack: str, kind: str, edit: Edit) -> ModelProto:
         edit: changes nodes and constants before they become a graph.
     """
     prefix = {"encoder": "enc", "decoder": "m.decoder"}[stack]
-    nodes: list[NodeProto] = []
-    constants: dict[str, Any] = {}
+    nodes = []
+    constants = {}
 
-    def store(name: str, values: NDArray[np.float32], integer: type[np.integer[Any]]) -> str:
+    def store(name, values, integer):
         if kind == "float":
             constants[name] = values
             return name
@@ -53,7 +52,7 @@ def graph_of(weights: Weights, stack: str, kind: str, edit: Edit) -> ModelProto:
         constants[f"{name}_zero_point"] = np.array(zero, integer)
         return f"{name}_quantized"
 
-    def multiply(parameter: str, number: int, values: NDArray[np.float32]) -> None:
+    def multiply(parameter, number, values):
         tensor = store(f"onnx::MatMul_{number}", values.T, np.int8)
         if kind == "dequantised":
             stem = tensor.removesuffix("_quantized")
@@ -85,15 +84,15 @@ def graph_of(weights: Weights, stack: str, kind: str, edit: Edit) -> ModelProto:
     return helper.make_model(helper.make_graph(nodes, stack, [], [], initializer=tensors))
 
 
-def unchanged(nodes: list[NodeProto], constants: dict[str, Any]) -> None:
+def unchanged(nodes, constants):
     """As exported."""
 
 
 @pytest.fixture
-def imported(tmp_path: Path, tiny_folder: Path) -> Callable[..., Path]:
+def imported(tmp_path, tiny_folder):
     """Writes graphs of a model and imports them; returns the folder."""
 
-    def run(kind: str, edit: Edit = unchanged) -> Path:
+    def run(kind, edit=unchanged):
         for stack in ("encoder", "decoder"):
             save(graph_of(small_weights(), stack, kind, edit), tmp_path / f"{stack}.onnx")
         tokenizer = AutoTokenizer.from_pretrained(tiny_folder)
@@ -106,18 +105,18 @@ def imported(tmp_path: Path, tiny_folder: Path) -> Callable[..., Path]:
     return run
 
 
-def small_weights() -> Weights:
+def small_weights():
     weights = random_weights(SHAPE, ROWS, seed=1)
     return {name: weight.numpy() for name, weight in weights.items()}
 
 
-def error_of(call: Callable[[], object]) -> str:
+def error_of(call):
     with pytest.raises(UserError) as caught:
         call()
     return str(caught.value)
 
 
-def test_a_float_graph_comes_back_to_the_bit(imported: Callable[..., Path]) -> None:
+def test_a_float_graph_comes_back_to_the_bit(imported):
     found = load_file(imported("float") / "model.safetensors")
     expected = small_weights()
     assert found.keys() == expected.keys()
@@ -125,9 +124,7 @@ def test_a_float_graph_comes_back_to_the_bit(imported: Callable[..., Path]) -> N
 
 
 @pytest.mark.parametrize("kind", ["int8", "dequantised"])
-def test_an_int8_graph_comes_back_as_scale_times_shifted_integers(
-    imported: Callable[..., Path], kind: str
-) -> None:
+def test_an_int8_graph_comes_back_as_scale_times_shifted_integers(imported, kind):
     """Layer norms are stored as floats and come back exactly, all else within half a step."""
     found = load_file(imported(kind) / "model.safetensors")
     for name, weight in small_weights().items():
@@ -137,7 +134,7 @@ def test_an_int8_graph_comes_back_as_scale_times_shifted_integers(
         assert found[name].dtype is torch.float32
 
 
-def test_an_imported_folder_loads_as_any_other(imported: Callable[..., Path]) -> None:
+def test_an_imported_folder_loads_as_any_other(imported):
     """And its tokenizer cuts nothing, whatever an application left in tokenizer.json."""
     folder = imported("int8")
     checkpoint = load_exactly(str(folder))
@@ -146,34 +143,34 @@ def test_an_imported_folder_loads_as_any_other(imported: Callable[..., Path]) ->
     assert json.loads((folder / "tokenizer.json").read_text())["truncation"] is None
 
 
-def per_channel(nodes: list[NodeProto], constants: dict[str, Any]) -> None:
+def per_channel(nodes, constants):
     name = next(name for name in constants if name.endswith("_scale"))
     constants[name] = np.full(8, constants[name], np.float32)
 
 
-def unknown_node(nodes: list[NodeProto], constants: dict[str, Any]) -> None:
+def unknown_node(nodes, constants):
     constants["w"] = np.ones((2, 2), np.float32)
     nodes.append(helper.make_node("MatMul", ["x", "w"], ["y"], "/enc/adapter/down/MatMul"))
 
 
-def one_wi(nodes: list[NodeProto], constants: dict[str, Any]) -> None:
+def one_wi(nodes, constants):
     for node in nodes:
         node.name = node.name.replace("wi_0", "wi")
 
 
-def lost_scale(nodes: list[NodeProto], constants: dict[str, Any]) -> None:
+def lost_scale(nodes, constants):
     del constants[next(name for name in constants if name.endswith("_scale"))]
 
 
-def lost_layer(nodes: list[NodeProto], constants: dict[str, Any]) -> None:
+def lost_layer(nodes, constants):
     nodes[:] = [node for node in nodes if "block.1/layer.0/SelfAttention/k" not in node.name]
 
 
-def not_finite(nodes: list[NodeProto], constants: dict[str, Any]) -> None:
+def not_finite(nodes, constants):
     next(v for name, v in constants.items() if name.endswith("final_layer_norm.weight"))[0] = np.inf
 
 
-def without_scale(nodes: list[NodeProto], constants: dict[str, Any]) -> None:
+def without_scale(nodes, constants):
     name = next(name for name in constants if name.startswith("onnx::MatMul"))
     constants[name] = constants[name].astype(np.int64)
 
@@ -190,14 +187,12 @@ def without_scale(nodes: list[NodeProto], constants: dict[str, Any]) -> None:
         ("float", without_scale, "is int64, and has no scale"),
     ],
 )
-def test_what_is_no_such_graph_is_named_and_nothing_is_left(
-    imported: Callable[..., Path], tmp_path: Path, kind: str, edit: Edit, reason: str
-) -> None:
+def test_what_is_no_such_graph_is_named_and_nothing_is_left(imported, tmp_path, kind, edit, reason):
     assert reason in error_of(lambda: imported(kind, edit))
     assert not (tmp_path / "model" / "model.safetensors").exists()
 
 
-def test_a_broken_file_is_named(tmp_path: Path) -> None:
+def test_a_broken_file_is_named(tmp_path):
     paths = [tmp_path / name for name in FILES]
     assert "encoder.onnx cannot be read" in error_of(lambda: import_onnx(*paths, tmp_path / "m"))
     paths[0].write_bytes(b"\xff\xfe not a graph")

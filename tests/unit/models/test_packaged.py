@@ -1,6 +1,5 @@
 """A model inside a Python package: imported once, known by its hash, never half there."""
 
-from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -16,27 +15,27 @@ SOURCE = "packaged:flan_small_int8"
 MODEL = PACKAGED_MODELS["flan_small_int8"]
 
 
-def keep_assets_in(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def keep_assets_in(folder, monkeypatch):
     """Nothing is read from, or written into, the user's own cache."""
     imported_folder.cache_clear()
     monkeypatch.setattr("huggingface_hub.cached_assets_path", lambda *_, **__: folder)
 
 
 @pytest.fixture(scope="session")
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def cache(tmp_path_factory):
     """Of this session's imports."""
     pytest.importorskip("traceforge_title_model", reason="pip install 'ptune[flan]'")
     return tmp_path_factory.mktemp("assets")
 
 
 @pytest.fixture
-def folder(cache: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def folder(cache, monkeypatch):
     """The imported model."""
     keep_assets_in(cache, monkeypatch)
     return imported_folder(SOURCE)
 
 
-def test_the_package_gives_flan_t5_small_as_floats(folder: Path) -> None:
+def test_the_package_gives_flan_t5_small_as_floats(folder):
     """76,961,152 parameters, T5's own vocabulary, and a model that answers an instruction."""
     checkpoint = load_exactly(SOURCE)
     assert checkpoint.num_parameters == 76_961_152
@@ -59,7 +58,7 @@ def test_the_package_gives_flan_t5_small_as_floats(folder: Path) -> None:
     assert checkpoint.tokenizer.decode(said) == "positive"
 
 
-def test_its_tokenizer_is_t5s(folder: Path, shared_data: Path, tmp_path: Path) -> None:
+def test_its_tokenizer_is_t5s(folder, shared_data, tmp_path):
     from transformers import AutoTokenizer
 
     from prompt_tuning.models.random_checkpoint import write_tokenizer
@@ -71,9 +70,7 @@ def test_its_tokenizer_is_t5s(folder: Path, shared_data: Path, tmp_path: Path) -
     assert ours(lines).input_ids == t5s(lines).input_ids
 
 
-def test_it_is_imported_once_and_a_damaged_folder_again(
-    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_it_is_imported_once_and_a_damaged_folder_again(folder, monkeypatch, capsys):
     weights = folder / "model.safetensors"
     before = weights.stat().st_ino
     assert located(SOURCE) == str(folder)
@@ -87,8 +84,8 @@ def test_it_is_imported_once_and_a_damaged_folder_again(
     assert weights.stat().st_ino != before
 
 
-def test_without_the_package_one_line_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    def missing(name: str) -> None:
+def test_without_the_package_one_line_says_what_to_install(monkeypatch):
+    def missing(name):
         raise packaged.PackageNotFoundError(name)
 
     monkeypatch.setattr(packaged, "distribution", missing)
@@ -100,9 +97,7 @@ def test_without_the_package_one_line_says_what_to_install(monkeypatch: pytest.M
     )
 
 
-def test_a_package_of_another_version_or_with_other_files_is_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_package_of_another_version_or_with_other_files_is_refused(tmp_path, monkeypatch):
     keep_assets_in(tmp_path / "assets", monkeypatch)
     package = SimpleNamespace(version="0.3.0", locate_file=tmp_path.joinpath)
     monkeypatch.setattr(packaged, "distribution", lambda name: package)
@@ -117,6 +112,6 @@ def test_a_package_of_another_version_or_with_other_files_is_refused(
     assert not list((tmp_path / "assets").rglob("model.safetensors"))
 
 
-def test_a_name_that_no_package_has_is_refused() -> None:
+def test_a_name_that_no_package_has_is_refused():
     with pytest.raises(UserError, match="no model packaged:other"):
         located("packaged:other")

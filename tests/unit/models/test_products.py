@@ -9,9 +9,7 @@ from prompt_tuning.models import products
 
 @pytest.mark.parametrize("min_operations", [0, 10**9], ids=["oneDNN", "MKL"])
 @pytest.mark.parametrize("shape", [(70, 24), (5, 14, 24)])
-def test_linear_and_both_gradients_equal_those_of_torch(
-    min_operations: int, shape: tuple[int, ...], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_linear_and_both_gradients_equal_those_of_torch(min_operations, shape, monkeypatch):
     """Contiguous or not: inputs and incoming gradients of training are both."""
     monkeypatch.setattr(products, "ONEDNN_MIN_OPERATIONS", min_operations)
     x = torch.randn(*shape[:-1], 40)[..., 8:32].requires_grad_()
@@ -26,7 +24,7 @@ def test_linear_and_both_gradients_equal_those_of_torch(
     )
 
 
-def test_a_frozen_weight_gets_no_gradient_and_keeps_no_input() -> None:
+def test_a_frozen_weight_gets_no_gradient_and_keeps_no_input():
     """The memory of prompt tuning depends on it."""
     x = torch.randn(200, 128, requires_grad=True)
     output = products.linear(x, torch.randn(128, 128))

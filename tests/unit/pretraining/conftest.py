@@ -1,7 +1,6 @@
 """A small vocabulary of this package's own making, and documents to tokenise with it."""
 
 import random
-from pathlib import Path
 
 import pytest
 from sentencepiece import SentencePieceProcessor
@@ -11,13 +10,13 @@ from prompt_tuning.pretraining.vocabulary import write_vocabulary
 
 
 @pytest.fixture(scope="session")
-def required_words() -> list[str]:
+def required_words():
     """Words that the texts have only as the beginning of another ("no"), or not at all."""
     return ["no", "not_equivalent", "entailment", "entail", "True", "Anna"]
 
 
 @pytest.fixture(scope="session")
-def texts() -> list[str]:
+def texts():
     """Documents of a closed world, whose words have very different frequencies."""
     rng = random.Random(0)
     nouns = ["nothing", "nothingness", "garden", "gardener", "mountain", "window"]
@@ -31,21 +30,19 @@ def texts() -> list[str]:
 
 
 @pytest.fixture(scope="session")
-def vocabulary_folder(
-    tmp_path_factory: pytest.TempPathFactory, texts: list[str], required_words: list[str]
-) -> Path:
+def vocabulary_folder(tmp_path_factory, texts, required_words):
     folder = tmp_path_factory.mktemp("vocabulary") / "tokenizer"
     write_vocabulary(folder, texts, num_pieces=160, required_words=required_words)
     return folder
 
 
 @pytest.fixture(scope="session")
-def processor(vocabulary_folder: Path) -> SentencePieceProcessor:
+def processor(vocabulary_folder):
     """The vocabulary, as SentencePiece reads it."""
     return SentencePieceProcessor(str(vocabulary_folder / "spiece.model"))
 
 
 @pytest.fixture(scope="session")
-def tokenizer(vocabulary_folder: Path):
+def tokenizer(vocabulary_folder):
     """It, as `transformers` loads it."""
     return AutoTokenizer.from_pretrained(vocabulary_folder)

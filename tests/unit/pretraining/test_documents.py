@@ -94,7 +94,7 @@ def test_documents_are_read_only_as_far_as_they_are_wanted(hub_folder):
         next(documents)
 
 
-def test_the_mini_worlds_text_is_fixed_by_its_identity() -> None:
+def test_the_mini_worlds_text_is_fixed_by_its_identity():
     facts = world_text("facts", 50, max_sentences=2)
     assert list(facts.documents()) == list(world_text("facts", 50, max_sentences=2).documents())
     assert len(list(facts.documents())) == 50

@@ -1,15 +1,12 @@
 """Probes of a model in pre-training: asked as its objective asks, right only if every piece is."""
 
-from pathlib import Path
-
 import pytest
 import torch
-from torch import Tensor
 from transformers import AutoTokenizer
 
 from prompt_tuning.ladder.running_text import probes
 from prompt_tuning.ladder.world import LADDER_WORLD, World
-from prompt_tuning.models.frozen_t5 import PackedT5, Rows
+from prompt_tuning.models.frozen_t5 import PackedT5
 from prompt_tuning.models.loading import load_weights
 from prompt_tuning.pretraining.held_out import WorldProbes
 
@@ -25,20 +22,20 @@ from prompt_tuning.pretraining.held_out import WorldProbes
     ],
 )
 def test_a_question_is_continued_or_its_masked_answer_filled_in_and_all_pieces_count(
-    tiny_folder: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    mark: str,
-    wrong_piece: int | None,
-    score: int,
-) -> None:
+    tiny_folder,
+    monkeypatch,
+    mark,
+    wrong_piece,
+    score,
+):
     """A model that errs in one piece of every row; span corruption's sentinel is no piece."""
     tokenizer = AutoTokenizer.from_pretrained(tiny_folder)
-    asked: list[str] = []
+    asked = []
 
-    def encode(self: PackedT5, rows: Rows) -> None:
+    def encode(self, rows):
         asked.extend(tokenizer.decode(ids) for ids in rows.inputs)
 
-    def target_logits(self: PackedT5, encoded: None, targets: list[Tensor]) -> Tensor:
+    def target_logits(self, encoded, targets):
         asked.extend(tokenizer.decode(ids) for ids in targets)
         said = [ids.clone() for ids in targets]
         for ids in said if wrong_piece is not None else ():
@@ -49,7 +46,7 @@ def test_a_question_is_continued_or_its_masked_answer_filled_in_and_all_pieces_c
     monkeypatch.setattr(PackedT5, "target_logits", target_logits)
     model = PackedT5(*load_weights(str(tiny_folder), device=torch.device("cpu")))
     scores = WorldProbes(tokenizer, masks_spans=bool(mark), num_probes=5).measure(model)
-    expected: list[str] = []
+    expected = []
     for of_kind in probes(World(LADDER_WORLD), 5).values():
         expected += [f"{question}{mark}</s>" for question, _ in of_kind]
         expected += [f"{mark}{answer}" for _, answer in of_kind]

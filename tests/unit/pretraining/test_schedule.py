@@ -7,19 +7,19 @@ from prompt_tuning.composition import composed
 from prompt_tuning.config import typed
 from prompt_tuning.optim import Adafactor
 from prompt_tuning.pretraining.schedule import EMBEDDING, learning_rate, make_optimizer
-from prompt_tuning.pretraining.schema import PretrainConfig, PretrainingConfig
+from prompt_tuning.pretraining.schema import PretrainConfig
 
 
-def settings(*overrides: str) -> PretrainingConfig:
+def settings(*overrides):
     config = composed("pretrain", ["corpus.world=facts", *overrides])
     return typed(PretrainConfig, config).pretraining
 
 
-def weights() -> dict[str, torch.Tensor]:
+def weights():
     return {name: torch.ones(2, 2, requires_grad=True) for name in (EMBEDDING, "lm_head.weight")}
 
 
-def test_t5s_adafactor_is_relative_to_every_weights_scale() -> None:
+def test_t5s_adafactor_is_relative_to_every_weights_scale():
     trained = weights()
     optimizer = make_optimizer(settings("pretraining.weight_decay=0.25"), trained)
     assert isinstance(optimizer, Adafactor)
@@ -29,7 +29,7 @@ def test_t5s_adafactor_is_relative_to_every_weights_scale() -> None:
     assert group["weight_decay"] == 0.25
 
 
-def test_adamw_has_embeddings_in_a_group_of_their_own() -> None:
+def test_adamw_has_embeddings_in_a_group_of_their_own():
     trained = weights()
     optimizer = make_optimizer(
         settings(
@@ -59,9 +59,7 @@ def test_adamw_has_embeddings_in_a_group_of_their_own() -> None:
         ("linear", 0, {0: 1.0, 50: 0.5}),
     ],
 )
-def test_the_rate_warms_up_and_follows_its_schedule(
-    schedule: str, warmup: int, rates: dict[int, float]
-) -> None:
+def test_the_rate_warms_up_and_follows_its_schedule(schedule, warmup, rates):
     given = settings(
         f"pretraining.schedule={schedule}",
         f"pretraining.warmup_steps={warmup}",

@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-from quick_runs import Ptune
 
 from prompt_tuning.pretraining.objectives import noise_mask, span_corruption_lengths
 from prompt_tuning.pretraining.schema import ObjectiveConfig, _objective_problems
@@ -25,14 +24,14 @@ from prompt_tuning.pretraining.schema import ObjectiveConfig, _objective_problem
     ],
     ids=str,
 )
-def test_a_value_that_cannot_be_is_named(ptune: Ptune, overrides: list[str], problem: str) -> None:
+def test_a_value_that_cannot_be_is_named(ptune, overrides, problem):
     length = ["objective.inputs_length=48"] if "mean_span" in str(overrides) else []
     assert problem in ptune("pretrain", "corpus.text=none", *length, *overrides, status=2).err
 
 
 @pytest.mark.parametrize("inputs_length", [10, 24, 48, 49])
 @pytest.mark.parametrize("mean_span", [1.0, 2.0, 3.5])
-def test_segments_are_refused_that_cannot_be_laid_out(inputs_length: int, mean_span: float) -> None:
+def test_segments_are_refused_that_cannot_be_laid_out(inputs_length, mean_span):
     rng, verdicts = np.random.default_rng(0), []
     for density in (0.15, 0.4, 0.5, 0.6, 0.9):
         longest, _ = span_corruption_lengths(inputs_length, density, mean_span)

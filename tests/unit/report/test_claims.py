@@ -1,13 +1,9 @@
 """Claims are answered by the rule: one test an effect, corrected together, in the page's words."""
 
-from pathlib import Path
-from typing import Any
-
 import pytest
 from made_records import config, filled, result, seeds, write_run, write_seeds
 
-from prompt_tuning.report.artefact import Artefact
-from prompt_tuning.report.claims import Claim, Evidence, Judged, judged
+from prompt_tuning.report.claims import Claim, Evidence, judged
 from prompt_tuning.report.page import page
 from prompt_tuning.report.statistics import Answer, Effect
 
@@ -16,11 +12,11 @@ ALIKE = "Do prompts of 150 positions score like those of 20?"
 SIZES = {"ladder_100k": 120_000, "ladder_400k": 460_000, "ladder_1m": 1_300_000}
 
 
-def answers(made: Artefact) -> dict[str, Judged]:
+def answers(made):
     return {one.claim.question: one for one in judged(made.claims)}
 
 
-def lengths(folder: Path, scores: dict[int, list[float]]) -> Artefact:
+def lengths(folder, scores):
     """Figure 3(a) on one model, from the scores of its seeds by length."""
     plan = []
     for length, of_seeds in scores.items():
@@ -29,7 +25,7 @@ def lengths(folder: Path, scores: dict[int, list[float]]) -> Artefact:
     return filled("fig3a_ladder", folder, *plan)
 
 
-def test_a_difference_has_its_welch_interval_and_the_papers_own_effect(tmp_path: Path) -> None:
+def test_a_difference_has_its_welch_interval_and_the_papers_own_effect(tmp_path):
     """Means 81 and 51, variances 1: an error of sqrt(2 / 3), 4 degrees of freedom, t = 2.776."""
     made = lengths(tmp_path, {1: [50, 51, 52], 20: [80, 81, 82]})
     (found, *_) = judged(made.claims)
@@ -50,9 +46,7 @@ def test_a_difference_has_its_welch_interval_and_the_papers_own_effect(tmp_path:
         ([50, 51, 52], Answer.CONTRADICTED),
     ],
 )
-def test_alike_takes_evidence_and_not_its_absence(
-    tmp_path: Path, long: list[float], answer: Answer
-) -> None:
+def test_alike_takes_evidence_and_not_its_absence(tmp_path, long, answer):
     found = answers(lengths(tmp_path, {20: [80.9, 81, 81.1], 150: long}))
     assert found[ALIKE].answer == answer
     unasked = found["Are 20 positions better than one?"]
@@ -62,10 +56,8 @@ def test_alike_takes_evidence_and_not_its_absence(
 @pytest.mark.parametrize(
     ("tasks", "margin"), [(["mini_rte"], 5.0), (["mini_rte", "mini_wic"], 2.0)]
 )
-def test_one_task_alone_has_the_wider_margin_of_the_rule(
-    tmp_path: Path, tasks: list[str], margin: float
-) -> None:
-    plan: list[dict[str, Any]] = []
+def test_one_task_alone_has_the_wider_margin_of_the_rule(tmp_path, tasks, margin):
+    plan = []
     for task in tasks:
         for length in (20, 150):
             changes = {"task__name": task, "prompt__length": length}
@@ -75,13 +67,13 @@ def test_one_task_alone_has_the_wider_margin_of_the_rule(
     assert [test.margin for test in found.claim.tests] == [margin]
 
 
-def test_two_seeds_answer_nothing(tmp_path: Path) -> None:
+def test_two_seeds_answer_nothing(tmp_path):
     made = lengths(tmp_path, {1: [50, 51], 20: [80, 81], 150: [80, 81]})
     assert {one.answer for one in judged(made.claims)} == {Answer.NOT_TESTABLE}
     assert "Not testable here: fewer than 3 seeds" in str(made.claims[0])
 
 
-def test_all_tests_of_a_page_are_corrected_together() -> None:
+def test_all_tests_of_a_page_are_corrected_together():
     """Alone p = .03 is significant; beside another one Holm asks for twice as much.
 
     What is counted has no test, and is not corrected with those that are tested.
@@ -97,7 +89,7 @@ def test_all_tests_of_a_page_are_corrected_together() -> None:
     assert [each.answer for each in judged([small, medium])] == [Answer.SUPPORTED] * 2
 
 
-def test_every_test_of_a_claim_has_to_hold() -> None:
+def test_every_test_of_a_claim_has_to_hold():
     up = Evidence("", Effect(9.0, 0.1, 100.0, 8.8, 9.2))
     unclear = Evidence("", Effect(0.1, 1.0, 100.0, -2.0, 2.2))
     down = Evidence("", Effect(-9.0, 0.1, 100.0, -9.2, -8.8))
@@ -105,9 +97,9 @@ def test_every_test_of_a_claim_has_to_hold() -> None:
     assert found == [Answer.SUPPORTED, Answer.INCONCLUSIVE, Answer.CONTRADICTED]
 
 
-def gap(folder: Path, gaps: dict[str, float], prompt: float = 70.0) -> Artefact:
+def gap(folder, gaps, prompt=70.0):
     """Figure 1 with model tuning ahead of prompts by so many points at each size."""
-    plan: list[dict[str, Any]] = []
+    plan = []
     for model, ahead in gaps.items():
         for changed, score in (({}, prompt), (TUNED, prompt + ahead)):
             changes = {"model__name": model, **changed}
@@ -122,8 +114,8 @@ def gap(folder: Path, gaps: dict[str, float], prompt: float = 70.0) -> Artefact:
 
 
 def test_a_gap_closes_if_it_falls_over_all_sizes_and_is_nothing_at_the_largest(
-    tmp_path: Path,
-) -> None:
+    tmp_path,
+):
     names = [*SIZES]
     found, *_ = judged(gap(tmp_path / "a", dict(zip(names, (20.0, 10.0, 0.0), strict=True))).claims)
     assert found.claim.question.startswith("Does the gap between prompt tuning and tuning")
@@ -137,8 +129,8 @@ def test_a_gap_closes_if_it_falls_over_all_sizes_and_is_nothing_at_the_largest(
 
 
 def test_sizes_at_the_floor_or_the_ceiling_carry_no_trend_and_the_page_leads_with_why(
-    tmp_path: Path,
-) -> None:
+    tmp_path,
+):
     """The floor of made records is 52.5: 54 is guessing. Without a trend there is still a gap."""
     gaps = dict(zip(SIZES, (1.0, 30.0, 46.6), strict=True))
     made = gap(tmp_path, gaps, prompt=53.0)
@@ -159,7 +151,7 @@ def test_sizes_at_the_floor_or_the_ceiling_carry_no_trend_and_the_page_leads_wit
     assert "Gap, tuning minus prompts, at 1m: +46.6 [+46.5, +46.7]." in first_screen
 
 
-def test_a_figure_of_one_number_of_steps_says_nothing_of_their_second_half(tmp_path: Path) -> None:
+def test_a_figure_of_one_number_of_steps_says_nothing_of_their_second_half(tmp_path):
     """That of a sweep narrowed to it: not minus the score itself."""
     write_seeds(tmp_path, [80.0, 81.0, 82.0], variant__lm_adapt_steps=6000)
     made = filled("fig3d_ladder", tmp_path, *seeds(variant__lm_adapt_steps=6000))

@@ -1,24 +1,20 @@
 """The W&B report as far as it goes without W&B: built, serialised, and refused with a reason."""
 
-from pathlib import Path
-from typing import Any
-
 import pytest
 from made_records import config, filled, result, seeds, write_run
 
 from prompt_tuning.errors import UserError
 from prompt_tuning.report import dashboard
-from prompt_tuning.report.artefact import Artefact
 
 
 @pytest.fixture
-def artefacts(tmp_path: Path) -> list[Artefact]:
+def artefacts(tmp_path):
     """One with a run, one without any."""
     write_run(tmp_path, config(), result(60.0, 60.0), name="mini_rte-0a1b2c3d")
     return [filled("fig3a_ladder", tmp_path, *seeds()), filled("fig3a", tmp_path)]
 
 
-def test_panels_show_the_values_of_their_runs_summaries(tmp_path: Path) -> None:
+def test_panels_show_the_values_of_their_runs_summaries(tmp_path):
     """Under the names by which the commands log them."""
     transferred = {**result(60.0), "transfer": {"mrpc": result(50.0)}}
     write_run(tmp_path, config(), transferred, name="qqp-0")
@@ -31,10 +27,8 @@ def test_panels_show_the_values_of_their_runs_summaries(tmp_path: Path) -> None:
     assert "inspect/tightness" in inspections.values
 
 
-def test_without_the_package_or_the_network_it_says_what_to_do(
-    artefacts: list[Artefact], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def missing() -> Any:
+def test_without_the_package_or_the_network_it_says_what_to_do(artefacts, monkeypatch):
+    def missing():
         raise UserError("wandb=true needs the package wandb-workspaces")
 
     monkeypatch.setattr(dashboard, "_library", missing)
@@ -42,7 +36,7 @@ def test_without_the_package_or_the_network_it_says_what_to_do(
         dashboard.publish(artefacts, "ptune", None)
 
     class Refusing:
-        def Report(self, **_: Any) -> Any:  # noqa: N802
+        def Report(self, **_):  # noqa: N802
             raise ConnectionError("no route")
 
     monkeypatch.setattr(dashboard, "_library", Refusing)

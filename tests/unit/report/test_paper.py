@@ -19,13 +19,13 @@ from prompt_tuning.report.statistics import Spread
 RULE = Tolerances(min_seeds=3, min_points=2.0, num_deviations=2.0, max_points=10.0)
 
 
-def test_a_wrong_count_is_off(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_wrong_count_is_off(monkeypatch):
     monkeypatch.setattr(parameter_counts, "VOCABULARY_ROWS", 32_100)
     verdicts = Counter(count.verdict for count in TABLE4.counts())
     assert verdicts == {"match": 29, MISPRINT: 1, "off": 30}
 
 
-def test_every_point_of_the_figures_is_there() -> None:
+def test_every_point_of_the_figures_is_there():
     numbers = Counter(row["artefact"] for row in rows("scores"))
     assert numbers == {"fig1": 23, "fig3a": 25, "fig3b": 15, "fig3c": 15, "fig3d": 20}
     figure = published_scores("fig1")
@@ -50,11 +50,11 @@ def test_every_point_of_the_figures_is_there() -> None:
         (Published(60.0, None, 1), Spread(61.0, 0.2, 3), "match"),
     ],
 )
-def test_a_verdict(paper: Published | None, ours: Spread | None, verdict: str) -> None:
+def test_a_verdict(paper, ours, verdict):
     assert RULE.verdict(paper, ours) == verdict
 
 
-def test_a_spread_is_the_sample_deviation() -> None:
+def test_a_spread_is_the_sample_deviation():
     """60, 70 and 86: mean 72; squared differences 144, 4, 196 make 344 / 2 = 172, of root 13.11."""
     assert str(Spread.of([60.0, 70.0, 86.0])) == "72.0 ± 13.1 (3)"
     assert str(Spread.of([60.0])) == "60.0 ± - (1)"

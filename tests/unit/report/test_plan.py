@@ -1,18 +1,11 @@
 """A plan is composed once: composing takes most of a report's time."""
 
-from pathlib import Path
-from typing import Any
-
-import pytest
-
 from prompt_tuning.commands import report
 from prompt_tuning.report.catalogue import chosen
 
 
-def test_a_plan_is_composed_again_only_where_it_may_differ(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    composed: list[tuple[Any, ...]] = []
+def test_a_plan_is_composed_again_only_where_it_may_differ(monkeypatch, tmp_path):
+    composed = []
     planned_runs = report.planned_runs
     monkeypatch.setattr(
         report, "planned_runs", lambda *sweep: (composed.append(sweep), planned_runs(*sweep))[1]

@@ -1,21 +1,18 @@
 """The part on a real T5 Small says what its records say, and judges nothing against the paper."""
 
-from pathlib import Path
-from typing import Any
-
 from made_records import config, filled, row, write_run
 
 CONSTANT = {"answer": "positive", "metrics": {"accuracy": 51.0}, "score": 51.0}
 
 
-def flan(seed: int = 0, task: str = "sst2", **changed: Any) -> dict[str, Any]:
+def flan(seed=0, task="sst2", **changed):
     return config(seed, task__name=task, model__name="flan_small_int8", **changed)
 
 
-def came_out(score: float, untrained: float | None = 68.0) -> dict[str, Any]:
+def came_out(score, untrained=68.0):
     """A run whose held-out score is 1 above what is reported, as is the step of validation."""
 
-    def scores(value: float) -> dict[str, Any]:
+    def scores(value):
         metrics = {"accuracy": value}
         return {"score": value, "metrics": metrics, "num_examples": 872, "num_unparseable": 0}
 
@@ -28,8 +25,8 @@ def came_out(score: float, untrained: float | None = 68.0) -> dict[str, Any]:
 
 
 def test_a_cell_stands_beside_what_needs_no_training_and_beside_the_papers_way(
-    tmp_path: Path,
-) -> None:
+    tmp_path,
+):
     """Of 872 examples guessing "positive" reaches 53.8: 51 + 1.645 * sqrt(51 * 49 / 872)."""
     for seed, score in enumerate((86.0, 53.7, 53.8)):
         write_run(tmp_path, flan(seed), came_out(score))
@@ -46,7 +43,7 @@ def test_a_cell_stands_beside_what_needs_no_training_and_beside_the_papers_way(
     assert "Missing: 3 of 6 runs (20 on flan_small_int8: rte, seed 0 1 2)." in made.table.notes
 
 
-def test_runs_of_other_weights_are_not_averaged(tmp_path: Path) -> None:
+def test_runs_of_other_weights_are_not_averaged(tmp_path):
     write_run(tmp_path, flan(0), came_out(86.0))
     write_run(tmp_path, flan(1), came_out(87.0), fingerprint="f1")
     assert row(filled("gate_flan", tmp_path, flan(0), flan(1)), "sst2") == [

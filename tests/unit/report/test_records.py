@@ -3,8 +3,6 @@
 import json
 import shutil
 from base64 import b64decode
-from pathlib import Path
-from typing import Any
 from zlib import decompress
 
 import pytest
@@ -23,7 +21,7 @@ from prompt_tuning.report.records import (
 )
 
 
-def test_two_records_of_one_run_are_refused(tmp_path: Path) -> None:
+def test_two_records_of_one_run_are_refused(tmp_path):
     """Counted twice, a seed would make the deviation too small."""
     write_run(tmp_path, config(), result(60.0, 60.0))
     write_run(tmp_path, config(output_dir="other"), result(61.0, 61.0), name="again")
@@ -31,7 +29,7 @@ def test_two_records_of_one_run_are_refused(tmp_path: Path) -> None:
         filled("fig3a_ladder", tmp_path, *seeds())
 
 
-def test_a_run_of_the_users_own_counts_in_place_of_the_committed_record(tmp_path: Path) -> None:
+def test_a_run_of_the_users_own_counts_in_place_of_the_committed_record(tmp_path):
     """As in a fresh clone, whose results/runs has every run of the ladder already."""
     write_seeds(tmp_path, [60.0, 70.0, 80.0])
     runs = read_runs(tmp_path)
@@ -44,7 +42,7 @@ def test_a_run_of_the_users_own_counts_in_place_of_the_committed_record(tmp_path
     assert scores == [60.0, 70.0, 95.0]
 
 
-def test_lines_give_back_every_value_of_the_records(tmp_path: Path) -> None:
+def test_lines_give_back_every_value_of_the_records(tmp_path):
     """Of runs that share some values, all, or none, of ensembles, and of a nested seed."""
     write_seeds(tmp_path, [60.0, 70.0])
     other = {"model__name": "ladder_1m", "experiment": "fig3a_ladder"}  # elsewhere there is none
@@ -67,14 +65,14 @@ def test_lines_give_back_every_value_of_the_records(tmp_path: Path) -> None:
     assert lines == sorted(lines)
 
 
-def test_a_seed_more_is_one_line_more(tmp_path: Path) -> None:
+def test_a_seed_more_is_one_line_more(tmp_path):
     """All that the seeds of a run share stands once in a file."""
     write_seeds(tmp_path, [60.0, 70.0, 80.0])
     records = read_runs(tmp_path)
     assert len(pack(records)) == len(pack(records[:2])) + 1
 
 
-def test_records_are_added_and_none_is_ever_changed(tmp_path: Path) -> None:
+def test_records_are_added_and_none_is_ever_changed(tmp_path):
     committed = tmp_path / "committed"
     run = write_run(tmp_path, config(), result(59.0, 60.0))
     line = {"step": 200, "eval/score": 59.0, "time/duration_s": 1.25}
@@ -97,9 +95,9 @@ def test_records_are_added_and_none_is_ever_changed(tmp_path: Path) -> None:
     assert (committed / "fig3a_ladder.jsonl").read_text().splitlines() == after
 
 
-def test_a_committed_record_has_no_path_of_its_machine() -> None:
+def test_a_committed_record_has_no_path_of_its_machine():
     """Folders of outputs and data get plain names, in commands and in records about runs too."""
-    places: dict[str, Any] = {"output_dir": "/home/a/out", "data__dir": "/big/data"}
+    places = {"output_dir": "/home/a/out", "data__dir": "/big/data"}
     member = config(1, output_dir="/home/b/out")
     record = {
         "config": config(**places, data__cache_dir="/home/a/out/cache"),
@@ -125,7 +123,7 @@ def test_a_committed_record_has_no_path_of_its_machine() -> None:
     assert portable(made) == made
 
 
-def test_what_a_run_answered_is_kept_once_and_read_again(tmp_path: Path) -> None:
+def test_what_a_run_answered_is_kept_once_and_read_again(tmp_path):
     write_run(tmp_path / "runs", config(), result(60.0, 50.0), name="mini_rte-0a1b2c3d")
     (record,) = read_runs(tmp_path / "runs")
     commit_answers({"fig1": [record]}, tmp_path / "kept")

@@ -1,29 +1,22 @@
 """Section 7 on the ladder: inspections are found by their runs; sentences follow the numbers."""
 
-from pathlib import Path
-from typing import Any
-
 import pytest
 from made_records import config as any_config
 from made_records import filled, library_of, result, row, write_record, write_run
 
-from prompt_tuning.report.artefact import Artefact, write
-from prompt_tuning.report.claims import Judged, judged
+from prompt_tuning.report.artefact import write
+from prompt_tuning.report.claims import judged
 from prompt_tuning.report.statistics import Answer
 
 NAME = "section7_ladder"
 
 
-def config(
-    seed: int = 0, *, init: str = "class_label", length: int = 20, task: str = "mini_rte"
-) -> Any:
+def config(seed=0, *, init="class_label", length=20, task="mini_rte"):
     changed = {"init__strategy": init, "prompt__length": length, "task__name": task}
     return any_config(seed, output_dir="elsewhere", **changed)
 
 
-def inspected(
-    folder: Path, cfg: Any, trained: dict[str, float], name: str = "", **changed: Any
-) -> None:
+def inspected(folder, cfg, trained, name="", **changed):
     """A record about one run: what its prompt measures, and what stands beside it."""
     init = changed.get("init", {"tightness": 0.3, "rows_sharing": 0.5})
     random = {"tightness": 0.1, "rows_sharing": 0.2, "domain_share": 0.1}
@@ -47,7 +40,7 @@ def inspected(
 TIGHTNESS = ("tightness: cosine between the neighbours of a row", "class_label, 20", "ladder_400k")
 
 
-def test_a_record_about_runs_is_found_by_exactly_those_runs(tmp_path: Path) -> None:
+def test_a_record_about_runs_is_found_by_exactly_those_runs(tmp_path):
     """Whatever the folder is called, and wherever the runs lay.
 
     With other settings it is not the report's: who looks at ten neighbours can still report.
@@ -64,7 +57,7 @@ def test_a_record_about_runs_is_found_by_exactly_those_runs(tmp_path: Path) -> N
     assert library.find("ensemble", [config(1)]) is None
 
 
-def test_a_number_is_the_mean_over_tasks_of_seeds_that_have_them_all(tmp_path: Path) -> None:
+def test_a_number_is_the_mean_over_tasks_of_seeds_that_have_them_all(tmp_path):
     planned = [config(seed, task=task) for seed in range(3) for task in ("mini_rte", "mini_sst2")]
     for value, cfg in zip((0.4, 0.6, 0.6, 0.8, 0.9), planned, strict=False):  # seed 2 lacks a task
         inspected(tmp_path, cfg, {"tightness": value})
@@ -78,7 +71,7 @@ def test_a_number_is_the_mean_over_tasks_of_seeds_that_have_them_all(tmp_path: P
     assert "class_label, 20 on ladder_400k: mini_sst2, seed 2" in made.markdown
 
 
-def test_what_a_record_does_not_have_is_a_dash(tmp_path: Path) -> None:
+def test_what_a_record_does_not_have_is_a_dash(tmp_path):
     """A prompt file from before inits were kept has nothing to say about drift."""
     planned = [config(seed) for seed in range(3)]
     for cfg in planned:
@@ -88,18 +81,18 @@ def test_what_a_record_does_not_have_is_a_dash(tmp_path: Path) -> None:
     assert not any("cosine to the row before" in line[0] for line in made.table.rows)
 
 
-def trained(folder: Path, cfg: Any, score: float = 75.0) -> None:
+def trained(folder, cfg, score=75.0):
     """The run that made the prompt, with its score; the floor of made records is 52.5."""
     name = f"run-{len([*folder.glob('run-*')])}"
     write_run(folder, cfg, result(score, score), name=name)
 
 
-def claim(made: Artefact, start: str) -> Judged:
+def claim(made, start):
     (found,) = [one for one in judged(made.claims) if one.claim.question.startswith(start)]
     return found
 
 
-def test_claims_compare_each_prompt_with_itself_before_training(tmp_path: Path) -> None:
+def test_claims_compare_each_prompt_with_itself_before_training(tmp_path):
     """Tighter than random vectors and looser than before: the clusters are the init's."""
     planned = [config(seed, length=length) for seed in range(3) for length in (20, 100)]
     for i, cfg in enumerate(planned):
@@ -115,7 +108,7 @@ def test_claims_compare_each_prompt_with_itself_before_training(tmp_path: Path) 
     assert claim(made, "Without class labels").answer == Answer.NOT_TESTABLE
 
 
-def test_prompts_that_have_not_learnt_their_task_say_nothing(tmp_path: Path) -> None:
+def test_prompts_that_have_not_learnt_their_task_say_nothing(tmp_path):
     planned = [config(seed) for seed in range(3)]
     for cfg in planned:
         trained(tmp_path, cfg, 55.0)
@@ -124,7 +117,7 @@ def test_prompts_that_have_not_learnt_their_task_say_nothing(tmp_path: Path) -> 
     assert {found.answer for found in judged(made.claims)} == {Answer.NOT_TESTABLE}
 
 
-def test_without_inspections_nothing_is_claimed(tmp_path: Path) -> None:
+def test_without_inspections_nothing_is_claimed(tmp_path):
     made = filled(NAME, tmp_path, config(0), config(1))
     assert {found.answer for found in judged(made.claims)} == {Answer.NOT_TESTABLE}
     assert made.table.rows == []

@@ -10,8 +10,6 @@ from statsmodels.stats.weightstats import ttost_ind
 
 from prompt_tuning.report.statistics import (
     Answer,
-    Cell,
-    Cells,
     Effect,
     answer,
     combination,
@@ -25,17 +23,17 @@ from prompt_tuning.report.statistics import (
 FIRST, SECOND = [71.0, 74.5, 69.2], [60.1, 65.9, 64.0, 58.8]
 
 
-def difference_terms(first: Cells, second: Cells) -> list[tuple[float, Cell]]:
+def difference_terms(first, second):
     """Of first minus second arm, the mean over their tasks."""
     share = 1 / len(first)
     return [*((share, cell) for cell in first.values()), *((-share, second[t]) for t in first)]
 
 
-def difference(first: Cells, second: Cells) -> Effect:
+def difference(first, second):
     return combination(difference_terms(first, second))
 
 
-def test_of_one_task_the_difference_is_welchs_test() -> None:
+def test_of_one_task_the_difference_is_welchs_test():
     effect = difference({"rte": FIRST}, {"rte": SECOND})
     welch = stats.ttest_ind(FIRST, SECOND, equal_var=False)
     interval = welch.confidence_interval(0.95)
@@ -44,14 +42,14 @@ def test_of_one_task_the_difference_is_welchs_test() -> None:
     assert (effect.low, effect.high) == pytest.approx((interval.low, interval.high))
 
 
-def test_equivalence_is_two_one_sided_tests() -> None:
+def test_equivalence_is_two_one_sided_tests():
     first, second = np.array([80.1, 80.9, 79.6, 80.2]), np.array([80.5, 79.9, 80.3, 80.8])
     p, _, _ = ttost_ind(first, second, -2.0, 2.0, usevar="unequal")
     effect = difference({"rte": list(first)}, {"rte": list(second)})
     assert effect.equivalence_p(2.0) == pytest.approx(p)
 
 
-def test_seeds_that_cancel_between_tasks_do_not_make_a_mean_certain() -> None:
+def test_seeds_that_cancel_between_tasks_do_not_make_a_mean_certain():
     """The mean of each seed over both tasks is 75 every time; the tasks swing by 25."""
     swinging = {"a": [50.0, 100.0, 75.0], "b": [100.0, 50.0, 75.0]}
     steady = {"a": [75.0, 75.0, 75.0], "b": [75.0, 75.0, 75.0]}
@@ -60,14 +58,14 @@ def test_seeds_that_cancel_between_tasks_do_not_make_a_mean_certain() -> None:
     assert effect.error == pytest.approx(math.sqrt(2 * 25**2 / 3) / 2)
 
 
-def test_one_seed_has_no_interval_and_equal_scores_are_certain() -> None:
+def test_one_seed_has_no_interval_and_equal_scores_are_certain():
     assert not difference({"a": [80.0]}, {"a": [70.0, 71.0]}).has_interval
     certain = combination([(1.0, [100.0, 100.0]), (-1.0, [50.0, 50.0])])
     assert (certain.value, certain.low, certain.high) == (50.0, 50.0, 50.0)
     assert certain.two_sided_p() == 0.0
 
 
-def test_with_eight_seeds_a_cell_the_interval_is_the_stratified_bootstraps() -> None:
+def test_with_eight_seeds_a_cell_the_interval_is_the_stratified_bootstraps():
     rng = np.random.default_rng(1)
     first, second = rng.normal(70, 3, 10).tolist(), rng.normal(60, 3, 9).tolist()
     effect = difference({"a": first}, {"a": second})
@@ -81,7 +79,7 @@ def test_with_eight_seeds_a_cell_the_interval_is_the_stratified_bootstraps() -> 
     assert effect.high == pytest.approx(expected.high, abs=0.15)
 
 
-def test_a_trend_is_the_slope_per_decade_with_every_size_in_it() -> None:
+def test_a_trend_is_the_slope_per_decade_with_every_size_in_it():
     sizes = {1e5: 30.0, 1e6: 20.0, 1e7: 10.0}
     terms = {
         n: difference_terms({"a": [gap, gap + 2]}, {"a": [0.0, 2.0]}) for n, gap in sizes.items()
@@ -95,7 +93,7 @@ def test_a_trend_is_the_slope_per_decade_with_every_size_in_it() -> None:
     assert trend(uneven).value == pytest.approx(expected)
 
 
-def test_the_spread_of_equal_arms_is_chance() -> None:
+def test_the_spread_of_equal_arms_is_chance():
     """Three equal arms of three noisy seeds have a best and a worst too."""
     rng = np.random.default_rng(3)
     equal = {arm: {"a": rng.normal(80, 10, 3).tolist()} for arm in "xyz"}
@@ -110,14 +108,14 @@ def test_the_spread_of_equal_arms_is_chance() -> None:
     assert p < 0.05
 
 
-def test_failing_to_learn_is_what_guessing_could_give() -> None:
+def test_failing_to_learn_is_what_guessing_could_give():
     assert fails_to_learn(50.0, 50.0, 800)
     assert fails_to_learn(52.9, 50.0, 800)
     assert not fails_to_learn(52.92, 50.0, 800)
     assert not fails_to_learn(0.1, 0.0, 800)
 
 
-def test_intervals_of_counts_and_corrections_are_the_libraries() -> None:
+def test_intervals_of_counts_and_corrections_are_the_libraries():
     assert wilson(7, 15) == pytest.approx(proportion_confint(7, 15, method="wilson"))
     assert holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
     assert holm([]) == []
@@ -132,9 +130,7 @@ def test_intervals_of_counts_and_corrections_are_the_libraries() -> None:
         (Effect(5.0), 0.0, Answer.NOT_TESTABLE),
     ],
 )
-def test_an_answer_follows_from_sign_and_corrected_p(
-    effect: Effect, p: float, expected: Answer
-) -> None:
+def test_an_answer_follows_from_sign_and_corrected_p(effect, p, expected):
     assert answer(effect, p, sign=1, margin=None) is expected
 
 
@@ -146,5 +142,5 @@ def test_an_answer_follows_from_sign_and_corrected_p(
         (Effect(0, 9, 9, -20, 20), Answer.INCONCLUSIVE),
     ],
 )
-def test_alike_is_shown_and_not_assumed(effect: Effect, expected: Answer) -> None:
+def test_alike_is_shown_and_not_assumed(effect, expected):
     assert answer(effect, effect.equivalence_p(2), sign=1, margin=2) is expected

@@ -1,33 +1,29 @@
 """Table 3 says what the records of ensembles say: columns, gains over disjoint groups, verdicts."""
 
 import json
-from collections.abc import Iterable, Sequence
-from pathlib import Path
-from typing import Any
 
 import pytest
 from made_records import FLOOR, filled, row, write_record
 from made_records import config as any_config
 
-from prompt_tuning.report.artefact import Artefact
 from prompt_tuning.report.claims import judged
 from prompt_tuning.report.paper import rows
 from prompt_tuning.report.seed_groups import repetitions, seed_groups
 from prompt_tuning.report.statistics import Answer
 
 
-def config(seed: int, task: str = "mini_rte", model: str = "ladder_400k") -> dict[str, Any]:
+def config(seed, task="mini_rte", model="ladder_400k"):
     return any_config(seed, task__name=task, model__name=model)
 
 
 def write_ensemble(
-    folder: Path,
-    members: Sequence[tuple[dict[str, Any], float]],
-    vote: float,
+    folder,
+    members,
+    vote,
     *,
-    data: str = "d0",
-    metrics: dict[str, tuple[float, float, float]] | None = None,
-) -> Path:
+    data="d0",
+    metrics=None,
+):
     """An ensemble of runs with their scores; `metrics` has average, best, ensemble of each."""
     scores = [score for _, score in members]
     columns = {"average": sum(scores) / len(scores), "best": max(scores), "ensemble": vote}
@@ -64,22 +60,22 @@ def write_ensemble(
     return run / "record.json"
 
 
-def write_groups(folder: Path, groups: Iterable[tuple[list[float], float]], **changes: Any) -> None:
+def write_groups(folder, groups, **changes):
     """Ensembles of five, seeds counted on."""
     for number, (scores, vote) in enumerate(groups):
         members = [(config(5 * number + k, **changes), score) for k, score in enumerate(scores)]
         write_ensemble(folder, members, vote)
 
 
-def fifteen(**changes: Any) -> list[dict[str, Any]]:
+def fifteen(**changes):
     return [config(seed, **changes) for seed in range(15)]
 
 
-def cells(made: Artefact, *start: str) -> dict[str, str]:
+def cells(made, *start):
     return dict(zip(made.table.header, (*start, *row(made, *start)), strict=True))
 
 
-def test_seeds_in_groups_are_disjoint_and_do_not_mix_configurations() -> None:
+def test_seeds_in_groups_are_disjoint_and_do_not_mix_configurations():
     plan = [config(seed, task) for seed in (4, 0, 3, 1, 2, 5, 0) for task in ("a", "b")]
     groups = [
         [(plan[i]["task"]["name"], plan[i]["seed"]) for i in group]
@@ -91,7 +87,7 @@ def test_seeds_in_groups_are_disjoint_and_do_not_mix_configurations() -> None:
     assert [len(group) for group in repetitions(plan)] == [6, 6]
 
 
-def test_a_row_of_the_ladder_has_its_gains_over_disjoint_ensembles(tmp_path: Path) -> None:
+def test_a_row_of_the_ladder_has_its_gains_over_disjoint_ensembles(tmp_path):
     """The gain of a vote is over its own prompts, so that weak groups do not widen its error."""
     low, high = [40.0, 50.0, 60.0, 50.0, 50.0], [80.0, 90.0, 100.0, 90.0, 90.0]
     write_groups(tmp_path, [(low, 58.0), (high, 98.0), (low, 61.0)])
@@ -116,7 +112,7 @@ def test_a_row_of_the_ladder_has_its_gains_over_disjoint_ensembles(tmp_path: Pat
     assert "Missing: 15 of 15 runs." in made.table.notes  # the trainings were not kept here
 
 
-def test_ensembles_of_other_data_are_not_averaged(tmp_path: Path) -> None:
+def test_ensembles_of_other_data_are_not_averaged(tmp_path):
     write_groups(tmp_path, [([50.0] * 5, 60.0), ([50.0] * 5, 60.0)])
     write_ensemble(tmp_path, [(config(seed), 50.0) for seed in range(10, 15)], 60.0, data="d1")
     made = filled("table3_ladder", tmp_path, *fifteen())
@@ -124,7 +120,7 @@ def test_ensembles_of_other_data_are_not_averaged(tmp_path: Path) -> None:
     assert any("different weights or data" in note for note in made.table.notes)
 
 
-def test_the_papers_table_has_a_verdict_on_all_three_columns(tmp_path: Path) -> None:
+def test_the_papers_table_has_a_verdict_on_all_three_columns(tmp_path):
     """RTE as published but for the vote, which is 2.1 off: the smallest tolerance is 2 points."""
     plan = [config(seed, task, "xxl") for task in ("rte", "wic") for seed in range(5)]
     for task, vote in (("rte", 93.5 - 2.1), ("wic", 77.4 + 1.9)):
@@ -142,9 +138,9 @@ def test_the_papers_table_has_a_verdict_on_all_three_columns(tmp_path: Path) -> 
     assert cells(made, "superglue", "score")["ours average"] == "-"  # six tasks are missing
 
 
-def test_the_superglue_line_is_the_mean_over_tasks_of_each_column(tmp_path: Path) -> None:
+def test_the_superglue_line_is_the_mean_over_tasks_of_each_column(tmp_path):
     """Recomputed from the paper's own lines: 90.49, 91.06 and 91.33, printed as 90.5 to 91.3."""
-    by_task: dict[str, dict[str, tuple[float, float, float]]] = {}
+    by_task = {}
     for line in rows("table3")[:-1]:
         values = (float(line["average"]), float(line["best"]), float(line["ensemble"]))
         by_task.setdefault(line["task"], {})[line["metric"]] = values

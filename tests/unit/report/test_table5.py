@@ -1,12 +1,11 @@
 """Table 5: when a run is first within 1 % of its configuration's mean score."""
 
 import json
-from pathlib import Path
 
 from made_records import config, filled, result, row, seeds, write_run
 
 
-def test_time_to_a_score_is_the_first_evaluation_within_one_per_cent(tmp_path: Path) -> None:
+def test_time_to_a_score_is_the_first_evaluation_within_one_per_cent(tmp_path):
     """Best scores 80 and 90: their mean is 85, and 84.15 is reached at step 400 by one of two."""
     for seed, curve in enumerate([[70.0, 80.0, 79.0], [84.0, 90.0, 90.0]]):
         run = write_run(tmp_path, config(seed, task__name="mini_boolq"), result(max(curve), 50.0))

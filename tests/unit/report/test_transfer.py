@@ -1,12 +1,8 @@
 """Tables 1 and 2: what was learnt on one task, asked of another."""
 
-from pathlib import Path
-from typing import Any
-
 import pytest
 from made_records import config, filled, row, write_run
 
-from prompt_tuning.report.artefact import Artefact
 from prompt_tuning.report.claims import FEW, judged
 from prompt_tuning.report.statistics import Answer
 
@@ -14,12 +10,12 @@ FLOOR = {"majority": 50.0, "shortcut": 53.0, "shortcut_name": "bag"}
 METHODS = ("prompt_tuning", "model_tuning")
 
 
-def answers(score: float, split: str = "test") -> dict[str, Any]:
+def answers(score, split="test"):
     counts = {"num_examples": 400, "num_unparseable": 0}
     return {"split": split, "score": score, "metrics": {"accuracy": score}, **counts}
 
 
-def result(at_home: float, target: str, zero_shot: float) -> dict[str, Any]:
+def result(at_home, target, zero_shot):
     return {
         **answers(at_home - 1, "validation"),
         "report": answers(at_home),
@@ -28,12 +24,12 @@ def result(at_home: float, target: str, zero_shot: float) -> dict[str, Any]:
     }
 
 
-def both_directions(method: str, seed: int) -> list[dict[str, Any]]:
+def both_directions(method, seed):
     names = ("mini_boolq", "mini_boolq_b")
     return [config(seed, task__name=name, method=method) for name in names]
 
 
-def made_of(folder: Path, scores: dict[str, tuple[float, float]], num_seeds: int = 3) -> Artefact:
+def made_of(folder, scores, num_seeds=3):
     """Runs of both methods and directions: at home and zero-shot, a point more every seed."""
     planned = [
         cfg for m in METHODS for seed in range(num_seeds) for cfg in both_directions(m, seed)
@@ -50,8 +46,8 @@ AT_THE_FLOOR = {**LEARNT, "prompt_tuning": (50.0, 70.0)}
 
 
 def test_zero_shot_stands_beside_in_domain_the_floor_and_training_on_the_target(
-    tmp_path: Path,
-) -> None:
+    tmp_path,
+):
     """The claim compares the methods zero-shot, and beside it in domain."""
     made = made_of(tmp_path, LEARNT)
     found = row(made, "prompt_tuning", "ladder_400k", "mini_boolq", "mini_boolq_b")
@@ -74,12 +70,12 @@ def test_zero_shot_stands_beside_in_domain_the_floor_and_training_on_the_target(
     ],
 )
 def test_what_was_not_learnt_at_home_or_has_few_seeds_makes_no_claim(
-    tmp_path: Path,
-    scores: dict[str, tuple[float, float]],
-    num_seeds: int,
-    failed: str,
-    why: str,
-) -> None:
+    tmp_path,
+    scores,
+    num_seeds,
+    failed,
+    why,
+):
     made = made_of(tmp_path, scores, num_seeds)
     shown = row(made, "prompt_tuning", "ladder_400k", "mini_boolq", "mini_boolq_b")[1]
     (found,) = judged(made.claims)
@@ -87,7 +83,7 @@ def test_what_was_not_learnt_at_home_or_has_few_seeds_makes_no_claim(
     assert (found.answer, found.claim.why_not) == (Answer.NOT_TESTABLE, why)
 
 
-def test_runs_of_other_weights_are_not_averaged(tmp_path: Path) -> None:
+def test_runs_of_other_weights_are_not_averaged(tmp_path):
     planned = [config(seed, task__name="mini_boolq") for seed in range(3)]
     for cfg in planned:
         came_out = result(90.0, "mini_boolq_b", 70.0)
@@ -95,7 +91,7 @@ def test_runs_of_other_weights_are_not_averaged(tmp_path: Path) -> None:
     assert filled("table2_ladder", tmp_path, *planned).table.rows == []
 
 
-def test_our_run_of_the_papers_model_gets_a_verdict(tmp_path: Path) -> None:
+def test_our_run_of_the_papers_model_gets_a_verdict(tmp_path):
     """On the dev set, which the paper reports; metric by metric."""
     model = {"model__name": "xxl", "task__name": "qqp"}
     planned = [config(seed, **model) for seed in range(3)]

@@ -1,9 +1,6 @@
 """A user's own task: templates over columns, labels and free text, and the same as one of ours."""
 
 import math
-from collections.abc import Mapping
-from pathlib import Path
-from typing import Any
 
 import datasets
 import pytest
@@ -13,7 +10,7 @@ from prompt_tuning.data.sources import DataSpec, load_split, rows_of
 from prompt_tuning.metrics import score
 from prompt_tuning.own_data import as_metadata, from_metadata, own_task_of, with_labels
 from prompt_tuning.task_registry import TASKS
-from prompt_tuning.tasks import Example, RowError
+from prompt_tuning.tasks import RowError
 from prompt_tuning.tasks.own import Template
 
 TOPICS = TaskConfig(
@@ -24,7 +21,7 @@ TOPICS = TaskConfig(
 )
 
 
-def examples(config: TaskConfig, row: Mapping[str, Any]) -> list[Example]:
+def examples(config, row):
     return own_task_of(config).examples(row)
 
 
@@ -45,9 +42,7 @@ def examples(config: TaskConfig, row: Mapping[str, Any]) -> list[Example]:
         ("{a}", {"a": "{b}", "b": "no"}, "{b}"),
     ],
 )
-def test_a_template_is_filled_with_the_cells_of_a_row(
-    template: str, row: Mapping[str, Any], text: str
-) -> None:
+def test_a_template_is_filled_with_the_cells_of_a_row(template, row, text):
     assert Template(template).filled(row) == text
 
 
@@ -61,13 +56,13 @@ def test_a_template_is_filled_with_the_cells_of_a_row(
         ({"title": "x", "text": "y", "topic": {}}, "holds a dict"),
     ],
 )
-def test_a_row_that_does_not_fit_is_named(row: Mapping[str, Any], reason: str) -> None:
+def test_a_row_that_does_not_fit_is_named(row, reason):
     with pytest.raises(RowError, match=reason):
         examples(TOPICS, row)
 
 
 @pytest.mark.parametrize("label", ["1", 1, 1.0])
-def test_a_label_is_the_same_whatever_type_its_column_has(label: object) -> None:
+def test_a_label_is_the_same_whatever_type_its_column_has(label):
     (example,) = examples(TOPICS, {"title": "x", "text": "y", "topic": label})
     assert (example.inputs, example.targets, example.label) == ("x: y", "money", 1)
 
@@ -75,12 +70,12 @@ def test_a_label_is_the_same_whatever_type_its_column_has(label: object) -> None
 @pytest.mark.parametrize(
     "row", [{"topic": ""}, {"topic": None}, {"topic": math.nan}, {"topic": -1}, {}]
 )
-def test_a_row_without_a_label_is_not_scored(row: Mapping[str, Any]) -> None:
+def test_a_row_without_a_label_is_not_scored(row):
     (example,) = examples(TOPICS, {"title": "x", "text": "y", **row})
     assert (example.targets, example.is_labelled) == ("<unk>", False)
 
 
-def test_labels_may_share_a_word() -> None:
+def test_labels_may_share_a_word():
     task = own_task_of(TOPICS)
     assert task.verbalizers == ("sea", "money")
     (example,) = examples(TOPICS, {"title": "x", "text": "y", "topic": 2})
@@ -88,7 +83,7 @@ def test_labels_may_share_a_word() -> None:
     assert [task.parse(said, example) for said in ("sea", "money", "0")] == [0, 1, None]
 
 
-def test_free_text_may_have_several_answers() -> None:
+def test_free_text_may_have_several_answers():
     config = TaskConfig(name="names", inputs="{text}", target="name")
     (several,) = examples(config, {"text": "x", "name": ["Ann", "", math.nan, "A. B."]})
     assert (several.targets, several.answers) == ("Ann", ("Ann", "A. B."))
@@ -100,7 +95,7 @@ def test_free_text_may_have_several_answers() -> None:
     assert (scores.metrics, scores.num_examples) == ({"f1": 50.0, "exact_match": 50.0}, 2)
 
 
-def test_labels_are_found_in_the_training_rows_numbers_in_their_order(tmp_path: Path) -> None:
+def test_labels_are_found_in_the_training_rows_numbers_in_their_order(tmp_path):
     rows = "".join(f"x {label},{label}\n" for label in ("10", "b", "2", "a", "2"))
     (tmp_path / "train.csv").write_text("text,topic\n" + rows)
     config = TaskConfig("t", inputs="{text}", label="topic", files={"train": "train.csv"})
@@ -108,12 +103,12 @@ def test_labels_are_found_in_the_training_rows_numbers_in_their_order(tmp_path: 
     assert found.labels == {label: label for label in ("2", "10", "a", "b")}
 
 
-def test_a_prompt_file_keeps_the_definition_and_not_the_places() -> None:
+def test_a_prompt_file_keeps_the_definition_and_not_the_places():
     kept = from_metadata(as_metadata(TOPICS))
     assert kept == TOPICS
 
 
-def test_sst2_through_a_file_of_ones_own_is_sst2(shared_data: Path) -> None:
+def test_sst2_through_a_file_of_ones_own_is_sst2(shared_data):
     """The same texts, targets, class ids and scores, from the same official file."""
     own = own_task_of(
         TaskConfig(
@@ -132,7 +127,7 @@ def test_sst2_through_a_file_of_ones_own_is_sst2(shared_data: Path) -> None:
     assert score(own, mine, said) == score(ours, theirs, said)
 
 
-def test_a_metric_in_a_folder_of_evaluates_kind_is_computed(tmp_path: Path) -> None:
+def test_a_metric_in_a_folder_of_evaluates_kind_is_computed(tmp_path):
     (tmp_path / "share").mkdir()
     (tmp_path / "share" / "share.py").write_text(
         "import datasets\nimport evaluate\n\n\n"
@@ -152,7 +147,7 @@ def test_a_metric_in_a_folder_of_evaluates_kind_is_computed(tmp_path: Path) -> N
     assert scores.metrics == {"accuracy": 50.0, "first_share": 0.5}
 
 
-def test_a_data_set_of_the_hub_is_read_with_the_names_of_its_classes(tmp_path: Path) -> None:
+def test_a_data_set_of_the_hub_is_read_with_the_names_of_its_classes(tmp_path):
     """In the hub's own layout; the hub itself is not there to be asked."""
     features = datasets.Features(
         {"text": datasets.Value("string"), "topic": datasets.ClassLabel(names=["sea", "money"])}
