@@ -417,7 +417,8 @@ def _missing_choices(
             yield UserError(
                 f"{group}={name}: there is no such {group}",
                 allowed=", ".join(known),
-                fix=did_you_mean(name, known) or f"ptune list what={group}",
+                fix=did_you_mean(name, known)
+                or f"--config-dir <folder>, if {group}/{name}.yaml is a file of yours",
             )
 
 

@@ -20,7 +20,7 @@ TABLES = tuple(suffix for suffix in FORMATS if suffix != ".jsonl")
 def check_readable(rows: str, key: str = "rows") -> None:
     """Raises a UserError if `rows`, the value of `key`, is neither a file nor - for stdin."""
     if rows != STDIN and not Path(rows).is_file():
-        fix = f"give a .jsonl file, or {key}=- for standard input"
+        fix = f"give a table or JSON lines, or {key}=- for standard input"
         raise UserError(f"{key}={rows} is not a file", fix=fix)
 
 

@@ -163,7 +163,8 @@ def _source(task: Task, split: str, spec: DataSpec) -> str:
         return source
     if not known and task.origin.is_own:
         problem = f"task {task.name} does not say where its {split} rows are"
-        fix = f"add data.{split}_file=<table>, or files: or hub: to its file"
+        fix = f"add data.{split}_file=<table>, or --config-dir <folder> task={task.name} where "
+        fix += f"{task.name}.yaml says it"
         raise UserError(problem, fix=fix)
     if not known:
         raise UserError(
