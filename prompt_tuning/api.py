@@ -169,8 +169,8 @@ class Prompt:
         """
         from prompt_tuning.rows import line_of
 
-        asked = ({"inputs": row} if isinstance(row, str) else row for row in _listed(rows))
-        return list(self._predictor.answers(map(line_of, asked)))
+        objects = ({"inputs": row} if isinstance(row, str) else row for row in _listed(rows))
+        return list(self._predictor.answers(map(line_of, objects)))
 
     def score(self, rows: Iterable[Row] | pandas.DataFrame) -> dict[str, float]:
         """The task's metrics, in percent, on rows of its columns with labels.
@@ -182,17 +182,19 @@ class Prompt:
         from prompt_tuning.tasks import RowError
 
         try:
-            questions = [each for row in _listed(rows) for each in self.task.flatten(row)]
-            asked = [(row, made[0]) for row in questions if (made := self.task.examples(row))]
+            flat_rows = [each for row in _listed(rows) for each in self.task.flatten(row)]
+            found = [(row, made[0]) for row in flat_rows if (made := self.task.examples(row))]
         except RowError as error:
             raise UserError(str(error)) from None
-        examples = [example for _, example in asked]
-        answers = self.predict({"row": row} for row, _ in asked)
+        if not found:
+            raise UserError("there is no row of the task to score")
+        examples = [example for _, example in found]
+        answers = self.predict({"row": row} for row, _ in found)
         for answer in answers:
             if "error" in answer:
                 raise UserError(answer["error"])
         scores = score(self.task, examples, [answer["prediction"] for answer in answers])
-        if scores.num_examples < len(examples) or not examples:
+        if scores.num_examples < len(examples):
             num_unlabelled = len(examples) - scores.num_examples
             raise UserError(f"{num_unlabelled} of {len(examples)} rows have no label")
         return scores.metrics

@@ -36,7 +36,7 @@ class EvaluationSet:
     max_target_tokens: int  # decoding stops there
     target_sentinel: bool  # span corruption + sentinel: predictions start with a sentinel
     ends_of_answer: str = ""  # prompt design: characters that end an answer as EOS does
-    source: Task | None = None  # whose words answer `task`; None: its own
+    taught: Task | None = None  # the task in whose words answers come; None: `task` itself
     labels: Sequence[Tensor] = ()  # token ids of the class labels to rank, by class id; (): decode
     rank: str | None = None  # how they are compared
 
@@ -58,14 +58,14 @@ def evaluation_set(
     max_target_tokens: int | None = None,
     rank: str | None = None,
     cache_dir: str | Path | None = None,
-    source: Task | None = None,
+    taught: Task | None = None,
 ) -> EvaluationSet:
     """Tokenises a split for evaluation, by the checkpoint's tokenizer and onto its device.
 
     Nothing is truncated, as in T5X (its `infer_eval`).
 
     Args:
-        target_sentinel, source: as in `EvaluationSet`.
+        target_sentinel, taught: as in `EvaluationSet`.
         max_target_tokens: where decoding stops; None: at the longest target or accepted answer.
         rank: how the task's class labels are compared, of which one answers (`config.RANKS`);
             None: what is decoded answers.
@@ -79,16 +79,24 @@ def evaluation_set(
     )
     if max_target_tokens is None:
         answers = {answer for example in examples for answer in example.answers or ()}
-        answers |= {*(source.verbalizers if source else ())}
+        answers |= {*(taught.verbalizers if taught else ())}
         longest_answer = max((len(checkpoint.encode_text(text)) + 1 for text in answers), default=1)
         longest_target = max(map(len, encoded.targets))
         max_target_tokens = max(longest_target, longest_answer + target_sentinel)
     device = checkpoint.model.device
     inputs = [torch.tensor(ids, device=device) for ids in encoded.inputs]
-    words = (source or task).verbalizers if rank else ()
+    words = (taught or task).verbalizers if rank else ()
     labels = label_ids(checkpoint, words, target_sentinel=target_sentinel)
-    data = EvaluationSet(task, examples, inputs, max_target_tokens, target_sentinel)
-    return replace(data, labels=labels, rank=rank, source=source)
+    return EvaluationSet(
+        task,
+        examples,
+        inputs,
+        max_target_tokens,
+        target_sentinel,
+        taught=taught,
+        labels=labels,
+        rank=rank,
+    )
 
 
 def long_inputs(num_long: int) -> str:
@@ -127,13 +135,13 @@ def answers_to(
     data: EvaluationSet,
     *,
     max_tokens: int | None,
-    on_batch: OnBatch = lambda num_rows: None,
+    on_batch: OnBatch,
 ) -> list[str]:
     """The answer to each row under its prompt: decoded greedily, or the likeliest of the labels.
 
     `rows` are inputs of `data`, as often as they are asked; the rest as in `decode_tokens`.
     """
-    words = (data.source or data.task).verbalizers
+    words = (data.taught or data.task).verbalizers
     asked = Asked(rows, data.labels, data.rank, data.max_target_tokens, max_tokens)
     if checkpoint.model.is_spread:
         here().broadcast(asked)
@@ -154,7 +162,7 @@ class Asked:
     max_tokens: int | None  # as in `answers_to`
 
     @torch.no_grad()
-    def scores(self, model: PackedT5, on_batch: OnBatch = lambda num_rows: None) -> list[Tensor]:
+    def scores(self, model: PackedT5, on_batch: OnBatch) -> list[Tensor]:
         """Log-probabilities of the labels, a tensor [K] a row."""
 
         def scored(encoded: EncodedRows) -> list[Tensor]:
@@ -203,7 +211,7 @@ def answer_along(model: PackedT5) -> None:
 
 
 def let_go(model: PackedT5) -> None:
-    """Lets the other processes go on, if they answered along: nothing is asked until they train."""
+    """Ends `answer_along` in the other processes of a spread model: they go on to train, or end."""
     if model.is_spread:
         here().broadcast(None)
 
@@ -257,7 +265,7 @@ def answer_of(text: str, data: EvaluationSet) -> str:
     marks = (at for at in range(begin, len(text)) if text[at] in data.ends_of_answer)
     end = next(marks, None)
     answer = text if end is None else text[:end].rstrip()
-    return as_answer_of(data.task, answer, data.source)
+    return as_answer_of(data.task, answer, data.taught)
 
 
 def strip_sentinel(text: str) -> str:

@@ -54,7 +54,7 @@ def load_splits(task: Task, config: TrainConfig, text_format: TextFormat = "task
     report, key = None, "evaluation.report_split"
     if names.report_split:
         report = scored(names.report_split, names.num_report_examples, key, "null")
-    return Splits(train, evaluation, report, load_transfer_splits(task, config))
+    return Splits(train, evaluation, report, load_transfer_splits(config))
 
 
 def load_training_split(task: Task, config: TrainConfig, text_format: TextFormat) -> Split:
@@ -63,7 +63,7 @@ def load_training_split(task: Task, config: TrainConfig, text_format: TextFormat
     return load_split(task, "train", data_spec(config.data), limit=limit, text_format=text_format)
 
 
-def load_transfer_splits(source: Task, config: TrainConfig) -> dict[str, Split]:
+def load_transfer_splits(config: TrainConfig) -> dict[str, Split]:
     """Splits of the tasks that a run answers untrained; files have their official names.
 
     Raises:
@@ -99,11 +99,11 @@ def scored_examples(
     checkpoint: Checkpoint,
     config: TrainConfig | EvaluateConfig | EnsembleConfig,
     variant: VariantConfig,
-    source: Task | None = None,
+    taught: Task | None = None,
 ) -> EvaluationSet:
     """A split that is scored, ready to be answered as the config says.
 
-    Of another task where `source` is what the run trains on.
+    Of another task where `taught` is what the run trains on.
     """
     return evaluation_set(
         task,
@@ -113,7 +113,7 @@ def scored_examples(
         max_target_tokens=config.evaluation.max_target_tokens,
         rank=config.evaluation.rank,
         cache_dir=config.data.cache_dir,
-        source=source,
+        taught=taught,
     )
 
 

@@ -180,34 +180,6 @@ def library_paths(folder: Path) -> dict[str, Path]:
     return {path.parent.name: path for path in sorted(folder.glob(f"*/{RUN_FILE}"))} | files
 
 
-def prompt_of(row: Mapping[str, Any], tasks: Mapping[str, str | None]) -> str:
-    """The prompt that a row is to be answered under: it names it, or its task, or there is one.
-
-    Args:
-        row: with "prompt", or with "task": a prompt so called, or the one trained on it.
-        tasks: of every prompt by its name the task that it was trained on, None: unknown.
-
-    Raises:
-        ValueError: there is no such prompt; the message is the reason.
-    """
-    for key in ("prompt", "task"):
-        if not isinstance(row.get(key, ""), str):
-            raise ValueError(f'"{key}" is {type(row[key]).__name__}, not str')
-    if "prompt" in row:
-        if row["prompt"] not in tasks:
-            raise ValueError(f"no prompt {row['prompt']}; there are {', '.join(tasks)}")
-        return str(row["prompt"])
-    if "task" not in row:
-        if len(tasks) == 1:
-            return next(iter(tasks))
-        raise ValueError('a row needs "prompt" or "task"')
-    task = row["task"]
-    trained = [task] if task in tasks else [name for name, own in tasks.items() if own == task]
-    if len(trained) != 1:
-        raise ValueError(f'{len(trained)} prompts for task {task}: name one with "prompt"')
-    return str(trained[0])
-
-
 def mixed_models(prompts: Mapping[str, PromptFile]) -> list[UserError]:
     """What is wrong with prompts that one frozen model is to serve: nothing, or one problem."""
     names: dict[tuple[str | None, int], list[str]] = {}

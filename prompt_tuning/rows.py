@@ -13,7 +13,7 @@ from prompt_tuning.errors import UserError
 from prompt_tuning.tasks.base import CUT_OFF, is_null
 
 STDIN = "-"
-OF_ANSWERS = ("prediction", "probabilities", "error")  # fields that are the answer's, not the row's
+ANSWER_FIELDS = ("prediction", "probabilities", "error")  # the answer's, not the row's
 TABLES = tuple(suffix for suffix in FORMATS if suffix != ".jsonl")
 
 
@@ -43,6 +43,41 @@ def row_in(line: bytes) -> dict[str, Any]:
     except UnicodeEncodeError:
         raise ValueError("half of a surrogate pair, such as a cut emoji: no text") from None
     return row
+
+
+def own_fields(row: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields of a row that are not an older answer's."""
+    return {key: value for key, value in row.items() if key not in ANSWER_FIELDS}
+
+
+def prompt_named_in(row: Mapping[str, Any], tasks: Mapping[str, str | None]) -> str:
+    """The name of the prompt that answers a row: the row names it or its task.
+
+    It need not where there is only one prompt.
+
+    Args:
+        row: with "prompt", or with "task": a prompt so called, or the one trained on it.
+        tasks: of every prompt by its name the task that it was trained on, None: unknown.
+
+    Raises:
+        ValueError: there is no such prompt; the message is the reason.
+    """
+    for key in ("prompt", "task"):
+        if not isinstance(row.get(key, ""), str):
+            raise ValueError(f'"{key}" is {type(row[key]).__name__}, not str')
+    if "prompt" in row:
+        if row["prompt"] not in tasks:
+            raise ValueError(f"no prompt {row['prompt']}; there are {', '.join(tasks)}")
+        return str(row["prompt"])
+    if "task" not in row:
+        if len(tasks) == 1:
+            return next(iter(tasks))
+        raise ValueError('a row needs "prompt" or "task"')
+    task = row["task"]
+    trained = [task] if task in tasks else [name for name, own in tasks.items() if own == task]
+    if len(trained) != 1:
+        raise ValueError(f'{len(trained)} prompts for task {task}: name one with "prompt"')
+    return str(trained[0])
 
 
 def line_of(row: Any) -> bytes:

@@ -110,7 +110,7 @@ def mixture_of(config: TaskConfig) -> Mixture:
 
 def check_data(task: Task, data: DataConfig, splits: Sequence[str]) -> None:
     """Raises a UserError if files of the task's splits are known to be missing."""
-    check_available(task, data_spec(data), splits)
+    check_available(task, splits, data_spec(data))
 
 
 def designed_task(config: TrainConfig) -> Task:

@@ -27,9 +27,9 @@ from prompt_tuning.examples import scored_examples
 from prompt_tuning.model_choice import load_model_of, variant_of
 from prompt_tuning.models.frozen_t5 import EOS_ID, Rows
 from prompt_tuning.models.loading import Checkpoint
-from prompt_tuning.prompt_files import PromptFile, prompt_of
+from prompt_tuning.prompt_files import PromptFile
 from prompt_tuning.protocol import started
-from prompt_tuning.rows import OF_ANSWERS, row_in
+from prompt_tuning.rows import own_fields, prompt_named_in, row_in
 from prompt_tuning.run_folder import RunFolder
 from prompt_tuning.task_data import data_spec, task_of, taught_by
 from prompt_tuning.task_registry import TASKS
@@ -59,8 +59,8 @@ def evaluate(config: EvaluateConfig, folder: RunFolder, prompt: PromptFile, sha2
     with started(folder, "evaluate", config) as run:
         prompts = {path: prompt}
         checkpoint = load_model_of(prompts, config.model, config.variant, machine, folder.cache)
-        source = taught_by(prompt.metadata, task)
-        data = scored_examples(task, split.examples, checkpoint, config, variant, source)
+        taught = taught_by(prompt.metadata, task)
+        data = scored_examples(task, split.examples, checkpoint, config, variant, taught)
         num_long = sum(len(ids) > PRETRAINED_TOKENS for ids in data.inputs)
         run.header(
             {
@@ -90,8 +90,8 @@ def evaluate(config: EvaluateConfig, folder: RunFolder, prompt: PromptFile, sha2
 
 
 @dataclass(frozen=True)
-class Prompt:
-    """A prompt among others."""
+class LoadedPrompt:
+    """A prompt on the model's device, ready to answer."""
 
     weight: Tensor  # [P, H], on the model's device
     target_sentinel: bool  # its answers start with a sentinel
@@ -106,7 +106,7 @@ class _Query:
     ids: Tensor  # [T], with EOS
     task: Task | None
     labels: tuple[str, ...]  # one of which is to answer; (): what is decoded
-    source: Task | None  # whose words answer the task; None: its own
+    taught: Task | None  # the task in whose words answers come; None: `task` itself
 
 
 @dataclass
@@ -114,7 +114,7 @@ class Predictor:
     """One frozen model under many prompts."""
 
     checkpoint: Checkpoint
-    prompts: Mapping[str, Prompt]
+    prompts: Mapping[str, LoadedPrompt]
     unreadable: Mapping[str, str]  # prompts that a row may name all the same: what is wrong
     tasks: Mapping[str, str | None]  # of every prompt that a row may name, also of those not here
     trained_on: Mapping[str, Task | None]  # of the prompts that are here
@@ -153,16 +153,16 @@ class Predictor:
             try:
                 row = row_in(line)
                 query = self._query(place, row)
-                answers.append(_own(row) | {"prompt": query.prompt})
+                answers.append(own_fields(row) | {"prompt": query.prompt})
                 alike = (query.labels, self.prompts[query.prompt].target_sentinel)
                 queries.setdefault(alike, []).append(query)
             except (RowError, ValueError) as error:
                 reason = str(error).encode("utf-8", "backslashreplace").decode()
-                answers.append(_own(row) | {"error": reason})
+                answers.append(own_fields(row) | {"error": reason})
                 on_batch(1)
         for asked in queries.values():
             for query, said in zip(asked, self._said(asked, on_batch), strict=True):
-                text = as_answer_of(query.task, said["prediction"], query.source)
+                text = as_answer_of(query.task, said["prediction"], query.taught)
                 answers[query.place] |= said | {"prediction": text}
         return answers
 
@@ -199,15 +199,16 @@ class Predictor:
         Raises:
             ValueError: it is no query, or too long; the message is the reason.
         """
-        name = self.only or prompt_of(row, self.tasks)
+        name = self.only or prompt_named_in(row, self.tasks)
         if name in self.unreadable:
             raise ValueError(self.unreadable[name])
         task = trained = self.trained_on[name]
-        # Whatever they are called, as in training: a column may be called task, inputs or row.
+        # A row with every column of its template is read through the template, even if a column is
+        # called task, inputs or row.
         is_of_columns = task is not None and bool(task.columns) and {*task.columns} <= row.keys()
         if self.only is None and not is_of_columns:
             task = TASKS.get(str(row.get("task"))) or task
-        source = in_other_words(trained, task)
+        taught = in_other_words(trained, task)
         match row:
             case _ if is_of_columns:
                 inputs = _inputs_of(task, row)
@@ -219,8 +220,8 @@ class Predictor:
                 raise ValueError('a row has "inputs" (a text) or "row" (an object), one of them')
             case _:
                 inputs = _inputs_of(task, row)
-        asked = source or task
-        labels = asked.verbalizers if asked and self.how.rank else ()
+        in_words_of = taught or task
+        labels = in_words_of.verbalizers if in_words_of and self.how.rank else ()
         if self.how.rank and not labels:
             raise ValueError(f"rank={self.how.rank}, and no class labels are known for this row")
         ids = [*self.checkpoint.encode_text(inputs), EOS_ID]
@@ -228,12 +229,7 @@ class Predictor:
             raise ValueError(f"{len(ids):,} tokens; max_input_tokens={self.how.max_input_tokens}")
         self.num_long += len(ids) > PRETRAINED_TOKENS
         tensor = torch.tensor(ids, device=self.checkpoint.model.device)
-        return _Query(place, name, tensor, task, labels, source)
-
-
-def _own(row: Answer) -> Answer:
-    """The fields of a row that are not an older answer's."""
-    return {key: value for key, value in row.items() if key not in OF_ANSWERS}
+        return _Query(place, name, tensor, task, labels, taught)
 
 
 def _inputs_of(task: Task | None, raw: Mapping[str, Any]) -> str:

@@ -14,7 +14,7 @@ from typing import IO, Any
 
 from prompt_tuning.errors import UserError
 from prompt_tuning.locking import hold
-from prompt_tuning.rows import OF_ANSWERS, STDIN, row_in
+from prompt_tuning.rows import ANSWER_FIELDS, STDIN, own_fields, row_in
 
 Answer = Mapping[str, Any]
 
@@ -75,7 +75,7 @@ def _cell(value: Any) -> Any:
 
 
 def continued(
-    output: IO[bytes], lines: Iterator[bytes], path: Path, only: str | None = None
+    output: IO[bytes], lines: Iterator[bytes], path: Path, only: str | None
 ) -> tuple[int, Iterable[bytes]]:
     """Counts the answers that an output has already, and returns the lines without one.
 
@@ -120,13 +120,13 @@ def _is_answer(line: bytes, row: Mapping[str, Any], only: str | None) -> bool:
         return False
     if only is not None and answer.get("prompt") == only:
         row = {**row, "prompt": only}
-    own = {key: value for key, value in row.items() if key not in OF_ANSWERS}
-    return not {"prediction", "error"}.isdisjoint(answer) and own.items() <= answer.items()
+    is_answered = not {"prediction", "error"}.isdisjoint(answer)
+    return is_answered and own_fields(row).items() <= answer.items()
 
 
 def _is_torn_answer(line: bytes, row: Mapping[str, Any], only: str | None) -> bool:
     """Whether the answer may begin like this, up to the first field that is not the row's own."""
-    ends = OF_ANSWERS if only is None else (*OF_ANSWERS, "prompt")
+    ends = ANSWER_FIELDS if only is None else (*ANSWER_FIELDS, "prompt")
     own = dict(takewhile(lambda field: field[0] not in ends, row.items()))
     begins = json.dumps(own, ensure_ascii=False).encode()[:-1]
     return line.startswith(begins) or begins.startswith(line)

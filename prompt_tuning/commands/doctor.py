@@ -142,7 +142,7 @@ def _data(folder: str | None) -> Iterator[Finding]:
 
 def _why_missing(task: Task, spec: DataSpec, split: str) -> UserError | None:
     try:
-        check_available(task, spec, (split,))
+        check_available(task, (split,), spec)
     except UserError as error:
         return error
     return None

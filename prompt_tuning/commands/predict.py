@@ -30,9 +30,8 @@ from prompt_tuning.prompt_files import (
     load_prompt,
     mixed_models,
     prompt_file,
-    prompt_of,
 )
-from prompt_tuning.rows import STDIN, check_readable, opened, row_in
+from prompt_tuning.rows import STDIN, check_readable, opened, prompt_named_in, row_in
 from prompt_tuning.task_data import task_of, task_of_prompt
 from prompt_tuning.terminal import bar_columns
 
@@ -123,13 +122,13 @@ def _predictor(
     import torch
 
     from prompt_tuning.model_choice import load_model_of, variant_of
-    from prompt_tuning.use import Predictor, Prompt
+    from prompt_tuning.use import LoadedPrompt, Predictor
 
     by_path = {Path(name): prompt for name, prompt in prompts.items()}
     cache = Path(config.cache_dir)
     checkpoint = load_model_of(by_path, config.model, config.variant, config.machine, cache)
     loaded = {
-        name: Prompt(
+        name: LoadedPrompt(
             torch.from_numpy(prompt.weight).to(checkpoint.model.device),
             variant_of(config.variant, prompt).target_sentinel,
         )
@@ -219,7 +218,8 @@ def prompts_of_rows(
         with opened(config.input) as lines:
             for number, line in enumerate(lines, start=1):
                 with suppress(ValueError):  # it gets an error in its line
-                    first_row.setdefault(prompt_of(row_in(line), tasks), f" (row {number})")
+                    name = prompt_named_in(row_in(line), tasks)
+                    first_row.setdefault(name, f" (row {number})")
     wanted = {name: found[name] for name in first_row or found}
     prompts = _whole(wanted)
     if first_row or not prompts:

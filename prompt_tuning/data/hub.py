@@ -7,7 +7,7 @@ from prompt_tuning.errors import UserError
 from prompt_tuning.tasks import HubDataset, Row
 
 
-def read_hub(dataset: HubDataset, split: str, *, named: bool = False) -> Iterator[tuple[int, Row]]:
+def read_hub(dataset: HubDataset, split: str, *, named: bool) -> Iterator[tuple[int, Row]]:
     """The rows of one of our splits, each with its number on the hub.
 
     Where they are `named`, columns of class ids have the names of their classes instead.

@@ -30,8 +30,8 @@ def find_file(folder: Path, names: Sequence[str], split: str, task: str) -> Path
         UserError: there is none; says what was looked for and what is there.
     """
     if not folder.is_dir():
-        what_dir_is = "data.dir=<folder of the official files>"
-        raise UserError(f"data.dir={folder}: no such folder", fix=what_dir_is)
+        fix = "data.dir=<folder of the official files>"
+        raise UserError(f"data.dir={folder}: no such folder", fix=fix)
     for name in names:
         if (folder / name).is_file():
             return folder / name

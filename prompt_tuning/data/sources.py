@@ -130,7 +130,7 @@ def content_of(task: Task, split: str, spec: DataSpec) -> dict[str, Any]:
     return _read(task, split, spec)[1]  # no record is read yet
 
 
-def check_available(task: Task, spec: DataSpec, splits: Sequence[str] = ()) -> None:
+def check_available(task: Task, splits: Sequence[str], spec: DataSpec) -> None:
     """Raises a UserError if data are missing; cheap, so that it can come before everything else.
 
     All of `splits` must be there, of () at least one. Whether the hub can be reached is not tried.
@@ -177,7 +177,7 @@ def _source(task: Task, split: str, spec: DataSpec) -> str:
 
 
 def _stored(split: str) -> str:
-    """The split whose rows a split has."""
+    """`train` for `held_out`, whose rows are a part of it; any other split is itself."""
     return "train" if split == HELD_OUT else split
 
 
@@ -186,8 +186,8 @@ def _file(task: Task, split: str, spec: DataSpec) -> Path:
     split = _stored(split)
     folder = Path() if spec.dir is None and task.origin.is_own else spec.dir
     if folder is None:
-        what_dir_is = "data.dir=<folder of the official files>"
-        raise UserError(f"no data.dir to find task {task.name} in", fix=what_dir_is)
+        fix = "data.dir=<folder of the official files>"
+        raise UserError(f"no data.dir to find task {task.name} in", fix=fix)
     given = getattr(spec, f"{split}_file")
     names = task.origin.files[split] if given is None else (given,)
     return find_file(folder, names, split, task.name)

@@ -65,8 +65,8 @@ def ensemble(
         group = config.experiment.name if config.experiment else task.name
         tracker = run.track(group=group, axes=axes)
         first, *others = [taught_by(member.prompt.metadata, task) for member in members]
-        source = first if all(other is first for other in others) else None
-        data = scored_examples(task, split.examples, checkpoint, config, variant, source)
+        taught = first if all(other is first for other in others) else None
+        data = scored_examples(task, split.examples, checkpoint, config, variant, taught)
         max_tokens = config.machine.max_tokens_per_micro_batch
         answers, cost = answers_under_all(run, checkpoint, members, data, max_tokens)
         own, voted, votes = outcome(config.tie, members, data, answers)

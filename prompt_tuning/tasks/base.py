@@ -94,7 +94,9 @@ class Task:
     selection: tuple[str, ...] = ()  # reported keys whose mean chooses the best step; (): all
     dropped_because: str = ""  # why some rows give no example
     columns: tuple[str, ...] = ()  # of a user's own: those that its template names
-    together: tuple[str, ...] = ()  # fields: rows equal in the first one that is there share a part
+    # Rows that are equal in the first of these fields that they have are held out together, or not
+    # at all.
+    together: tuple[str, ...] = ()
 
     @property
     def is_embedded(self) -> bool:
@@ -117,7 +119,7 @@ class Task:
         return [replace(e, inputs=f"{self.t5_prefix} {e.inputs}") for e in examples]
 
     def group_of(self, row: Row) -> str:
-        """What a row must not be parted from when a part of a split is held out: its text's kin.
+        """The key of the group that the row is held out with.
 
         Raises:
             RowError: the row is none of this task's.

@@ -15,12 +15,15 @@ def can_transfer(source: Task, target: Task) -> bool:
 
 
 def in_other_words(source: Task | None, target: Task | None) -> Task | None:
-    """`source`, if its words stand for other words of `target`; None: nothing is to be changed."""
+    """`source` if its answers have to be rewritten for `target`, else None."""
     return source if _pair(source, target) in _OTHER_WORDS else None
 
 
 def as_answer_of(target: Task | None, prediction: str, source: Task | None) -> str:
-    """A prediction in the words of `source`, in those of `target`; None: they are its own."""
+    """Rewrites a prediction from the words of `source` into those of `target`.
+
+    Without a `source` it stays as it is.
+    """
     said, meant = _OTHER_WORDS.get(_pair(source, target), ("", ""))
     return prediction.replace(said, meant) if said else prediction
 

@@ -191,11 +191,11 @@ class _Watch(Watch):
 
 def _transfer(watch: _Watch, splits: Mapping[str, Split]) -> dict[str, Any]:
     """What the best step scores on tasks which it was not trained on."""
-    config, source, result = watch.scored.config, watch.scored.task, {}
+    config, taught, result = watch.scored.config, watch.scored.task, {}
     for name, split in splits.items():
         task, examples = TASKS[name], split.examples
         data = scored_examples(
-            task, examples, watch.checkpoint, config, config.variant, source=source
+            task, examples, watch.checkpoint, config, config.variant, taught=taught
         )
         result[name] = {
             "split": config.evaluation.report_split or config.evaluation.split,

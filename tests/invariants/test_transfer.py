@@ -86,7 +86,7 @@ def test_paraphrases_are_decoded_as_far_as_the_sources_words_go_and_scored_as_th
     qqp, mrpc = TASKS["qqp"], TASKS["mrpc"]
     examples = [Example("sentence1: a sentence2: b", "equivalent", 0, label=1)]
     own = evaluation_set(mrpc, examples, tiny_checkpoint)
-    data = evaluation_set(mrpc, examples, tiny_checkpoint, source=qqp)
+    data = evaluation_set(mrpc, examples, tiny_checkpoint, taught=qqp)
     longest = max(len(tiny_checkpoint.encode_text(word)) + 1 for word in qqp.verbalizers)
     assert own.max_target_tokens < longest == data.max_target_tokens
     said = [tiny_checkpoint.encode_text("duplicate")]
@@ -126,6 +126,6 @@ def test_official_files_of_table_2_load_as_targets(tiny_folder, shared_data):
     """The run's own file has a name of its own here, the target's keeps the official one."""
     given = ["task=qqp", f"data.dir={shared_data}", "data.validation_file=GLUE/QQP/dev_subset.tsv"]
     given += ["evaluation.report_split=null", "evaluation.transfer_tasks=[mrpc]"]
-    targets = load_transfer_splits(TASKS["qqp"], config_of(tiny_folder, *given))
+    targets = load_transfer_splits(config_of(tiny_folder, *given))
     assert len(targets["mrpc"].examples) == 408
     assert targets["mrpc"].provenance["split"] == "validation"

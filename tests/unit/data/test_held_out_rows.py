@@ -162,7 +162,7 @@ def test_nothing_is_held_out_unless_asked_for(tmp_path):
 
 def test_a_held_out_part_is_there_if_the_training_file_is(tmp_path):
     spec = write(tmp_path, official("rte"))
-    check_available(TASKS["rte"], spec, ["held_out"])
+    check_available(TASKS["rte"], ["held_out"], spec)
     (tmp_path / "train.jsonl").unlink()
     with pytest.raises(UserError, match=r"train\.jsonl: no such file, so no train split of rte"):
-        check_available(TASKS["rte"], spec, ["held_out"])
+        check_available(TASKS["rte"], ["held_out"], spec)

@@ -156,22 +156,22 @@ def test_what_is_not_there_is_said(task, split, spec, message):
     with pytest.raises(UserError, match=message):
         load_split(TASKS[task], split, spec)
     with pytest.raises(UserError, match=message):
-        check_available(TASKS[task], spec, [split])
+        check_available(TASKS[task], [split], spec)
 
 
 def test_a_missing_folder_or_file_is_named_with_what_is_there(tmp_path):
     with pytest.raises(UserError, match="/nowhere: no such folder"):
-        check_available(RTE, local(Path("/nowhere")))
+        check_available(RTE, [], local(Path("/nowhere")))
     write_lines(tmp_path / "RTE/train.jsonl", rte())
     with pytest.raises(UserError) as error:
-        check_available(RTE, local(tmp_path), ["train", "validation"])
+        check_available(RTE, ["train", "validation"], local(tmp_path))
     assert str(error.value).splitlines() == [
         f"{tmp_path}/RTE/val.jsonl: no such file, so no validation split of rte",
         f"  allowed: RTE/val.jsonl in data.dir={tmp_path}",
         "  fix:     put it there, or name another with data.validation_file="
         f" ({tmp_path}/RTE has train.jsonl)",
     ]
-    check_available(RTE, local(tmp_path))
+    check_available(RTE, [], local(tmp_path))
 
 
 def test_auto_prefers_the_package_then_the_folder_then_the_hub(tmp_path):
@@ -179,7 +179,7 @@ def test_auto_prefers_the_package_then_the_folder_then_the_hub(tmp_path):
     for name, source in (("mini_rte", "embedded"), ("rte", "local")):
         split = load_split(TASKS[name], "validation", DataSpec("auto", tmp_path))
         assert split.provenance["source"] == source
-    check_available(RTE, DataSpec("auto"), ["train"])  # the hub has it; nothing is fetched
+    check_available(RTE, ["train"], DataSpec("auto"))  # the hub has it; nothing is fetched
 
 
 def test_a_split_can_have_t5s_name_of_the_task_in_front():
