@@ -9,6 +9,7 @@ from typing import Any, Self, TypeVar
 import torch
 from torch import Tensor
 
+from prompt_tuning.config import DecodingConfig
 from prompt_tuning.data.batches import split_by_tokens
 from prompt_tuning.data.tokenization import SENTINEL, decode_ids, encode_split
 from prompt_tuning.metrics import Scores, score
@@ -16,6 +17,7 @@ from prompt_tuning.models.decoding import greedy_decode, score_labels
 from prompt_tuning.models.frozen_t5 import EOS_ID, EncodedRows, PackedT5, Rows
 from prompt_tuning.models.loading import Checkpoint
 from prompt_tuning.models.memory import tokens_per_micro_batch
+from prompt_tuning.protocol import Run
 from prompt_tuning.ranks import here
 from prompt_tuning.tasks import Example, Task, as_answer_of
 
@@ -105,6 +107,11 @@ def long_inputs(num_long: int) -> str:
     return f"{counted}; none is cut"
 
 
+def rank_text(evaluation: DecodingConfig) -> str:
+    """How a task is answered, where that is not the paper's way."""
+    return ", the likeliest class label answers" if evaluation.rank else ""
+
+
 def label_ids(
     checkpoint: Checkpoint, words: Sequence[str], *, target_sentinel: bool
 ) -> list[Tensor]:
@@ -127,6 +134,18 @@ def evaluate_prompt(
     rows = Rows.under(prompt, data.inputs)
     predictions = answers_to(checkpoint, rows, data, max_tokens=max_tokens, on_batch=on_batch)
     return Evaluation(score(data.task, data.examples, predictions), predictions)
+
+
+def answered(
+    run: Run, checkpoint: Checkpoint, prompt: Tensor, data: EvaluationSet, max_tokens: int | None
+) -> Evaluation:
+    """What a model says to a split behind a prompt [P, H], with a progress bar.
+
+    A model that is spread answers to the end: other processes answer along, and all stop together.
+    """
+    stops = not checkpoint.model.is_spread
+    with run.counted("evaluating", len(data.examples), stops=stops) as on_batch:
+        return evaluate_prompt(checkpoint, prompt, data, max_tokens=max_tokens, on_batch=on_batch)
 
 
 def answers_to(

@@ -18,8 +18,10 @@ from prompt_tuning.data.tokenization import decode_ids
 from prompt_tuning.evaluation import (
     PRETRAINED_TOKENS,
     Asked,
+    answered,
     label_ids,
     long_inputs,
+    rank_text,
     strip_sentinel,
     write_predictions,
 )
@@ -35,8 +37,6 @@ from prompt_tuning.task_data import data_spec, task_of, taught_by
 from prompt_tuning.task_registry import TASKS
 from prompt_tuning.tasks import RowError, Task, as_answer_of, in_other_words
 from prompt_tuning.terminal import scored_line
-from prompt_tuning.training.outcome import model_facts, rank_text
-from prompt_tuning.training.walk import answered
 
 Answer = dict[str, Any]  # the row and {"prompt", "prediction"}, or {"error"}
 
@@ -82,7 +82,7 @@ def evaluate(config: EvaluateConfig, folder: RunFolder, prompt: PromptFile, sha2
             {
                 "result": result,
                 "prompt": {"path": config.prompt, "sha256": sha256},
-                "model": model_facts(checkpoint),
+                "model": checkpoint.facts(),
                 "data": {config.split: split.provenance},
             }
         )

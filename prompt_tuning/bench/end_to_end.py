@@ -42,7 +42,6 @@ from prompt_tuning.optim import Adafactor
 from prompt_tuning.run_folder import RunFolder
 from prompt_tuning.task_data import data_now, task_of
 from prompt_tuning.training.first_prompt import first_prompt
-from prompt_tuning.training.outcome import model_facts
 from prompt_tuning.training.walk import training_run
 
 
@@ -122,7 +121,7 @@ def measure_end_to_end(
         "baseline": "peft_trainer",
         "target_score": config.target_score,
         "arms": arms,
-        "made_from": {"data": data_now(train), "model": model_facts(ready.checkpoint)},
+        "made_from": {"data": data_now(train), "model": ready.checkpoint.facts()},
     }
 
 

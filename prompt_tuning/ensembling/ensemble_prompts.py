@@ -22,7 +22,13 @@ from prompt_tuning.ensembling.voting import (
     tie_order,
     vote,
 )
-from prompt_tuning.evaluation import Evaluation, EvaluationSet, answers_to, write_predictions
+from prompt_tuning.evaluation import (
+    Evaluation,
+    EvaluationSet,
+    answers_to,
+    rank_text,
+    write_predictions,
+)
 from prompt_tuning.examples import scored_examples
 from prompt_tuning.ladder.baselines import floor_of
 from prompt_tuning.metrics import score
@@ -32,7 +38,6 @@ from prompt_tuning.models.loading import Checkpoint
 from prompt_tuning.protocol import Run, started
 from prompt_tuning.run_folder import RunFolder
 from prompt_tuning.task_data import data_spec, task_of, taught_by
-from prompt_tuning.training.outcome import model_facts, rank_text
 
 
 def ensemble(
@@ -84,7 +89,7 @@ def ensemble(
                 ],
                 "result": result,
                 "cost": cost,
-                "model": model_facts(checkpoint),
+                "model": checkpoint.facts(),
                 "data": {config.split: split.provenance},
             }
         )

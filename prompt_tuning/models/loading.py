@@ -80,6 +80,24 @@ class Checkpoint:
         """The id of `<extra_id_0>`: 32099 in T5's vocabulary, 250099 in mT5's."""
         return sentinel_id(self.tokenizer)
 
+    @property
+    def dtype(self) -> str:
+        """The numbers that it computes in, by their name in a config."""
+        return str(self.model.dtype).removeprefix("torch.")
+
+    def facts(self) -> dict[str, Any]:
+        """What a record says of it: where it is from, which weights, how it ran."""
+        return {
+            "source": self.source,
+            "revision": self.revision,
+            **self.fingerprints,
+            "num_parameters": self.num_parameters,
+            "hidden_size": self.model.hidden_size,
+            "dtype": self.dtype,
+            "device": str(self.model.device),
+            **({"provenance": dict(self.provenance)} if self.provenance else {}),
+        }
+
 
 def load_checkpoint(
     source: str,

@@ -3,9 +3,10 @@
 from collections.abc import Mapping
 from typing import Any
 
-from prompt_tuning.config import FROZEN, DecodingConfig, TrainConfig, method_axes
+from prompt_tuning.config import FROZEN, TrainConfig, method_axes
 from prompt_tuning.data.tokenization import EncodedSplit
 from prompt_tuning.environment import code_line
+from prompt_tuning.evaluation import rank_text
 from prompt_tuning.examples import Splits
 from prompt_tuning.ladder.baselines import floor_line, random_control
 from prompt_tuning.models.loading import Checkpoint
@@ -33,7 +34,7 @@ def header_of(
     parameters = "frozen parameters" if config.method in FROZEN else "parameters"
     facts = {
         "model": f"{checkpoint.source}: {checkpoint.num_parameters:,} {parameters}, "
-        f"{_dtype(checkpoint)} on {checkpoint.model.device}",
+        f"{checkpoint.dtype} on {checkpoint.model.device}",
         **about,
         "code": code_line(),
     }
@@ -52,11 +53,6 @@ def task_line(config: TrainConfig, task: Task, splits: Splits) -> str:
         f"{task.name}: {len(splits.train.examples)} training examples, "
         f"{splits.evaluation.size}" + rank_text(config.evaluation)
     )
-
-
-def rank_text(evaluation: DecodingConfig) -> str:
-    """How a task is answered, where that is not the paper's way."""
-    return ", the likeliest class label answers" if evaluation.rank else ""
 
 
 def training_line(config: TrainConfig, step: int) -> str:
@@ -89,7 +85,7 @@ def record_of(
     """What fixes a training run, and its result."""
     return {
         "result": result,
-        "model": model_facts(checkpoint),
+        "model": checkpoint.facts(),
         "num_trainable_parameters": num_trained,
         "data": data,
         "duration_s": round(duration_s, 3),
@@ -141,21 +137,3 @@ def summary(result: Mapping[str, Any]) -> dict[str, Any]:
     for name, scores in result.get("transfer", {}).items():
         values |= flat_scores(f"transfer/{name}", scores)
     return values
-
-
-def model_facts(checkpoint: Checkpoint) -> dict[str, Any]:
-    """A checkpoint in a record: where it is from, which weights, how it ran."""
-    return {
-        "source": checkpoint.source,
-        "revision": checkpoint.revision,
-        **checkpoint.fingerprints,
-        "num_parameters": checkpoint.num_parameters,
-        "hidden_size": checkpoint.model.hidden_size,
-        "dtype": _dtype(checkpoint),
-        "device": str(checkpoint.model.device),
-        **({"provenance": dict(checkpoint.provenance)} if checkpoint.provenance else {}),
-    }
-
-
-def _dtype(checkpoint: Checkpoint) -> str:
-    return str(checkpoint.model.dtype).removeprefix("torch.")

@@ -19,14 +19,14 @@ from prompt_tuning.data.demonstrations import (
     with_prompt,
 )
 from prompt_tuning.data.sources import Split
-from prompt_tuning.evaluation import EvaluationSet, write_predictions
+from prompt_tuning.evaluation import EvaluationSet, answered, write_predictions
 from prompt_tuning.examples import load_splits, scored_examples
 from prompt_tuning.model_choice import load_model
 from prompt_tuning.protocol import started
 from prompt_tuning.run_folder import RunFolder
 from prompt_tuning.task_data import designed_task
 from prompt_tuning.training import outcome
-from prompt_tuning.training.walk import ScoredTask, answered
+from prompt_tuning.training.walk import ScoredTask
 
 STEP = 0  # the best one, and the only one
 

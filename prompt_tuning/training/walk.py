@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any, Self
 
 import torch
-from torch import Tensor
 
 from prompt_tuning.config import TrainConfig
 from prompt_tuning.data.sources import Split
@@ -14,8 +13,8 @@ from prompt_tuning.data.tokenization import EncodedSplit
 from prompt_tuning.evaluation import (
     Evaluation,
     EvaluationSet,
+    answered,
     constant_answer,
-    evaluate_prompt,
     write_predictions,
 )
 from prompt_tuning.examples import Splits, scored_examples
@@ -95,7 +94,7 @@ class Walk:
         """
         run, training, config = self.run, self.training, self.run.config
         training.restore()
-        made_from = {**self.data, "model": outcome.model_facts(self.checkpoint)}
+        made_from = {**self.data, "model": self.checkpoint.facts()}
         run.check_resumed(training.kept, made_from)
         step = training.progress.step
         facts = {
@@ -197,15 +196,3 @@ class Watch(Display):
         evaluation = self.decode(data)
         write_predictions(self.run.folder.predictions_path(name, task), data, evaluation)
         return evaluation
-
-
-def answered(
-    run: Run, checkpoint: Checkpoint, prompt: Tensor, data: EvaluationSet, max_tokens: int | None
-) -> Evaluation:
-    """What a model says to a split behind a prompt [P, H], with a progress bar.
-
-    A model that is spread answers to the end: other processes answer along, and all stop together.
-    """
-    stops = not checkpoint.model.is_spread
-    with run.counted("evaluating", len(data.examples), stops=stops) as on_batch:
-        return evaluate_prompt(checkpoint, prompt, data, max_tokens=max_tokens, on_batch=on_batch)

@@ -6,12 +6,12 @@ from dataclasses import replace
 import pytest
 from quick_runs import config_of, lines_of, record_of, said_again
 
+from prompt_tuning import evaluation
 from prompt_tuning.config import run_name
 from prompt_tuning.data.demonstrations import draw, ends_of_answer, prompt_text, with_prompt
 from prompt_tuning.data.sources import DataSpec, load_split
 from prompt_tuning.evaluation import EvaluationSet, answer_of
 from prompt_tuning.task_registry import TASKS
-from prompt_tuning.training import walk
 
 TASK = TASKS["mini_boolq_b"]
 
@@ -123,13 +123,13 @@ def test_the_sentinel_arm_has_room_for_the_sentinel_and_none_in_its_examples(
 ):
     """Section 2.2: it stands in front of targets, which the decoder writes; inputs have none."""
     asked = []
-    answered = walk.evaluate_prompt
+    evaluate_prompt = evaluation.evaluate_prompt
 
     def watched(checkpoint, prompt, data, **rest):
         asked.append(data)
-        return answered(checkpoint, prompt, data, **rest)
+        return evaluate_prompt(checkpoint, prompt, data, **rest)
 
-    monkeypatch.setattr(walk, "evaluate_prompt", watched)
+    monkeypatch.setattr(evaluation, "evaluate_prompt", watched)
     given = ["prompt.num_shots=1", "evaluation.report_split=null"]
     for variant in ("span_corruption", "span_corruption_sentinel"):
         record_of(tmp_path / variant, design_of(tiny_folder, *given, f"variant={variant}"))
