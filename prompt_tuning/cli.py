@@ -13,7 +13,7 @@ from pathlib import Path
 
 from prompt_tuning import __version__
 from prompt_tuning.commands import COMMANDS
-from prompt_tuning.errors import UserError, as_users, did_you_mean, printable
+from prompt_tuning.errors import UserError, as_user_error, did_you_mean, printable
 from prompt_tuning.interrupts import Interrupted, silence_stdout
 from prompt_tuning.ranks import join, refuse_several
 
@@ -78,7 +78,7 @@ def _status_of(work: Callable[[], int]) -> int:
         silence_stdout()
         return 0
     except Exception as error:
-        if (mistake := as_users(error)) is None:
+        if (mistake := as_user_error(error)) is None:
             raise
         for part in mistake.parts:
             print(f"ptune: error: {printable(str(part))}", file=sys.stderr)

@@ -84,11 +84,10 @@ def composed(
     command: str,
     arguments: Sequence[str],
     *,
-    only_first: bool = False,
     own_files: Path | None = None,
 ) -> DictConfig:
     """The config of a single run; raises all that `points_of` finds wrong."""
-    points, problems = points_of(command, arguments, only_first=only_first, own_files=own_files)
+    points, problems = points_of(command, arguments, own_files=own_files)
     raise_all(problems)
     return points[0].config
 
@@ -120,7 +119,7 @@ def points_of(
             given = [*_readable(command, arguments, problems, own_files)]
             overrides = _existing_keys(composer, given, problems)
             problems += _recipe_problems(command, overrides)
-            if nested := _sweep_of_sweeps(composer, overrides, own_files):
+            if nested := _nested_sweep_problem(composer, overrides, own_files):
                 return [], [*problems, nested]
             first = [_first_point(override) for override in overrides]
             swept = composer.swept(first)
@@ -129,9 +128,9 @@ def points_of(
                 problem = f"this sweep has {num_points:,} runs"
                 return [], [*problems, UserError(problem, allowed=f"at most {MOST_RUNS:,}")]
             if not multirun:
-                problems += [_needs_multirun(o) for o in overrides if o.is_sweep_override()]
+                problems += [_several_values_problem(o) for o in overrides if o.is_sweep_override()]
                 if swept and not only_first:
-                    problems.append(_is_a_sweep(overrides, num_points, own_files))
+                    problems.append(_sweep_problem(overrides, num_points, own_files))
             if only_first or not multirun:
                 return [composer.point(first)], problems
             if check is not None and num_points > MANY_RUNS:
@@ -189,9 +188,7 @@ def planned_runs(experiment: str, overrides: Sequence[str] = ()) -> list[TrainCo
     return [config for _, config in planned_points(experiment, overrides)]
 
 
-def planned_points(
-    experiment: str, overrides: Sequence[str] = ()
-) -> list[tuple[Axes, TrainConfig]]:
+def planned_points(experiment: str, overrides: Sequence[str]) -> list[tuple[Axes, TrainConfig]]:
     """The runs of `planned_runs`, each with its place on the axes; raises as that does."""
     points, problems = points_of("train", [f"experiment={experiment}", *overrides], multirun=True)
     raise_all(problems)
@@ -231,7 +228,7 @@ class _Composer:
         self._command = command
         path = quoted(f"file://{own_files.resolve()}") if own_files else ""
         self._places = [f"hydra.searchpath=[{path}]"] if own_files else []
-        self._composed = {} if own_files else _OF_CONF.setdefault((command, _state_of_conf()), {})
+        self._composed = {} if own_files else _COMPOSED.setdefault((command, _state_of_conf()), {})
 
     def point(self, overrides: Sequence[Override]) -> Point:
         """These overrides, one value each, and the config as a command sees it."""
@@ -276,7 +273,7 @@ class _Composed(NamedTuple):
 
 
 # What has been composed of conf/ alone in this process, by the command and the files' state.
-_OF_CONF: dict[tuple[str, frozenset[tuple[Path, int]]], dict[tuple[str, ...], _Composed]] = {}
+_COMPOSED: dict[tuple[str, frozenset[tuple[Path, int]]], dict[tuple[str, ...], _Composed]] = {}
 
 
 def _state_of_conf() -> frozenset[tuple[Path, int]]:
@@ -433,13 +430,13 @@ def _existing_keys(
     return [override for override in overrides if override not in unknown]
 
 
-def _needs_multirun(override: Override) -> UserError:
+def _several_values_problem(override: Override) -> UserError:
     key = override.key_or_group
     fix = f"add -m to sweep over them; one list is '{key}=[a,b]', one text '{key}=\"a, b\"'"
     return UserError(f"{override.input_line} names several values", fix=fix)
 
 
-def _sweep_of_sweeps(
+def _nested_sweep_problem(
     composer: _Composer, overrides: Sequence[Override], own_files: Path | None
 ) -> UserError | None:
     """Several experiments at once, whose own axes Hydra would leave out without a word."""
@@ -462,7 +459,9 @@ def _started_with_m(overrides: Sequence[Override], own_files: Path | None) -> st
     return shlex.join(["ptune", "train", *flags, *(str(o.input_line) for o in overrides)])
 
 
-def _is_a_sweep(overrides: Sequence[Override], num_runs: int, own_files: Path | None) -> UserError:
+def _sweep_problem(
+    overrides: Sequence[Override], num_runs: int, own_files: Path | None
+) -> UserError:
     """An experiment without -m: what it would start, and what its file says of the cost."""
     name = next(str(o.value()) for o in overrides if o.key_or_group == "experiment")
     path = config_dir() / "experiment" / f"{name}.yaml"

@@ -30,12 +30,14 @@ T = TypeVar("T")
 CHOOSING_SPLITS = ("train", "held_out", "validation", "test")
 METHODS = ("prompt_tuning", "model_tuning", "multitask_model_tuning", "prompt_design")
 FROZEN = ("prompt_tuning", "prompt_design")  # methods that change no weight of the model
+ON_ONE_TASK = ("prompt_tuning", "model_tuning")  # methods that train on a single task
 INITS = ("random_uniform", "sampled_vocab", "class_label", "from_file", "from_text")
 MODEL_SOURCES = ("hub", "embedded", "packaged", "prompt")
 DATA_SOURCES = ("auto", "hub", "local", "embedded")
 DTYPES = ("auto", "float32", "bfloat16")
 COMPILE_MODES = ("default", "reduce-overhead")
 RANKS = ("labels", "labels_per_token")  # by their likelihood, or its mean over their tokens
+GONE = ("model.recipe",)  # a key of earlier configs that moved no result
 OWN_TASK = "own"  # task=own: everything about it is on the command line
 
 # No machine takes more: beyond them a typing error would be a crash, or a run without end.
@@ -43,7 +45,7 @@ LARGEST = 2**53  # of any integer; what JSON of other programs holds exactly
 LARGEST_SEED = 2**32 - 1  # a step's dropout has seed * 2**32 + step, of 64 bits
 LARGEST_BATCH = 2**20
 LARGEST_PROMPT = 2**14
-LARGEST_POOL = 1024  # threads
+MOST_THREADS = 1024
 
 
 # Is a key's value part of a run's identity? Never: it does not change a result, or only names it.
@@ -261,7 +263,7 @@ class MachineConfig:
         hashed=ORDER_OF_SUMS,
     )
     num_threads: int | None = key(
-        "of the CPU; null: torch's choice", at_least=1, at_most=LARGEST_POOL, hashed=NEVER
+        "of the CPU; null: torch's choice", at_least=1, at_most=MOST_THREADS, hashed=NEVER
     )
 
 
@@ -495,7 +497,7 @@ def _hashed_values(config: Any) -> dict[str, Any]:
     return values
 
 
-def _of_no_question(schema: type, prefix: str = "") -> Iterator[str]:
+def _ignored_keys(schema: type, prefix: str = "") -> Iterator[str]:
     """The keys and sections that are no part of what is asked, dotted."""
     hints = get_type_hints(schema)
     for each in fields(schema):
@@ -503,7 +505,7 @@ def _of_no_question(schema: type, prefix: str = "") -> Iterator[str]:
         if each.metadata["key"].hashed in (NEVER, ORDER_OF_SUMS):
             yield f"{prefix}{each.name}"
         elif section is not None:
-            yield from _of_no_question(section, f"{prefix}{each.name}.")
+            yield from _ignored_keys(section, f"{prefix}{each.name}.")
 
 
 def run_name(config: TrainConfig) -> str:
@@ -624,7 +626,7 @@ def _read(schema: type[T], values: Mapping[str, Any], prefix: str, problems: lis
         value, section = values.get(each.name, MISSING), _section(hint)
         read: Any = None
         if value == MISSING and each.default is None:
-            pass
+            pass  # it has `may_be_absent`, and is null
         elif value == MISSING:
             options = ", ".join(choices(name)) or None
             fix = f"add {name}=<value>"
@@ -725,4 +727,4 @@ def _out_of_range(name: str, value: Any, about: Key) -> Iterator[UserError]:
         yield UserError(f"{name}={value} is out of range", allowed=allowed, fix=fix)
 
 
-OF_NO_QUESTION = (*_of_no_question(TrainConfig),)
+IGNORED_KEYS = (*_ignored_keys(TrainConfig), *GONE)

@@ -15,6 +15,7 @@ from omegaconf import DictConfig
 
 from prompt_tuning.config import (
     FROZEN,
+    ON_ONE_TASK,
     DataConfig,
     EnsembleConfig,
     EvaluateConfig,
@@ -36,7 +37,6 @@ Problems = Iterator[UserError]
 
 HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")  # owner/name
 _NAME = re.compile(r"\w[\w.+-]*")
-TRAINED_ALONE = ("prompt_tuning", "model_tuning")  # on one task
 # What a method may not leave out if it is its own.
 NEEDED = ("init", "prompt.length", "prompt.num_shots")
 LONGEST_NAME = 255  # bytes of a file's or folder's name, on the usual file systems
@@ -129,9 +129,9 @@ def _train_problems(config: TrainConfig) -> Problems:
     yield from _method_problems(config)
     yield from _init_problems(config)
     yield from _name_problems(config)
-    if config.machine.spread_weights and config.method not in TRAINED_ALONE:
+    if config.machine.spread_weights and config.method not in ON_ONE_TASK:
         problem = f"machine.spread_weights=true does not go with method={config.method}"
-        yield UserError(problem, fix=f"method={' or '.join(TRAINED_ALONE)}")
+        yield UserError(problem, fix=f"method={' or '.join(ON_ONE_TASK)}")
     if config.machine.spread_weights and config.machine.compile is not None:
         problem = "machine.spread_weights=true with machine.compile has not been tried"
         yield UserError(problem, fix="machine.compile=null")
@@ -240,8 +240,8 @@ def _method_problems(config: TrainConfig) -> Problems:
         "init": (config.init.strategy, ["prompt_tuning"]),
         "prompt.length": (prompt.length, ["prompt_tuning"]),
         "prompt.num_shots": (prompt.num_shots, ["prompt_design"]),
-        "evaluation.transfer_tasks": (evaluation.transfer_tasks, TRAINED_ALONE),
-        "training.patience": (loop.patience, TRAINED_ALONE),
+        "evaluation.transfer_tasks": (evaluation.transfer_tasks, ON_ONE_TASK),
+        "training.patience": (loop.patience, ON_ONE_TASK),
         "prompt.template": (prompt.template, ["prompt_design"]),
         "machine.compile": (config.machine.compile, FROZEN),
     }
@@ -284,7 +284,7 @@ def _width_problems(key: str, path: str, prompt: PromptFile, model: ModelConfig)
         )
 
 
-def _data_problems(data: DataConfig, task: TaskConfig | None = None) -> Problems:
+def _data_problems(data: DataConfig, task: TaskConfig | None) -> Problems:
     if data.dir is None:
         if task is not None and task.is_own:
             return  # its files may be anywhere

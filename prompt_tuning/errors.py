@@ -70,7 +70,7 @@ _FIXES = {
 _NO_MEMORY = ("can't allocate memory", "out of memory", "Unable to allocate")
 
 
-def as_users(error: BaseException) -> UserError | None:
+def as_user_error(error: BaseException) -> UserError | None:
     """The error as one of the user's: what the machine refuses; None: a fault of the program's.
 
     Files that cannot be read or written, and memory that is not there.

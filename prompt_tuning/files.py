@@ -113,6 +113,13 @@ def _to_disk(path: Path) -> None:
         os.close(descriptor)
 
 
+def write_json(path: Path, value: Mapping[str, Any]) -> None:
+    """Writes indented JSON by atomic rename: what exists is whole."""
+    text = json.dumps(value, indent=2, ensure_ascii=False) + "\n"
+    with written_whole(path) as unfinished:
+        unfinished.write_text(text, encoding="utf-8")
+
+
 def with_checksum(value: Mapping[str, Any]) -> dict[str, Any]:
     """The object with a hash of its values, by which `read_json` sees that one has changed.
 
@@ -183,3 +190,12 @@ def sha256_of(path: Path) -> str:
 @cache  # for the runs of a sweep
 def _known_sha256(path: Path, stamp: tuple[int, int]) -> str:
     return sha256_of(path)
+
+
+def flat(facts: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Every value with its dotted key."""
+    for name, value in facts.items():
+        if isinstance(value, Mapping):
+            yield from flat(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", value

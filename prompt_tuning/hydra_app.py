@@ -30,7 +30,7 @@ from prompt_tuning.commands import COMMANDS
 from prompt_tuning.composition import Axes, axes_of, hydra_problem, points_of, quoted, spelled
 from prompt_tuning.config import choices, config_dir, described
 from prompt_tuning.devices import check_gpu
-from prompt_tuning.errors import InProgress, UserError, as_users, raise_all
+from prompt_tuning.errors import InProgress, UserError, as_user_error, raise_all
 from prompt_tuning.interrupts import Pruned
 from prompt_tuning.launchers import check_devices, share_gpus, share_threads
 from prompt_tuning.ranks import refuse_several
@@ -70,7 +70,7 @@ class Unfinished:
     @classmethod
     def because_of(cls, overrides: str, error: Exception, config: Any = None) -> "Unfinished":
         """The run that raised `error`."""
-        if mistake := as_users(error):
+        if mistake := as_user_error(error):
             return cls(overrides, str(mistake), mistake.exit_status, config)
         return cls(overrides, f"{type(error).__name__}: {error}", 1, config)
 
@@ -171,7 +171,7 @@ def _report(run: Unfinished, error: Exception) -> None:
     if isinstance(error, InProgress):
         say(f"ptune: {error.problem}; going on with the next run")
         return
-    if as_users(error) is None:
+    if as_user_error(error) is None:
         traceback.print_exception(error)
     print(f"ptune: error: {run}", file=sys.stderr)
 

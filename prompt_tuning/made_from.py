@@ -15,11 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from prompt_tuning.errors import UserError
-from prompt_tuning.files import stamp
+from prompt_tuning.files import flat, stamp
 from prompt_tuning.ladder.shipped_models import EMBEDDED, EMBEDDED_MODELS
 
-GONE = ("model.recipe",)  # a key of earlier configs that moved no result
-UNTRAINED = "untrained-"  # begins the name of a folder of random weights
+UNTRAINED_PREFIX = "untrained-"  # begins the name of a folder of random weights
 ENDS = ("shared.weight", "lm_head.weight")
 FINGERPRINT, INNER = "fingerprint", "inner_fingerprint"  # of the weights of a model
 # The embedding under another name; a table that T5's older files have and no model reads.
@@ -47,7 +46,7 @@ def differing(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
 
 
 def changed_since(
-    record: Mapping[str, Any], data: Mapping[str, Any], model_path: str | None = None
+    record: Mapping[str, Any], data: Mapping[str, Any], model_path: str | None
 ) -> str | None:
     """What a record was made from and is another now, in words; None if nothing is known to be.
 
@@ -62,7 +61,7 @@ def changed_since(
             return f"its data have changed since ({place.rpartition('.')[0]})"
     model = record.get("model", {})
     if FINGERPRINT in model:
-        is_untrained = Path(model["source"]).name.startswith(UNTRAINED)
+        is_untrained = Path(model["source"]).name.startswith(UNTRAINED_PREFIX)
         folder = _folder_of(model["source"] if is_untrained else model_path or model["source"])
         if folder.is_dir() and differing(model, fingerprints_of(folder)):
             return f"the weights in {folder} have changed since"
@@ -160,12 +159,3 @@ def _as_bfloat16(numbers: NDArray[Any]) -> bytes:
         bits = numbers[start : start + _NUMBERS_AT_ONCE].astype("<f4").view("<u4")
         rounded.append(((bits + 0x7FFF + ((bits >> 16) & 1)) >> 16).astype("<u2").tobytes())
     return b"".join(rounded)
-
-
-def flat(facts: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Every value with its dotted key."""
-    for name, value in facts.items():
-        if isinstance(value, Mapping):
-            yield from flat(value, f"{prefix}{name}.")
-        else:
-            yield f"{prefix}{name}", value

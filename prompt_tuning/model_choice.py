@@ -11,7 +11,7 @@ from prompt_tuning.config import FrozenMachineConfig, MachineConfig, ModelConfig
 from prompt_tuning.devices import resolved_device, resolved_dtype
 from prompt_tuning.files import made_once, sha256_of
 from prompt_tuning.ladder.shipped_models import EMBEDDED
-from prompt_tuning.made_from import UNTRAINED
+from prompt_tuning.made_from import UNTRAINED_PREFIX
 from prompt_tuning.models.loading import (
     DESCRIPTION_FILES,
     Checkpoint,
@@ -136,4 +136,4 @@ def _untrained_folder(source: str, revision: str | None, cache: Path) -> Path:
     copied = [f"{path.name} {sha256_of(path)}" for path in files]
     digest = hashlib.sha256(f"{copied or source} {revision}".encode()).hexdigest()[:16]
     write = partial(write_untrained_checkpoint, source=source, revision=revision)
-    return made_once(cache / f"{UNTRAINED}{digest}", write)
+    return made_once(cache / f"{UNTRAINED_PREFIX}{digest}", write)

@@ -229,8 +229,9 @@ _KINDS: dict[str, tuple[type, ...]] = {
     "score": (int, float, NoneType),
     "own_task": (dict,),  # what is in it `own_data.from_metadata` checks
 }
-_OF_VARIANT = ("variant", "lm_adapt_steps", "target_sentinel")
-_NEEDED = {"source": ("revision", *_OF_VARIANT), "variant": _OF_VARIANT}  # to load the model again
+_VARIANT_KEYS = ("variant", "lm_adapt_steps", "target_sentinel")
+# What it takes to load the model again.
+_NEEDED = {"source": ("revision", *_VARIANT_KEYS), "variant": _VARIANT_KEYS}
 _NAME = r"(?!\.+(?:/|$))[\w.-]+"  # of a part of a path, neither . nor ..
 _INSIDE = re.compile(rf"(?:embedded:|packaged:)?{_NAME}(?:/{_NAME})*")
 
@@ -288,12 +289,12 @@ def _read(path: Path) -> tuple[NDArray[Any], dict[str, Any], NDArray[Any] | None
     return tensors[PEFT_TENSOR][: config["num_virtual_tokens"]], metadata, None
 
 
+_NUMPY_DTYPES = {"F16": "<f2", "F32": "<f4", "F64": "<f8"}
+
+
 def _array(dtype: str, shape: list[int], data: bytes) -> NDArray[Any]:
     """A stored tensor; bfloat16, which NumPy lacks, as float32 of the same values."""
     if dtype == "BF16":
         bits = np.frombuffer(data, "<u2").astype("<u4") << 16
         return bits.view("<f4").reshape(shape)
-    return np.frombuffer(data, _NUMPY_OF.get(dtype, "u1")).reshape(shape)
-
-
-_NUMPY_OF = {"F16": "<f2", "F32": "<f4", "F64": "<f8"}
+    return np.frombuffer(data, _NUMPY_DTYPES.get(dtype, "u1")).reshape(shape)

@@ -3,7 +3,6 @@
 The record is written last, by atomic rename: a folder with a record is a finished run.
 """
 
-import json
 import sys
 import traceback
 from collections.abc import Iterator, Mapping
@@ -13,8 +12,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from prompt_tuning.errors import as_users, printable
-from prompt_tuning.files import json_lines, read_json, with_checksum, written_whole
+from prompt_tuning.errors import as_user_error, printable
+from prompt_tuning.files import json_lines, read_json, with_checksum, write_json
 from prompt_tuning.interrupts import Pruned
 from prompt_tuning.locking import holder_of, locked
 from prompt_tuning.resume_points import step_of
@@ -166,7 +165,7 @@ class RunFolder:
 
     def _fail(self, error: Exception) -> None:
         """Writes the reason down; where that fails too, the error says so."""
-        mistake = as_users(error)
+        mistake = as_user_error(error)
         failure = {
             "error": str(mistake) if mistake else f"{type(error).__name__}: {error}",
             "is_users": mistake is not None,
@@ -178,10 +177,3 @@ class RunFolder:
             write_json(self.failure_path, failure)
         except OSError as reason:
             error.add_note(f"{self.failure_path} could not be written: {reason}")
-
-
-def write_json(path: Path, value: Mapping[str, Any]) -> None:
-    """Writes indented JSON by atomic rename: what exists is whole."""
-    text = json.dumps(value, indent=2, ensure_ascii=False) + "\n"
-    with written_whole(path) as unfinished:
-        unfinished.write_text(text, encoding="utf-8")

@@ -113,8 +113,10 @@ def check_data(task: Task, data: DataConfig, splits: Sequence[str]) -> None:
     check_available(task, splits, data_spec(data))
 
 
-def designed_task(config: TrainConfig) -> Task:
-    """The task of a prompt design, in FLAN's words where the config asks for them.
+def task_of_run(config: TrainConfig) -> Task:
+    """The task that a run on one task answers.
+
+    It is in FLAN's words where the config of a prompt design asks for them.
 
     Raises:
         UserError: FLAN's text for the task names no fixed answers.
@@ -184,7 +186,7 @@ def data_now(config: TrainConfig) -> dict[str, Any]:
         scored = {task.name: content_now(task, data, splits) for task in mixture.scored}
         unscored = {task.name: content_now(task, data, ["train"]) for task in mixture.unscored}
         return {"tasks": scored | unscored}
-    found = content_now(designed_task(config), data, splits)
+    found = content_now(task_of_run(config), data, splits)
     if config.init.path is not None:
         found["init"] = file_facts(Path(config.init.path))
     data, splits = official_names(data), [names.report_split or names.split]

@@ -3,7 +3,7 @@
 import copy
 import json
 
-from prompt_tuning.config import OF_NO_QUESTION
+from prompt_tuning.config import IGNORED_KEYS
 from prompt_tuning.report.catalogue import chosen
 from prompt_tuning.report.records import Library, read_committed, read_runs
 
@@ -84,7 +84,7 @@ def write_seeds(folder, scores, **changed):
 
 def library_of(folder):
     """The records of runs in a folder, and those committed in it."""
-    return Library([*read_runs(folder), *read_committed(folder / "committed")], OF_NO_QUESTION)
+    return Library([*read_runs(folder), *read_committed(folder / "committed")], IGNORED_KEYS)
 
 
 def filled(name, folder, *planned):

@@ -42,7 +42,7 @@ def measure_evaluation(config: BenchConfig, say: Callable[[str], None]) -> dict[
     Raises:
         NotEqualError: other tokens than `generate()` says, or other label scores.
     """
-    place, max_tokens = Place.on(config.machine), config.max_target_tokens
+    place, max_target_tokens = Place.on(config.machine), config.max_target_tokens
     label_lengths = [length for length, _ in load_profiles()[config.profile].targets]
     labels = [ids.to(place.device) for ids in random_ids(label_lengths, seed=2)]
     peft, model, prompt = hugging_face.both_models(config, place)
@@ -53,9 +53,9 @@ def measure_evaluation(config: BenchConfig, say: Callable[[str], None]) -> dict[
     say(f"4 ways, {config.num_batches} batches, {config.num_rounds} rounds")
     result, said = _measured(
         {
-            "peft_generate": lambda inputs: hugging_face.generate(peft, inputs, max_tokens),
+            "peft_generate": lambda inputs: hugging_face.generate(peft, inputs, max_target_tokens),
             "peft_labels": lambda inputs: hugging_face.score_labels(peft, inputs, labels),
-            "ptune_greedy": lambda inputs: greedy_decode(model, encoded(inputs), max_tokens),
+            "ptune_greedy": lambda inputs: greedy_decode(model, encoded(inputs), max_target_tokens),
             "ptune_labels": lambda inputs: score_labels(model, encoded(inputs), labels),
         },
         config,

@@ -63,11 +63,13 @@ def padded(batch: Batch, input_tokens: int | None = None) -> dict[str, Tensor]:
     }
 
 
-def generate(model: Any, inputs: Sequence[Tensor], max_tokens: int) -> list[list[int]]:
+def generate(model: Any, inputs: Sequence[Tensor], max_target_tokens: int) -> list[list[int]]:
     """What the model says greedily to each row, padded to the longest: token ids without EOS."""
     padded_inputs = padded(Batch(inputs, inputs))
     del padded_inputs["labels"]
-    ids = model.generate(**padded_inputs, max_new_tokens=max_tokens, do_sample=False, num_beams=1)
+    ids = model.generate(
+        **padded_inputs, max_new_tokens=max_target_tokens, do_sample=False, num_beams=1
+    )
     rows = ids[:, 1:].tolist()  # without the start token
     return [row[: row.index(EOS_ID)] if EOS_ID in row else row for row in rows]
 

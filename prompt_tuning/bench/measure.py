@@ -28,7 +28,7 @@ MEASURES: dict[str, Callable[..., dict[str, Any]]] = {  # of every part but end_
 }
 
 
-def bench(config: BenchConfig, train: TrainConfig, folder: RunFolder) -> None:
+def bench(config: BenchConfig, folder: RunFolder, train: TrainConfig) -> None:
     """Checks that the arms are equal, measures them, prints a table and leaves the record.
 
     `train` is the run that part=end_to_end times.

@@ -41,7 +41,7 @@ def run(config: BenchConfig) -> None:
     def load() -> Callable[[], None]:
         from prompt_tuning.bench.measure import bench  # imports torch
 
-        return partial(bench, config, train, folder)
+        return partial(bench, config, folder, train)
 
     def changed(record: Record) -> str | None:
         now, opponents = environment(), package_versions(OPPONENTS)

@@ -10,10 +10,9 @@ from typing import Any
 from omegaconf import DictConfig
 from rich.table import Table
 
-from prompt_tuning.config import CompareConfig, typed
+from prompt_tuning.config import GONE, CompareConfig, typed
 from prompt_tuning.errors import UserError
-from prompt_tuning.files import written_whole
-from prompt_tuning.made_from import GONE, flat
+from prompt_tuning.files import flat, written_whole
 from prompt_tuning.run_folder import RunFolder
 from prompt_tuning.tasks import Example
 from prompt_tuning.tasks.wsc import WSC

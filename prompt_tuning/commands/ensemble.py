@@ -58,7 +58,7 @@ def _vote(config: EnsembleConfig, members: Sequence[Member]) -> None:
     def load() -> Callable[[], None]:
         from prompt_tuning.ensembling.ensemble_prompts import ensemble  # imports torch
 
-        return partial(ensemble, config, members, folder, identity)
+        return partial(ensemble, config, folder, members, identity)
 
     def changed(record: Record) -> str | None:
         data = content_now(task, config.data, [config.split])

@@ -10,7 +10,7 @@ from typing import Any
 
 from prompt_tuning.config import ModelConfig, VariantConfig
 from prompt_tuning.errors import UserError
-from prompt_tuning.made_from import flat
+from prompt_tuning.files import flat
 from prompt_tuning.network import problem_with
 from prompt_tuning.terminal import say
 

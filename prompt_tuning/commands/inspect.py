@@ -80,7 +80,7 @@ def _look_at_one(config: InspectConfig) -> None:
     def load() -> Callable[[], None]:
         from prompt_tuning.inspection.inspect_prompt import inspect  # imports torch
 
-        return partial(inspect, config, task, folder, prompt, sha256)
+        return partial(inspect, config, folder, task, prompt, sha256)
 
     def changed(record: Record) -> str | None:
         texts = ["train"] if task and is_at_hand(task, config.data) else []

@@ -11,14 +11,13 @@ from typing import Any
 from omegaconf import DictConfig
 
 from prompt_tuning.composition import planned_runs
-from prompt_tuning.config import OF_NO_QUESTION, ReportConfig, choices, config_dir, typed
-from prompt_tuning.files import read_json, sha256_of, stamp, with_checksum
+from prompt_tuning.config import IGNORED_KEYS, ReportConfig, choices, config_dir, typed
+from prompt_tuning.files import read_json, sha256_of, stamp, with_checksum, write_json
 from prompt_tuning.report.artefact import PAPER, Artefact, write
 from prompt_tuning.report.catalogue import chosen
 from prompt_tuning.report.page import page
 from prompt_tuning.report.paper import SIZES, paper_dir
 from prompt_tuning.report.records import Library, commit, commit_answers, read_committed, read_runs
-from prompt_tuning.run_folder import write_json
 
 PACKAGE = Path(__file__).parents[1]
 
@@ -48,14 +47,8 @@ def run(config: ReportConfig) -> None:
         print(f"nothing has changed since this was written: {path}")
         return
     records = [record for folder in folders for record in read_committed(folder)]
-    library = Library([*read_runs(runs), *records], OF_NO_QUESTION)
-    artefacts = [
-        # Composing the paper's 1,800 runs takes minutes: not where none of them can be there.
-        artefact.filled(plan(artefact, config.train, runs / "cache"), library)
-        if artefact.models != PAPER or library.has_model(SIZES)
-        else artefact
-        for artefact in chosen(name)
-    ]
+    library = Library([*read_runs(runs), *records], IGNORED_KEYS)
+    artefacts = [_filled(artefact, config, library) for artefact in chosen(name)]
     if config.commit_records:
         found = {artefact.name: artefact.records for artefact in artefacts}
         num_new = commit(found, committed)
@@ -72,6 +65,16 @@ def run(config: ReportConfig) -> None:
         print(f"W&B report: {publish(artefacts, config.wandb_project, config.wandb_entity)}")
     last.parent.mkdir(parents=True, exist_ok=True)
     last.write_bytes(_state(config, folders, names))
+
+
+def _filled(artefact: Artefact, config: ReportConfig, library: Library) -> Artefact:
+    """The artefact with the records of its runs.
+
+    Composing the paper's 1,800 runs takes minutes: not where none of them can be there.
+    """
+    if artefact.models == PAPER and not library.has_model(SIZES):
+        return artefact
+    return artefact.filled(plan(artefact, config.train, Path(config.runs) / "cache"), library)
 
 
 def _state(config: ReportConfig, committed: Iterable[Path], names: Iterable[str]) -> bytes:

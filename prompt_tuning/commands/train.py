@@ -8,8 +8,8 @@ from omegaconf import DictConfig
 
 from prompt_tuning.commands.hub_access import check_hub, hub_model
 from prompt_tuning.composition import planned_runs
-from prompt_tuning.config import TrainConfig, run_name
-from prompt_tuning.config_checks import TRAINED_ALONE, train_config
+from prompt_tuning.config import ON_ONE_TASK, TrainConfig, run_name
+from prompt_tuning.config_checks import train_config
 from prompt_tuning.errors import UserError
 from prompt_tuning.made_from import changed_since
 from prompt_tuning.own_data import with_own_data
@@ -22,9 +22,9 @@ from prompt_tuning.task_data import (
     check_rank,
     data_now,
     data_spec,
-    designed_task,
     mixture_of,
     official_names,
+    task_of_run,
     transfer_targets,
 )
 from prompt_tuning.tasks import Task
@@ -33,7 +33,7 @@ from prompt_tuning.tasks import Task
 def check(cfg: DictConfig) -> TrainConfig:
     """The run, or everything that is wrong with it; of data it reads a user's own task's only."""
     config = train_config(cfg)
-    if config.method not in TRAINED_ALONE:
+    if config.method not in ON_ONE_TASK:
         refuse_several(f"method={config.method}")
     _check_processes(config)
     config = with_own_data(config, data_spec(config.data))
@@ -42,7 +42,7 @@ def check(cfg: DictConfig) -> TrainConfig:
     if config.method == MULTITASK:
         _check_mixture(config, splits)
         return config
-    task = designed_task(config)
+    task = task_of_run(config)
     _check_words(config, task)
     check_rank(task, config.evaluation)
     check_data(task, config.data, splits)
@@ -87,9 +87,7 @@ def run(config: TrainConfig, *, quiet: bool = False) -> None:
     do_once(folder, load, rerun=config.rerun, describe=describe, changed=changed, quiet=quiet)
 
 
-def trained_runs(
-    experiment: str, overrides: Sequence[str] = ()
-) -> list[tuple[TrainConfig, RunFolder]]:
+def trained_runs(experiment: str, overrides: Sequence[str]) -> list[tuple[TrainConfig, RunFolder]]:
     """The runs of an experiment, all finished and made from what is there now.
 
     Those that are not are trained, one by one.

@@ -41,7 +41,7 @@ from prompt_tuning.task_data import data_spec, task_of, taught_by
 
 
 def ensemble(
-    config: EnsembleConfig, members: Sequence[Member], folder: RunFolder, identity: str
+    config: EnsembleConfig, folder: RunFolder, members: Sequence[Member], identity: str
 ) -> None:
     """Lets prompts vote, into a claimed folder; `identity` is by the prompts' content.
 
@@ -74,7 +74,7 @@ def ensemble(
         data = scored_examples(task, split.examples, checkpoint, config, variant, taught)
         max_tokens = config.machine.max_tokens_per_micro_batch
         answers, cost = answers_under_all(run, checkpoint, members, data, max_tokens)
-        own, voted, votes = outcome(config.tie, members, data, answers)
+        own, voted, votes = tally(config.tie, members, data, answers)
         for index, evaluation in enumerate(own):
             write_predictions(folder.predictions_path(f"prompt-{index}"), data, evaluation)
         write_predictions(folder.predictions_path("ensemble"), data, voted)
@@ -139,7 +139,7 @@ def answers_under_all(
     return [answers[index::number] for index in range(number)], cost
 
 
-def outcome(
+def tally(
     tie: str, members: Sequence[Member], data: EvaluationSet, answers: Sequence[Sequence[str]]
 ) -> tuple[list[Evaluation], Evaluation, dict[str, Any]]:
     """The evaluations of the prompts, that of their vote, and what the record says of it."""

@@ -1,6 +1,5 @@
 """The prompts of an ensemble, read and checked; torch is not imported here."""
 
-import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -8,6 +7,7 @@ from typing import Any
 
 from prompt_tuning.config import TrainConfig, config_hash, run_name
 from prompt_tuning.errors import UserError, raise_all
+from prompt_tuning.files import sha256_of
 from prompt_tuning.prompt_files import PromptFile, load_prompt, mixed_models
 
 
@@ -58,7 +58,7 @@ def read_members(
     raise_all(mixed_models(prompts))
     trained_by: list[TrainConfig | None] = [*runs] or [None] * len(paths)
     members = [
-        Member(path, prompts[str(path)], hashlib.sha256(path.read_bytes()).hexdigest(), run)
+        Member(path, prompts[str(path)], sha256_of(path), run)
         for path, run in zip(paths, trained_by, strict=True)
     ]
     raise_all([*_problems(members, tie)])

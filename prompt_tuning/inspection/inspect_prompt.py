@@ -47,7 +47,7 @@ class Inspected:
 
 
 def inspect(
-    config: InspectConfig, task: Task | None, folder: RunFolder, prompt: PromptFile, sha256: str
+    config: InspectConfig, folder: RunFolder, task: Task | None, prompt: PromptFile, sha256: str
 ) -> None:
     """Looks at `config.prompt`, trained on `task` (None: not known), into a claimed folder.
 

@@ -10,13 +10,13 @@ from prompt_tuning.models.frozen_t5 import DECODER_START_ID, EOS_ID, EncodedRows
 
 
 @torch.no_grad()
-def greedy_decode(model: PackedT5, encoded: EncodedRows, max_tokens: int) -> list[list[int]]:
+def greedy_decode(model: PackedT5, encoded: EncodedRows, max_target_tokens: int) -> list[list[int]]:
     """The most likely token at every step, for all rows at once, until all have said EOS.
 
     Args:
         model: the T5.
         encoded: B rows.
-        max_tokens: at most so many a row, EOS included.
+        max_target_tokens: at most so many a row, EOS included.
 
     Returns:
         B lists of token ids, without EOS and what comes after it.
@@ -26,7 +26,7 @@ def greedy_decode(model: PackedT5, encoded: EncodedRows, max_tokens: int) -> lis
     ids = torch.full((len(encoded.states),), DECODER_START_ID, device=model.device)
     ended = torch.zeros_like(ids, dtype=torch.bool)
     cache, steps = None, []
-    for _ in range(max_tokens):
+    for _ in range(max_target_tokens):
         logits, cache = model.step(ids, encoded, cache)
         ids = logits.argmax(-1)
         steps.append(ids)

@@ -68,13 +68,13 @@ def load_embedding_table(source: str, revision: str | None) -> EmbeddingTable:
     )
 
 
-def _stored(source: str, revision: str | None, name: str) -> Tensor | None:
+def _stored(place: str, revision: str | None, name: str) -> Tensor | None:
     """One tensor of a checkpoint in safetensors; None where there is none of that name."""
-    path = stored_file(source, "model.safetensors", revision)
-    index = None if path else stored_file(source, "model.safetensors.index.json", revision)
+    path = stored_file(place, "model.safetensors", revision)
+    index = None if path else stored_file(place, "model.safetensors.index.json", revision)
     if index is not None:
         part = json.loads(index.read_text(encoding="utf-8"))["weight_map"].get(name)
-        path = part and stored_file(source, part, revision)
+        path = part and stored_file(place, part, revision)
     if path is None:
         return None
     with safe_open(path, framework="pt") as weights:

@@ -108,8 +108,8 @@ class Dropout:
         """
         self.rate = rate
         self._seed = seed
-        step = _scrambled(torch.tensor(seed % 2**63))
-        self._rows = _scrambled(step + torch.tensor(rows, dtype=torch.int64) * _STRIDE)
+        step = _hashed(torch.tensor(seed % 2**63))
+        self._rows = _hashed(step + torch.tensor(rows, dtype=torch.int64) * _STRIDE)
         self.num_masks = 0  # so far: every use has masks of its own
 
     def of_rows(self, places: Sequence[int]) -> "Dropout":
@@ -135,14 +135,14 @@ class Dropout:
         return v * packing.pack(kept).unsqueeze(-1)
 
     def _mask(self, places: Tensor, like: Tensor) -> Tensor:
-        self._rows = _sent(self._rows, like.device)
-        use = _scrambled(self._rows + self.num_masks).view(-1, *[1] * places.ndim)
+        self._rows = _to_device(self._rows, like.device)
+        use = _hashed(self._rows + self.num_masks).view(-1, *[1] * places.ndim)
         self.num_masks += 1
-        uniform = _scrambled(use + places * _STRIDE) & 0xFFFFFF  # 24 bits, as a float32 has
+        uniform = _hashed(use + places * _STRIDE) & 0xFFFFFF  # 24 bits, as a float32 has
         return (uniform >= self.rate * 2**24).to(like) / (1.0 - self.rate)
 
 
-def _sent(values: Tensor, device: torch.device) -> Tensor:
+def _to_device(values: Tensor, device: torch.device) -> Tensor:
     """Numbers of the host on a device; a GPU gets them out of pinned memory, without a wait."""
     if device.type == "cuda" and not values.is_cuda:
         values = values.pin_memory()
@@ -152,7 +152,7 @@ def _sent(values: Tensor, device: torch.device) -> Tensor:
 _STRIDE = -0x61C8864680B583EB  # 2^64 / golden ratio, as a signed number
 
 
-def _scrambled(x: Tensor) -> Tensor:
+def _hashed(x: Tensor) -> Tensor:
     """A hash of every int64: any two numbers have unlike ones. Products wrap around.
 
     Source: the finaliser of SplitMix64 (Steele et al., 2014); >> of a signed number needs a mask.
@@ -171,7 +171,7 @@ class Packing:
     def __init__(self, lengths: Sequence[int], like: Tensor) -> None:
         """Packs B rows, N positions together, the longest of L; `like` has device and dtype."""
         self.lengths, self.longest = [*lengths], max(lengths)
-        self.row_lengths = _sent(torch.tensor(self.lengths), like.device)  # [B]
+        self.row_lengths = _to_device(torch.tensor(self.lengths), like.device)  # [B]
         self._like = like.new_empty(0)
         # A loop over rows wastes nothing; short rows, and a GPU, want few large products instead.
         self.pads = like.device.type != "cpu" or self.longest <= SHORT_ROW

@@ -206,18 +206,18 @@ def load_weights(
 def save_checkpoint(
     folder: Path,
     weights: Mapping[str, Tensor],
-    first: str,
+    like: str,
     *,
     dtype: torch.dtype,
     revision: str | None = None,
 ) -> None:
-    """Writes weights, last, beside the config and the tokenizer of `first`, which they began as.
+    """Writes weights, last, beside the config and the tokenizer of `like`, a folder or hub id.
 
-    `first` is a folder or a hub id, whose newest revision is None. The folder gets the hub's
-    layout, the file `dtype`: it is loaded as the run asks for.
+    `revision` is of a hub id, None the newest. The folder gets the hub's layout, the file `dtype`:
+    it is loaded as the run asks for.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    place = located(first)
+    place = located(like)
     for name in DESCRIPTION_FILES:
         if (path := stored_file(place, name, revision)) is not None:
             (folder / name).write_bytes(path.read_bytes())

@@ -76,7 +76,7 @@ def pretrain(config: PretrainConfig, folder: RunFolder, kind: str) -> None:
             probes = WorldProbes(tokenizer, masks_spans=masks_spans, num_probes=NUM_PROBES)
 
         storage_dtype = getattr(torch, config.pretraining.storage_dtype)
-        save = partial(save_checkpoint, weights=weights, first=first, dtype=storage_dtype)
+        save = partial(save_checkpoint, weights=weights, like=first, dtype=storage_dtype)
         at_steps = {n: folder.path / f"step-{n}" for n in config.pretraining.save_at_steps}
         at_steps.pop(config.pretraining.num_steps, None)  # the last checkpoint is the folder itself
         watch = HeldOutWatch(training, run.reporter, tracker, held_out_rows, probes, save, at_steps)

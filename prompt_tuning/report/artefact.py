@@ -19,8 +19,8 @@ from prompt_tuning.report.tables import Table, markdown
 
 PAPER, REAL, LADDER = "paper", "real", "ladder"  # whose models are run
 COUNTS, TIMES = "counts", "times"  # stand apart on the page
-SQUAD = ("task=mini_squad", "init=sampled_vocab")  # its answers are free text: no class labels
-Asked = Callable[[Grid, Papers], list[Claim]]  # what the scores say, beside the paper's effects
+MINI_SQUAD = ("task=mini_squad", "init=sampled_vocab")  # it has no class labels: free text
+ClaimMaker = Callable[[Grid, Papers], list[Claim]]  # what scores say, beside the paper's effects
 
 
 class Panels(NamedTuple):
@@ -46,7 +46,7 @@ class Artefact:
     series: tuple[str, ...] = ()  # keys of the config that make its curves
     remark: str = ""  # what to know before its numbers are compared with the paper's
     caption: str = field(default="", kw_only=True)  # what to look at in its figure
-    asked: Asked | None = field(default=None, kw_only=True)  # its claims
+    make_claims: ClaimMaker | None = field(default=None, kw_only=True)
     orientation: str = field(default="", kw_only=True)  # the paper's figure that stands beside
     grid: Grid = field(default_factory=Grid, kw_only=True)  # its runs, once `filled`
     group: ClassVar[str | None] = None  # where the page has it, if not with its models
@@ -85,9 +85,9 @@ class Artefact:
     @cached_property
     def claims(self) -> list[Claim]:
         """What its runs say to the paper's claims."""
-        if self.asked is None:
+        if self.make_claims is None:
             return []
-        return self.asked(self.grid, Papers(self.orientation, self.papers_sizes))
+        return self.make_claims(self.grid, Papers(self.orientation, self.papers_sizes))
 
     @cached_property
     def figure(self) -> Figure | None:

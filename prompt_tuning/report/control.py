@@ -4,7 +4,7 @@ from functools import cached_property
 
 from matplotlib.figure import Figure
 
-from prompt_tuning.report.artefact import LADDER, SQUAD
+from prompt_tuning.report.artefact import LADDER, MINI_SQUAD
 from prompt_tuning.report.figures import Bars, bar_figure
 from prompt_tuning.report.names import human
 from prompt_tuning.report.scores import LadderScores
@@ -31,9 +31,9 @@ CONTROL_LADDER = _Control(
     LADDER,
     (
         ("control_ladder",),
-        ("control_ladder", *SQUAD),
+        ("control_ladder", *MINI_SQUAD),
         ("control_ladder_model_tuning",),
-        ("control_ladder_model_tuning", SQUAD[0]),
+        ("control_ladder_model_tuning", MINI_SQUAD[0]),
     ),
     ("method", "variant.name"),
     "No claim of the paper.",

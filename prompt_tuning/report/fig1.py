@@ -1,6 +1,6 @@
 """Figure 1: prompt tuning against model tuning, the multi-task baseline and prompt design."""
 
-from prompt_tuning.report.artefact import LADDER
+from prompt_tuning.report.artefact import LADDER, MINI_SQUAD
 from prompt_tuning.report.claims import (
     PROMPTS,
     TUNED,
@@ -94,7 +94,7 @@ FIG1_LADDER_FRESH = LadderScores(
     LADDER,
     (
         ("fig1_ladder_fresh",),
-        ("fig1_ladder_fresh", "task=mini_squad", "init=sampled_vocab"),
+        ("fig1_ladder_fresh", *MINI_SQUAD),
         ("fig1_ladder_fresh_model_tuning",),
         ("fig1_ladder_multitask", FRESH_SEEDS),
         ("fig1_ladder_prompt_design_ranked", CLASSES, FRESH_SEEDS),
@@ -103,7 +103,7 @@ FIG1_LADDER_FRESH = LadderScores(
     "120 of the 720 runs were seen before the rule: prompts of three sizes on mini_sst2, "
     f"mini_boolq, mini_rte and mini_squad, run for table 3. {ADAPTED} Multi-task tuning and ranked "
     "labels leave out mini_squad, which has no classes.",
-    asked=methods,
+    make_claims=methods,
     orientation="fig1",
     caption="To see: whether prompt tuning comes nearer to model tuning from left to right, and "
     f"how wide its runs scatter. {CURVES}",

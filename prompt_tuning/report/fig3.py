@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from prompt_tuning.report.artefact import LADDER, Asked
+from prompt_tuning.report.artefact import LADDER, ClaimMaker
 from prompt_tuning.report.claims import (
     MARGIN,
     PROMPTS,
@@ -113,7 +113,7 @@ def _panel(
     name: str,
     title: str,
     series: str,
-    asked: Asked,
+    make_claims: ClaimMaker,
     to_see: str,
     *,
     note: str = "",
@@ -142,7 +142,7 @@ def _panel(
             ((on_ladder,), *also),
             ladder_series or (series,),
             remark,
-            asked=asked,
+            make_claims=make_claims,
             orientation=name,
             caption=f"To look for, as in the paper: {to_see}. {CURVES}",
         ),

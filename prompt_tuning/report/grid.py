@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from prompt_tuning.made_from import flat
+from prompt_tuning.files import flat
 from prompt_tuning.report.records import Config, Record
 from prompt_tuning.report.statistics import Spread, fails_to_learn
 
@@ -71,7 +71,7 @@ class Grid:
                 row = [run.series, run.model, task, run.seed, run.record.substance]
                 row.append(run.record.content["model"]["num_parameters"])
                 row += [scored[name] for name in COUNTS] + [floor.get(name) for name in FLOORS]
-                row.append(floor_of(result))
+                row.append(score_to_beat(result))
                 beside = [result.get("untrained", {}).get(scored["split"])]
                 beside.append(result.get("report_chooses"))
                 row += [each and each["score"] for each in beside]
@@ -206,7 +206,7 @@ def fail(scores: pd.DataFrame) -> list[bool]:
     return [*map(fails_to_learn, known["score"], known["floor"], known["num_examples"])]
 
 
-def floor_of(result: Mapping[str, Any]) -> float | None:
+def score_to_beat(result: Mapping[str, Any]) -> float | None:
     """What a score has to beat: on the ladder the better floor, else the best constant answer."""
     floor, constant = result.get("floor"), result.get("constant")
     if floor:

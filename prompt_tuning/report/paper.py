@@ -9,7 +9,6 @@ from pathlib import Path
 from prompt_tuning.report.statistics import Spread
 
 SIZES = ("small", "base", "large", "xl", "xxl")
-SUPERGLUE = ("boolq", "cb", "copa", "multirc", "record", "rte", "wic", "wsc")
 QUOTED = ("gpt3_few_shot",)  # a curve that the paper itself took from Brown et al. (2020)
 MATCH, OFF, FEW, NOTHING = "match", "off", "too few seeds", "-"
 MISPRINT, FITTED = "misprinted in the paper", "fitted to its plot"  # of counts alone
@@ -64,7 +63,7 @@ def paper_dir() -> Path:
     return packaged if packaged.is_dir() else package.parent / "results" / "paper"
 
 
-def rows(name: str, artefact: str | None = None) -> list[dict[str, str]]:
+def published_rows(name: str, artefact: str | None = None) -> list[dict[str, str]]:
     """The rows of one of the files of published numbers, of one artefact where it has several."""
     with (paper_dir() / f"{name}.csv").open(encoding="utf-8", newline="") as file:
         return [row for row in csv.DictReader(file) if artefact in (None, row.get("artefact"))]
@@ -78,12 +77,12 @@ def published_scores(artefact: str) -> dict[tuple[str, str], Published]:
             float(row["spread"]) if row["spread"] else None,
             int(row["num_parameters"]),
         )
-        for row in rows("scores", artefact)
+        for row in published_rows("scores", artefact)
     }
 
 
 @cache
 def tolerances() -> Tolerances:
     """Reads tolerances.csv."""
-    values = {row["key"]: float(row["value"]) for row in rows("tolerances")}
+    values = {row["key"]: float(row["value"]) for row in published_rows("tolerances")}
     return Tolerances(int(values.pop("min_seeds")), **values)

@@ -12,7 +12,7 @@ from prompt_tuning.report.artefact import COUNTS, Artefact
 from prompt_tuning.report.claims import Claim
 from prompt_tuning.report.figures import BESIDE, COLOURS, MARKERS, SIZE, STYLE, say_at
 from prompt_tuning.report.names import human
-from prompt_tuning.report.paper import FITTED, MATCH, MISPRINT, OFF, SIZES, rows
+from prompt_tuning.report.paper import FITTED, MATCH, MISPRINT, OFF, SIZES, published_rows
 from prompt_tuning.report.tables import Table
 from prompt_tuning.shapes import SHAPES, num_parameters
 
@@ -113,7 +113,7 @@ class Figure4(Counts):
     def counts(self) -> list[Count]:
         """The mean over lengths of every method's count, within the error of reading the plot."""
         counts = []
-        for row in rows("figure4"):
+        for row in published_rows("figure4"):
             for size in SIZES:
                 method, paper = row["method"], float(row[size])
                 ours = fmean(method_parameters(method, size, length) for length in LENGTHS)
@@ -179,7 +179,7 @@ class Table4(Counts):
     def counts(self) -> list[Count]:
         """Trainable and total parameters, to the last digit."""
         counts = []
-        for row in rows("table4"):
+        for row in published_rows("table4"):
             size, length = row["size"], int(row["prompt_length"])
             trainable = method_parameters("prompt_tuning", size, length)
             computed = {"trainable": trainable, "total": trainable + model_parameters(size)}

@@ -152,7 +152,7 @@ FIG1_FLAN = RealScores(
     "The same weights under every method. Prompt design ranks the class labels, by likelihood or "
     "its mean over tokens, behind 0 or 4 solved examples or in FLAN's words; nothing is trained.",
     orientation="fig1",
-    asked=methods,
+    make_claims=methods,
     caption="To see: on SST-2 a prompt comes near model tuning and lies above prompt design; "
     f"which methods leave the line on the other tasks. {POINTS} Right: the paper's Small.",
 )
@@ -163,7 +163,7 @@ FIG3A_FLAN = RealScores(
     (("fig3a_flan",), ("fig3a_flan_squad",)),
     ("prompt.length",),
     orientation="fig3a",
-    asked=length,
+    make_claims=length,
     caption="To see: whether one position does as well as 150. "
     f"{POINTS} Right: the paper's Small, where it does not.",
 )
@@ -175,7 +175,7 @@ FIG3B_FLAN = RealScores(
     ("init.strategy",),
     "SQuAD's answers are free text: it has no class labels to start from.",
     orientation="fig3b",
-    asked=initialisation,
+    make_claims=initialisation,
     caption="To see: whether the three initialisations end at one height. "
     f"{POINTS} Right: the paper's Small.",
 )

@@ -17,8 +17,7 @@ from typing import Any
 from zlib import compress
 
 from prompt_tuning.errors import UserError
-from prompt_tuning.files import read_json, written_whole
-from prompt_tuning.made_from import GONE, flat
+from prompt_tuning.files import flat, read_json, written_whole
 from prompt_tuning.run_folder import RunFolder
 
 # Where data lies is no part of a run's identity: its record has the hash of every file.
@@ -85,7 +84,7 @@ class Library:
 
     def __init__(self, records: Iterable[Record], ignored: Sequence[str]) -> None:
         """Takes records in; `ignored` are keys of a config that do not change a result."""
-        self._ignored = (*ignored, *PLACES, *GONE)
+        self._ignored = (*ignored, *PLACES)
         self._records: dict[tuple[str, frozenset[str]], list[Record]] = defaultdict(list)
         for record in records:
             about = record.content.get("members", [record.content])

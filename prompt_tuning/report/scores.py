@@ -13,7 +13,7 @@ from prompt_tuning.report.artefact import Artefact
 from prompt_tuning.report.figures import Curve, score_figure, tick_models
 from prompt_tuning.report.grid import CEILING, Place, fail, means_by_seed
 from prompt_tuning.report.names import human
-from prompt_tuning.report.paper import NOTHING, SIZES, SUPERGLUE, published_scores, tolerances
+from prompt_tuning.report.paper import NOTHING, SIZES, published_scores, tolerances
 from prompt_tuning.report.parameter_counts import model_parameters
 from prompt_tuning.report.tables import (
     FEW_SEEDS,
@@ -24,6 +24,7 @@ from prompt_tuning.report.tables import (
     number,
     with_mark,
 )
+from prompt_tuning.tasks import SUPERGLUE
 
 PAPERS_CURVES = "Dashed: published; solid: ours, where there are runs. Bands: a deviation."
 CURVES = "Points: runs; lines: their means; bands: a deviation; dotted: the floors."

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from prompt_tuning.report.artefact import LADDER, PAPER, TIMES, Artefact
 from prompt_tuning.report.grid import Place
-from prompt_tuning.report.paper import NOTHING, rows
+from prompt_tuning.report.paper import NOTHING, published_rows
 from prompt_tuning.report.records import Record
 from prompt_tuning.report.statistics import Spread
 from prompt_tuning.report.tables import Table, with_mark
@@ -27,7 +27,7 @@ class Times(Artefact):
         """The paper's seconds stand beside ours and are not compared."""
         paper = {
             (row["prompt_length"], row["size"]): f"{row['mean_s']} ± {row['sd_s']}"
-            for row in (rows("table5") if self.models == PAPER else ())
+            for row in (published_rows("table5") if self.models == PAPER else ())
         }
         lines = []
         for place in dict.fromkeys([*self.grid.places, *paper]):

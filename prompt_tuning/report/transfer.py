@@ -12,8 +12,8 @@ import pandas as pd
 
 from prompt_tuning.report.artefact import LADDER, PAPER, REAL, Artefact, Panels
 from prompt_tuning.report.claims import Claim, Terms, asked_of, by_model
-from prompt_tuning.report.grid import Case, fail, floor_of
-from prompt_tuning.report.paper import NOTHING, Published, rows, tolerances
+from prompt_tuning.report.grid import Case, fail, score_to_beat
+from prompt_tuning.report.paper import NOTHING, Published, published_rows, tolerances
 from prompt_tuning.report.statistics import Spread
 from prompt_tuning.report.tables import OURS, Table, compared, failed_text, number, with_mark
 
@@ -38,7 +38,8 @@ class Transfer(Artefact):
             own = {**(result["report"] or result), "floor": result["floor"]}
             for target, scored in {run.task: own, **result.get("transfer", {})}.items():
                 line = [run.method, run.model, run.task, target, run.seed, scored["score"]]
-                lines.append([*line, scored["metrics"], floor_of(scored), run.record.substance])
+                line += [scored["metrics"], score_to_beat(scored), run.record.substance]
+                lines.append(line)
         answers = pd.DataFrame(lines, columns=ANSWERS)
         answers = answers.drop_duplicates([*ROUTE, "seed"], keep="last").sort_values("seed")
         kinds = answers.groupby(ROUTE[:3])["substance"].transform("nunique")
@@ -56,7 +57,7 @@ class Transfer(Artefact):
 
     def _paper_table(self) -> Table:
         lines = []
-        for row in rows("transfer", self.name):
+        for row in published_rows("transfer", self.name):
             found = self.on(row["method"], PAPERS_MODEL, row["source"], row["target"])
             paper = Published(float(row["mean"]), float(row["sd"]), 0)
             ours = Spread.of(metrics[row["metric"]] for metrics in found["metrics"])
@@ -157,7 +158,7 @@ class Transfer(Artefact):
     def _papers_lead(self) -> str:
         """The difference of the means over the published rows of other domains."""
         means: dict[str, list[float]] = {"prompt_tuning": [], "model_tuning": []}
-        for row in rows("transfer", self.name.partition("_")[0]):
+        for row in published_rows("transfer", self.name.partition("_")[0]):
             if row["source"] != row["target"]:
                 means[row["method"]].append(float(row["mean"]))
         lead = fmean(means["prompt_tuning"]) - fmean(means["model_tuning"])

@@ -24,7 +24,7 @@ from prompt_tuning.examples import load_splits, scored_examples
 from prompt_tuning.model_choice import load_model
 from prompt_tuning.protocol import started
 from prompt_tuning.run_folder import RunFolder
-from prompt_tuning.task_data import designed_task
+from prompt_tuning.task_data import task_of_run
 from prompt_tuning.training import outcome
 from prompt_tuning.training.walk import ScoredTask
 
@@ -40,7 +40,7 @@ def train(config: TrainConfig, folder: RunFolder) -> None:
         UserError: the data or the model cannot be used.
         Interrupted: Ctrl-C or SIGTERM; the same command starts again.
     """
-    task = designed_task(config)
+    task = task_of_run(config)
     splits = load_splits(task, config)
     with started(folder, "train", config) as run:
         checkpoint = load_model(config.model, config.variant, config.machine, folder.cache)

@@ -67,6 +67,7 @@ def train(config: TrainConfig, folder: RunFolder) -> None:
         encode, tokenizer = checkpoint.encode_text, checkpoint.tokenizer
         check_sayable(task, lambda text: decode_ids(tokenizer, encode(text)))
         encoded = encode_training_examples(splits.train.examples, checkpoint, config)
+        # Followers under torchrun, if any, load and encode as this says (`follower.py`).
         here().broadcast(SharedWork(config, checkpoint.source, checkpoint.revision, encoded))
         scored = ScoredTask.of(config, task, splits, checkpoint)
         method = make_method(config, task, checkpoint)

@@ -11,7 +11,7 @@ from quick_runs import problems_of
 from prompt_tuning.commands import COMMANDS
 from prompt_tuning.commands import train as train_command
 from prompt_tuning.commands.list import GROUPS
-from prompt_tuning.composition import composed
+from prompt_tuning.composition import composed, points_of
 from prompt_tuning.config import INITS, METHODS, TaskConfig, choices, config_dir
 from prompt_tuning.config_checks import train_config
 from prompt_tuning.shapes import SHAPES
@@ -70,7 +70,9 @@ def test_every_file_of_a_group_makes_a_valid_run_and_names_what_it_is_called(cho
     Runs, records and W&B tags are named by the value inside, users choose by the file's name. conf/
     needs a model's width to refuse a prompt of another before the model is loaded.
     """
-    config = composed("train", [choice], only_first=True)
+    (point,), problems = points_of("train", [choice], only_first=True)
+    assert problems == []
+    config = point.config
     group, _, name = choice.partition("=")
     if group != "init":
         assert getattr(config[group], "name", config[group]) == name

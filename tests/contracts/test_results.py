@@ -16,7 +16,7 @@ from prompt_tuning.commands import report as report_command
 from prompt_tuning.commands.report import plan
 from prompt_tuning.composition import composed, planned_runs, points_of
 from prompt_tuning.config import (
-    OF_NO_QUESTION,
+    IGNORED_KEYS,
     DoctorConfig,
     choices,
     config_hash,
@@ -48,7 +48,7 @@ def planned(experiment, *overrides):
 @pytest.fixture(scope="session")
 def report(records, tmp_path_factory):
     """Every artefact, from the committed records alone."""
-    library, scratch = Library(records, OF_NO_QUESTION), tmp_path_factory.mktemp("plans")
+    library, scratch = Library(records, IGNORED_KEYS), tmp_path_factory.mktemp("plans")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(report_command, "planned_runs", lambda name, own: planned(name, *own))
         return [
@@ -123,7 +123,7 @@ def test_committed_records_are_records_of_runs(records):
 
 def test_todays_hash_of_every_committed_run_is_the_one_that_it_has(records):
     """Recomputed from what its experiment asks for today, under the budget that it had."""
-    library, checked = Library(records, OF_NO_QUESTION), set()
+    library, checked = Library(records, IGNORED_KEYS), set()
     ours = [artefact for artefact in ARTEFACTS if artefact.models != PAPER]
     for experiment, *overrides in {sweep for artefact in ours for sweep in artefact.sweeps}:
         for run in planned(experiment, *overrides):

@@ -10,7 +10,7 @@ from prompt_tuning.composition import points_of
 from prompt_tuning.config import TrainConfig
 from prompt_tuning.config_checks import train_config
 from prompt_tuning.errors import UserError
-from prompt_tuning.made_from import flat
+from prompt_tuning.files import flat
 
 
 def keys_of_train():

@@ -10,11 +10,10 @@ import numpy as np
 import pytest
 import torch
 
-from prompt_tuning.errors import as_users
-from prompt_tuning.files import scratch_beside, written_whole
+from prompt_tuning.errors import as_user_error
+from prompt_tuning.files import scratch_beside, write_json, written_whole
 from prompt_tuning.prompt_files import save_prompt
 from prompt_tuning.resume_points import save_state
-from prompt_tuning.run_folder import write_json
 
 RUN = ["train", "model=ladder_100k", "tracking=none"]
 LARGE = np.ones((100, 100), np.float32)
@@ -48,7 +47,7 @@ def test_a_full_disk_leaves_the_old_file_and_no_other(write, tmp_path):
     path.write_text("old")
     with full_disk(), pytest.raises(OSError, match="File too large") as raised:
         write(path)
-    mistake = as_users(raised.value)
+    mistake = as_user_error(raised.value)
     assert mistake is not None and mistake.exit_status == 2
     assert [each.name for each in tmp_path.iterdir()] == ["file"]
     assert path.read_text() == "old"
@@ -66,7 +65,7 @@ def test_a_folder_where_a_file_should_be_is_an_error_of_the_users(tmp_path):
         written_whole(tmp_path / "record.json") as unfinished,
     ):
         unfinished.touch()
-    assert as_users(raised.value) is not None
+    assert as_user_error(raised.value) is not None
     assert [each.name for each in tmp_path.iterdir()] == ["record.json"]
 
 

@@ -141,7 +141,7 @@ def test_an_experiments_runs_are_trained_again_from_other_data(place, monkeypatc
     monkeypatch.setattr(train, "planned_runs", lambda *_: [train.check(p.config) for p in points])
 
     def said():
-        assert len(train.trained_runs("any")) == 2
+        assert len(train.trained_runs("any", [])) == 2
         return capsys.readouterr().out
 
     said()

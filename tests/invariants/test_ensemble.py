@@ -11,7 +11,7 @@ from quick_runs import ON_LADDER, QUICK, lines_of, load_exactly, record_in, run_
 
 from prompt_tuning.commands.ensemble import check, training_overrides
 from prompt_tuning.composition import composed, planned_runs
-from prompt_tuning.config import OF_NO_QUESTION
+from prompt_tuning.config import IGNORED_KEYS
 from prompt_tuning.data.batches import split_by_tokens
 from prompt_tuning.models.frozen_t5 import FrozenT5
 from prompt_tuning.prompt_files import load_prompt, save_prompt
@@ -192,7 +192,7 @@ def test_an_experiment_trains_what_is_missing_and_votes_on_what_its_runs_report(
     ptune(*arguments)
     assert [config.seed for config in trained] == [3, 1, 0, 2]
     assert {config.tracking.name for config in trained} == {"none"}
-    library = Library(read_runs(tmp_path / "runs"), OF_NO_QUESTION)
+    library = Library(read_runs(tmp_path / "runs"), IGNORED_KEYS)
     plan = {config.seed: asdict(config) for config in trained}
     for pair in ((0, 1), (3, 2)):
         found = library.find("ensemble", [plan[seed] for seed in pair], tie="first")
@@ -241,4 +241,4 @@ def test_records_of_given_prompts_are_about_no_runs_and_do_not_stop_a_library(
     (tmp_path / "a").mkdir()
     path = tmp_path / "a" / "record.json"
     path.write_text(json.dumps({"kind": "ensemble", "members": [{"path": "a"}], "config": {}}))
-    assert Library(read_runs(tmp_path), OF_NO_QUESTION).find("ensemble", []) is None
+    assert Library(read_runs(tmp_path), IGNORED_KEYS).find("ensemble", []) is None

@@ -15,7 +15,7 @@ from prompt_tuning import devices
 from prompt_tuning.commands.evaluate import check
 from prompt_tuning.composition import composed, points_of
 from prompt_tuning.config import (
-    OF_NO_QUESTION,
+    IGNORED_KEYS,
     ScoreConfig,
     config_hash,
     run_name,
@@ -294,7 +294,7 @@ def test_another_order_of_sums_is_another_run_of_the_same_question(command, tmp_
     )
     assert len({on_cpu, *(config_hash(command(*other)) for other in others)}) == 3
     keys = {"max_tokens_per_micro_batch", "compile", "spread_weights", "num_threads", "device"}
-    assert {f"machine.{key}" for key in keys} <= {*OF_NO_QUESTION}
+    assert {f"machine.{key}" for key in keys} <= {*IGNORED_KEYS}
 
 
 def test_what_a_task_offers_to_report_is_in_the_hash_only_if_it_is_reported():

@@ -16,7 +16,7 @@ EXPERIMENT = "control_ladder_model_tuning"
 
 
 def test_list_shows_each_of_the_five_states(ptune, tmp_path):
-    points = planned_points(EXPERIMENT)
+    points = planned_points(EXPERIMENT, [])
     folders = [RunFolder(tmp_path / "runs" / run_name(config)) for _, config in points]
     done, running, failed, stopped, *missing = folders
     done.start({"experiment": EXPERIMENT})

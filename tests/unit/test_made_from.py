@@ -59,23 +59,23 @@ def test_data_and_weights_that_have_changed_are_named(tmp_path):
         "model": {"source": str(tmp_path / "model"), **known},
     }
     now = {"validation": file_facts(rows), "transfer": {"cb": {"revision": "1"}}, "new": {}}
-    assert changed_since(record, now) is None
-    assert changed_since(record, {}) is None  # nothing is known of what is there now
+    assert changed_since(record, now, None) is None
+    assert changed_since(record, {}, None) is None  # nothing is known of what is there now
 
     elsewhere = rows.rename(tmp_path / "moved.jsonl")
-    assert changed_since(record, {"validation": file_facts(elsewhere)}) is None
+    assert changed_since(record, {"validation": file_facts(elsewhere)}, None) is None
     elsewhere.write_text("b")
-    changed = changed_since(record, {"validation": file_facts(elsewhere)})
+    changed = changed_since(record, {"validation": file_facts(elsewhere)}, None)
     assert changed == "its data have changed since (validation)"
-    changed = changed_since(record, {"transfer": {"cb": {"revision": "2"}}})
+    changed = changed_since(record, {"transfer": {"cb": {"revision": "2"}}}, None)
     assert changed == "its data have changed since (transfer.cb)"
 
     checkpoint_of(tmp_path / "model", torch.float32, inner=2.0)
-    assert "the weights in" in str(changed_since(record, now))
+    assert "the weights in" in str(changed_since(record, now, None))
     del record["model"]["inner_fingerprint"]  # a record of an earlier version
-    assert changed_since(record, now) is None
+    assert changed_since(record, now, None) is None
     checkpoint_of(tmp_path / "model", torch.float32, seed=1)
-    assert "the weights in" in str(changed_since(record, now))
+    assert "the weights in" in str(changed_since(record, now, None))
     assert changed_since(record, now, model_path=str(tmp_path / "absent")) is None
 
 

@@ -191,7 +191,7 @@ def test_decoding_stops_when_every_row_has_ended(hf_model, monkeypatch):
 
     monkeypatch.setattr(model, "step", step)
     encoded = model.encode(Rows.under(torch.ones(1, model.hidden_size), [torch.ones(2).long()] * 3))
-    assert greedy_decode(model, encoded, max_tokens=50) == [[], [5, 5], [5, 5]]
+    assert greedy_decode(model, encoded, max_target_tokens=50) == [[], [5, 5], [5, 5]]
     assert len(steps) == 3
 
 

@@ -4,7 +4,7 @@ import pytest
 from made_records import config, filled, result, row, seeds, write_run, write_seeds
 
 from prompt_tuning.report.figures import inline_svg
-from prompt_tuning.report.paper import SUPERGLUE
+from prompt_tuning.tasks import SUPERGLUE
 
 
 def lengths(folder, scores):

@@ -9,8 +9,8 @@ from prompt_tuning.report.paper import (
     MISPRINT,
     Published,
     Tolerances,
+    published_rows,
     published_scores,
-    rows,
     tolerances,
 )
 from prompt_tuning.report.parameter_counts import TABLE4
@@ -26,13 +26,13 @@ def test_a_wrong_count_is_off(monkeypatch):
 
 
 def test_every_point_of_the_figures_is_there():
-    numbers = Counter(row["artefact"] for row in rows("scores"))
+    numbers = Counter(row["artefact"] for row in published_rows("scores"))
     assert numbers == {"fig1": 23, "fig3a": 25, "fig3b": 15, "fig3c": 15, "fig3d": 20}
     figure = published_scores("fig1")
     assert figure["prompt_tuning", "xxl"] == Published(89.98, 0.25, 11_135_332_352)
     assert figure["gpt3_few_shot", "gpt3_175B"] == Published(73.2, None, 175_000_000_000)
     assert published_scores("fig3d")["0", "xl"].mean == 7.95
-    assert len(rows("table5")) == 15
+    assert len(published_rows("table5")) == 15
     assert tolerances() == RULE
 
 
