@@ -1,6 +1,7 @@
 """Imports point one way, and each outside library is known in as few places as possible."""
 
 import ast
+import re
 import sys
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 import prompt_tuning
 
 PACKAGE = Path(prompt_tuning.__file__).parent
+CONTRIBUTING = Path(__file__).parents[2] / "CONTRIBUTING.md"
 
 # The places of the package, the lower ones first: each imports from itself and from those before it
 ORDER = (
@@ -100,6 +102,20 @@ def test_a_module_imports_only_from_below_it(path):
             assert place_of(inside) in below, f"{path} imports {name}"
         elif library not in sys.stdlib_module_names:
             assert place in KNOWN_IN[library], f"{path} imports {name}"
+
+
+def test_the_table_in_contributing_has_every_place_and_the_same_order():
+    table = re.findall(r"^\| (`.*?) \|", CONTRIBUTING.read_text(encoding="utf-8"), re.MULTILINE)
+    rows = [re.findall(r"`(\w+)(?:\.py|/)`", row) for row in table]
+    row_of = {place: number for number, row in enumerate(rows) for place in row}
+    assert {*row_of} == {*ORDER} - {"__init__", "__main__"}
+    for path in MODULES:
+        tree = ast.parse((PACKAGE / path).read_text(encoding="utf-8"))
+        number = row_of.get(path.with_suffix("").parts[0], len(rows))
+        for name in imports_of(tree):
+            library, _, inside = name.partition(".")
+            if library == PACKAGE.name and inside:
+                assert row_of[place_of(inside)] <= number, f"{path} imports {name}"
 
 
 def test_the_environment_is_read_at_the_edge_only():
