@@ -211,9 +211,10 @@ def quoted(value: object) -> str:
 
 
 def spelled(command: str, argument: str) -> str:
-    """An argument as Hydra has to see it, which takes a value of a group for a file to compose.
+    """The argument in the form that Hydra needs.
 
-    Of `ONLY_NAMED` groups the config has a section with the name; Hydra knows it by its braces.
+    `experiment=fig1` becomes `experiment={name:fig1}` where the command only names the file; Hydra
+    would compose it otherwise.
     """
     if argument.partition("=")[0] not in ONLY_NAMED.get(command, ()):
         return argument

@@ -48,12 +48,13 @@ LARGEST_PROMPT = 2**14
 MOST_THREADS = 1024
 
 
-# Is a key's value part of a run's identity? Never: it does not change a result, or only names it.
-# If set: the key came later; runs where it is null keep their hash. As null: what the value stands
-# for has a hash of its own in the record. Order of sums: it changes nothing else, which is enough
-# to make another run of the same question; those with the order that a CPU has by itself keep
-# their hash.
-ALWAYS, NEVER, IF_SET, AS_NULL = "always", "never", "if set", "as null"
+# Is a key's value part of a run's identity?
+ALWAYS = "always"
+NEVER = "never"  # it does not change a result, or only names it
+IF_SET = "if set"  # the key came later; runs where it is null keep their hash
+AS_NULL = "as null"  # what the value stands for has a hash of its own in the record
+# It changes nothing else, which is enough to make another run of the same question; those with the
+# order that a CPU has by itself keep their hash.
 ORDER_OF_SUMS = "order of sums"
 
 # What a number may be held to: in words, and as a test.
@@ -298,7 +299,7 @@ class RecordConfig:
 
 
 # What follows `ptune <command>`: commands/__init__.py says what each does. Those of pretrain, adapt
-# and bench are in their rooms.
+# and bench are in pretraining/schema.py and bench/settings.py.
 
 
 @dataclass(frozen=True)
@@ -335,7 +336,7 @@ class EvaluateConfig(RecordConfig):
 
 @dataclass(frozen=True)
 class InspectConfig(RecordConfig):
-    prompt: str | None = key(".safetensors, or .npy with model= or model.path=")
+    prompt: str | None = key("a run's folder, .safetensors, or .npy with model= or model.path=")
     experiment: NamedConfig | None = key("all prompts of its runs, instead", hash_name="of")
     train: list[str] = key("experiment=: overrides that its runs were started with")
     top_k: int = key("neighbours a row; tightness is of pairs", at_least=2)
@@ -351,7 +352,7 @@ class InspectConfig(RecordConfig):
 
 @dataclass(frozen=True)
 class EnsembleConfig(RecordConfig):
-    prompts: list[str] | None = key("two or more .safetensors; needs task=")
+    prompts: list[str] | None = key("two or more, each as evaluate's prompt; needs task=")
     experiment: NamedConfig | None = key("its runs' prompts, instead", hash_name="of")
     train: list[str] = key("experiment=: overrides of its runs")
     num_prompts: int = key("experiment=: seeds of one ensemble, lowest first", at_least=2)

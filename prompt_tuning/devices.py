@@ -1,6 +1,6 @@
 """What `auto` means on this machine, for device and dtype; torch is not imported if that is clear.
 
-One home for both questions: a run's name has the dtype that its model is loaded with.
+A run's hash and the loading of its model both ask here, so that they agree.
 """
 
 import ctypes
@@ -15,7 +15,7 @@ TOKENS_ON_CPU = 2048  # encoder positions of a micro-batch that fit its cache
 
 
 def resolved_device(device: str) -> str:
-    """cpu or cuda, as `machine.device` says; auto: cuda where there is one."""
+    """The device that `machine.device` means: itself; of auto cuda where there is one, else cpu."""
     if device != "auto":
         return device
     return "cuda" if has_cuda() else "cpu"

@@ -104,7 +104,7 @@ class TrainingRun:
     ranks: Ranks = ALONE  # this process among those that train the run
     progress: Progress = field(default_factory=Progress)
     best: dict[str, Tensor] | None = None  # what was trained, at progress.best_step
-    kept: dict[str, Any] = field(default_factory=dict)  # plain values of whoever watches the run
+    kept: dict[str, Any] = field(default_factory=dict)  # the observer's plain values, saved too
 
     @property
     def num_trained(self) -> int:

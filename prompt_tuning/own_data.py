@@ -140,7 +140,10 @@ def _origin(config: TaskConfig) -> Origin:
 
 
 def _with_any_labels(config: TaskConfig) -> Task:
-    """The task before its labels are known, to read its rows; raises as `own_task_of`."""
+    """The task with two labels made up, enough to read its rows before the real ones are known.
+
+    Raises as `own_task_of`.
+    """
     unknown = config.label is not None and config.labels is None
     return own_task_of(replace(config, labels={"-": "-", "+": "+"}) if unknown else config)
 

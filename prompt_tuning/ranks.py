@@ -46,7 +46,7 @@ class LostProcess(UserError):
 
 @dataclass(eq=False)
 class Ranks:
-    """A process that trains alone: it has every share, and nobody to talk to."""
+    """This process among those of its run; here the only one. `Several` is one of many."""
 
     rank: int = 0
     size: int = 1

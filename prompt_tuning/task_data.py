@@ -1,4 +1,7 @@
-"""From the config's task and data to a `Task` or `Mixture` and a check that its files are there."""
+"""From the config's task and data to a `Task` or `Mixture`.
+
+Also what of its data is there, and what a run would be made from now.
+"""
 
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
@@ -166,7 +169,7 @@ def official_names(data: DataConfig) -> DataConfig:
 
 
 def data_spec(data: DataConfig) -> DataSpec:
-    """The config's data without what Hydra made of it."""
+    """Where `data/sources.py` looks for examples, as the config says."""
     return DataSpec(
         source=data.source,
         dir=Path(data.dir) if data.dir is not None else None,

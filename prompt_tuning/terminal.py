@@ -180,7 +180,7 @@ def scores_line(metrics: Mapping[str, float], score: float | None) -> str:
 
 
 def scored_line(result: Mapping[str, Any]) -> str:
-    """The scores of a result and its unparseable answers; of a split without labels that it is."""
+    """A result's scores and the number of its unparseable answers, or that it has no labels."""
     if result["score"] is None:
         return "no labels, predictions only"
     return (

@@ -1,4 +1,8 @@
-"""The commands of `ptune`: one module each, with `check` (config in, problems out) and `run`."""
+"""The commands of `ptune`, a module each: `check` (config in, problems out) and `run`.
+
+Those whose runs leave folders have `folder_of`, and `POSITIONAL` names the key of bare words.
+`answers.py` and `hub_access.py` are shared by some of them.
+"""
 
 COMMANDS = {
     "train": "train a prompt: one run, or a sweep with -m",

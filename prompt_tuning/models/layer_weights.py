@@ -107,7 +107,7 @@ class TrainedLayer(nn.Module):
             self.register_parameter(name.replace(".", "/"), nn.Parameter(weight.detach()))
 
     def named(self) -> dict[str, nn.Parameter]:
-        """The weights of this stack, as they are now, by their names in a checkpoint."""
+        """The weights of this layer, as they are now, by their names in a checkpoint."""
         return {name.replace("/", "."): each for name, each in self.named_parameters()}
 
     def forward(self, compute: Callable[..., Any], *args: Any) -> Any:

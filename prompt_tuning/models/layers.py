@@ -1,7 +1,8 @@
-"""The arithmetic of a frozen T5 v1.1 block: norm, gated GELU, dropout, attention, position bias.
+"""The arithmetic of a T5 v1.1 block: norm, gated GELU, dropout, attention, position bias.
 
 Everything works on *packed* rows: the positions of all rows of a batch, one after the other, in one
-[N, H] tensor, beside the list of the rows' lengths. No function here holds a weight.
+[N, H] tensor, beside the list of the rows' lengths. Nothing here holds a weight but the table of
+`RelativePositionBias`.
 """
 
 import math

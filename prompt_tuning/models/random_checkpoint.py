@@ -1,7 +1,7 @@
-"""Random-weight T5 v1.1 checkpoints in the hub's folder layout.
+"""Random weights of a T5 v1.1 and the files of a checkpoint around them, in the hub's layout.
 
-They make every path that the real checkpoints take runnable where there is no hub: same files, same
-names, same shapes, the real vocabulary if one is given. They know nothing: speed and wiring only.
+Pre-training starts from them, the control variant=random_weights is them, and they stand in for
+real checkpoints where there is no hub.
 """
 
 import json

@@ -1,4 +1,7 @@
-"""The keys of `ptune pretrain` and `ptune adapt`, a line each; values are in conf/."""
+"""The keys of `ptune pretrain` and `ptune adapt`, a line each; values are in conf/.
+
+Below them is what must hold between them, checked without torch.
+"""
 
 from collections.abc import Iterator
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""The ladder's control, which the paper has not: frozen models with random weights."""
+"""The ladder's control, which the paper does not have: frozen models with random weights."""
 
 from functools import cached_property
 
@@ -11,7 +11,7 @@ from prompt_tuning.report.scores import LadderScores
 
 
 class _Control(LadderScores):
-    """All of it on one model: bars by task, where a curve would be a point."""
+    """Bars by task: all runs are of one model, so that a curve would be a single point."""
 
     @cached_property
     def figure(self) -> Figure:

@@ -1,4 +1,4 @@
-"""Scores against model size, which figures 1 and 3 are made of: on the paper's models, the ladder.
+"""Scores against model size, as in figures 1 and 3: on the paper's models and on the ladder.
 
 On the paper's models a score is SuperGLUE's, beside the published one and with a verdict; on the
 ladder it is the mean over mini tasks, beside their floors.

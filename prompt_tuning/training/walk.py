@@ -69,7 +69,7 @@ def training_run(
 
 @dataclass
 class Walk:
-    """A run that trains, around its loop."""
+    """A training around its loop: header and curves before it, model and record after it."""
 
     run: Run
     checkpoint: Checkpoint

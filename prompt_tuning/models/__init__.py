@@ -1,0 +1,1 @@
+"""The T5 that prompts stand in front of: checkpoints, forward pass, decoding, first prompts."""
