@@ -70,6 +70,8 @@ def test_official_rows_are_scored_as_the_task_asks_them(tmp_path, task):
     scored = prompt.score([record, record])
     assert scored == prompt.score(pd.DataFrame([record, record])) == prompt.score([record])
     assert {*scored} == {*score(TASKS[task], golden_of(task).examples[:1], [""]).metrics}
+    with pytest.raises(UserError, match="no row of the task to score"):
+        prompt.score([])
 
 
 def test_a_folder_without_a_finished_run_is_refused(tmp_path):
