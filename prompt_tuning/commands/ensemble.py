@@ -12,7 +12,7 @@ from prompt_tuning.composition import planned_runs, quoted
 from prompt_tuning.config import DecodingConfig, EnsembleConfig, TrainConfig, config_hash, typed
 from prompt_tuning.config_checks import experiment_problems, in_file, prompt_problems
 from prompt_tuning.ensembling.ensemble_text import table
-from prompt_tuning.ensembling.members import Member, read_members
+from prompt_tuning.ensembling.members import Member, all_taught_by, read_members
 from prompt_tuning.errors import UserError, raise_all
 from prompt_tuning.made_from import changed_since
 from prompt_tuning.protocol import Record, do_once
@@ -131,8 +131,8 @@ def _check_prompts(config: EnsembleConfig) -> None:
         raise UserError("prompts= needs the task that they vote on", fix="add task=<name>")
     problems = [problem for path in config.prompts for problem in prompt_problems(path, config)]
     raise_all(list({str(problem): problem for problem in problems}.values()))
-    read_members([Path(path) for path in config.prompts], tie=config.tie)
     task = task_of(config.task)
+    all_taught_by(read_members([Path(path) for path in config.prompts], tie=config.tie), task)
     check_rank(task, config.evaluation)
     check_data(task, config.data, (config.split,))
 

@@ -13,7 +13,7 @@ import torch
 from prompt_tuning.config import EnsembleConfig
 from prompt_tuning.data.sources import load_split
 from prompt_tuning.ensembling.ensemble_text import COLUMNS, cost_line, table
-from prompt_tuning.ensembling.members import Member
+from prompt_tuning.ensembling.members import Member, all_taught_by
 from prompt_tuning.ensembling.voting import (
     agreement,
     ballots_of,
@@ -37,7 +37,7 @@ from prompt_tuning.models.frozen_t5 import Rows
 from prompt_tuning.models.loading import Checkpoint
 from prompt_tuning.protocol import Run, started
 from prompt_tuning.run_folder import RunFolder
-from prompt_tuning.task_data import data_spec, task_of, taught_by
+from prompt_tuning.task_data import data_spec, task_of
 
 
 def ensemble(
@@ -69,8 +69,7 @@ def ensemble(
         axes = [task.name, config.split, f"{len(members)} prompts"]
         group = config.experiment.name if config.experiment else task.name
         tracker = run.track(group=group, axes=axes)
-        first, *others = [taught_by(member.prompt.metadata, task) for member in members]
-        taught = first if all(other is first for other in others) else None
+        taught = all_taught_by(members, task)
         data = scored_examples(task, split.examples, checkpoint, config, variant, taught)
         max_tokens = config.machine.max_tokens_per_micro_batch
         answers, cost = answers_under_all(run, checkpoint, members, data, max_tokens)

@@ -9,6 +9,8 @@ from prompt_tuning.config import TrainConfig, config_hash, run_name
 from prompt_tuning.errors import UserError, raise_all
 from prompt_tuning.files import sha256_of
 from prompt_tuning.prompt_files import PromptFile, load_prompt, mixed_models
+from prompt_tuning.task_data import taught_by
+from prompt_tuning.tasks import Task
 
 
 @dataclass(frozen=True)
@@ -63,6 +65,25 @@ def read_members(
     ]
     raise_all([*_problems(members, tie)])
     return members
+
+
+def all_taught_by(members: Sequence[Member], task: Task) -> Task | None:
+    """The task in whose words all members answer `task`; None: in its own.
+
+    Raises:
+        UserError: some were taught the words of another task, and one pass asks for the same ones.
+    """
+    taught = [taught_by(member.prompt.metadata, task) for member in members]
+    paths: dict[str, list[str]] = {}
+    for member, other in zip(members, taught, strict=True):
+        paths.setdefault((other or task).name, []).append(str(member.path))
+    if len(paths) > 1:
+        words = "; ".join(f"of {name}: {', '.join(paths[name])}" for name in paths)
+        raise UserError(
+            f"the prompts answer task={task.name} in the words of different tasks, {words}",
+            fix="let prompts of one task vote",
+        )
+    return taught[0]
 
 
 def _problems(members: Sequence[Member], tie: str) -> Iterator[UserError]:

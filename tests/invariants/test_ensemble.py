@@ -156,11 +156,13 @@ def test_what_cannot_vote_is_refused_before_a_model_is_loaded(
     monkeypatch.setattr(
         "prompt_tuning.model_choice.load_source", lambda *_: pytest.fail("the model was loaded")
     )
-    copied, other, silent = (tmp_path / f"{name}.safetensors" for name in ("copy", "other", "x"))
+    names = ("copy", "other", "x", "qqp")
+    copied, other, silent, qqp = (tmp_path / f"{name}.safetensors" for name in names)
     shutil.copy(prompts[0], copied)
     prompt = load_prompt(prompts[0])
     save_prompt(other, np.ones((2, 8), np.float32), {**prompt.metadata, "source": "elsewhere"})
     save_prompt(silent, prompt.weight + 1, {**prompt.metadata, "score": None})
+    save_prompt(qqp, prompt.weight + 2, {**prompt.metadata, "task": "qqp"})
     two = prompts[:2]
     for arguments, message in (
         ([listed(prompts[:1])], "1 prompt is no ensemble"),
@@ -169,11 +171,12 @@ def test_what_cannot_vote_is_refused_before_a_model_is_loaded(
         ([listed([*two, other])], f"{other}: elsewhere, width 8"),
         ([listed([*two, silent]), "tie=best"], f"tie=best: {silent} has no score"),
         ([listed([*two, tmp_path / "none.npy"])], "none.npy does not exist"),
+        ([listed([*two, qqp])], f"of mrpc: {two[0]}, {two[1]}; of qqp: {qqp}"),
         ([listed(two), "tie=last"], "tie=last is not possible"),
         ([listed(two), "experiment=table3"], "both prompts= and experiment= given"),
         ([], "neither prompts= nor experiment= given"),
     ):
-        assert message in ptune("ensemble", *arguments, "task=mini_boolq", status=2).err
+        assert message in ptune("ensemble", *arguments, "task=mrpc", status=2).err
     assert "prompts= needs the task" in ptune("ensemble", listed(two), status=2).err
 
 
