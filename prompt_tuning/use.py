@@ -205,7 +205,10 @@ class Predictor:
         task = trained = self.trained_on[name]
         # A row with every column of its template is read through the template, even if a column is
         # called task, inputs or row.
-        is_of_columns = task is not None and bool(task.columns) and {*task.columns} <= row.keys()
+        columns = task.columns if task else ()
+        is_of_columns = bool(columns) and not any(
+            isinstance(row.get(column, {}), dict) for column in columns
+        )
         if self.only is None and not is_of_columns:
             task = TASKS.get(str(row.get("task"))) or task
         taught = in_other_words(trained, task)

@@ -190,6 +190,7 @@ def test_shares_are_those_of_whole_labels_alone(predict, rank):
     [
         ("a {b}", {"b": "x", "inputs": "y", "row": 1}, "a x"),
         ("a {inputs} {row}", {"inputs": "x", "row": 7}, "a x 7"),
+        ("a {row}", {"row": {"row": "x"}}, "a x"),
         ("a {prompt} {task}", {"task": "rte", "inputs": "y", "row": {"task": "z"}}, "a mine rte"),
         ("a {b}", {"inputs": "y", "row": 1}, "y"),
         ("a {b}", {"row": {"b": "x"}}, "a x"),
