@@ -167,10 +167,7 @@ class Prompt:
         Raises:
             UserError: it is a single text or row.
         """
-        from prompt_tuning.rows import line_of
-
-        objects = ({"inputs": row} if isinstance(row, str) else row for row in _listed(rows))
-        return list(self._predictor.answers(map(line_of, objects)))
+        return list(self._predictor.answers(_listed(rows)))
 
     def score(self, rows: Iterable[Row] | pandas.DataFrame) -> dict[str, float]:
         """The task's metrics, in percent, on rows of its columns with labels.
@@ -179,17 +176,16 @@ class Prompt:
             UserError: a row is none of the task's, is without a label, or has no answer.
         """
         from prompt_tuning.metrics import score
-        from prompt_tuning.tasks import RowError
+        from prompt_tuning.rows import row_in
 
         try:
-            flat_rows = [each for row in _listed(rows) for each in self.task.flatten(row)]
-            found = [(row, made[0]) for row in flat_rows if (made := self.task.examples(row))]
-        except RowError as error:
+            flat_rows = [each for row in _listed(rows) for each in self.task.flatten(row_in(row))]
+            examples = [made[0] for row in flat_rows if (made := self.task.examples(row))]
+        except ValueError as error:
             raise UserError(str(error)) from None
-        if not found:
+        if not examples:
             raise UserError("there is no row of the task to score")
-        examples = [example for _, example in found]
-        answers = self.predict({"row": row} for row, _ in found)
+        answers = self.predict(example.inputs for example in examples)
         for answer in answers:
             if "error" in answer:
                 raise UserError(answer["error"])
@@ -221,7 +217,7 @@ class Prompt:
 
 
 def _listed(rows: Iterable[Any] | pandas.DataFrame) -> Iterable[Any]:
-    """Rows as they are, those of a data frame as dicts; a cell without a value is None.
+    """Rows as they are, those of a data frame as dicts.
 
     Raises:
         UserError: it is a single text or row.
@@ -229,8 +225,9 @@ def _listed(rows: Iterable[Any] | pandas.DataFrame) -> Iterable[Any]:
     import pandas
 
     if isinstance(rows, pandas.DataFrame):
-        return rows.astype(object).where(rows.notna(), None).to_dict("records")
-    if isinstance(rows, str | Mapping):
+        return rows.to_dict("records")
+    is_row = isinstance(rows, pandas.Series) and rows.index.inferred_type == "string"  # of a frame
+    if is_row or isinstance(rows, str | bytes | Mapping):
         problem = f"a {type(rows).__name__} where a list of rows belongs"
         raise UserError(problem, fix="put it into a list: [row]")
     return rows

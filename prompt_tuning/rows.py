@@ -16,6 +16,8 @@ STDIN = "-"
 ANSWER_FIELDS = ("prediction", "probabilities", "error")  # the answer's, not the row's
 TABLES = tuple(suffix for suffix in FORMATS if suffix != ".jsonl")
 
+Line = bytes | Mapping[str, Any]  # of JSON lines; of a table, or from Python, a row itself
+
 
 def check_readable(rows: str, key: str = "rows") -> None:
     """Raises a UserError if `rows`, the value of `key`, is neither a file nor - for stdin."""
@@ -24,17 +26,14 @@ def check_readable(rows: str, key: str = "rows") -> None:
         raise UserError(f"{key}={rows} is not a file", fix=fix)
 
 
-def row_in(line: bytes) -> dict[str, Any]:
-    """The row in a line of JSON lines, with null for NaN.
+def row_in(line: Line) -> dict[str, Any]:
+    """The row in a line of JSON lines, or of Python's values, with null for NaN.
 
     Raises:
         ValueError: it is no JSON object, or one that could not be written again.
     """
     try:
-        text = line.decode("utf-8-sig")
-        if text.lstrip().startswith("["):
-            raise ValueError(f"{ARRAY}, or name the file .json")
-        row = json.loads(text, parse_constant=_constant)
+        row = _parsed(line) if isinstance(line, bytes) else _plain(line)
         if not isinstance(row, dict):
             raise ValueError(f"a {type(row).__name__} where an object belongs")
         json.dumps(row, ensure_ascii=False, allow_nan=False).encode()
@@ -80,18 +79,26 @@ def prompt_named_in(row: Mapping[str, Any], tasks: Mapping[str, str | None]) -> 
     return str(trained[0])
 
 
-def line_of(row: Any) -> bytes:
-    """The line of a row, whatever it holds: dates as texts, numpy's numbers and arrays as JSON's.
-
-    Half of a surrogate pair is written as well, so that `row_in` says what is wrong with it.
-    """
-    return json.dumps(row, default=_plain).encode()
+def _parsed(line: bytes) -> Any:
+    text = line.decode("utf-8-sig")
+    if text.lstrip().startswith("["):
+        raise ValueError(f"{ARRAY}, or name the file .json")
+    return json.loads(text, parse_constant=_constant)
 
 
 def _plain(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return dict(value)
-    return value.tolist() if hasattr(value, "tolist") else str(value)
+    """What JSON has for a value of Python, numpy or pandas: of dates, and of keys, their texts."""
+    if isinstance(value, bytes | bytearray):
+        raise ValueError(f"{value!r:.40} is bytes, not a text")
+    if hasattr(value, "keys"):  # an object, or a row of a data frame
+        return {str(key): _plain(cell) for key, cell in dict(value).items()}
+    if isinstance(value, list | tuple) or getattr(value, "ndim", False):
+        return [_plain(cell) for cell in value]
+    if hasattr(value, "tolist") and type(value).__name__ not in ("datetime64", "timedelta64"):
+        value = value.tolist()  # a number; of dates it would make one
+    if is_null(value):
+        return None
+    return value if isinstance(value, str | int | float) else str(value)
 
 
 def _constant(name: str) -> float | None:
@@ -99,12 +106,12 @@ def _constant(name: str) -> float | None:
     return None if is_null(number := float(name)) else number
 
 
-def opened(rows: str) -> AbstractContextManager[Iterable[bytes]]:
-    """The rows of a file, or of standard input, as JSON lines; a table's as if it were such."""
+def opened(rows: str) -> AbstractContextManager[Iterable[Line]]:
+    """The rows of a file, or of standard input: JSON lines as they are, of a table its rows."""
     if rows == STDIN:
         return nullcontext(sys.stdin.buffer)
     path = Path(rows)
-    return nullcontext((_table_lines if format_of(path) in TABLES else _file_lines)(path))
+    return nullcontext((_table_rows if format_of(path) in TABLES else _file_lines)(path))
 
 
 def _file_lines(path: Path) -> Iterator[bytes]:
@@ -115,11 +122,11 @@ def _file_lines(path: Path) -> Iterator[bytes]:
         raise UserError(f"{path}: cannot be read: {error}") from error
 
 
-def _table_lines(path: Path) -> Iterator[bytes]:
+def _table_rows(path: Path) -> Iterator[Line]:
     for number, row in read_table(path):
         if CUT_OFF in row.values():
             raise UserError(f"{path}:{number}: fewer columns than the first line names")
-        yield line_of(row) + b"\n"
+        yield row
 
 
 def read_rows(rows: str) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -130,7 +137,7 @@ def read_rows(rows: str) -> Iterator[tuple[str, dict[str, Any]]]:
     """
     with opened(rows) as lines:
         for number, line in enumerate(lines, start=1):
-            if not line.strip():
+            if isinstance(line, bytes) and not line.strip():
                 continue
             place = f"{'<stdin>' if rows == STDIN else rows}:{number}"
             try:

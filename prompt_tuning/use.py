@@ -31,7 +31,7 @@ from prompt_tuning.models.frozen_t5 import EOS_ID, Rows
 from prompt_tuning.models.loading import Checkpoint
 from prompt_tuning.prompt_files import PromptFile
 from prompt_tuning.protocol import started
-from prompt_tuning.rows import own_fields, prompt_named_in, row_in
+from prompt_tuning.rows import Line, own_fields, prompt_named_in, row_in
 from prompt_tuning.run_folder import RunFolder
 from prompt_tuning.task_data import data_spec, task_of, taught_by
 from prompt_tuning.task_registry import TASKS
@@ -129,7 +129,7 @@ class Predictor:
         return list(dict.fromkeys(word for task in tasks if task for word in task.verbalizers))
 
     def answers(
-        self, lines: Iterable[bytes], on_batch: Callable[[int], None] = lambda num_rows: None
+        self, lines: Iterable[Line | str], on_batch: Callable[[int], None] = lambda num_rows: None
     ) -> Iterator[Answer]:
         """One answer a line, in the order of the lines, of which so many are in memory at once.
 
@@ -137,22 +137,24 @@ class Predictor:
         error, and the rest goes on.
 
         Args:
-            lines: JSON objects in UTF-8.
+            lines: JSON objects in UTF-8, rows, or texts as the model reads them.
             on_batch: called with the number of rows after each forward pass.
         """
         remaining = iter(lines)
         while window := list(islice(remaining, self.how.rows_in_memory)):
             yield from self._answers(window, on_batch)
 
-    def _answers(self, lines: Sequence[bytes], on_batch: Callable[[int], None]) -> list[Answer]:
+    def _answers(
+        self, lines: Sequence[Line | str], on_batch: Callable[[int], None]
+    ) -> list[Answer]:
         """The answers of one window of lines."""
         answers: list[Answer] = []
         queries: dict[tuple[tuple[str, ...], bool], list[_Query]] = {}  # answered alike
         for place, line in enumerate(lines):
             row: Answer = {}
             try:
-                row = row_in(line)
-                query = self._query(place, row)
+                row = row_in({"inputs": line} if isinstance(line, str) else line)
+                query = self._query(place, row, is_text=isinstance(line, str))
                 answers.append(own_fields(row) | {"prompt": query.prompt})
                 alike = (query.labels, self.prompts[query.prompt].target_sentinel)
                 queries.setdefault(alike, []).append(query)
@@ -193,8 +195,8 @@ class Predictor:
             [names.index(query.prompt) for query in queries],
         )
 
-    def _query(self, place: int, row: Mapping[str, Any]) -> _Query:
-        """What a row asks.
+    def _query(self, place: int, row: Mapping[str, Any], *, is_text: bool) -> _Query:
+        """What a row asks; `is_text`: its `inputs` are no column, whatever the task's are called.
 
         Raises:
             ValueError: it is no query, or too long; the message is the reason.
@@ -205,7 +207,7 @@ class Predictor:
         task = trained = self.trained_on[name]
         # A row with every column of its template is read through the template, even if a column is
         # called task, inputs or row.
-        columns = task.columns if task else ()
+        columns = task.columns if task and not is_text else ()
         is_of_columns = bool(columns) and not any(
             isinstance(row.get(column, {}), dict) for column in columns
         )

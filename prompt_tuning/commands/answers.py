@@ -14,7 +14,7 @@ from typing import IO, Any
 
 from prompt_tuning.errors import UserError
 from prompt_tuning.locking import hold
-from prompt_tuning.rows import ANSWER_FIELDS, STDIN, own_fields, row_in
+from prompt_tuning.rows import ANSWER_FIELDS, STDIN, Line, own_fields, row_in
 
 Answer = Mapping[str, Any]
 
@@ -75,8 +75,8 @@ def _cell(value: Any) -> Any:
 
 
 def continued(
-    output: IO[bytes], lines: Iterator[bytes], path: Path, only: str | None
-) -> tuple[int, Iterable[bytes]]:
+    output: IO[bytes], lines: Iterator[Line], path: Path, only: str | None
+) -> tuple[int, Iterable[Line]]:
     """Counts the answers that an output has already, and returns the lines without one.
 
     An unfinished last answer is cut off, and nothing else is touched. `only` is the prompt of all
@@ -105,7 +105,7 @@ def continued(
     return num_done, lines
 
 
-def _row_of(line: bytes) -> dict[str, Any]:
+def _row_of(line: Line) -> dict[str, Any]:
     """The row in a line; nothing of a broken one, whose answer is an error alone."""
     with suppress(ValueError):
         return row_in(line)

@@ -165,8 +165,8 @@ def require_texts(row: Row, name: str) -> list[str]:
 
 
 def is_null(cell: Any) -> bool:
-    """Whether a cell of a row holds nothing: null, or NaN, which pandas has for it."""
-    return cell is None or cell != cell
+    """Whether a cell of a row holds nothing: null, or NaN, NaT or NA, which pandas has for it."""
+    return cell is None or type(cell).__name__ == "NAType" or cell != cell
 
 
 def class_id(row: Row, classes: Sequence[str]) -> int | None:

@@ -15,7 +15,9 @@ import prompt_tuning
 from prompt_tuning import api
 from prompt_tuning.errors import UserError
 from prompt_tuning.metrics import score
+from prompt_tuning.models.loading import Checkpoint
 from prompt_tuning.prompt_files import save_prompt
+from prompt_tuning.rows import row_in
 from prompt_tuning.task_registry import TASKS
 
 
@@ -38,26 +40,75 @@ def test_all_mistakes_are_raised_at_once():
     assert len(raised.value.parts) >= 2
 
 
-def test_any_row_is_answered_or_gets_its_error(tmp_path):
+@pytest.fixture
+def prompt_of_template(tmp_path):
+    """Makes a prompt of an own task with a template."""
+
+    def load(template):
+        own = {"name": "own", "inputs": template, "label": "y", "labels": {"0": "a", "1": "b"}}
+        model = {"source": "embedded:ladder_100k/6000", "variant": "lm_adapted", "own_task": own}
+        told = {"lm_adapt_steps": 6000, "target_sentinel": False, "revision": None}
+        save_prompt(tmp_path / "p.safetensors", np.ones((2, 32), np.float32), model | told)
+        return prompt_tuning.load(tmp_path / "p.safetensors")
+
+    return load
+
+
+def test_any_row_is_answered_or_gets_its_error(prompt_of_template):
     """From Python too, where rows hold what JSON has no form for; and of a DataFrame its rows."""
-    own = {"name": "own", "inputs": "{a}{b}", "label": "y", "labels": {"0": "a", "1": "b"}}
-    model = {"source": "embedded:ladder_100k/6000", "variant": "lm_adapted", "own_task": own}
-    told = {"lm_adapt_steps": 6000, "target_sentinel": False, "revision": None}
-    save_prompt(tmp_path / "p.safetensors", np.ones((2, 32), np.float32), model | told)
-    prompt = prompt_tuning.load(tmp_path / "p.safetensors")
-    day = datetime.date(2020, 1, 2)
+    prompt = prompt_of_template("{a}{b}")
     frame = pd.DataFrame({"a": ["x", "y"], "b": [np.nan, 2.0], "n": pd.array([3, None])})
-    rows = [{"a": "x", "b": np.int64(3), "n": [day]}, MappingProxyType({"a": "x", "b": np.nan})]
-    first, second, *cut = prompt.predict([*rows, "cut \ud83d", {"a": "\ud83d"}])
-    assert (first["b"], first["n"], second["b"]) == (3, ["2020-01-02"], None)
+    rows = [MappingProxyType({"a": "x", "b": np.nan}), frame.iloc[1], {"a": b"x", "b": 1}]
+    first, second, binary, *cut = prompt.predict([*rows, "cut \ud83d", {"a": "\ud83d"}])
+    assert (first["b"], second["a"], second["n"]) == (None, "y", None)
+    assert "b'x' is bytes, not a text" in binary["error"]
     assert ["half of a surrogate" in each["error"] for each in cut] == [True, True]
     assert [(each["a"], each["b"], each["n"]) for each in prompt.predict(frame)] == [
         ("x", None, 3),
         ("y", 2.0, None),
     ]
-    for row in ("the boat", {"a": "x", "b": "y"}):
+    for row in ("the boat", b"the boat", {"a": "x", "b": "y"}, frame.iloc[0]):
         with pytest.raises(UserError, match=f"a {type(row).__name__} where a list of rows belongs"):
             prompt.predict(row)
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        (np.int64(3), 3),
+        (np.float32(0.5), 0.5),
+        (np.bool_(True), True),
+        (np.str_("a"), "a"),
+        (np.array([[1, 2]]), [[1, 2]]),
+        (np.array(5), 5),
+        ((1, pd.NA), [1, None]),
+        (pd.NA, None),
+        (pd.NaT, None),
+        (np.datetime64("NaT"), None),
+        (np.nan, None),
+        (np.ma.masked, None),
+        ([datetime.date(2020, 1, 2)], ["2020-01-02"]),
+        (np.datetime64("2020-01-02"), "2020-01-02"),
+        (np.array(["2020-01-02T03", "NaT"], "M8[ns]"), ["2020-01-02T03:00:00.000000000", None]),
+        (MappingProxyType({("a", 1): {2: np.int8(1)}}), {"('a', 1)": {"2": 1}}),
+    ],
+)
+def test_a_value_of_a_row_is_json(value, expected):
+    """Whatever numpy, pandas and Python have for it; nothing is null in each of their spellings."""
+    assert row_in({"a": value}) == {"a": expected}
+
+
+@pytest.mark.parametrize("column", ["inputs", "row", "text"])
+def test_a_text_is_read_as_it_stands_and_a_row_through_the_template(
+    monkeypatch, prompt_of_template, column
+):
+    """Whatever the template's column is called, and whichever library its numbers are of."""
+    prompt, texts = prompt_of_template(f"q: {{{column}}}"), []
+    encode = Checkpoint.encode_text
+    monkeypatch.setattr(Checkpoint, "encode_text", lambda s, t: texts.append(t) or encode(s, t))
+    prompt.predict(["the boat", {column: np.int64(5)}, {"row": {column: "x"}}])
+    prompt.score([{column: np.int64(6), "y": np.int64(1)}])
+    assert texts == ["the boat", "q: 5", "q: x", "q: 6"]
 
 
 @pytest.mark.parametrize("task", ["wsc", "record", "multirc", "rte"])
