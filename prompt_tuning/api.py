@@ -165,7 +165,7 @@ class Prompt:
                 task's columns.
 
         Raises:
-            UserError: it is a single text or row.
+            UserError: it is a single text or row, or a data frame with a column twice.
         """
         return list(self._predictor.answers(_listed(rows)))
 
@@ -220,11 +220,15 @@ def _listed(rows: Iterable[Any] | pandas.DataFrame) -> Iterable[Any]:
     """Rows as they are, those of a data frame as dicts.
 
     Raises:
-        UserError: it is a single text or row.
+        UserError: it is a single text or row, or a data frame with a column twice.
     """
     import pandas
 
+    from prompt_tuning.data.official_files import named_twice
+
     if isinstance(rows, pandas.DataFrame):
+        if problem := named_twice([*map(str, rows.columns)]):
+            raise UserError(problem)
         return rows.to_dict("records")
     is_row = isinstance(rows, pandas.Series) and rows.index.inferred_type == "string"  # of a frame
     if is_row or isinstance(rows, str | bytes | Mapping):

@@ -134,9 +134,9 @@ def _object(value: Any, line: int) -> Record:
 
 
 def named_twice(columns: Sequence[str]) -> str | None:
-    """What is wrong with a first line that names a column twice; None: it does not."""
+    """What is wrong with the names of a table's columns; None: each is there once."""
     twice = sorted({column for column in columns if columns.count(column) > 1})
-    return f"the first line names {', '.join(map(repr, twice))} twice" if twice else None
+    return f"more than one column is called {', '.join(map(repr, twice))}" if twice else None
 
 
 def _table(file: TextIO) -> Iterator[tuple[int, Record]]:

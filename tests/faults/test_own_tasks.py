@@ -66,7 +66,7 @@ TABLES = {
     "empty inputs": (TABLE + " ,a\n", "train.csv:22: its inputs are empty: text"),
     "a long line": (TABLE + "x,a,b\n", "train.csv:22: 3 cells, and the first line names 2"),
     "a short line": (TABLE + "x\n", "train.csv:22: 1 cells, and the first line names 2"),
-    "a name twice": ("text,topic,text\n", "the first line names 'text' twice"),
+    "a name twice": ("text,topic,text\n", "more than one column is called 'text'"),
     "semicolons": (TABLE.replace(",", ";"), "no column 'topic'"),
     "an open quote": (TABLE + '"x,a\n', "unexpected end of data"),
 }

@@ -70,6 +70,8 @@ def test_any_row_is_answered_or_gets_its_error(prompt_of_template):
     for row in ("the boat", b"the boat", {"a": "x", "b": "y"}, frame.iloc[0]):
         with pytest.raises(UserError, match=f"a {type(row).__name__} where a list of rows belongs"):
             prompt.predict(row)
+    with pytest.raises(UserError, match="more than one column is called 'a'"):
+        prompt.predict(pd.DataFrame([["x", "y"]], columns=["a", "a"]))
 
 
 @pytest.mark.parametrize(

@@ -91,7 +91,7 @@ def test_a_column_in_quotes_is_kept_and_said(tmp_path, caplog):
         ("x.json", '{"a": 1}\n{"a": ', r"x\.json:2: not JSON: Expecting value"),
         ("x.json", '{"a":\n 1,\n}', r"x\.json:3: not JSON"),
         ("x.tsv", "a\tb\n1\t2\n1\t2\t3\n", r"x\.tsv:3: 3 columns, but the first line names 2"),
-        ("x.tsv", "a\tb\ta\n1\t2\t3\n", r"x\.tsv:1: the first line names 'a' twice"),
+        ("x.tsv", "a\tb\ta\n1\t2\t3\n", r"x\.tsv:1: more than one column is called 'a'"),
         ("x.c.txt", "s\np\na,b\na\n\ns\np\n", r"x\.c\.txt:6: not a sentence"),
         ("x.c.txt", "s\np\na,b\na\nmore\n", r"x\.c\.txt:1: not a sentence"),
         ("x.jsonl.gz", "not compressed", r"x\.jsonl\.gz: cannot be read: Not a gzipped file"),
