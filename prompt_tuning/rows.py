@@ -2,6 +2,7 @@
 
 import json
 import sys
+from base64 import b64encode
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
@@ -89,7 +90,7 @@ def _parsed(line: bytes) -> Any:
 def _plain(value: Any) -> Any:
     """What JSON has for a value of Python, numpy or pandas: of dates, and of keys, their texts."""
     if isinstance(value, bytes | bytearray):
-        raise ValueError(f"{value!r:.40} is bytes, not a text")
+        return {"bytes": b64encode(value).decode()}  # an object is no cell of a template
     if hasattr(value, "keys"):  # an object, or a row of a data frame
         return {str(key): _plain(cell) for key, cell in dict(value).items()}
     if isinstance(value, list | tuple) or getattr(value, "ndim", False):

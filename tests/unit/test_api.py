@@ -59,9 +59,11 @@ def test_any_row_is_answered_or_gets_its_error(prompt_of_template):
     prompt = prompt_of_template("{a}{b}")
     frame = pd.DataFrame({"a": ["x", "y"], "b": [np.nan, 2.0], "n": pd.array([3, None])})
     rows = [MappingProxyType({"a": "x", "b": np.nan}), frame.iloc[1], {"a": b"x", "b": 1}]
-    first, second, binary, *cut = prompt.predict([*rows, "cut \ud83d", {"a": "\ud83d"}])
+    rows.append({"a": "x", "b": 1, "n": b"x"})
+    first, second, binary, beside, *cut = prompt.predict([*rows, "cut \ud83d", {"a": "\ud83d"}])
     assert (first["b"], second["a"], second["n"]) == (None, "y", None)
-    assert "b'x' is bytes, not a text" in binary["error"]
+    assert "column 'a' holds a dict" in binary["error"]
+    assert beside["n"] == {"bytes": "eA=="} and "prediction" in beside
     assert ["half of a surrogate" in each["error"] for each in cut] == [True, True]
     assert [(each["a"], each["b"], each["n"]) for each in prompt.predict(frame)] == [
         ("x", None, 3),
