@@ -216,7 +216,9 @@ class OptimizerConfig:
 @dataclass(frozen=True)
 class DecodingConfig:
     num_examples: int | None = key("the first ones of each task; null: all", at_least=1)
-    max_target_tokens: int | None = key("with EOS; null: the split's longest target", at_least=1)
+    max_target_tokens: int | None = key(
+        "with EOS; null: the longest label or answer, 62 if one is unknown", at_least=1
+    )
     rank: str | None = key("the likeliest class label; null: greedy", one_of=RANKS, hashed=IF_SET)
 
 

@@ -24,6 +24,7 @@ from prompt_tuning.tasks import Example, Task, as_answer_of
 PER_TOKEN = "labels_per_token"  # of `config.RANKS`
 # The longest input that T5 v1.1 was pre-trained on (Raffel et al., 2020, section 3.1.2).
 PRETRAINED_TOKENS = 512
+UNKNOWN_TEXT_TOKENS = 62  # T5's length of SuperGLUE targets, where ptune predict stops too
 T = TypeVar("T")
 OnBatch = Callable[[int], None]
 
@@ -68,7 +69,8 @@ def evaluation_set(
 
     Args:
         target_sentinel, taught: as in `EvaluationSet`.
-        max_target_tokens: where decoding stops; None: at the longest target or accepted answer.
+        max_target_tokens: where decoding stops; None: at the longest class label or accepted
+            answer, of free text without a label not before `UNKNOWN_TEXT_TOKENS`.
         rank: how the task's class labels are compared, of which one answers (`config.RANKS`);
             None: what is decoded answers.
         cache_dir: of token ids; None does not cache.
@@ -79,16 +81,16 @@ def evaluation_set(
         target_sentinel_id=checkpoint.sentinel_id if target_sentinel else None,
         cache_dir=cache_dir,
     )
+    words = (taught or task).verbalizers
     if max_target_tokens is None:
-        answers = {answer for example in examples for answer in example.answers or ()}
-        answers |= {*(taught.verbalizers if taught else ())}
-        longest_answer = max((len(checkpoint.encode_text(text)) + 1 for text in answers), default=1)
-        longest_target = max(map(len, encoded.targets))
-        max_target_tokens = max(longest_target, longest_answer + target_sentinel)
+        labelled = [example for example in examples if example.is_labelled]
+        answers = {text for e in labelled for text in (e.targets, *(e.answers or ()))} | {*words}
+        lengths = [len(checkpoint.encode_text(text)) + 1 + target_sentinel for text in answers]
+        is_known = words or len(labelled) == len(examples)
+        max_target_tokens = max([*lengths, 0 if is_known else UNKNOWN_TEXT_TOKENS])
     device = checkpoint.model.device
     inputs = [torch.tensor(ids, device=device) for ids in encoded.inputs]
-    words = (taught or task).verbalizers if rank else ()
-    labels = label_ids(checkpoint, words, target_sentinel=target_sentinel)
+    labels = label_ids(checkpoint, words if rank else (), target_sentinel=target_sentinel)
     return EvaluationSet(
         task,
         examples,
