@@ -14,7 +14,6 @@ from prompt_tuning.tasks.base import (
     Row,
     Task,
     class_example,
-    class_id,
     class_parser,
     require,
 )
@@ -62,13 +61,14 @@ def as_instruction(task: Task) -> Task:
     """The task, one of INSTRUCTIONS, with FLAN's text and answers; same labels, same metrics."""
     template, answers = INSTRUCTIONS[task.name]
     fields = [name for _, name, _, _ in Formatter().parse(template) if name]
+    clean = strip_markup if task.name == "multirc" else str  # as T5 does
     options = "".join(f" - {answer}" for answer in answers)
 
     def to_examples(row: Row, training: bool) -> list[Example]:
-        label = class_id(row, task.verbalizers)
-        texts = {name: strip_markup(require(row, name, str)) for name in fields}
+        texts = {name: clean(require(row, name, str)) for name in fields}
         inputs = f"{template.format(**texts)} OPTIONS:{options}"
-        return class_example(inputs, label, answers, row.get("idx"))
+        labelled = task.to_examples(row, training)
+        return [e for own in labelled for e in class_example(inputs, own.label, answers, own.idx)]
 
     parse = class_parser(answers)
     return replace(task, to_examples=to_examples, parse=parse, verbalizers=answers, t5_prefix="")

@@ -44,8 +44,8 @@ SEEN = {  # what differs from the golden row, the text and the answer
         "<unk>",
     ),
     "qqp": (
-        {},
-        f"How so? Why not? Would you say that these questions are the same?{OPTIONS}",
+        {"question1": "What is <b>?"},  # markup of MultiRC's alone
+        f"What is <b>? Why not? Would you say that these questions are the same?{OPTIONS}",
         "no",
     ),
 }
