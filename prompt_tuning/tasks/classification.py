@@ -42,12 +42,15 @@ def classification_task(
         clean: Applied to the joined inputs.
         unnest: Makes flat rows of an official record; labels are turned into class ids after it.
         official_columns: Names in official files to the hub's.
-        name, about, origin, metrics, dropped_because, together: As in `Task`.
+        dropped_because: Also a training row without a label, which "" has the reader refuse.
+        name, about, origin, metrics, together: As in `Task`.
     """
 
     def to_examples(row: Row, training: bool) -> list[Example]:
         label = class_id(row, verbalizers)
         inputs = clean(" ".join(f"{key}: {require(row, key, str)}" for key in fields))
+        if training and label is None and dropped_because:
+            return []
         return class_example(inputs, label, verbalizers, row.get("idx"))
 
     def flatten(record: Row) -> list[Row]:

@@ -8,10 +8,9 @@ from prompt_tuning.tasks.classification import classification_task
 def unnest(record: Row) -> list[Row]:
     """The row of a record of GLUE's TSV file; none of a record that a line break cut short.
 
-    Source: TFDS `glue/qqp` leaves such records out.
+    Source: TFDS `glue/qqp` leaves such records out, and those with an empty label.
     """
-    is_cut = CUT_OFF in record.values() or record.get("is_duplicate") == ""
-    return [] if is_cut else [record]
+    return [] if CUT_OFF in record.values() else [record]
 
 
 QQP = classification_task(
@@ -23,5 +22,5 @@ QQP = classification_task(
     metrics=("f1", "accuracy"),
     unnest=unnest,
     official_columns={"is_duplicate": "label"},
-    dropped_because="QQP: cut short by a line break in the official file",
+    dropped_because="QQP: cut short by a line break in the official file, or without a label",
 )

@@ -10,6 +10,7 @@ from golden.test_text_formats import GOLDEN
 from prompt_tuning.data.sources import DataSpec, check_available, load_split
 from prompt_tuning.errors import UserError
 from prompt_tuning.task_registry import TASKS
+from prompt_tuning.tasks.flan import as_instruction
 
 RTE, WSC, QQP = TASKS["rte"], TASKS["wsc"], TASKS["qqp"]
 
@@ -86,18 +87,24 @@ def test_what_training_does_not_use_is_counted_with_the_reason(tmp_path):
     assert split.provenance["dropped"] == {"WSC: not the referent (training uses label 1 only)": 2}
 
 
-def test_qqp_lines_that_a_line_break_cut_are_dropped_and_counted(tmp_path):
-    """TFDS drops them too; its 363,849 training rows are the paper's Table 7."""
+@pytest.mark.parametrize("qqp", [QQP, as_instruction(QQP)])
+def test_qqp_lines_that_a_line_break_cut_are_dropped_and_counted(tmp_path, qqp):
+    """TFDS drops them too; its 363,849 training rows are the paper's Table 7. An empty cell is no
+    label: such a row is not trained on, but can be answered."""
     (tmp_path / "QQP").mkdir()
     (tmp_path / "QQP/train.tsv").write_text(
         "id\tqid1\tqid2\tquestion1\tquestion2\tis_duplicate\n"
         "1\t2\t3\tWhy?\tHow?\t1\n"
         "2\t3\t4\tWhat is\n"
         "this?\tWho?\t0\n"
+        "3\t4\t5\tWhen?\tWhere?\t\n"
     )
-    split = load_split(QQP, "train", local(tmp_path))
-    assert [e.targets for e in split.examples] == ["duplicate"]
-    assert split.provenance["dropped"] == {"QQP: cut short by a line break in the official file": 2}
+    split = load_split(qqp, "train", local(tmp_path))
+    assert [e.label for e in split.examples] == [1]
+    assert split.provenance["dropped"] == {QQP.dropped_because: 3}
+    split = load_split(qqp, "test", local(tmp_path, test_file="QQP/train.tsv"))
+    assert [e.label for e in split.examples] == [1, None]
+    assert split.provenance["dropped"] == {QQP.dropped_because: 2}
 
 
 def test_qqp_test_rows_have_no_label_column(tmp_path):
