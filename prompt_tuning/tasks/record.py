@@ -2,7 +2,16 @@
 
 import re
 
-from prompt_tuning.tasks.base import UNKNOWN, Example, Row, Task, parse_text, require, require_texts
+from prompt_tuning.tasks.base import (
+    UNKNOWN,
+    Example,
+    Row,
+    RowError,
+    Task,
+    parse_text,
+    require,
+    require_texts,
+)
 from prompt_tuning.tasks.benchmarks import superglue
 
 
@@ -35,10 +44,7 @@ def flatten(record: Row) -> list[Row]:
         return [record]
     passage = require(record, "passage", dict)
     text = require(passage, "text", str)
-    entities = {
-        text[require(span, "start", int) : require(span, "end", int) + 1]
-        for span in require(passage, "entities", list)
-    }
+    entities = {_quote(text, span) for span in require(passage, "entities", list)}
     return [
         {
             "passage": text,
@@ -49,6 +55,13 @@ def flatten(record: Row) -> list[Row]:
         }
         for query in require(record, "qas", list)
     ]
+
+
+def _quote(text: str, span: Row) -> str:
+    start, end = require(span, "start", int), require(span, "end", int)
+    if not 0 <= start <= end < len(text):
+        raise RowError(f"entity {start}..{end} is not in the text, 0..{len(text) - 1}")
+    return text[start : end + 1]
 
 
 def _answers(query: Row) -> list[Row]:

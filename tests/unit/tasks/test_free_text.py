@@ -5,6 +5,7 @@ import string
 import pytest
 
 from prompt_tuning.task_registry import TASKS
+from prompt_tuning.tasks import RowError
 from prompt_tuning.tasks.record import join_highlights
 from prompt_tuning.tasks.squad import pad_punctuation
 
@@ -57,6 +58,14 @@ def test_squad_is_flattened_from_a_file_an_article_or_a_paragraph():
 )
 def test_record_bullet_points_become_prose(passage, joined):
     assert join_highlights(passage) == joined
+
+
+@pytest.mark.parametrize("span", [(5, 3), (-2, 1), (2, 1), (0, 3)])
+def test_an_entity_of_record_is_a_part_of_the_text(span):
+    entities = [dict(zip(("start", "end"), span, strict=True))]
+    record = {"idx": 1, "passage": {"text": "abc", "entities": entities}, "qas": []}
+    with pytest.raises(RowError, match=r"entity .* is not in the text"):
+        TASKS["record"].flatten(record)
 
 
 def test_a_record_of_record_has_a_row_per_query_with_answers_or_without():
