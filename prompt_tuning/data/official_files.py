@@ -9,7 +9,7 @@ import logging
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from io import TextIOWrapper
-from itertools import zip_longest
+from itertools import groupby, zip_longest
 from pathlib import Path
 from typing import IO, Any, TextIO, cast
 
@@ -170,17 +170,17 @@ def _cells(line: str) -> list[str]:
 
 
 def _blocks(file: TextIO) -> Iterator[tuple[int, Record]]:
-    """Five lines a record: sentence, pronoun, candidates, the right one, an empty line."""
+    """Four lines a record, between empty ones: sentence, pronoun, candidates, the right one."""
     keys = ("sentence", "pronoun", "candidates", "label")
-    lines = [line.strip() for line in file]
-    for start in range(0, len(lines), 5):
-        block = lines[start : start + 4]
-        if not any(block):
+    numbered = enumerate(map(str.strip, file), start=1)
+    for is_empty, group in groupby(numbered, key=lambda line: not line[1]):
+        numbers, block = zip(*group, strict=True)
+        if is_empty:
             continue
-        if len(block) < 4 or not all(block) or any(lines[start + 4 : start + 5]):
+        if len(block) != len(keys):
             reason = "not a sentence, its pronoun, the candidates, the right one, an empty line"
-            raise _BrokenLineError(start + 1, reason)
-        yield start + 1, dict(zip(keys, block, strict=True))
+            raise _BrokenLineError(numbers[0], reason)
+        yield numbers[0], dict(zip(keys, block, strict=True))
 
 
 _READERS = {".tsv": _table, ".json": _json, ".txt": _blocks}

@@ -56,10 +56,10 @@ def block(*lines):
         ("x.json", '{"a": 1}\n\n{"a": 2}\n', [(1, {"a": 1}), (3, {"a": 2})]),
         (
             "train.c.txt",
-            "Ann saw her. \nher\nAnn, Eve\nEve\n\nHe ran.\nHe\nBob,Tom\nTom\n",
+            "\nAnn saw her. \nher\nAnn, Eve\nEve\n \n\nHe ran.\nHe\nBob,Tom\nTom\n",
             [
-                (1, block("Ann saw her.", "her", "Ann, Eve", "Eve")),
-                (6, block("He ran.", "He", "Bob,Tom", "Tom")),
+                (2, block("Ann saw her.", "her", "Ann, Eve", "Eve")),
+                (8, block("He ran.", "He", "Bob,Tom", "Tom")),
             ],
         ),
     ],
