@@ -6,7 +6,7 @@
 import re
 import string
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 from typing import Any, ClassVar
@@ -16,6 +16,7 @@ import evaluate
 
 from prompt_tuning.errors import UserError
 from prompt_tuning.tasks import Example, Prediction, Task
+from prompt_tuning.tasks.base import is_null
 
 CLASS_ID = datasets.Value("int32")  # -1: a prediction that named no class; always wrong
 TEXT = datasets.Value("string")  # "": a prediction that is no answer
@@ -296,13 +297,14 @@ def compares_normalised(task: Task) -> bool:
 
 def _group(example: Example, *keys: str) -> str:
     """Names the question or query that an example belongs to."""
-    try:
-        return "/".join(str(example.idx[key]) for key in keys)
-    except (KeyError, TypeError):
+    idx = example.idx if isinstance(example.idx, Mapping) else {}
+    parts = [idx.get(key) for key in keys]
+    if any(map(is_null, parts)):
         raise UserError(
             f"idx={example.idx!r} does not say which {keys[-1]} the example belongs to",
             allowed=f"idx as an object with {' and '.join(keys)}",
-        ) from None
+        )
+    return "/".join(map(str, parts))
 
 
 def _by_evaluate(

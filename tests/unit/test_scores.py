@@ -52,9 +52,10 @@ def test_a_question_of_multirc_is_one_of_its_paragraph():
     assert scores.metrics == {"f1a": pytest.approx(100 * 14 / 15), "exact_match": 75.0}
 
 
-def test_multirc_without_question_numbers_is_refused():
+@pytest.mark.parametrize("idx", [None, {"paragraph": 0}, {"paragraph": 0, "question": None}])
+def test_multirc_without_question_numbers_is_refused(idx):
     with pytest.raises(UserError, match="does not say which question"):
-        score(TASKS["multirc"], labelled(1), ["True"])
+        score(TASKS["multirc"], [Example("", "", idx, label=1)], ["True"])
 
 
 def test_record_examples_of_one_query_are_scored_once():
