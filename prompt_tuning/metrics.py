@@ -245,7 +245,7 @@ class Scores:
     metrics: dict[str, float]  # by reported key; {} if no example is labelled
     score: float | None  # what chooses the best step: the mean of the task's `selection`
     num_examples: int  # labelled ones: the others cannot be scored
-    num_unparseable: int  # predictions that were no answer: wrong, and counted
+    num_unparseable: int  # predictions of no answer: wrong, unless SQuAD's accepted one is "the"
 
 
 def score(task: Task, examples: Sequence[Example], predictions: Sequence[str]) -> Scores:
@@ -279,15 +279,11 @@ def is_right(task: Task, example: Example, prediction: str) -> bool:
     Metrics of many examples (F1, MultiRC's questions, ReCoRD's queries) have no such value; theirs
     is that of the single answer.
     """
-    parsed = task.parse(prediction, example)
-    if parsed is None:
-        return False
-    if example.label is not None:
-        return parsed == example.label
     answers = example.answers or ()
-    if compares_normalised(task):
+    if compares_normalised(task):  # an empty text too, which "the" equals
         return normalise(prediction) in map(normalise, answers)
-    return prediction in answers
+    parsed = task.parse(prediction, example)
+    return parsed in answers if example.label is None else parsed == example.label
 
 
 def compares_normalised(task: Task) -> bool:

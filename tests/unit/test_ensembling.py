@@ -125,6 +125,7 @@ def test_the_best_is_that_of_each_metric_by_itself():
         ("record", TOWER, "The Eiffel Tower!", "exact_match"),
         ("squad", TOWER, "Tower", "exact_match"),
         ("squad", TOWER, "", "exact_match"),
+        ("squad", Example("q", "the", idx=0, answers=("the",)), "", "exact_match"),
         ("dpr", TOWER, "eiffel tower", "accuracy"),
         ("dpr", TOWER, "Eiffel Tower", "accuracy"),
     ],
