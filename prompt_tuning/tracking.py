@@ -25,7 +25,8 @@ def wandb_run(
 ) -> dict[str, Any] | None:
     """How a run appears in W&B, as `wandb.init` takes it; None if it does not.
 
-    `name` ends in the config's hash, which makes the id: a resumed run goes on with its curves.
+    `name` ends in the config's hash, which makes the id: a resumed run goes on with its curves,
+    and one that is done again takes the place of what W&B has of it.
     `group` counts unless the config names one. `job_type` is the command, and `axes` are the run's
     place on each, for tags.
     """
@@ -71,7 +72,7 @@ class Tracker:
         self._file = path.open("a", encoding="utf-8")
         self._run: Any = None
         if wandb is not None:
-            self._guarded("start", lambda: self._start(folder, wandb, config))
+            self._guarded("start", lambda: self._start(folder, wandb, config, step))
 
     def __enter__(self) -> Self:
         return self
@@ -95,7 +96,9 @@ class Tracker:
             summarise = partial(self._summarise, values, prompt_path)
             self._guarded("summarise", lambda: self._in_time(summarise))
 
-    def _start(self, folder: Path, settings: dict[str, Any], config: Mapping[str, Any]) -> None:
+    def _start(
+        self, folder: Path, settings: dict[str, Any], config: Mapping[str, Any], step: int
+    ) -> None:
         import wandb
 
         wandb.setup(wandb.Settings(silent=True))
@@ -110,7 +113,8 @@ class Tracker:
             config=dict(config),
             dir=folder,
             mode=mode,  # type: ignore[arg-type]
-            resume="allow" if mode == "online" else None,
+            # A run that resumes loses every step that W&B has already: one from the start must not.
+            resume="allow" if step and mode == "online" else None,
             reinit="create_new",  # runs of a sweep in one process stay apart
             settings=wandb.Settings(
                 silent=True,

@@ -116,6 +116,31 @@ def test_a_sweep_arrives_with_group_tags_config_curves_summary_and_prompts(serve
     assert sorted(prompts) == sorted(sizes)
 
 
+STARTS = """
+import sys
+from pathlib import Path
+from prompt_tuning.tracking import Tracker
+
+settings = {"project": "ptune", "entity": None, "id": "again", "name": "again"}
+for first, last in ((0, 3), (2, 4), (0, 2)):
+    with Tracker(Path(sys.argv[1]), settings, {}, step=first) as tracker:
+        for step in range(first + 1, last + 1):
+            tracker.log(step, {"train/loss": last})
+"""
+
+
+def test_a_run_that_resumes_goes_on_with_its_curves_and_one_that_is_done_again_has_its_own(
+    server, tmp_path
+):
+    """Of a run that resumes the client drops each step that the server has already."""
+    url, log = server
+    account = {"WANDB_BASE_URL": url, "WANDB_API_KEY": 40 * "a", "WANDB_MODE": "online"}
+    env = os.environ | forks.QUIET | account
+    subprocess.run([sys.executable, "-c", STARTS, tmp_path], env=env, check=True, timeout=100)
+    curves = [(line["_step"], line["train/loss"]) for line in history_of(lines_of(log), "again")]
+    assert curves == [(1, 3), (2, 3), (3, 3), (4, 4), (1, 2), (2, 2)]
+
+
 def test_a_sweep_without_a_server_asks_once_and_arrives_later_by_wandb_sync(server, tmp_path):
     """Somebody listens at the address and never says a word."""
     silent = "import socket, sys; s = socket.create_server(('127.0.0.1', 0)); print(s.getsockname()[1], flush=True); sys.stdin.read()"  # noqa: E501
