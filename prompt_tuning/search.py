@@ -28,7 +28,7 @@ from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, TrialState
 from rich.table import Table
 
-from prompt_tuning.errors import UserError
+from prompt_tuning.errors import UserError, as_users
 from prompt_tuning.interrupts import judged_by
 from prompt_tuning.terminal import print_table, say
 
@@ -56,6 +56,7 @@ class OptunaSweeper(Sweeper):
         self.num_trials, self.sampler = num_trials, sampler
         self.pruner = pruner or optuna.pruners.NopPruner()
         self.params = dict(params or {})
+        self._failures: list[Exception] = []  # of trials that are done in other processes
 
     def setup(
         self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig
@@ -74,6 +75,7 @@ class OptunaSweeper(Sweeper):
 
         Raises:
             UserError: nothing is searched over, or over something that cannot be.
+            Exception: the worst of what trials have raised in other processes, once all are done.
         """
         given = self._parser.parse_overrides(
             [*(f"{k}={v}" for k, v in self.params.items()), *arguments]
@@ -91,6 +93,8 @@ class OptunaSweeper(Sweeper):
         while (number := _num(study, *FINISHED, TrialState.FAIL) - failed_before) < self.num_trials:
             self._try(study, space, fixed, number)
         self._print_results(study, fixed, failed_before)
+        if self._failures:
+            raise min(self._failures, key=_exit_status)
 
     def _study(self, fixed: Sequence[str], space: Mapping[str, Any]) -> optuna.Study:
         """The search of these keys, new or from its journal below output_dir."""
@@ -131,14 +135,20 @@ class OptunaSweeper(Sweeper):
             was_hopeless = trial.should_prune()
             return was_hopeless
 
-        with judged_by(is_hopeless):
-            (job,) = self._launcher.launch([[*fixed, *own]], initial_job_idx=number)
+        score = None
+        try:
+            with judged_by(is_hopeless):
+                (job,) = self._launcher.launch([[*fixed, *own]], initial_job_idx=number)
+            score = job.return_value
+        except Exception as error:
+            say(f"trial {number + 1} failed: {as_users(error) or repr(error)}")
+            self._failures.append(error)
         if was_hopeless:
             study.tell(trial, state=TrialState.PRUNED)
-        elif job.return_value is None:
+        elif score is None:
             study.tell(trial, state=TrialState.FAIL)
         else:
-            study.tell(trial, float(job.return_value))
+            study.tell(trial, float(score))
 
     def _print_results(self, study: optuna.Study, fixed: Sequence[str], failed_before: int) -> None:
         trials = sorted(_scored(study), key=_score, reverse=True)
@@ -171,6 +181,11 @@ def _distribution(override: Override) -> BaseDistribution:
     if isinstance(sweep, RangeSweep | ChoiceSweep):
         return CategoricalDistribution([*override.sweep_string_iterator()])
     raise UserError(f"{override.input_line} cannot be searched over")
+
+
+def _exit_status(error: Exception) -> int:
+    mistake = as_users(error)
+    return mistake.exit_status if mistake else 1
 
 
 def _shown(value: object) -> str:

@@ -5,7 +5,8 @@ import json
 import pytest
 from quick_runs import lines_of
 
-from prompt_tuning.errors import UserError
+from prompt_tuning.errors import InProgress, UserError
+from prompt_tuning.hydra_app import Job
 from prompt_tuning.run_folder import RunFolder
 from prompt_tuning.training import tuning
 
@@ -63,6 +64,22 @@ def test_trials_that_failed_at_an_earlier_start_are_made_up_for(ptune, monkeypat
     assert "trial 2 of 2" in said.out
     assert "2 trials finished, 0 stopped early, 0 failed" in said.out
     assert "2 trials, 2 done before" in ptune(*arguments).out
+
+
+def test_a_trial_that_fails_in_a_process_of_its_own_does_not_stop_the_search(ptune, monkeypatch):
+    """There a job raises, and a launcher hands that over; the worst of all is the search's end."""
+    endings = iter([InProgress("a", "b"), 79.0, UserError("no such data")])
+
+    def job(*_):
+        if isinstance(ending := next(endings), Exception):
+            raise ending
+        return ending
+
+    monkeypatch.setattr(Job, "__call__", job)
+    said = ptune(*SEARCH, "seed=choice(0,1,2)", "hydra.sweeper.num_trials=3", status=2)
+    assert "1 trials finished, 0 stopped early, 2 failed" in said.out
+    assert "trial 3 failed: no such data" in said.out and "best: 79.00" in said.out
+    assert said.err.endswith("ptune: error: no such data\n")
 
 
 @pytest.mark.parametrize(
