@@ -64,6 +64,9 @@ class OptunaSweeper(Sweeper):
         """Called by Hydra before `sweep`."""
         self._parser = OverridesParser.create(config_loader=hydra_context.config_loader)
         self._folder = Path(config.hydra.sweep.dir).parent
+        sources = config.hydra.runtime.config_sources
+        own = [each.path for each in sources if each.provider == "command-line"]
+        self._flags = ["--config-dir", own[0]] if own else []
         self._launcher = Plugins.instance().instantiate_launcher(
             hydra_context=hydra_context, task_function=task_function, config=config
         )
@@ -165,8 +168,8 @@ class OptunaSweeper(Sweeper):
             table.add_row(str(trial.number + 1), *values, f"{_score(trial):.2f}")
         print_table(table)
         say(f"best: {_score(trials[0]):.2f}, of one seed on the split that chose it")
-        best = shlex.join([*fixed, *_overrides(trials[0])])
-        say(f"next: ptune train -m {best} seed=10,11,12")
+        best = [text for text in (*fixed, *_overrides(trials[0])) if not text.startswith("seed=")]
+        say(f"next: ptune train -m {shlex.join([*self._flags, *best])} seed=10,11,12")
 
 
 def _distribution(override: Override) -> BaseDistribution:

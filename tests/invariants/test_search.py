@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from quick_runs import lines_of
+from quick_runs import EXAMPLE, lines_of, problems_of
 
 from prompt_tuning.errors import InProgress, UserError
 from prompt_tuning.hydra_app import Job
@@ -80,6 +80,19 @@ def test_a_trial_that_fails_in_a_process_of_its_own_does_not_stop_the_search(ptu
     assert "1 trials finished, 0 stopped early, 2 failed" in said.out
     assert "trial 3 failed: no such data" in said.out and "best: 79.00" in said.out
     assert said.err.endswith("ptune: error: no such data\n")
+
+
+@pytest.mark.parametrize("seed", ["seed=0", "seed=choice(0,1)"])
+def test_the_command_that_a_search_ends_with_runs_as_it_stands(ptune, monkeypatch, seed):
+    """On a task of the user's own too."""
+    monkeypatch.setattr(Job, "__call__", lambda *_: 79.0)
+    own = ["--config-dir", str(EXAMPLE), "task=topics", f"data.dir={EXAMPLE}", seed]
+    search = ["train", "-m", "hydra/sweeper=optuna", "prompt.length=choice(5)", *own]
+    *_, last = ptune(*search, "hydra.sweeper.num_trials=1").out.splitlines()
+    command = last.removeprefix("next: ptune ")
+    assert f"--config-dir {EXAMPLE} task=topics" in command and "prompt.length=5" in command
+    assert command.count("seed=") == 1 and command.endswith(" seed=10,11,12")
+    assert not problems_of(command)
 
 
 @pytest.mark.parametrize(
