@@ -20,6 +20,7 @@ from typing import Any, NamedTuple, cast
 from hydra import compose, initialize_config_dir
 from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
+from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import ChoiceSweep, Override, OverrideType, RangeSweep
 from hydra.errors import HydraException
@@ -190,11 +191,27 @@ def planned_runs(experiment: str, overrides: Sequence[str] = ()) -> list[TrainCo
 
 def planned_points(experiment: str, overrides: Sequence[str]) -> list[tuple[Axes, TrainConfig]]:
     """The runs of `planned_runs`, each with its place on the axes; raises as that does."""
-    points, problems = points_of("train", [f"experiment={experiment}", *overrides], multirun=True)
+    arguments = [f"experiment={experiment}", *overrides]
+    points, problems = points_of("train", arguments, multirun=True, own_files=own_files_now())
     raise_all(problems)
     configs = [train_config(point.config) for point in points]
     configs = [with_own_data(config, data_spec(config.data)) for config in configs]
     return list(zip(axes_of(points), configs, strict=True))
+
+
+def own_files_now() -> Path | None:
+    """The --config-dir of the command that Hydra runs in this process; None: there is none."""
+    if not (GlobalHydra.instance().is_initialized() and HydraConfig.initialized()):
+        return None
+    sources = HydraConfig.get().runtime.config_sources
+    return next((Path(each.path) for each in sources if each.provider == "command-line"), None)
+
+
+def choices_with(own_files: Path | None, group: str) -> tuple[str, ...]:
+    """The names in a group, and after them those of the user's own files."""
+    names = choices(group)
+    own = sorted(path.stem for path in (own_files / group).glob("*.yaml")) if own_files else ()
+    return (*names, *(name for name in own if name not in names))
 
 
 def axes_of(points: Sequence[Point]) -> list[Axes]:
@@ -405,11 +422,11 @@ def _missing_choices(
 ) -> Iterator[UserError]:
     """The files that an override chooses and neither a group of ours nor the user's folder has."""
     group = override.key_or_group
-    known = () if override.is_hydra_override() or override.is_delete() else choices(group)
-    if not known or (command == "report" and group == "experiment"):  # some reports need no run
+    if override.is_hydra_override() or override.is_delete() or not choices(group):
         return
-    if own_files is not None:
-        known = (*known, *(path.stem for path in sorted((own_files / group).glob("*.yaml"))))
+    if command == "report" and group == "experiment":  # some reports need no run
+        return
+    known = choices_with(own_files, group)
     for name in (text.strip("'\"") for text in _elements(override)):
         if name not in known:
             yield UserError(

@@ -27,7 +27,16 @@ from rich.console import Console
 from rich.table import Table
 
 from prompt_tuning.commands import COMMANDS
-from prompt_tuning.composition import Axes, axes_of, hydra_problem, points_of, quoted, spelled
+from prompt_tuning.composition import (
+    Axes,
+    axes_of,
+    choices_with,
+    composed,
+    hydra_problem,
+    points_of,
+    quoted,
+    spelled,
+)
 from prompt_tuning.config import choices, config_dir, described
 from prompt_tuning.devices import check_gpu
 from prompt_tuning.errors import InProgress, UserError, as_user_error, raise_all
@@ -216,7 +225,7 @@ def launch(command: str, arguments: Sequence[str]) -> int:
     flags = [argument for argument in arguments if argument not in given.overrides]
     given.overrides = with_keys(given.overrides, getattr(module, "POSITIONAL", None))
     if given.help:
-        print_help(command, module, given.overrides)
+        print_help(command, module, given.overrides, _own_files(given))
         return 0
     check_plugins(given.overrides)
     refuse_repeated(given.overrides)
@@ -302,18 +311,22 @@ def _is_checkable(given: Namespace) -> bool:
     return not (foreign or asks_hydra or given.config_path or given.config_name)
 
 
-def _check_all(module: ModuleType, command: str, given: Namespace) -> list[tuple[Axes, Any]]:
-    """Every run: its place on the axes and its typed config; raises all problems, each once."""
+def _own_files(given: Namespace) -> Path | None:
     own_files = Path(given.config_dir) if given.config_dir else None
     if own_files is not None and not own_files.is_dir():
         fix = "give the folder that holds task/<name>.yaml"
         raise UserError(f"--config-dir {own_files} is not a folder", fix=fix)
+    return own_files
+
+
+def _check_all(module: ModuleType, command: str, given: Namespace) -> list[tuple[Axes, Any]]:
+    """Every run: its place on the axes and its typed config; raises all problems, each once."""
     points, problems = points_of(
         command,
         given.overrides,
         multirun=given.multirun,
         only_first=bool(given.cfg),
-        own_files=own_files,
+        own_files=_own_files(given),
         check=module.check,
     )
     configs = []
@@ -335,15 +348,16 @@ def _for_hydra(command: str, flags: Sequence[str], overrides: Sequence[str]) -> 
     return [*flags, *(spelled(command, override) for override in overrides), *ours]
 
 
-def print_help(command: str, module: ModuleType, overrides: Sequence[str]) -> None:
+def print_help(
+    command: str, module: ModuleType, overrides: Sequence[str], own_files: Path | None
+) -> None:
     """The page of `ptune <command> --help`: every key, with its value under these overrides."""
-    points, problems = points_of(command, overrides, only_first=True)
-    raise_all(problems)
-    values = cast(dict[str, Any], OmegaConf.to_container(points[0].config))
+    config = composed(command, overrides, only_first=True, own_files=own_files)
+    values = cast(dict[str, Any], OmegaConf.to_container(config))
     console = Console(width=max(100, shutil.get_terminal_size((120, 0)).columns), highlight=False)
     groups, keys = (Table(box=None, show_header=False, padding=(0, 1)) for _ in range(2))
     for group in filter(choices, values):
-        groups.add_row(group, ", ".join(choices(group)))
+        groups.add_row(group, ", ".join(choices_with(own_files, group)))
     for row in described(get_type_hints(module.check)["return"], values):
         keys.add_row(*row)
     head = HELP.format(command=command, summary=COMMANDS[command])

@@ -7,8 +7,8 @@ from pathlib import Path
 from omegaconf import DictConfig
 from rich.table import Table
 
-from prompt_tuning.composition import planned_points
-from prompt_tuning.config import ListConfig, choices, config_dir, run_name, typed
+from prompt_tuning.composition import choices_with, own_files_now, planned_points
+from prompt_tuning.config import ListConfig, config_dir, run_name, typed
 from prompt_tuning.errors import UserError, did_you_mean, printable
 from prompt_tuning.prompt_files import library_paths, load_prompt
 from prompt_tuning.run_folder import STATES, RunFolder, RunState
@@ -47,19 +47,25 @@ def run(config: ListConfig) -> None:
 
 def list_groups(groups: Sequence[str]) -> None:
     """Prints what each file of the groups is, from its first line."""
-    width = max(len(name) for group in groups for name in choices(group))
+    own_files = own_files_now()
+    names = {group: choices_with(own_files, group) for group in groups}
+    width = max(len(name) for group in groups for name in names[group])
     for group in groups:
         print(f"{group}=")
-        for name in choices(group):
-            print(f"  {name:<{width}}  {summary(group, name)}")
+        for name in names[group]:
+            print(f"  {name:<{width}}  {summary(group, name, own_files)}".rstrip())
 
 
-def summary(group: str, name: str) -> str:
-    """A line about a choice: a task's own, or the first comment line of a file of conf/."""
+def summary(group: str, name: str, own_files: Path | None) -> str:
+    """A line about a choice: a task's own, or the first comment line of its file, if it has one."""
     if group == "task" and name in CHOICES:
         return CHOICES[name].about.splitlines()[0]
-    lines = (config_dir() / group / f"{name}.yaml").read_text(encoding="utf-8").splitlines()
-    return next(line[2:] for line in lines if not line.startswith("# @package"))
+    path = config_dir() / group / f"{name}.yaml"
+    if own_files is not None and not path.is_file():
+        path = own_files / group / f"{name}.yaml"
+    lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+    comments = (line[2:] for line in lines if line.startswith("# ") and "@package" not in line)
+    return printable(next(comments, ""))
 
 
 def list_runs(output_dir: Path, experiment: str | None, overrides: Sequence[str]) -> None:
@@ -72,7 +78,7 @@ def list_runs(output_dir: Path, experiment: str | None, overrides: Sequence[str]
         UserError: the experiment does not take the overrides, those that its runs began with.
     """
     found = _started(output_dir)
-    known = choices("experiment")
+    known = choices_with(own_files_now(), "experiment")
     names = [experiment] if experiment else [name for name in known if name in found.values()]
     width = max(map(len, names), default=0)
     if names:

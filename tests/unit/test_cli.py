@@ -105,6 +105,24 @@ def test_an_experiment_of_the_users_own_starts_with_m_too(ptune, runs, tmp_path)
     assert [config.seed for config in runs] == [5, 6]
 
 
+def test_files_of_the_users_own_are_watched_listed_and_in_the_help(ptune, tmp_path):
+    """The sweep, too: of the same folder."""
+    shutil.copytree(EXAMPLE, tmp_path / "own")
+    path = tmp_path / "own" / "experiment" / "mine.yaml"
+    path.parent.mkdir()
+    path.write_text("# @package _global_\nhydra:\n  sweeper:\n    params:\n      seed: 5,6\n")
+    own = ["--config-dir", "own"]
+    _, counts, first, *_ = ptune("list", *own, "what=runs", "experiment=mine").out.splitlines()
+    assert counts.split() == ["mine", "0", "0", "0", "0", "2", "2"]
+    assert first.startswith("  missing ") and "-s5-" in first
+    assert ptune("list", *own, "what=runs").out.endswith(", mine\n")
+    listed = [" ".join(line.split()) for line in ptune("list", *own).out.splitlines()]
+    assert "mine" in listed
+    assert "topics headlines of three kinds: of the sea, of money, of music" in listed
+    assert "mine" not in ptune("list", "what=experiment").out.split()
+    assert "task.name=topics" in ptune("train", *own, "task=topics", "--help").out
+
+
 @pytest.mark.parametrize("flags", [[], ["-m"]])
 def test_experiments_are_started_one_after_the_other(ptune, runs, flags):
     """Hydra would take the axes of none of them."""
