@@ -4,6 +4,7 @@ Everything is read from the runs' folders, so that processes which share a sweep
 """
 
 import time
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -13,6 +14,7 @@ from typing import Any
 
 from rich.table import Table
 
+from prompt_tuning.errors import UserError, raise_all
 from prompt_tuning.run_folder import RunFolder
 from prompt_tuning.terminal import prefixed, print_table, say
 
@@ -61,6 +63,15 @@ class Sweep:
 
     runs: Sequence[SweepRun]
     began: float = field(default_factory=time.time)  # seconds since 1970
+
+    def __post_init__(self) -> None:
+        """Raises a UserError if a run is named twice: it is no sample of two."""
+        counts = Counter(str(run.folder.path) for run in self.runs)
+        raise_all(
+            UserError(f"{path}: this sweep names one run {number} times", fix="name it once")
+            for path, number in counts.items()
+            if number > 1
+        )
 
     @contextmanager
     def doing(self, folder: RunFolder, *, is_alone: bool) -> Iterator[None]:

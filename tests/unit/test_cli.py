@@ -162,6 +162,15 @@ def test_every_point_of_a_sweep_is_checked_before_the_first_runs(ptune, runs):
 
 
 @pytest.mark.parametrize(
+    "axis", ["seed=1,1", "optimizer.learning_rate=0.3,0.30", "tracking.tags=[a],[b]"]
+)
+def test_a_sweep_that_names_one_run_twice_is_refused(ptune, runs, axis):
+    """One run would count as two seeds, with a deviation of 0."""
+    assert "this sweep names one run 2 times" in ptune("train", "-m", axis, status=2).err
+    assert not runs
+
+
+@pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (["lenght=5"], "did you mean prompt.length?"),
