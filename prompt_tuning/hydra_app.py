@@ -41,7 +41,7 @@ from prompt_tuning.config import choices, config_dir, described
 from prompt_tuning.devices import check_gpu
 from prompt_tuning.errors import InProgress, UserError, as_user_error, raise_all
 from prompt_tuning.interrupts import Pruned
-from prompt_tuning.launchers import check_devices, share_gpus, share_threads
+from prompt_tuning.launchers import check_devices, check_jobs, share_gpus, share_threads
 from prompt_tuning.ranks import refuse_several
 from prompt_tuning.sweeps import Sweep, SweepRun
 from prompt_tuning.terminal import prefixed, say
@@ -228,6 +228,7 @@ def launch(command: str, arguments: Sequence[str]) -> int:
         print_help(command, module, given.overrides, _own_files(given))
         return 0
     check_plugins(given.overrides)
+    check_jobs(given.overrides)
     refuse_repeated(given.overrides)
     checked = _check_all(module, command, given) if _is_checkable(given) else []
     sweep = None

@@ -1,6 +1,7 @@
 """What a job of a Hydra launcher may use of a machine: its share of the cores, a GPU of its own."""
 
 import os
+import re
 import tempfile
 from collections.abc import Sequence
 from itertools import count
@@ -17,6 +18,16 @@ from prompt_tuning.locking import hold
 ELSEWHERE = ("hydra/launcher=slurm", "hydra.launcher.ray.remote.num_gpus=")
 
 _claims: list[IO[bytes]] = []  # this process's own: a launcher gives it one run after the other
+
+
+def check_jobs(overrides: Sequence[str]) -> None:
+    """Raises a UserError if runs are to be done in none or no number of processes at once."""
+    for text in overrides:
+        key, _, value = text.partition("=")
+        is_number = re.fullmatch(r"-?[1-9]\d*|null|\$.*", value)
+        if key.lstrip("+") == "hydra.launcher.n_jobs" and not is_number:
+            allowed = "1 or more; -1: one for every core, -2: one fewer"
+            raise UserError(f"{text} is no number of jobs", allowed=allowed)
 
 
 def check_devices(overrides: Sequence[str], devices: Sequence[str]) -> None:

@@ -80,6 +80,9 @@ class OptunaSweeper(Sweeper):
             UserError: nothing is searched over, or over something that cannot be.
             Exception: the worst of what trials have raised in other processes, once all are done.
         """
+        if not isinstance(self.num_trials, int) or self.num_trials < 1:
+            problem = f"hydra.sweeper.num_trials={self.num_trials} is not allowed"
+            raise UserError(problem, allowed="an integer, 1 or more")
         given = self._parser.parse_overrides(
             [*(f"{k}={v}" for k, v in self.params.items()), *arguments]
         )
@@ -178,9 +181,12 @@ def _distribution(override: Override) -> BaseDistribution:
     is_log = isinstance(sweep, Sweep) and "log" in sweep.tags
     if isinstance(sweep, IntervalSweep):
         start, end = sweep.start, sweep.end
-        if isinstance(start, int) and isinstance(end, int):
-            return IntDistribution(start, end, log=is_log)
-        return FloatDistribution(float(start or 0), float(end or 0), log=is_log)
+        try:
+            if isinstance(start, int) and isinstance(end, int):
+                return IntDistribution(start, end, log=is_log)
+            return FloatDistribution(float(start or 0), float(end or 0), log=is_log)
+        except ValueError as error:
+            raise UserError(f"{override.input_line}: {error}", fix="correct its ends") from error
     if isinstance(sweep, RangeSweep | ChoiceSweep):
         return CategoricalDistribution([*override.sweep_string_iterator()])
     raise UserError(f"{override.input_line} cannot be searched over")

@@ -182,6 +182,7 @@ def test_a_sweep_that_names_one_run_twice_is_refused(ptune, runs, axis):
         (["-m", "--cfg", "job"], "leave out -m"),
         (["-m", "seed=interval(0,1)"], "names no values to try"),
         (["-m", "task=glob(zz*)"], "names no values to try"),
+        (["-m", "seed=0,1", "hydra.launcher.n_jobs=0"], "n_jobs=0 is no number of jobs"),
         (["+model=base"], "Multiple values for model"),
         (["task.name=boolqq"], "did you mean boolq?"),
         (["task=squad"], "its answers are free text"),
