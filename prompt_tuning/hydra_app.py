@@ -244,7 +244,8 @@ def launch(command: str, arguments: Sequence[str]) -> int:
     except HydraException as error:
         raise hydra_problem(error) from error
     except Exception:  # a launcher broke; what its jobs have done is done
-        if sweep and given.multirun:
+        has_begun = sweep and any(run.folder.state().name != "missing" for run in sweep.runs)
+        if sweep and given.multirun and has_begun:
             _print_unfinished(_unfinished_on_disk(sweep), len(sweep.runs))
         raise
     if sweep and not job.num_runs:

@@ -148,6 +148,14 @@ def test_a_users_mistake_ends_a_run_and_a_stop_from_outside_the_sweep(
     assert len(runs) == num_runs
 
 
+def test_a_sweep_that_could_not_begin_is_not_to_be_started_again(ptune, runs):
+    """Its runs are missing, as are those of a launcher that broke; here none has been tried."""
+    said = ptune("train", "-m", "output_dir=/proc/x", "seed=0,1", status=2).err
+    assert "No such file or directory: /proc/x" in said
+    assert "start the sweep again" not in said
+    assert not runs
+
+
 def test_a_fault_of_the_programs_keeps_its_traceback(ptune, runs):
     with pytest.raises(ValueError, match="broken"):
         ptune("train", "seed=2")
