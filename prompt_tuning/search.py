@@ -7,6 +7,7 @@ is reported. Hydra's own plugin for Optuna holds on to version 2 and cannot stop
 import hashlib
 import shlex
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, TrialState
 from rich.table import Table
 
+from prompt_tuning.composition import composed
 from prompt_tuning.errors import UserError, as_users
 from prompt_tuning.interrupts import judged_by
 from prompt_tuning.terminal import print_table, say
@@ -67,6 +69,9 @@ class OptunaSweeper(Sweeper):
         sources = config.hydra.runtime.config_sources
         own = [each.path for each in sources if each.provider == "command-line"]
         self._flags = ["--config-dir", own[0]] if own else []
+        command, own_files = config.hydra.job.name, Path(own[0]) if own else None
+        is_ours = config.hydra.job.config_name == command and not config.hydra.searchpath
+        self._compose = partial(composed, command, own_files=own_files) if is_ours else None
         self._launcher = Plugins.instance().instantiate_launcher(
             hydra_context=hydra_context, task_function=task_function, config=config
         )
@@ -94,6 +99,8 @@ class OptunaSweeper(Sweeper):
                 allowed="key=choice(a,b), key=range(1,9), 'key=tag(log,interval(0.01,3))'",
                 fix="give at least one key such a value",
             )
+        if self._compose:  # wrong keys are named before a journal has them
+            self._compose([*fixed, *(f"{key}={_first(drawn)}" for key, drawn in space.items())])
         study = self._study(fixed, space)
         failed_before = _num(study, TrialState.FAIL)
         while (number := _num(study, *FINISHED, TrialState.FAIL) - failed_before) < self.num_trials:
@@ -190,6 +197,11 @@ def _distribution(override: Override) -> BaseDistribution:
     if isinstance(sweep, RangeSweep | ChoiceSweep):
         return CategoricalDistribution([*override.sweep_string_iterator()])
     raise UserError(f"{override.input_line} cannot be searched over")
+
+
+def _first(drawn: Any) -> object:
+    """One of the values that are drawn from."""
+    return drawn.choices[0] if isinstance(drawn, CategoricalDistribution) else drawn.low
 
 
 def _exit_status(error: Exception) -> int:

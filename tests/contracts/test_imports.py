@@ -16,11 +16,11 @@ CONTRIBUTING = Path(__file__).parents[2] / "CONTRIBUTING.md"
 ORDER = (
     *("__init__", "errors", "devices", "files", "interrupts", "ranks", "shapes", "tasks", "data"),
     *("ladder", "task_registry", "made_from", "locking", "network", "rows", "resume_points"),
-    *("run_folder", "environment", "report", "terminal", "sweeps", "search", "launchers", "optim"),
+    *("run_folder", "environment", "report", "terminal", "sweeps", "launchers", "optim"),
     *("prompt_files", "metrics", "models", "config", "config_checks", "tracking", "protocol"),
-    *("own_data", "task_data", "composition", "loop", "evaluation", "model_choice", "examples"),
-    *("pretraining", "training", "use", "ensembling", "inspection", "bench", "commands", "api"),
-    *("hydra_app", "cli", "__main__"),
+    *("own_data", "task_data", "composition", "search", "loop", "evaluation", "model_choice"),
+    *("examples", "pretraining", "training", "use", "ensembling", "inspection", "bench"),
+    *("commands", "api", "hydra_app", "cli", "__main__"),
 )
 # but for these, which it has no business with.
 NOT = {

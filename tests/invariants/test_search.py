@@ -99,7 +99,7 @@ def test_the_command_that_a_search_ends_with_runs_as_it_stands(ptune, monkeypatc
     ("arguments", "problem"),
     [
         ([], "nothing to search over"),
-        (["optimizer.learnin_rate=interval(0.1,1)"], "optimizer.learnin_rate"),
+        (["optimizer.learnin_rate=interval(0.1,1)"], "did you mean optimizer.learning_rate?"),
         (["seed=glob(*)"], "cannot be searched over"),
         ([RATE.replace("0.01", "0")], "`low > 0` must hold"),
         (["seed=interval(3,1)"], "seed=interval(3,1): `low <= high` must hold"),
@@ -108,7 +108,9 @@ def test_the_command_that_a_search_ends_with_runs_as_it_stands(ptune, monkeypatc
     ],
 )
 def test_a_search_over_what_cannot_be_searched_is_refused(ptune, arguments, problem):
-    assert problem in " ".join(ptune(*SEARCH, *arguments, status=2).err.split())
+    said = ptune(*SEARCH, *arguments, status=2)
+    assert problem in " ".join(said.err.split())
+    assert not said.out  # no search has begun
 
 
 def test_a_run_ends_when_its_patience_does_and_keeps_its_best_step(ptune, tmp_path):
