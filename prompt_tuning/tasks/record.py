@@ -59,7 +59,7 @@ def flatten(record: Row) -> list[Row]:
 
 def _quote(text: str, span: Row) -> str:
     start, end = require(span, "start", int), require(span, "end", int)
-    if not 0 <= start <= end < len(text):
+    if not 0 <= start <= min(end, len(text) - 1):
         raise RowError(f"entity {start}..{end} is not in the text, 0..{len(text) - 1}")
     return text[start : end + 1]
 
