@@ -85,10 +85,11 @@ def composed(
     command: str,
     arguments: Sequence[str],
     *,
+    only_first: bool = False,
     own_files: Path | None = None,
 ) -> DictConfig:
     """The config of a single run; raises all that `points_of` finds wrong."""
-    points, problems = points_of(command, arguments, own_files=own_files)
+    points, problems = points_of(command, arguments, only_first=only_first, own_files=own_files)
     raise_all(problems)
     return points[0].config
 

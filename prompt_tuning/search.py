@@ -30,7 +30,7 @@ from optuna.trial import FrozenTrial, TrialState
 from rich.table import Table
 
 from prompt_tuning.composition import composed
-from prompt_tuning.errors import UserError, as_users
+from prompt_tuning.errors import UserError, as_user_error
 from prompt_tuning.interrupts import judged_by
 from prompt_tuning.terminal import print_table, say
 
@@ -154,7 +154,7 @@ class OptunaSweeper(Sweeper):
                 (job,) = self._launcher.launch([[*fixed, *own]], initial_job_idx=number)
             score = job.return_value
         except Exception as error:
-            say(f"trial {number + 1} failed: {as_users(error) or repr(error)}")
+            say(f"trial {number + 1} failed: {as_user_error(error) or repr(error)}")
             self._failures.append(error)
         if was_hopeless:
             study.tell(trial, state=TrialState.PRUNED)
@@ -205,7 +205,7 @@ def _first(drawn: Any) -> object:
 
 
 def _exit_status(error: Exception) -> int:
-    mistake = as_users(error)
+    mistake = as_user_error(error)
     return mistake.exit_status if mistake else 1
 
 
