@@ -204,7 +204,12 @@ def own_files_now() -> Path | None:
     """The --config-dir of the command that Hydra runs in this process; None: there is none."""
     if not (GlobalHydra.instance().is_initialized() and HydraConfig.initialized()):
         return None
-    sources = HydraConfig.get().runtime.config_sources
+    return own_files_of(HydraConfig.get())
+
+
+def own_files_of(hydra: Any) -> Path | None:
+    """The --config-dir in Hydra's own config; None: there is none."""
+    sources = hydra.runtime.config_sources
     return next((Path(each.path) for each in sources if each.provider == "command-line"), None)
 
 

@@ -95,8 +95,8 @@ def printable(text: str) -> str:
 
 
 def raise_all(problems: Iterable[UserError]) -> None:
-    """Raises nothing, the one error, or all of them as `UserErrors`."""
-    if errors := [*problems]:
+    """Raises nothing, the one error, or all of them, each once, as `UserErrors`."""
+    if errors := [*{str(problem): problem for problem in problems}.values()]:
         raise errors[0] if len(errors) == 1 else UserErrors(errors)
 
 

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from itertools import compress
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
@@ -83,10 +84,12 @@ def evaluation_set(
     )
     words = (taught or task).verbalizers
     if max_target_tokens is None:
-        labelled = [example for example in examples if example.is_labelled]
-        answers = {text for e in labelled for text in (e.targets, *(e.answers or ()))} | {*words}
-        lengths = [len(checkpoint.encode_text(text)) + 1 + target_sentinel for text in answers]
-        is_known = words or len(labelled) == len(examples)
+        known = [each.is_labelled for each in examples]
+        lengths = [len(ids) for ids in compress(encoded.targets, known)]
+        answers = {text for each in compress(examples, known) for text in each.answers or ()}
+        texts = answers | {*words}
+        lengths += [len(checkpoint.encode_text(text)) + 1 + target_sentinel for text in texts]
+        is_known = words or all(known)
         max_target_tokens = max([*lengths, 0 if is_known else UNKNOWN_TEXT_TOKENS])
     device = checkpoint.model.device
     inputs = [torch.tensor(ids, device=device) for ids in encoded.inputs]

@@ -337,7 +337,7 @@ def _check_all(module: ModuleType, command: str, given: Namespace) -> list[tuple
             configs.append(module.check(point.config))
         except UserError as error:
             problems += error.parts
-    raise_all(list({str(problem): problem for problem in problems}.values()))
+    raise_all(problems)
     return list(zip(axes_of(points), configs, strict=True)) if configs else []
 
 

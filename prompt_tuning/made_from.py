@@ -98,11 +98,16 @@ def fingerprints(names: Iterable[str], read: Callable[[str, slice], bytes]) -> d
         names: of the tensors.
         read: gives a part of a tensor, flat, in bfloat16.
     """
-    ends = [read(name, slice(None)) for name in ENDS]
     inner = sorted(name for name in names if name not in ENDS and not _NO_WEIGHT.search(name))
-    samples = [read(name, part) for name in inner for part in (slice(64), slice(-64, None))]
-    parts = {FINGERPRINT: ends} | ({INNER: samples} if samples else {})
-    return {key: hashlib.sha256(b"".join(part)).hexdigest()[:16] for key, part in parts.items()}
+    samples = [(name, part) for name in inner for part in (slice(64), slice(-64, None))]
+    found = {}
+    for key, parts in {FINGERPRINT: [(name, slice(None)) for name in ENDS], INNER: samples}.items():
+        digest = hashlib.sha256()
+        for name, part in parts:
+            digest.update(read(name, part))
+        if parts:
+            found[key] = digest.hexdigest()[:16]
+    return found
 
 
 @cache  # for the runs of a sweep; the stamps see a change

@@ -29,7 +29,7 @@ from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, TrialState
 from rich.table import Table
 
-from prompt_tuning.composition import composed
+from prompt_tuning.composition import composed, own_files_of
 from prompt_tuning.errors import UserError, as_user_error
 from prompt_tuning.interrupts import judged_by
 from prompt_tuning.terminal import print_table, say
@@ -66,10 +66,8 @@ class OptunaSweeper(Sweeper):
         """Called by Hydra before `sweep`."""
         self._parser = OverridesParser.create(config_loader=hydra_context.config_loader)
         self._folder = Path(config.hydra.sweep.dir).parent
-        sources = config.hydra.runtime.config_sources
-        own = [each.path for each in sources if each.provider == "command-line"]
-        self._flags = ["--config-dir", own[0]] if own else []
-        command, own_files = config.hydra.job.name, Path(own[0]) if own else None
+        command, own_files = config.hydra.job.name, own_files_of(config.hydra)
+        self._flags = ["--config-dir", str(own_files)] if own_files else []
         is_ours = config.hydra.job.config_name == command and not config.hydra.searchpath
         self._compose = partial(composed, command, own_files=own_files) if is_ours else None
         self._launcher = Plugins.instance().instantiate_launcher(

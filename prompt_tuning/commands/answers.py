@@ -33,6 +33,7 @@ def written(
     """
     if is_csv(path):
         yield from _as_table(answers, path, file, labels)
+        return
     for answer in answers:
         file.write(json.dumps(answer, ensure_ascii=False).encode() + b"\n")
         yield answer

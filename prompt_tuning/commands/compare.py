@@ -53,11 +53,11 @@ class Compared:
         if any(line.get("label") is None for line in lines):
             say(f"{self.letter}: not compared answer by answer: its labels of WSC were not kept")
             return [], []
-        asked = [Example("", line["targets"], line["idx"]) for line in lines]
-        said = [
-            WSC.parse(line["prediction"], each) for line, each in zip(lines, asked, strict=True)
-        ]
-        return examples, [p == line["label"] for p, line in zip(said, lines, strict=True)]
+        from prompt_tuning.metrics import is_right  # slow to import
+
+        asked = [Example("", line["targets"], line["idx"], line["label"]) for line in lines]
+        pairs = zip(asked, lines, strict=True)
+        return examples, [is_right(WSC, each, line["prediction"]) for each, line in pairs]
 
 
 def check(cfg: DictConfig) -> CompareConfig:

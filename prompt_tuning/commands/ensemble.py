@@ -130,7 +130,7 @@ def _check_prompts(config: EnsembleConfig) -> None:
     if config.task is None:
         raise UserError("prompts= needs the task that they vote on", fix="add task=<name>")
     problems = [problem for path in config.prompts for problem in prompt_problems(path, config)]
-    raise_all(list({str(problem): problem for problem in problems}.values()))
+    raise_all(problems)
     task = task_of(config.task)
     all_taught_by(read_members([Path(path) for path in config.prompts], tie=config.tie), task)
     check_rank(task, config.evaluation)
