@@ -133,8 +133,10 @@ def points_of(
                 problems += [_several_values_problem(o) for o in overrides if o.is_sweep_override()]
                 if swept and not only_first:
                     problems.append(_sweep_problem(overrides, num_points, own_files))
-            if only_first or not multirun:
+            if only_first:
                 return [composer.point(first)], problems
+            if not multirun:
+                return [composer.point([_first_point(axis) for axis in axes])], problems
             if check is not None and num_points > MANY_RUNS:
                 if problems := _problems_of_few(composer, axes, check, problems):
                     return [], problems

@@ -5,6 +5,8 @@ own text format; an answer ends where the model goes on to something else.
 Deviation: GPT-3 parts examples by an empty line (Brown et al., 2020, appendix G). T5's vocabulary
 has no line break, so that a full stop does it; a free-text answer that has one inside ("U.S. Army")
 loses what follows.
+Deviation: GPT-3 drew new examples for every query but those of WSC and MultiRC (section 3.7); here
+the seed draws them once.
 """
 
 from collections.abc import Callable, Sequence

@@ -155,7 +155,7 @@ FIG3 = (
         "Figure 3(a): prompt length",
         "prompt.length",
         length,
-        "twenty positions are enough, more change little, and the largest model nearly needs one",
+        "twenty positions are enough, more change little, and one is nearly enough for the largest",
     ),
     *_panel(
         "fig3b",
@@ -181,7 +181,7 @@ FIG3 = (
         "Figure 3(d): steps of LM adaptation",
         "variant.lm_adapt_steps",
         adaptation,
-        "the more steps of adaptation, the higher the curve, and the largest model needs few",
+        "the more steps of adaptation, the higher the curve, and the largest model does best without",
         note="The paper's deviations here are half of a band that is not symmetric.",
         remark=f"{CONFOUNDED} Only steps of the adaptation itself are compared.",
     ),

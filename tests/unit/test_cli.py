@@ -84,6 +84,8 @@ def test_an_experiment_starts_with_m_alone_and_can_be_narrowed(ptune, runs, monk
     assert "experiment=fig3a_ladder would start 60 runs\n  in full: 180 runs: 4 sizes" in said
     assert "Cost: 2 hours" in said
     assert said.endswith(": ptune train -m experiment=fig3a_ladder seed=0\n")
+    said = ptune("train", "experiment=table2", status=2).err
+    assert said.count("error:") == 1  # mini_sst2, train's default task, is none of its runs'
     assert not runs
     monkeypatch.setattr("prompt_tuning.commands.train.check_hub", lambda *_: None)  # the network
     narrowed = ["experiment=fig3a", "model=small", "task=rte", "seed=0"]

@@ -4,6 +4,7 @@ import pytest
 
 from prompt_tuning.bench import needs
 from prompt_tuning.bench.needs import Needs, describe, describe_hours, shape_of
+from prompt_tuning.bench.operations import MODEL_TUNING
 from prompt_tuning.bench.workload import Profile
 from prompt_tuning.commands.doctor import check
 from prompt_tuning.composition import composed, planned_runs
@@ -80,6 +81,16 @@ def test_hours_of_an_experiment_are_those_of_its_runs():
     tuned = dict(describe_hours(planned_runs("table1_model_tuning"), config))
     # Four times the batch; weights have gradients, and there is no prompt.
     assert float(tuned["all"].split()[0]) > 4 * hours * 0.9
+
+
+def test_a_mixture_costs_what_its_examples_do():
+    """Three quarters of it are ReCoRD, one of whose steps costs about four of RTE."""
+    config = config_of("experiment=fig1_multitask")
+    runs = planned_runs("fig1_multitask", ["model=xxl", "seed=0"])
+    hours = float(dict(describe_hours(runs, config))["all"].split()[0].replace(",", ""))
+    step = Needs(SHAPES["xxl"], 0, 2).operations("record", 2048, MODEL_TUNING)
+    hours_of_record = 30_000 * step / (config.peak_tflops * 1e12 * config.utilization) / 3600
+    assert 0.75 < hours / hours_of_record < 1
 
 
 @pytest.mark.parametrize(
