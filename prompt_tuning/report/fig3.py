@@ -181,7 +181,7 @@ FIG3 = (
         "Figure 3(d): steps of LM adaptation",
         "variant.lm_adapt_steps",
         adaptation,
-        "the more steps of adaptation, the higher the curve, and the largest model does best without",
+        "the more steps of adaptation, the higher the curve; the largest model does best without",
         note="The paper's deviations here are half of a band that is not symmetric.",
         remark=f"{CONFOUNDED} Only steps of the adaptation itself are compared.",
     ),

@@ -166,8 +166,9 @@ FIG4 = Figure4(
     "Figure 4: parameters of a task, by method",
     remark="Model tuning, prompt tuning and prompt design follow from their definitions. The "
     "formulas of prefix tuning (512 hidden units, 6 layers of Small) and WARP (76 vectors) were "
-    "fitted to the drawing: that they match says that the drawing was read right, no more. The paper has its marks of WARP at "
-    "the sizes of the encoders alone; here all are at those of the whole models.",
+    "fitted to the drawing: that they match says that the drawing was read right, no more. "
+    "The paper has its marks of WARP at the sizes of the encoders alone; here all are at those of "
+    "the whole models.",
     caption="To see: the line of prompts lies three to five powers of ten below that of model "
     "tuning, further the larger the model. Lines: counted here; marks: the paper's. Both axes are "
     "logarithmic.",
