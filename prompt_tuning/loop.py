@@ -21,7 +21,7 @@ from prompt_tuning.errors import UserError
 from prompt_tuning.interrupts import Interrupted, StopRequests, stop_if_hopeless
 from prompt_tuning.models.frozen_t5 import Rows
 from prompt_tuning.models.layer_weights import as_spread, whole
-from prompt_tuning.models.layers import Dropout
+from prompt_tuning.models.layers import NO_DROPOUT, Dropout
 from prompt_tuning.models.methods import Method
 from prompt_tuning.ranks import ALONE, Ranks
 from prompt_tuning.resume_points import load_state, save_state
@@ -248,13 +248,11 @@ class TrainingRun:
                 group["lr"] = self.learning_rate(step) * group["lr_factor"]
         self.optimizer.zero_grad()
         # Dropout of a step depends on seed and step alone, so that a resumed run draws the same.
-        seed, rate = settings.seed * 2**32 + step, settings.dropout
-        dropout = Dropout(rate, seed, range(len(batch.inputs))) if rate else None
+        seed = settings.seed * 2**32 + step
+        dropout = Dropout(settings.dropout, seed, range(len(batch.inputs)))
         trained, ranks = self.method.trained.values(), self.ranks
         with ranks.lost():
-            share = accumulate_gradient(
-                self.method, batch.inputs, batch.targets, settings, dropout, ranks
-            )
+            share = accumulate_gradient(self.method, batch, settings, dropout, ranks)
         loss = ranks.add_up(share, trained, stop)
         if not math.isfinite(loss):
             raise _diverged(step + 1, f"its loss is {loss}")
@@ -280,10 +278,9 @@ def _diverged(step: int, reason: str) -> UserError:
 
 def accumulate_gradient(
     method: Method,
-    inputs: Sequence[Tensor],
-    targets: Sequence[Tensor],
+    batch: EncodedExamples,
     settings: TrainingSettings,
-    dropout: Dropout | None,
+    dropout: Dropout,
     ranks: Ranks = ALONE,
 ) -> float:
     """Adds the gradient of a batch's mean loss per target token to what is trained.
@@ -292,13 +289,12 @@ def accumulate_gradient(
     of the *batch's* mean, and a row's dropout is its own, so that the split changes memory and the
     order of summation, nothing else.
 
-    Inputs and targets are B tensors of token ids each; dropout None is off. The rows are dealt out
-    among `ranks`: this process adds the share of its own, and returns its share of the mean loss,
-    z-loss included.
+    The rows are dealt out among `ranks`: this process adds the share of its own, and returns its
+    share of the mean loss, z-loss included.
     """
-    num_target_tokens = sum(len(ids) for ids in targets)
+    num_target_tokens = sum(len(ids) for ids in batch.targets)
     losses = []
-    for summed in _losses(method, inputs, targets, settings, dropout, ranks):
+    for summed in _losses(method, batch, settings, dropout, ranks):
         loss = summed / num_target_tokens
         loss.backward()
         losses.append(loss.detach().double())
@@ -308,35 +304,34 @@ def accumulate_gradient(
 @torch.no_grad()
 def mean_loss(method: Method, examples: EncodedExamples, settings: TrainingSettings) -> float:
     """The mean loss per target token of examples, without dropout, in nats."""
-    losses = _losses(method, examples.inputs, examples.targets, settings, None, ALONE)
+    losses = _losses(method, examples, settings, NO_DROPOUT, ALONE)
     total = sum(loss.double() for loss in losses)
     return float(total) / sum(len(ids) for ids in examples.targets)
 
 
 def _losses(
     method: Method,
-    inputs: Sequence[Tensor],
-    targets: Sequence[Tensor],
+    batch: EncodedExamples,
     settings: TrainingSettings,
-    dropout: Dropout | None,
+    dropout: Dropout,
     ranks: Ranks,
 ) -> Iterator[Tensor]:
     """The loss of every micro-batch of this process's rows, summed over its target tokens."""
     prompt = method.prompt
-    lengths = [len(prompt) + len(ids) for ids in inputs]
+    lengths = [len(prompt) + len(ids) for ids in batch.inputs]
     if settings.budget_has_targets:
-        lengths = [length + len(ids) for length, ids in zip(lengths, targets, strict=True)]
+        lengths = [length + len(ids) for length, ids in zip(lengths, batch.targets, strict=True)]
     shares, budget = deal_by_tokens(lengths, ranks.size), settings.max_tokens_per_micro_batch
     own, extra = _micro_batches(shares[ranks.rank], lengths, budget), 0
     if method.is_spread:  # who has fewer micro-batches runs on for the others' sake
         most = max(len(_micro_batches(rows, lengths, budget)) for rows in shares)
         extra = most - len(own)
     for number, group in enumerate([*own, *[[0]] * extra]):
-        model, own_dropout = method.make_model(), dropout and dropout.of_rows(group)
-        encoded = model.encode(Rows.under(prompt, [inputs[i] for i in group]), own_dropout)
-        group_targets = [targets[i] for i in group]
-        logits = model.target_logits(encoded, group_targets, own_dropout)
-        loss = summed_loss(logits, torch.cat(group_targets), settings.z_loss)
+        model, group_dropout = method.make_model(), dropout.of_rows(group)
+        rows = Rows.under(prompt, [batch.inputs[i] for i in group])
+        targets = [batch.targets[i] for i in group]
+        logits = model.target_logits(model.encode(rows, group_dropout), targets, group_dropout)
+        loss = summed_loss(logits, torch.cat(targets), settings.z_loss)
         yield loss if number < len(own) else 0.0 * loss
 
 

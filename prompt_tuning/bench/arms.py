@@ -120,11 +120,10 @@ def _ptune_arm(method: Method, settings: TrainingSettings, place: Place) -> Arm:
     steps = count(1)
 
     def backward(prepared: Batch, *, dropout: bool) -> float:
-        inputs, targets, noise = prepared.inputs, prepared.targets, None
-        if dropout and settings.dropout:
-            seed = settings.seed * 2**32 + next(steps)  # every step has its own
-            noise = Dropout(settings.dropout, seed, range(len(inputs)))
-        return accumulate_gradient(method, inputs, targets, settings, noise)
+        rate = settings.dropout if dropout else 0.0
+        seed = settings.seed * 2**32 + next(steps)  # every step has its own
+        noise = Dropout(rate, seed, range(len(prepared.inputs)))
+        return accumulate_gradient(method, prepared, settings, noise)
 
     return Arm(method.trained, lambda batch: batch.to(place.device), backward)
 

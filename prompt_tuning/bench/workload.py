@@ -18,6 +18,7 @@ from transformers import T5Config, T5ForConditionalGeneration
 
 from prompt_tuning.bench.settings import BenchConfig
 from prompt_tuning.config import MachineConfig
+from prompt_tuning.loop import EncodedExamples
 from prompt_tuning.model_choice import machine_of
 from prompt_tuning.models.frozen_t5 import EOS_ID
 from prompt_tuning.models.random_checkpoint import hub_config, random_weights
@@ -53,12 +54,8 @@ class Place:
         return cls(*machine_of(machine))
 
 
-@dataclass(frozen=True)
-class Batch:
-    """One batch: B inputs and B targets of token ids, each ending in EOS."""
-
-    inputs: Sequence[Tensor]
-    targets: Sequence[Tensor]
+class Batch(EncodedExamples):
+    """One batch, which can be moved to a device."""
 
     def to(self, device: torch.device) -> Self:
         """The same rows on a device."""

@@ -4,9 +4,9 @@ Hugging Face's model is the loader and the oracle: these classes take its weight
 give the same loss, gradients and tokens from packed rows, several prompts to a batch.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import cycle
+from itertools import count, cycle, repeat
 from typing import TYPE_CHECKING, Any, Self, TypeAlias
 
 import torch
@@ -23,6 +23,7 @@ from prompt_tuning.models.fused_weights import (
 )
 from prompt_tuning.models.layer_weights import FrozenLayer, SpreadStack, Stack
 from prompt_tuning.models.layers import (
+    NO_DROPOUT,
     Dropout,
     Packing,
     RelativePositionBias,
@@ -40,6 +41,8 @@ if TYPE_CHECKING:
 
 DECODER_START_ID = 0  # T5 starts decoding with the pad token
 EOS_ID = 1
+ENCODER_DROPOUTS = 4  # of a layer
+DECODER_DROPOUTS = 6
 
 FamilyConfig: TypeAlias = "hf.T5Config | hf.MT5Config | hf.UMT5Config"
 FamilyModel: TypeAlias = (
@@ -145,46 +148,59 @@ class PackedT5:
         return sum(weight.numel() - weight.to_local().numel() for weight in spread)
 
     @property
+    def _num_encoder_dropouts(self) -> int:
+        """How many masks the encoder drops by: the embedding's, each layer's, the last norm's."""
+        return 2 + ENCODER_DROPOUTS * len(self.encoder.layers)
+
+    @property
     def num_position_biases(self) -> int:
         """How many biases the encoder has: one for all layers; umT5 has one a layer."""
         return len(self._encoder_biases)
 
-    def encode(self, rows: Rows, dropout: Dropout | None = None) -> EncodedRows:
+    def encode(self, rows: Rows, dropout: Dropout = NO_DROPOUT) -> EncodedRows:
         """Runs the encoder over [prompt ; embedded input] of every row."""
         packing = Packing(rows.lengths, self.embedding)
-        embedded = self.embedding[torch.cat(list(rows.inputs))]
-        prompts = [prompt.to(embedded) for prompt in rows.prompts]
-        parts = embedded.split([len(ids) for ids in rows.inputs])
-        pairs = zip(rows.prompt_of_row, parts, strict=True)
-        x = torch.cat([part for k, text in pairs for part in (prompts[k], text)])
-
-        def drop(x: Tensor) -> Tensor:
-            return dropout.rows(x, packing) if dropout else x
-
-        def layer_of(weights: EncoderLayer, x: Tensor, mask: Tensor, first_mask: int) -> Tensor:
-            if dropout:  # the layer may be run again in the backward pass
-                dropout.num_masks = first_mask
-            qkv = self._project(x, weights.qkv, self._epsilon)
-            q, k, v = qkv.view(len(x), 3, self.num_heads, -1).unbind(1)
-            v = dropout.values(v, packing) if dropout else v
-            context = packed_self_attention(torch.stack([q, k, v]), packing, mask)
-            x = x + drop(linear(context, weights.attention_output))
-            inner = drop(self._expand(x, weights.gate_and_linear, self._epsilon))
-            return x + drop(linear(inner, weights.feed_forward_output))
-
-        def through(layers: Iterable[Callable[..., Tensor]], x: Tensor) -> Tensor:
-            for layer, mask in zip(layers, cycle(masks), strict=False):
-                x = layer(layer_of, x, mask, dropout.num_masks if dropout else 0)
-            return x
-
         biases = [bias(packing.longest) for bias in self._encoder_biases]
-        masks = [attention_mask(bias, packing) for bias in biases]
-        x = drop(rms_norm(self.encoder(through, drop(x)), self._epsilon))
+        masks = cycle([attention_mask(bias, packing) for bias in biases])
+        numbers = count(1, ENCODER_DROPOUTS)  # of each layer's first dropout mask
+        x = dropout.packed(self._embedded(rows), 0, packing)
+        of_layers = zip(masks, repeat(packing), repeat(dropout), numbers)
+        x = rms_norm(self.encoder(self._encoder_layer, x, of_layers), self._epsilon)
+        x = dropout.packed(x, self._num_encoder_dropouts - 1, packing)
         states = pad_sequence(list(x.split(packing.lengths)), batch_first=True)
         return EncodedRows(states, packing.padding.unsqueeze(1))
 
+    def _embedded(self, rows: Rows) -> Tensor:
+        """Prompt and embedded input of row after row, packed: [N, H]."""
+        embedded = self.embedding[torch.cat(list(rows.inputs))]
+        prompts = [prompt.to(embedded) for prompt in rows.prompts]
+        inputs = embedded.split([len(ids) for ids in rows.inputs])
+        pairs = zip(rows.prompt_of_row, inputs, strict=True)
+        return torch.cat([part for k, text in pairs for part in (prompts[k], text)])
+
+    def _encoder_layer(
+        self,
+        weights: EncoderLayer,
+        x: Tensor,
+        mask: Tensor,
+        packing: Packing,
+        dropout: Dropout,
+        number: int,
+    ) -> Tensor:
+        """Packed [N, H] to the same; `number` is that of the layer's first dropout mask."""
+        qkv = self._project(x, weights.qkv, self._epsilon)
+        q, k, v = qkv.view(len(x), 3, self.num_heads, -1).unbind(1)
+        v = dropout.values(v, number, packing)
+        context = packed_self_attention(torch.stack([q, k, v]), packing, mask)
+        attended = linear(context, weights.attention_output)
+        x = x + dropout.packed(attended, number + 1, packing)
+        inner = self._expand(x, weights.gate_and_linear, self._epsilon)
+        inner = dropout.packed(inner, number + 2, packing)
+        outer = linear(inner, weights.feed_forward_output)
+        return x + dropout.packed(outer, number + 3, packing)
+
     def target_logits(
-        self, encoded: EncodedRows, targets: Sequence[Tensor], dropout: Dropout | None = None
+        self, encoded: EncodedRows, targets: Sequence[Tensor], dropout: Dropout = NO_DROPOUT
     ) -> Tensor:
         """Logits of all target positions under teacher forcing.
 
@@ -192,7 +208,7 @@ class PackedT5:
             encoded: B rows.
             targets: B tensors [U_b] of token ids that end in EOS; or B * K of them, K to a row,
                 those of a row side by side.
-            dropout: as in `encode`; None evaluates.
+            dropout: the encoder's.
 
         Returns:
             [sum of U_b, V], target after target, in float32 or wider.
@@ -216,70 +232,70 @@ class PackedT5:
         Returns:
             Logits of the next token [B, V], and the cache for the next step.
         """
-        x, cache = self._decode(ids.unsqueeze(1), encoded, cache, None)
+        x, cache = self._decode(ids.unsqueeze(1), encoded, cache, NO_DROPOUT)
         return self._logits(x[:, 0]), cache
 
     def _decode(
-        self,
-        ids: Tensor,
-        encoded: EncodedRows,
-        cache: list[Tensor] | None,
-        dropout: Dropout | None,
+        self, ids: Tensor, encoded: EncodedRows, cache: list[Tensor] | None, dropout: Dropout
     ) -> tuple[Tensor, list[Tensor]]:
         """The decoder stack over `ids` [B, U], which follow the positions in `cache`."""
-        length = ids.shape[1]
         past = cache[0].shape[3] if cache else 0
-
-        def drop(x: Tensor) -> Tensor:
-            return x * dropout.channels(x).unsqueeze(1) if dropout else x
-
-        biases = [
-            bias(past + length)[:, past : past + length, : past + length]
-            for bias in self._decoder_biases
-        ]
-
-        def layer_of(
-            weights: DecoderLayer, x: Tensor, bias: Tensor, past: Tensor | None, first_mask: int
-        ) -> Tensor:
-            if dropout:
-                dropout.num_masks = first_mask
-            qkv = self._project(x, weights.qkv, self._epsilon)
-            q, kv = _heads(qkv, 3, self.num_heads).split([1, 2])  # [., B, heads, U, d_kv]
-            if past is not None:
-                kv = torch.cat([past, kv], dim=3)
-            keys_and_values.append(kv)
-            kept = torch.softmax(q[0] @ kv[0].mT + bias, dim=-1)
-            if dropout:
-                kept = kept * dropout.keys(self.num_heads, kv.shape[3], x).unsqueeze(2)
-            context = (kept @ kv[1]).transpose(1, 2).flatten(2)
-            x = x + drop(linear(context, weights.attention_output))
-            x = x + drop(self._cross_attend(x, weights, encoded, dropout))
-            inner = drop(self._expand(x, weights.gate_and_linear, self._epsilon))
-            return x + drop(linear(inner, weights.feed_forward_output))
-
-        def through(layers: Iterable[Callable[..., Tensor]], x: Tensor) -> Tensor:
-            for number, (layer, bias) in enumerate(zip(layers, cycle(biases), strict=False)):
-                first_mask = dropout.num_masks if dropout else 0
-                x = layer(layer_of, x, bias, cache and cache[number], first_mask)
-            return x
-
+        end = past + ids.shape[1]
+        biases = cycle([bias(end)[:, past:end, :end] for bias in self._decoder_biases])
+        first = self._num_encoder_dropouts  # the number of the decoder's first dropout mask
+        numbers = count(first + 1, DECODER_DROPOUTS)
         keys_and_values: list[Tensor] = []  # of each layer
-        x = self.decoder(through, drop(self.embedding[ids]))
-        return drop(rms_norm(x, self._epsilon) * self._decoder_scale), keys_and_values
+        x = dropout.padded(self.embedding[ids], first)
+        of_layers = zip(
+            biases,
+            cache or repeat(None),
+            repeat(keys_and_values),
+            repeat(encoded),
+            repeat(dropout),
+            numbers,
+        )
+        x = self.decoder(self._decoder_layer, x, of_layers)
+        x = rms_norm(x, self._epsilon) * self._decoder_scale
+        last = first + 1 + DECODER_DROPOUTS * len(self.decoder.layers)
+        return dropout.padded(x, last), keys_and_values
+
+    def _decoder_layer(
+        self,
+        weights: DecoderLayer,
+        x: Tensor,
+        bias: Tensor,
+        past: Tensor | None,
+        keys_and_values: list[Tensor],
+        encoded: EncodedRows,
+        dropout: Dropout,
+        number: int,
+    ) -> Tensor:
+        """[B, U, H] to the same; appends its keys and values, those of `past` too."""
+        qkv = self._project(x, weights.qkv, self._epsilon)
+        q, kv = _heads(qkv, 3, self.num_heads).split([1, 2])  # [., B, heads, U, d_kv]
+        if past is not None:
+            kv = torch.cat([past, kv], dim=3)
+        keys_and_values.append(kv)
+        attention = dropout.attention(torch.softmax(q[0] @ kv[0].mT + bias, dim=-1), number)
+        context = (attention @ kv[1]).transpose(1, 2).flatten(2)
+        x = x + dropout.padded(linear(context, weights.attention_output), number + 1)
+        attended = self._cross_attend(x, weights, encoded, dropout, number + 2)
+        x = x + dropout.padded(attended, number + 3)
+        inner = self._expand(x, weights.gate_and_linear, self._epsilon)
+        inner = dropout.padded(inner, number + 4)
+        return x + dropout.padded(linear(inner, weights.feed_forward_output), number + 5)
 
     def _cross_attend(
-        self, x: Tensor, layer: DecoderLayer, encoded: EncodedRows, dropout: Dropout | None
+        self, x: Tensor, layer: DecoderLayer, encoded: EncodedRows, dropout: Dropout, number: int
     ) -> Tensor:
         """Attention of [B * K, U, H] to the states of B rows, key and value matrices absorbed."""
         projected = self._project(x, layer.cross_query, self._epsilon)
         (q,) = _heads(projected, 1, self.num_heads)  # [B * K, heads, U, d_kv]
         absorbed = _product_by_head(q, layer.cross_key)  # [B * K, heads, U, H]
         queries = absorbed.reshape(len(encoded.states), -1, self.hidden_size)
-        weights = torch.softmax(queries @ encoded.states.mT + encoded.bias, dim=-1)
-        if dropout:
-            kept = dropout.keys(self.num_heads, weights.shape[-1], x).unsqueeze(2)
-            weights = (weights.view(*q.shape[:3], -1) * kept).view_as(weights)
-        mean_states = (weights @ encoded.states).view_as(absorbed)
+        attention = torch.softmax(queries @ encoded.states.mT + encoded.bias, dim=-1)
+        kept = dropout.attention(attention.view(*q.shape[:3], -1), number).view_as(attention)
+        mean_states = (kept @ encoded.states).view_as(absorbed)
         context = _product_by_head(mean_states, layer.cross_value).transpose(1, 2).flatten(2)
         return linear(context, layer.cross_output)
 

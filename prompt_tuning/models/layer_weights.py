@@ -32,9 +32,13 @@ class Stack:
     def __init__(self, layers: Iterable[EncoderLayer]) -> None:
         self.layers = [*layers]
 
-    def __call__(self, through: Callable[..., Tensor], x: Tensor) -> Tensor:
-        """`through(layers, x)`; a layer called with (compute, *args) is compute(weights, *args)."""
-        return through(self.layers, x)
+    def __call__(
+        self, compute: Callable[..., Tensor], x: Tensor, of_layers: Iterable[tuple[Any, ...]]
+    ) -> Tensor:
+        """x through all layers: each is `compute(weights, x, *arguments)`, those of its own."""
+        for layer, arguments in zip(self.layers, of_layers, strict=False):
+            x = layer(compute, x, *arguments)
+        return x
 
 
 class SpreadStack(nn.Module):
@@ -74,8 +78,7 @@ class SpreadStack(nn.Module):
             module.set_gradient_divide_factor(1.0)
             module.set_force_sum_reduction_for_comms(True)
 
-    def forward(self, through: Callable[..., Any], x: Tensor) -> Any:
-        return through(self.layers, x)
+    forward = Stack.__call__
 
 
 class FrozenLayer(nn.Module):

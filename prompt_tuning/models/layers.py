@@ -92,8 +92,10 @@ def gated_gelu(fused: Tensor) -> Tensor:
 class Dropout:
     """Dropout as T5X does it: one mask a row, shared by all of its positions.
 
-    Whether a number is dropped is a hash of seed, row, layer and channel, not the next draw of a
-    stream: the masks of a row are the same in whatever micro-batch it is, and on every device.
+    Whether a number is dropped is a hash of seed, row, mask and channel, not the next draw of a
+    stream: the masks of a row are the same in whatever micro-batch it is, and on every device. Each
+    place in the model asks for the mask of its own `number`, so that a layer that is run again for
+    its gradient drops the same. A rate of 0 changes nothing.
     On attention weights a mask shared by all queries drops whole keys, which equals scaling the
     rows of V, so the fused attention kernel stays.
     Source: flaxformer's `broadcast_dims=(-2,)`; Hugging Face draws one number an element.
@@ -111,34 +113,48 @@ class Dropout:
         self._seed = seed
         step = _hashed(torch.tensor(seed % 2**63))
         self._rows = _hashed(step + torch.tensor(rows, dtype=torch.int64) * _STRIDE)
-        self.num_masks = 0  # so far: every use has masks of its own
 
     def of_rows(self, places: Sequence[int]) -> "Dropout":
         """That of a forward pass over some of the rows."""
         return Dropout(self.rate, self._seed, places)
 
-    def channels(self, x: Tensor) -> Tensor:
-        """A mask for each row of x [..., H]: [B, H], 0 or 1 / (1 - rate), of the dtype of x."""
-        return self._mask(torch.arange(x.shape[-1], device=x.device), x)
-
-    def keys(self, num_heads: int, length: int, like: Tensor) -> Tensor:
-        """A mask for each row and head over `length` keys, [B, heads, length]; as `channels`."""
-        places = torch.arange(length * num_heads, device=like.device)  # key after key: a longer
-        return self._mask(places.view(length, num_heads).T, like)  # one starts like a shorter one
-
-    def rows(self, x: Tensor, packing: "Packing") -> Tensor:
+    def packed(self, x: Tensor, number: int, packing: "Packing") -> Tensor:
         """Packed [N, H]: one mask [H] for each row."""
-        return _ScaleRows.apply(x, self.channels(x), packing.row_lengths)
+        if not self.rate:
+            return x
+        return _ScaleRows.apply(x, self.channels(x, number), packing.row_lengths)
 
-    def values(self, v: Tensor, packing: "Packing") -> Tensor:
+    def padded(self, x: Tensor, number: int) -> Tensor:
+        """Padded [B, L, H]: one mask [H] for each row."""
+        return x * self.channels(x, number).unsqueeze(1) if self.rate else x
+
+    def values(self, v: Tensor, number: int, packing: "Packing") -> Tensor:
         """Packed attention values [N, heads, d_kv]: a key is dropped for all queries of a head."""
-        kept = self.keys(v.shape[1], packing.longest, v).transpose(1, 2)  # [B, L, heads]
+        if not self.rate:
+            return v
+        kept = self.keys(v.shape[1], packing.longest, v, number).transpose(1, 2)  # [B, L, heads]
         return v * packing.pack(kept).unsqueeze(-1)
 
-    def _mask(self, places: Tensor, like: Tensor) -> Tensor:
+    def attention(self, weights: Tensor, number: int) -> Tensor:
+        """Attention weights [B, heads, queries, keys]: one mask [heads, keys] for each row."""
+        if not self.rate:
+            return weights
+        _, num_heads, _, length = weights.shape
+        return weights * self.keys(num_heads, length, weights, number).unsqueeze(2)
+
+    def channels(self, x: Tensor, number: int) -> Tensor:
+        """A mask for each row of x [..., H]: [B, H], 0 or 1 / (1 - rate), of the dtype of x."""
+        return self._mask(torch.arange(x.shape[-1], device=x.device), x, number)
+
+    def keys(self, num_heads: int, length: int, like: Tensor, number: int) -> Tensor:
+        """A mask for each row and head over `length` keys, [B, heads, length]; as `channels`."""
+        # Key after key: a longer mask starts like a shorter one.
+        places = torch.arange(length * num_heads, device=like.device).view(length, num_heads)
+        return self._mask(places.T, like, number)
+
+    def _mask(self, places: Tensor, like: Tensor, number: int) -> Tensor:
         self._rows = _to_device(self._rows, like.device)
-        use = _hashed(self._rows + self.num_masks).view(-1, *[1] * places.ndim)
-        self.num_masks += 1
+        use = _hashed(self._rows + number).view(-1, *[1] * places.ndim)
         uniform = _hashed(use + places * _STRIDE) & 0xFFFFFF  # 24 bits, as a float32 has
         return (uniform >= self.rate * 2**24).to(like) / (1.0 - self.rate)
 
@@ -161,6 +177,9 @@ def _hashed(x: Tensor) -> Tensor:
     for shift, factor in ((30, -0x40A7B892E31B1A47), (27, -0x6B2FB644ECCEEE15)):
         x = (x ^ ((x >> shift) & (2 ** (64 - shift) - 1))) * factor
     return x ^ ((x >> 31) & (2**33 - 1))
+
+
+NO_DROPOUT = Dropout(0.0, 0, [])
 
 
 class Packing:

@@ -109,8 +109,7 @@ def test_a_loss_is_float32_and_that_of_float32_weights_within_a_bound(checkpoint
         exact, rounded = (
             accumulate_gradient(
                 method_of(checkpoint, prompt),
-                examples.inputs,
-                examples.targets,
+                examples,
                 SETTINGS,
                 Dropout(0.1, 0, range(len(examples.inputs))),
             )

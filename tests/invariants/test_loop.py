@@ -136,10 +136,10 @@ def test_micro_batches_change_memory_and_not_the_update(tiny_checkpoint, kind, r
     for max_tokens in (8192, 512, 40, 1):
         method = make_method(tiny_checkpoint)
         split = replace(settings, max_tokens_per_micro_batch=max_tokens)
-        dropout = Dropout(rate, 5, range(len(data.inputs))) if rate else None
+        dropout = Dropout(rate, 5, range(len(data.inputs)))
         if not rate:
             losses += [mean_loss(method, data, split)]
-        losses += [accumulate_gradient(method, data.inputs, data.targets, split, dropout)]
+        losses += [accumulate_gradient(method, data, split, dropout)]
         gradients.append([tensor.grad for tensor in method.trained.values()])
     assert losses == pytest.approx([losses[0]] * len(losses), rel=1e-5)
     for found in gradients[1:]:
@@ -156,10 +156,10 @@ def test_the_shares_of_several_processes_add_up_to_the_update(tiny_checkpoint, k
     make_method, settings = KINDS[kind]
     method, whole, losses = make_method(tiny_checkpoint), make_method(tiny_checkpoint), []
     dropout = Dropout(0.3, 5, range(len(data.inputs)))
-    expected = accumulate_gradient(whole, data.inputs, data.targets, settings, dropout)
+    expected = accumulate_gradient(whole, data, settings, dropout)
     for rank in range(size):
         ranks = Ranks(rank, size)
-        losses += [accumulate_gradient(method, data.inputs, data.targets, settings, dropout, ranks)]
+        losses += [accumulate_gradient(method, data, settings, dropout, ranks)]
     assert sum(losses) == pytest.approx(expected, rel=1e-5)
     assert losses.count(0.0) == max(0, size - len(data.inputs))
     for name, tensor in whole.trained.items():

@@ -9,9 +9,10 @@ import torch.nn.functional as F
 from torch._dynamo.utils import counters
 from torch.nn.utils.rnn import pad_sequence
 
-from prompt_tuning.loop import TrainingSettings, accumulate_gradient
+from prompt_tuning.loop import EncodedExamples, TrainingSettings, accumulate_gradient
 from prompt_tuning.models.decoding import greedy_decode, score_labels
 from prompt_tuning.models.frozen_t5 import FrozenT5, Rows
+from prompt_tuning.models.layers import NO_DROPOUT
 from prompt_tuning.models.methods import ModelTuning, PromptTuning
 
 INPUT_LENGTHS = [7, 23, 1, 12, 12]
@@ -80,6 +81,7 @@ def test_loss_and_gradients_equal_hugging_face(
     prompt, inputs, targets = ragged_batch(model)
     no_prompt = prompt.new_zeros(0, prompt.shape[1])
     weights = {name: w.detach().clone().requires_grad_() for name, w in model.named_parameters()}
+    batch = EncodedExamples(inputs, targets)
     frozen, tuning = FrozenT5(model), ModelTuning(weights, model.config, model.dtype)
     for method, own_prompt, expected in (
         (PromptTuning(frozen, prompt), prompt, {"prompt": prompt}),
@@ -87,7 +89,7 @@ def test_loss_and_gradients_equal_hugging_face(
     ):
         loss = hf_loss(model, own_prompt, inputs, targets)
         gradients = torch.autograd.grad(loss, list(expected.values()))
-        found = accumulate_gradient(method, inputs, targets, settings(max_tokens), dropout=None)
+        found = accumulate_gradient(method, batch, settings(max_tokens), NO_DROPOUT)
         assert found == pytest.approx(loss.item(), rel=tolerance)
         assert [*method.trained] == [*expected]
         for (name, tensor), gradient in zip(method.trained.items(), gradients, strict=True):
@@ -110,8 +112,8 @@ def test_the_compiled_model_has_the_loss_and_gradient_of_the_eager_one(
     counters.clear()
     # Compiled here and now: a pool of compilers outlives the test, a cache may be of another one.
     monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path))
-    prompt, inputs, targets = ragged_batch(hf_model)
-    losses, gradients = [], []
+    prompt, *rows = ragged_batch(hf_model)
+    losses, gradients, batch = [], [], EncodedExamples(*rows)
     for mode in (None, "reduce-overhead"):
         model = FrozenT5(hf_model)
         if mode is not None:
@@ -119,7 +121,7 @@ def test_the_compiled_model_has_the_loss_and_gradient_of_the_eager_one(
         prompt.grad = None
         method = PromptTuning(model, prompt)
         with torch._inductor.config.patch(compile_threads=1):  # for micro-batches of 3 and 2 rows:
-            losses.append(accumulate_gradient(method, inputs, targets, settings(47), dropout=None))
+            losses.append(accumulate_gradient(method, batch, settings(47), NO_DROPOUT))
         gradients.append(prompt.grad)
     assert counters["stats"]["unique_graphs"] > 1
     assert losses[1] == pytest.approx(losses[0], rel=1e-5)

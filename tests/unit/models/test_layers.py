@@ -61,8 +61,8 @@ def test_dropping_values_equals_dropping_keys_for_every_query():
     """Why T5X's dropout keeps the fused kernel: (softmax(s) * m) @ v = softmax(s) @ (m * v)."""
     v = torch.randn(7, 2, 4, dtype=torch.float64)
     scores = torch.softmax(torch.randn(2, 5, 7, dtype=torch.float64), dim=-1)
-    (mask,) = Dropout(0.5, 0, [0]).keys(2, 7, v)
-    dropped = Dropout(0.5, 0, [0]).values(v, Packing([7], v))
+    (mask,) = Dropout(0.5, 0, [0]).keys(2, 7, v, 0)
+    dropped = Dropout(0.5, 0, [0]).values(v, 0, Packing([7], v))
     expected = (scores * mask[:, None]) @ v.transpose(0, 1)
     torch.testing.assert_close(scores @ dropped.transpose(0, 1), expected)
 
@@ -71,7 +71,7 @@ def test_dropout_gives_all_positions_of_a_row_one_mask():
     """Source: flaxformer broadcasts the mask over the length."""
     lengths = [400, 600]
     x = torch.ones(1000, 64, dtype=torch.float64, requires_grad=True)
-    dropped = Dropout(0.25, 0, [0, 1]).rows(x, Packing(lengths, x))
+    dropped = Dropout(0.25, 0, [0, 1]).packed(x, 0, Packing(lengths, x))
     first, second = dropped.split(lengths)
     assert (first == first[0]).all() and (second == second[0]).all()
     assert not torch.equal(first[0], second[0])
@@ -83,10 +83,10 @@ def test_dropout_gives_all_positions_of_a_row_one_mask():
 def test_a_rows_masks_are_its_own_whatever_rows_and_padding_are_beside_it():
     """So that the budget of a micro-batch, the machine's, is no part of an experiment."""
     x, whole = torch.ones(3, 8), Dropout(0.5, 9, range(3))
-    masks = [whole.channels(x), whole.keys(4, 50, x)]
+    masks = [whole.channels(x, 0), whole.keys(4, 50, x, 1)]
     alone = Dropout(0.5, 9, range(3)).of_rows([2])
-    assert torch.equal(alone.channels(x)[0], masks[0][2])
-    assert torch.equal(alone.keys(4, 20, x)[0], masks[1][2, :, :20])
+    assert torch.equal(alone.channels(x, 0)[0], masks[0][2])
+    assert torch.equal(alone.keys(4, 20, x, 1)[0], masks[1][2, :, :20])
 
 
 def test_dropped_numbers_are_independent_of_rows_channels_uses_and_seeds():
@@ -95,7 +95,7 @@ def test_dropped_numbers_are_independent_of_rows_channels_uses_and_seeds():
     masks = []
     for seed in (0, 1, 2**33):
         dropout = Dropout(0.25, seed, range(50))
-        masks += [dropout.channels(x) for _ in range(2)]
+        masks += [dropout.channels(x, number) for number in range(2)]
     stacked = torch.stack(masks)  # [seeds and uses, rows, channels]
     assert stacked.mean().item() == pytest.approx(1.0, abs=0.005)
     for axis in range(3):
