@@ -6,6 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from omegaconf import DictConfig
 
 from prompt_tuning.config import ExportConfig, typed
@@ -76,76 +77,28 @@ def located_base(prompt: PromptFile) -> str:
     return located(prompt.metadata.get("source", "unknown"))
 
 
-_USE = {
-    "peft": """\
-```python
-from peft import PeftModel
-from transformers import AutoTokenizer, GenerationConfig, T5ForConditionalGeneration
-
-base = T5ForConditionalGeneration.from_pretrained({base}{revision})
-model = PeftModel.from_pretrained(base, "<this folder>").eval()
-tokenizer = AutoTokenizer.from_pretrained({base})
-batch = tokenizer([{inputs}], return_tensors="pt")
-settings = GenerationConfig.from_pretrained("<this folder>")
-(answer,) = model.generate(**batch, generation_config=settings).tolist()
-said = [token for token in answer if token not in (0, 1)]  # without padding and the end
-print(tokenizer.decode(said, clean_up_tokenization_spaces=False){without_sentinel})
-```""",
-    "npy": """\
-A float32 array [{length}, {width}], the form of google-research/prompt-tuning:
-
-    ptune predict prompt=prompt.npy model=<name> variant=<name> input=... output=...""",
-    "safetensors": """\
-    ptune predict prompt=<this folder> input=rows.csv output=answers.csv""",
-}
-
-
 def _card(config: ExportConfig, prompt: PromptFile, record: Mapping[str, Any] | None) -> str:
-    """The model card: what the prompt is, how it was trained, what it scored, how it is used."""
-    metadata = prompt.metadata
-    base = metadata.get("source", "unknown")
-    revision, has_sentinel = metadata.get("revision"), metadata.get("target_sentinel")
-    own = metadata.get("own_task", {})
-    library = "peft" if config.format == "peft" else "ptune"
-    head = {"library_name": library, "tags": ["prompt-tuning", "t5"]}
-    if HUB_ID.fullmatch(base):
-        head["base_model"] = base
-    facts = {
-        "base model": base,
-        "its weights": metadata.get("fingerprint"),
-        "task": metadata.get("task"),
-        "inputs": own.get("inputs"),
-        "labels": ", ".join(dict.fromkeys(own.get("labels", {}).values())),
-        "size": f"{prompt.length} positions of {prompt.hidden_size} numbers",
-        "answers begin with": SENTINEL if has_sentinel else None,
-        "initialisation": metadata.get("init"),
-        "recipe": metadata.get("recipe"),
-        "seed": metadata.get("seed"),
-        "best step": metadata.get("step"),
-    }
-    lines = ["---", *(f"{key}: {json.dumps(value)}" for key, value in head.items()), "---"]
-    lines += ["", f"# A soft prompt for {base}: {metadata.get('task', 'an unknown task')}", ""]
-    about = "Trained with ptune: the model is frozen, and these rows stand in front of its input."
-    lines += [
-        about,
-        "",
-        *(f"- {key}: {value}" for key, value in facts.items() if value not in (None, "")),
-    ]
-    if record is not None:
-        result = record["result"]
-        for part in filter(None, (result, result.get("report"))):
-            scores = ", ".join(f"{key} {value:.2f}" for key, value in part["metrics"].items())
-            lines.append(f"- on {part['split']} ({part['num_examples']} examples): {scores}")
-    use = _USE[config.format].format(
-        base=json.dumps(located_base(prompt), ensure_ascii=False),
-        length=prompt.length,
-        width=prompt.hidden_size,
-        inputs=json.dumps(own.get("inputs", "an input of the task"), ensure_ascii=False),
-        revision=f", revision={json.dumps(revision)}" if revision else "",
-        # Of any other prompt a sentinel makes the answer wrong, and stays in sight.
-        without_sentinel=f'.removeprefix("{SENTINEL}").lstrip()' if has_sentinel else "",
+    """The model card, card.md.jinja filled in."""
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent),
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        undefined=StrictUndefined,
     )
-    return "\n".join([*lines, "", "## Use", "", use, ""])
+    environment.filters["json"] = partial(json.dumps, ensure_ascii=False)
+    source = prompt.metadata.get("source", "unknown")
+    result = record["result"] if record else {}
+    return environment.get_template("card.md.jinja").render(
+        format=config.format,
+        prompt=prompt,
+        metadata=prompt.metadata,
+        source=source,
+        is_hub_id=HUB_ID.fullmatch(source),
+        base=located_base(prompt),
+        sentinel=SENTINEL,
+        scored=[scores for scores in (result, result.get("report")) if scores],
+    )
 
 
 def _pushed(folder: Path, repository: str) -> str:

@@ -29,25 +29,7 @@ class PackagedModel:
     files: Mapping[str, str]  # encoder, decoder, tokenizer: place in the package -> sha256
     values_sha256: str  # of the names and values of all imported tensors
     note: str  # what a reader of a score has to know, in a line
-    card: str  # the model card, Markdown
 
-
-_FLAN_CARD = """# flan_small_int8
-
-A real pretrained T5 v1.1 Small that needs no hub: the weights inside the Python package
-[traceforge-title-model](https://pypi.org/project/traceforge-title-model/) 0.2.0 (MIT).
-
-**What it is.** Google's T5 v1.1 Small, LM-adapted for 100,000 steps (the paper's frozen model),
-then tuned on instructions (FLAN-T5 Small, Apache 2.0), then tuned by the package's authors to write
-titles of coding sessions from a larger model's titles, then rounded by ONNX Runtime to int8, one
-scale and zero point a tensor. Every tensor comes back as (q - zero_point) * scale, in float32;
-layer norms were never rounded. 76,961,152 parameters, the paper's count.
-
-**What it is not.** The paper's model. It has seen FLAN's tasks, among them the training sets of
-BoolQ, CB, COPA, MultiRC, ReCoRD, RTE, WiC, WSC, SST-2, MRPC, QQP, SQuAD and DROP; it was tuned on
-titles; its weights are rounded. No score of it compares with a score of the paper by a verdict.
-Nor is it the package's graph: that one rounds activations too, which costs T5 much.
-"""
 
 _SPAN = "traceforge_title_model/data/span"
 PACKAGED_MODELS = {
@@ -68,7 +50,6 @@ PACKAGED_MODELS = {
         values_sha256="3d306fd480bef5fa0c6e0cb1f02f1550bf413e66998087ef7ff244401bc71d67",
         note="FLAN-T5 Small, tuned on to write titles, rounded to int8: it has seen FLAN's tasks, "
         "SuperGLUE among them; no score of it compares with the paper's",
-        card=_FLAN_CARD,
     )
 }
 
@@ -146,7 +127,7 @@ def _import(name: str, folder: Path) -> None:
     found = values_sha256(folder / "model.safetensors")
     if found != model.values_sha256:
         raise UserError(f"model={name} was imported as other weights than known: {found}")
-    (folder / "README.md").write_text(model.card, encoding="utf-8")
+    shutil.copyfile(Path(__file__).with_name(f"{name}.md"), folder / "README.md")  # its card
     written = sorted(path for path in folder.iterdir() if path.name != "README.md")
     facts = {
         "package": model.distribution,
