@@ -32,7 +32,7 @@ from typing import TYPE_CHECKING, Any
 from prompt_tuning.errors import UserError
 from prompt_tuning.files import json_lines
 from prompt_tuning.prompt_files import PromptFile, load_prompt, prompt_file, save_peft
-from prompt_tuning.run_folder import RunFolder
+from prompt_tuning.run_folder import RunFolder, reported_scores
 
 if TYPE_CHECKING:
     import pandas
@@ -59,8 +59,7 @@ class Run:
     @property
     def metrics(self) -> dict[str, float]:
         """What is reported, in percent: of the split that chose no step, where there is one."""
-        result = self.record["result"]
-        return dict((result.get("report") or result)["metrics"])
+        return dict(reported_scores(self.record["result"])["metrics"])
 
     @property
     def history(self) -> pandas.DataFrame:

@@ -1,4 +1,4 @@
-"""The folder of a run: its files, its lock, and how far it is; told without importing torch.
+"""The folder of a run: its files, its lock, how far it is, what it scored; imports no torch.
 
 The record is written last, by atomic rename: a folder with a record is a finished run.
 """
@@ -19,6 +19,20 @@ from prompt_tuning.locking import holder_of, locked
 from prompt_tuning.resume_points import step_of
 
 STATES = ("done", "running", "failed", "stopped", "missing")
+Result = Mapping[str, Any]  # of a record: split, metrics, score; under `report` those of another
+
+
+def scores_by_split(result: Result) -> list[Result]:
+    """Those of the split that chose the step, then those of the split that is reported, if another.
+
+    None of a run that has no scores.
+    """
+    return [scores for scores in (result, result.get("report")) if scores and "split" in scores]
+
+
+def reported_scores(result: Result) -> Result:
+    """Those of the split that chose nothing, where there is one."""
+    return result.get("report") or result
 
 
 @dataclass(frozen=True)
@@ -83,6 +97,11 @@ class RunFolder:
         texts = [line.get(key) for line in lines for key in ("targets", "prediction")]
         is_whole = not num_damaged and all("idx" in line for line in lines)
         return lines if is_whole and all(isinstance(text, str) for text in texts) else []
+
+    def reported_predictions(self, result: Result) -> list[dict[str, Any]]:
+        """Those on the split that is reported; none where none were kept, as of `predictions`."""
+        name = "report" if result.get("report") else result.get("best_step", "predictions")
+        return self.predictions(name)
 
     def record(self) -> dict[str, Any] | None:
         """The record of a finished run; None of any other, and, with a warning, a damaged one."""

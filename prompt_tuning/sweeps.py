@@ -15,7 +15,7 @@ from typing import Any
 from rich.table import Table
 
 from prompt_tuning.errors import UserError, raise_all
-from prompt_tuning.run_folder import RunFolder
+from prompt_tuning.run_folder import RunFolder, scores_by_split
 from prompt_tuning.terminal import prefixed, print_table, say
 
 SEED = "seed"  # the axis that a table takes the mean over
@@ -34,8 +34,8 @@ class SweepRun:
     @cached_property
     def scores(self) -> dict[str, float]:
         """A finished run's scores by split; the one that chose its step comes first."""
-        result = (self.folder.record() or {}).get("result", {})
-        scored = [part for part in (result, result.get("report")) if part and "split" in part]
+        record = self.folder.record()
+        scored = scores_by_split(record["result"]) if record else []
         return {part["split"]: part["score"] for part in scored if part.get("score") is not None}
 
     def is_done(self, since: float = 0.0) -> bool:

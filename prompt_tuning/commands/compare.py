@@ -13,7 +13,7 @@ from rich.table import Table
 from prompt_tuning.config import GONE, CompareConfig, typed
 from prompt_tuning.errors import UserError
 from prompt_tuning.files import flat, written_whole
-from prompt_tuning.run_folder import RunFolder
+from prompt_tuning.run_folder import RunFolder, reported_scores, scores_by_split
 from prompt_tuning.tasks import Example
 from prompt_tuning.tasks.wsc import WSC
 from prompt_tuning.terminal import print_table, say
@@ -32,21 +32,14 @@ class Compared:
     config: Mapping[str, Any]  # by dotted key, without what is no part of the experiment
     result: Mapping[str, Any]  # of its record; {}: it is not finished
 
-    @property
-    def scored(self) -> list[Mapping[str, Any]]:
-        """What it scores by split; the one that chose the step comes first."""
-        return [part for part in (self.result, self.result.get("report")) if part]
-
     def answers(self) -> tuple[list[Any], list[bool]]:
         """The examples of the reported split and whether each is right, as its accuracy counts.
 
         Both are empty where no answers were kept, or what was kept does not tell.
         """
-        report = self.result.get("report")
-        if "accuracy" not in (report or self.result)["metrics"]:
+        if "accuracy" not in reported_scores(self.result)["metrics"]:
             return [], []
-        name = "report" if report else self.result.get("best_step", "predictions")
-        lines = self.folder.predictions(name)
+        lines = self.folder.reported_predictions(self.result)
         examples = [[line["idx"], line["targets"]] for line in lines]
         if self.config.get("task.name") != WSC.name:
             return examples, [line["prediction"] == line["targets"] for line in lines]
@@ -139,18 +132,18 @@ def _scores(runs: Sequence[Compared]) -> Table:
     header = ("run", "split", "examples", "score", "metrics", "95 %", "step")
     table = Table(*header, box=None, pad_edge=False)
     for each in runs:
-        if not each.scored:
+        if not each.result:
             table.add_row(each.letter, each.folder.state().name)
-        for result in each.scored:
-            metrics, total = result["metrics"], result["num_examples"]
+        for scores in scores_by_split(each.result):
+            metrics, total = scores["metrics"], scores["num_examples"]
             interval = "-"
             if "accuracy" in metrics and total:
                 low, high = wilson(round(metrics["accuracy"] / 100 * total), total)
                 interval = f"{100 * low:.1f} to {100 * high:.1f}"
             shown = "  ".join(f"{name} {value:.2f}" for name, value in metrics.items())
-            score = "-" if result["score"] is None else f"{result['score']:.2f}"
+            score = "-" if scores["score"] is None else f"{scores['score']:.2f}"
             step = str(each.result.get("best_step", "-"))
-            row = (result["split"], str(total), score, shown, interval, step)
+            row = (scores["split"], str(total), score, shown, interval, step)
             table.add_row(each.letter, *row)
     return table
 
@@ -159,7 +152,7 @@ def _paired(runs: Sequence[Compared]) -> Iterator[str]:
     """For every two runs that answered the same labelled examples: who is right where."""
     from statsmodels.stats.contingency_tables import mcnemar  # slow to import
 
-    found = [(each.letter, *each.answers()) for each in runs if each.scored]
+    found = [(each.letter, *each.answers()) for each in runs if each.result]
     for (first, these, right), (second, those, other) in combinations(found, 2):
         if these and these == those:
             alone = sum(a and not b for a, b in zip(right, other, strict=True))

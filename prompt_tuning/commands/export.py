@@ -24,7 +24,7 @@ from prompt_tuning.prompt_files import (
     save_peft,
     save_prompt,
 )
-from prompt_tuning.run_folder import RunFolder
+from prompt_tuning.run_folder import RunFolder, scores_by_split
 
 
 def check(cfg: DictConfig) -> ExportConfig:
@@ -88,7 +88,6 @@ def _card(config: ExportConfig, prompt: PromptFile, record: Mapping[str, Any] | 
     )
     environment.filters["json"] = partial(json.dumps, ensure_ascii=False)
     source = prompt.metadata.get("source", "unknown")
-    result = record["result"] if record else {}
     return environment.get_template("card.md.jinja").render(
         format=config.format,
         prompt=prompt,
@@ -97,7 +96,7 @@ def _card(config: ExportConfig, prompt: PromptFile, record: Mapping[str, Any] | 
         is_hub_id=HUB_ID.fullmatch(source),
         base=located_base(prompt),
         sentinel=SENTINEL,
-        scored=[scores for scores in (result, result.get("report")) if scores],
+        scored=scores_by_split(record["result"]) if record else [],
     )
 
 

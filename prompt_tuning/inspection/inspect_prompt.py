@@ -19,7 +19,7 @@ from prompt_tuning.models.embeddings import EmbeddingTable, load_embedding_table
 from prompt_tuning.prompt_files import PromptFile, check_fits
 from prompt_tuning.protocol import started
 from prompt_tuning.report import figures
-from prompt_tuning.run_folder import RunFolder
+from prompt_tuning.run_folder import RunFolder, reported_scores
 from prompt_tuning.task_data import data_spec, is_at_hand
 from prompt_tuning.tasks import Task
 
@@ -95,10 +95,9 @@ def member_of(path: Path, sha256: str) -> dict[str, Any] | None:
     record = run.record()
     if record is None or record["kind"] != "train" or path.resolve() != run.prompt_path:
         return None
-    reported = record["result"].get("report") or record["result"]
     return {
         "name": run.name,
-        "score": reported["score"],
+        "score": reported_scores(record["result"])["score"],
         "seed": record["config"]["seed"],
         "sha256": sha256,
         "config_hash": record["config_hash"],

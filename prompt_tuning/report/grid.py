@@ -11,6 +11,7 @@ import pandas as pd
 from prompt_tuning.files import flat
 from prompt_tuning.report.records import Config, Record
 from prompt_tuning.report.statistics import Spread, fails_to_learn
+from prompt_tuning.run_folder import reported_scores
 
 MULTITASK = "multitask_model_tuning"
 CELL = ["series", "model", "task"]  # its runs differ in their seed alone
@@ -67,7 +68,7 @@ class Grid:
         for run in self.found.itertuples():
             is_trained = run.record.content["kind"] == "train"
             for task, result in run.record.results.items() if is_trained else ():
-                scored, floor = result.get("report") or result, result.get("floor") or {}
+                scored, floor = reported_scores(result), result.get("floor") or {}
                 row = [run.series, run.model, task, run.seed, run.record.substance]
                 row.append(run.record.content["model"]["num_parameters"])
                 row += [scored[name] for name in COUNTS] + [floor.get(name) for name in FLOORS]

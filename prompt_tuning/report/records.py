@@ -18,7 +18,7 @@ from zlib import compress
 
 from prompt_tuning.errors import UserError
 from prompt_tuning.files import flat, read_json, written_whole
-from prompt_tuning.run_folder import RunFolder
+from prompt_tuning.run_folder import RunFolder, reported_scores
 
 # Where data lies is no part of a run's identity: its record has the hash of every file.
 PLACES = (
@@ -207,10 +207,9 @@ def _reported(record: Record) -> tuple[str, list[str]] | None:
     result = record.content["result"]
     if record.folder is None or record.content["kind"] != "train" or "split" not in result:
         return None
-    report = result.get("report")
-    lines = RunFolder(record.folder).predictions("report" if report else result["best_step"])
-    split = (report or result)["split"]
-    return (split, [line["prediction"] for line in lines]) if lines else None
+    lines = RunFolder(record.folder).reported_predictions(result)
+    answers = [line["prediction"] for line in lines]
+    return (reported_scores(result)["split"], answers) if answers else None
 
 
 def portable(content: Mapping[str, Any]) -> Content:

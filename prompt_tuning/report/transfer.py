@@ -16,6 +16,7 @@ from prompt_tuning.report.grid import Case, fail, score_to_beat
 from prompt_tuning.report.paper import NOTHING, Published, published_rows, tolerances
 from prompt_tuning.report.statistics import Spread
 from prompt_tuning.report.tables import OURS, Table, compared, failed_text, number, with_mark
+from prompt_tuning.run_folder import reported_scores
 
 PAPERS_MODEL = "xxl"  # not stated; inferred from its score on SQuAD and its count of runs
 ROUTE = ["method", "model", "source", "target"]  # what was trained, on which task, asked which
@@ -35,7 +36,7 @@ class Transfer(Artefact):
         lines = []
         for run in self.grid.found.itertuples():
             result = run.record.content["result"]
-            own = {**(result["report"] or result), "floor": result["floor"]}
+            own = {**reported_scores(result), "floor": result["floor"]}
             for target, scored in {run.task: own, **result.get("transfer", {})}.items():
                 line = [run.method, run.model, run.task, target, run.seed, scored["score"]]
                 line += [scored["metrics"], score_to_beat(scored), run.record.substance]

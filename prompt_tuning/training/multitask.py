@@ -18,7 +18,7 @@ from prompt_tuning.loop import Progress
 from prompt_tuning.model_choice import load_model
 from prompt_tuning.models.methods import Method
 from prompt_tuning.protocol import started
-from prompt_tuning.run_folder import RunFolder
+from prompt_tuning.run_folder import RunFolder, scores_by_split
 from prompt_tuning.task_data import mixture_of
 from prompt_tuning.terminal import scores_line
 from prompt_tuning.training import outcome
@@ -166,8 +166,7 @@ def _closing_lines(walk: Walk, result: Mapping[str, Any]) -> list[str]:
     for name, each in tasks.items():
         scored = ", ".join(
             f"{scores_line(scores['metrics'], scores['score'])} on {scores['split']}"
-            for scores in (each, each["report"])
-            if scores
+            for scores in scores_by_split(each)
         )
         floor = each["floor"]
         beside = f", floor {max(floor['majority'], floor['shortcut']):.2f}" if floor else ""
