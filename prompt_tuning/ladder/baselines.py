@@ -1,21 +1,15 @@
 """What a score on a mini task stands beside: its floor, a random model's score, the next runs."""
 
 import json
-import math
-import re
-from collections import Counter, defaultdict
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
-from functools import partial
-from itertools import combinations, pairwise
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from prompt_tuning.data.sources import Split
-from prompt_tuning.ladder.items import Item
-from prompt_tuning.ladder.mini_tasks import mini_items
 from prompt_tuning.ladder.shipped_models import EMBEDDED_MODELS
 from prompt_tuning.tasks import Task
 
-Features = Callable[[Item], Iterable[Hashable]]
+FLOORS = Path(__file__).with_name("floors.json")  # by task and split
 
 
 def floor_of(task: Task, scored: Split) -> dict[str, Any] | None:
@@ -23,76 +17,13 @@ def floor_of(task: Task, scored: Split) -> dict[str, Any] | None:
 
     They are accuracies; an answer of the mini SQuADs is one word, so that theirs are F1 as well.
     None where there is none on exactly these items: of no mini task, only the first of a split, or
-    training items, which shortcuts are fitted on.
+    training items, which shortcuts are fitted on. Measured by scripts/ladder_floors.py.
     """
     facts = scored.provenance
-    is_whole = facts["num_examples"] == facts["num_rows"]
-    if not task.is_embedded or facts["split"] not in ("validation", "test") or not is_whole:
+    if not task.is_embedded or facts["num_examples"] != facts["num_rows"]:
         return None
-    return floor(mini_items(task.name, "train"), mini_items(task.name, facts["split"]))
-
-
-def floor(train: Sequence[Item], scored: Sequence[Item]) -> dict[str, Any]:
-    """The majority class and the best surface shortcut, in percent.
-
-    Shortcuts are fitted on training items, which speak of other entities. Which one is best is seen
-    on `scored` itself, so luck can only raise the floor.
-    """
-    features: dict[str, Features] = {
-        "attribute": lambda item: [item.attribute],
-        "bag": lambda item: _words(item.inputs),
-        "bag of fields": lambda item: [(n, w) for n, text in item.fields for w in _words(text)],
-        "bigrams": lambda item: pairwise(_words(item.inputs)),
-        "overlap": lambda item: [_overlap(item)],
-    }
-    for name, _ in scored[0].fields:
-        features[f"only {name}"] = partial(_words_of_field, name)
-    scores = {name: _accuracy(train, scored, of_item) for name, of_item in features.items()}
-    best = max(scores, key=scores.__getitem__)
-    return {
-        "majority": 100 * _accuracy(train, scored, lambda item: []),
-        "shortcut": 100 * scores[best],
-        "shortcut_name": best,
-    }
-
-
-def _words(text: str) -> list[str]:
-    return re.findall(r"[A-Za-z]+|[^\w\s]", text)
-
-
-def _words_of_field(name: str, item: Item) -> list[str]:
-    return _words(dict(item.fields)[name])
-
-
-def _overlap(item: Item) -> tuple[int, ...]:
-    """How many words each two fields share."""
-    fields = [set(_words(text)) for _, text in item.fields]
-    return tuple(len(a & b) for a, b in combinations(fields, 2))
-
-
-def _accuracy(train: Sequence[Item], scored: Sequence[Item], features: Features) -> float:
-    """Accuracy of naive Bayes over the features that an item has; with none, of the majority."""
-    items_of_class = Counter(item.target for item in train)
-    counts: dict[str, Counter[Hashable]] = defaultdict(Counter)
-    for item in train:
-        counts[item.target].update(set(features(item)))
-    known = {feature for counter in counts.values() for feature in counter}
-    evidence = {
-        target: {f: math.log((counts[target][f] + 0.5) / (total + 1)) for f in known}
-        for target, total in items_of_class.items()
-    }
-
-    def predict(item: Item) -> str:
-        seen = known.intersection(features(item))
-
-        def log_odds(target: str) -> float:
-            prior = math.log(items_of_class[target])
-            # fsum: the same in whatever order the set gives the features
-            return math.fsum([prior, *(evidence[target][feature] for feature in seen)])
-
-        return max(items_of_class, key=log_odds)
-
-    return sum(predict(item) == item.target for item in scored) / len(scored)
+    floors: dict[str, dict[str, Any]] = json.loads(FLOORS.read_text(encoding="utf-8"))[task.name]
+    return floors.get(facts["split"])
 
 
 def random_control(model: str, task: str) -> float | None:

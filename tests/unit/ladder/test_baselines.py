@@ -3,6 +3,8 @@
 import json
 import re
 import shlex
+from importlib import import_module
+from pathlib import Path
 
 import pytest
 from quick_runs import train_config_of
@@ -11,15 +13,9 @@ from prompt_tuning.composition import points_of
 from prompt_tuning.config_checks import train_config
 from prompt_tuning.data.sources import DataSpec, load_split
 from prompt_tuning.ladder import baselines
-from prompt_tuning.ladder.baselines import (
-    floor,
-    floor_line,
-    floor_of,
-    next_commands,
-    random_control,
-)
+from prompt_tuning.ladder.baselines import floor_line, floor_of, next_commands, random_control
 from prompt_tuning.ladder.items import Item
-from prompt_tuning.ladder.mini_tasks import MINI
+from prompt_tuning.ladder.mini_tasks import MINI, mini_items
 from prompt_tuning.task_registry import TASKS
 from prompt_tuning.training.outcome import reported_lines
 
@@ -27,24 +23,22 @@ AUTO = DataSpec("auto")
 NAMES = [task.name for task in MINI]
 
 
+@pytest.fixture
+def floor(monkeypatch):
+    """What measures a floor, of scripts/ladder_floors.py."""
+    monkeypatch.syspath_prepend(Path(__file__).parents[3] / "scripts")
+    return import_module("ladder_floors").floor
+
+
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("split", ["validation", "test"])
-def test_a_floor_is_that_of_the_items_that_are_scored(name, split, monkeypatch):
+def test_a_floor_is_that_of_the_items_that_are_scored(name, split, floor):
     """A floor of other items, even of one more, is not what the score has to beat."""
-    drawn = []
-
-    def watched(train, items):
-        drawn.append(items)
-        return floor(train, items)
-
-    monkeypatch.setattr(baselines, "floor", watched)
-    scored = load_split(TASKS[name], split, AUTO)
+    scored, items = load_split(TASKS[name], split, AUTO), mini_items(name, split)
     found = floor_of(TASKS[name], scored)
-    assert found is not None
-    assert [item.target for item in drawn[-1]] == [e.targets for e in scored.examples]
-    read = [
-        [re.findall(r"\w+", each.inputs) for each in some] for some in (drawn[-1], scored.examples)
-    ]
+    assert found == floor(mini_items(name, "train"), items)
+    assert [item.target for item in items] == [e.targets for e in scored.examples]
+    read = [[re.findall(r"\w+", each.inputs) for each in some] for some in (items, scored.examples)]
     assert read[0] == read[1]
     # A score above the floor shows that the model knows the world: no shortcut is far above chance.
     if TASKS[name].verbalizers:
@@ -53,7 +47,7 @@ def test_a_floor_is_that_of_the_items_that_are_scored(name, split, monkeypatch):
         assert found["majority"] < 15 and found["majority"] <= found["shortcut"] < 25
 
 
-def test_a_planted_shortcut_is_found():
+def test_a_planted_shortcut_is_found(floor):
     """A floor that sees nothing would call every task hard."""
     items = [
         Item((("passage", text), ("question", "is it?")), target)
