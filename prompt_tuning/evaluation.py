@@ -1,9 +1,9 @@
 """Evaluation: decode or rank, parse, score; every prediction is kept."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from itertools import compress
+from functools import partial
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
@@ -12,7 +12,7 @@ from torch import Tensor
 
 from prompt_tuning.config import DecodingConfig
 from prompt_tuning.data.batches import split_by_tokens
-from prompt_tuning.data.tokenization import SENTINEL, decode_ids, encode_split
+from prompt_tuning.data.tokenization import SENTINEL, decode_ids
 from prompt_tuning.metrics import Scores, score
 from prompt_tuning.models.decoding import greedy_decode, score_labels
 from prompt_tuning.models.frozen_t5 import EOS_ID, EncodedRows, PackedT5, Rows
@@ -25,7 +25,6 @@ from prompt_tuning.tasks import Example, Task, as_answer_of
 PER_TOKEN = "labels_per_token"  # of `config.RANKS`
 # The longest input that T5 v1.1 was pre-trained on (Raffel et al., 2020, section 3.1.2).
 PRETRAINED_TOKENS = 512
-UNKNOWN_TEXT_TOKENS = 62  # T5's length of SuperGLUE targets, where ptune predict stops too
 T = TypeVar("T")
 OnBatch = Callable[[int], None]
 
@@ -51,59 +50,6 @@ class Evaluation:
 
     scores: Scores
     predictions: list[str]
-
-
-def evaluation_set(
-    task: Task,
-    examples: Sequence[Example],
-    checkpoint: Checkpoint,
-    *,
-    target_sentinel: bool = False,
-    max_target_tokens: int | None = None,
-    rank: str | None = None,
-    cache_dir: str | Path | None = None,
-    taught: Task | None = None,
-) -> EvaluationSet:
-    """Tokenises a split for evaluation, by the checkpoint's tokenizer and onto its device.
-
-    Nothing is truncated, as in T5X (its `infer_eval`).
-
-    Args:
-        target_sentinel, taught: as in `EvaluationSet`.
-        max_target_tokens: where decoding stops; None: at the longest class label or accepted
-            answer, of free text without a label not before `UNKNOWN_TEXT_TOKENS`.
-        rank: how the task's class labels are compared, of which one answers (`config.RANKS`);
-            None: what is decoded answers.
-        cache_dir: of token ids; None does not cache.
-    """
-    encoded = encode_split(
-        examples,
-        checkpoint.tokenizer,
-        target_sentinel_id=checkpoint.sentinel_id if target_sentinel else None,
-        cache_dir=cache_dir,
-    )
-    words = (taught or task).verbalizers
-    if max_target_tokens is None:
-        known = [each.is_labelled for each in examples]
-        lengths = [len(ids) for ids in compress(encoded.targets, known)]
-        answers = {text for each in compress(examples, known) for text in each.answers or ()}
-        texts = answers | {*words}
-        lengths += [len(checkpoint.encode_text(text)) + 1 + target_sentinel for text in texts]
-        is_known = words or all(known)
-        max_target_tokens = max([*lengths, 0 if is_known else UNKNOWN_TEXT_TOKENS])
-    device = checkpoint.model.device
-    inputs = [torch.tensor(ids, device=device) for ids in encoded.inputs]
-    labels = label_ids(checkpoint, words if rank else (), target_sentinel=target_sentinel)
-    return EvaluationSet(
-        task,
-        examples,
-        inputs,
-        max_target_tokens,
-        target_sentinel,
-        taught=taught,
-        labels=labels,
-        rank=rank,
-    )
 
 
 def long_inputs(num_long: int) -> str:
@@ -135,7 +81,7 @@ def evaluate_prompt(
     max_tokens: int | None,
     on_batch: OnBatch = lambda num_rows: None,
 ) -> Evaluation:
-    """Answers every example under `prompt` [P, H] and scores the text; as `decode_tokens`."""
+    """Answers every example under `prompt` [P, H], as `answers_to`, and scores the text."""
     rows = Rows.under(prompt, data.inputs)
     predictions = answers_to(checkpoint, rows, data, max_tokens=max_tokens, on_batch=on_batch)
     return Evaluation(score(data.task, data.examples, predictions), predictions)
@@ -163,52 +109,63 @@ def answers_to(
 ) -> list[str]:
     """The answer to each row under its prompt: decoded greedily, or the likeliest of the labels.
 
-    `rows` are inputs of `data`, as often as they are asked; the rest as in `decode_tokens`.
+    `rows` are inputs of `data`, as often as they are asked; `max_tokens` is as in `Questions`.
     """
     words = (data.taught or data.task).verbalizers
-    asked = Asked(rows, data.labels, data.rank, data.max_target_tokens, max_tokens)
+    questions = Questions(rows, data.max_target_tokens, max_tokens, data.labels, data.rank)
     if checkpoint.model.is_spread:
-        here().broadcast(asked)
-    answers = asked.answers(checkpoint.model, on_batch)
+        here().broadcast(questions)
+    answers = questions.answers(checkpoint.model, on_batch)
     if data.labels:
         return [answer_of(words[label], data) for (label,) in answers]
     return [answer_of(decode_ids(checkpoint.tokenizer, ids), data) for ids in answers]
 
 
 @dataclass(frozen=True)
-class Asked:
+class Questions:
     """What a model is asked, in numbers: rows under prompts, and what an answer to each may be."""
 
     rows: Rows
-    labels: Sequence[Tensor]  # token ids of each, the likeliest answers; (): decoded greedily
-    rank: str | None  # how they are compared
-    max_target_tokens: int
-    max_tokens: int | None  # as in `answers_to`
-
-    @torch.no_grad()
-    def scores(self, model: PackedT5, on_batch: OnBatch) -> list[Tensor]:
-        """Log-probabilities of the labels, a tensor [K] a row."""
-
-        def scored(encoded: EncodedRows) -> list[Tensor]:
-            per_token = self.rank == PER_TOKEN
-            return [*score_labels(model, encoded, self.labels, per_token=per_token)]
-
-        return _in_batches(model, self.rows, scored, max_tokens=self.max_tokens, on_batch=on_batch)
+    max_target_tokens: int  # decoding stops there
+    # Encoder positions per forward pass, which change memory, not results; None: as many as
+    # training would have.
+    max_tokens: int | None
+    labels: Sequence[Tensor] = ()  # token ids of each, the likeliest answers; (): decoded greedily
+    rank: str | None = None  # how they are compared
 
     def answers(
         self, model: PackedT5, on_batch: OnBatch = lambda num_rows: None
     ) -> list[list[int]]:
-        """One answer a row: the place of the likeliest label, or token ids without EOS."""
+        """One answer a row: the place of the likeliest label, or token ids without EOS.
+
+        `on_batch` gets the number of rows after each forward pass.
+        """
         if self.labels:
             scores = self.scores(model, on_batch)
             return torch.stack(scores).argmax(1, True).tolist() if scores else []
-        return decode_tokens(
-            model,
-            self.rows,
-            max_target_tokens=self.max_target_tokens,
-            max_tokens=self.max_tokens,
-            on_batch=on_batch,
-        )
+        decode = partial(greedy_decode, model, max_target_tokens=self.max_target_tokens)
+        return self._in_batches(decode, model, on_batch)
+
+    def scores(self, model: PackedT5, on_batch: OnBatch) -> list[Tensor]:
+        """Log-probabilities of the labels, a tensor [K] a row; `on_batch` as in `answers`."""
+        per_token = self.rank == PER_TOKEN
+        score_rows = partial(score_labels, model, labels=self.labels, per_token=per_token)
+        return self._in_batches(score_rows, model, on_batch)
+
+    @torch.no_grad()
+    def _in_batches(
+        self, answer: Callable[[EncodedRows], Iterable[T]], model: PackedT5, on_batch: OnBatch
+    ) -> list[T]:
+        """What `answer` makes of each row, in order; rows of like length are encoded together."""
+        rows, answers = self.rows, dict[int, T]()
+        budget = tokens_per_micro_batch(self.max_tokens, model, rows.lengths, longest_target=1)
+        for indices in split_by_tokens(rows.lengths, budget):
+            inputs = [rows.inputs[i] for i in indices]
+            prompt_of_row = [rows.prompt_of_row[i] for i in indices]
+            encoded = model.encode(Rows(rows.prompts, inputs, prompt_of_row))
+            answers |= zip(indices, answer(encoded), strict=True)
+            on_batch(len(indices))
+        return [answers[i] for i in range(len(rows.inputs))]
 
     def on(self, device: torch.device) -> Self:
         """The same, its tensors on a device."""
@@ -229,55 +186,15 @@ def answer_along(model: PackedT5) -> None:
     Raises:
         LostProcess: another process of the run has ended.
     """
-    while (asked := here().broadcast()) is not None:
+    while (questions := here().broadcast()) is not None:
         with here().lost():
-            asked.on(model.device).answers(model)
+            questions.on(model.device).answers(model)
 
 
 def let_go(model: PackedT5) -> None:
     """Ends `answer_along` in the other processes of a spread model: they go on to train, or end."""
     if model.is_spread:
         here().broadcast(None)
-
-
-@torch.no_grad()
-def decode_tokens(
-    model: PackedT5,
-    rows: Rows,
-    *,
-    max_target_tokens: int,
-    max_tokens: int | None,
-    on_batch: OnBatch = lambda num_rows: None,
-) -> list[list[int]]:
-    """What the model says greedily to each row under its prompt: token ids without EOS.
-
-    `max_tokens` are encoder positions per forward pass, which change memory, not results; None: as
-    many as training would have. `on_batch` gets the number of rows after each forward pass.
-    """
-
-    def decoded(encoded: EncodedRows) -> list[list[int]]:
-        return greedy_decode(model, encoded, max_target_tokens)
-
-    return _in_batches(model, rows, decoded, max_tokens=max_tokens, on_batch=on_batch)
-
-
-def _in_batches(
-    model: PackedT5,
-    rows: Rows,
-    answer: Callable[[EncodedRows], Sequence[T]],
-    *,
-    max_tokens: int | None,
-    on_batch: OnBatch,
-) -> list[T]:
-    """What `answer` makes of each row, in their order; rows of like length are encoded together."""
-    answers: dict[int, T] = {}
-    budget = tokens_per_micro_batch(max_tokens, model, rows.lengths, longest_target=1)
-    for group in split_by_tokens(rows.lengths, budget):
-        inputs, prompts = [rows.inputs[i] for i in group], [rows.prompt_of_row[i] for i in group]
-        encoded = model.encode(Rows(rows.prompts, inputs, prompts))
-        answers |= zip(group, answer(encoded), strict=True)
-        on_batch(len(group))
-    return [answers[index] for index in range(len(rows.inputs))]
 
 
 def answer_of(text: str, data: EvaluationSet) -> str:
@@ -315,9 +232,9 @@ def constant_answer(task: Task, examples: Sequence[Example]) -> dict[str, Any]:
     it: "not the referent").
     """
     answers = task.verbalizers or ("-",)
-    scored = {each: score(task, examples, [each] * len(examples)) for each in answers}
-    best = max(answers, key=lambda each: scored[each].score or 0.0)
-    return {"answer": best, "metrics": scored[best].metrics, "score": scored[best].score}
+    scores = {answer: score(task, examples, [answer] * len(examples)) for answer in answers}
+    best = max(answers, key=lambda answer: scores[answer].score or 0.0)
+    return {"answer": best, "metrics": scores[best].metrics, "score": scores[best].score}
 
 
 def write_predictions(path: Path, data: EvaluationSet, evaluation: Evaluation) -> None:

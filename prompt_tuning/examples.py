@@ -4,14 +4,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import torch
+
 from prompt_tuning.config import EnsembleConfig, EvaluateConfig, TrainConfig, VariantConfig
 from prompt_tuning.data.sources import Split, load_split
 from prompt_tuning.data.tokenization import EncodedSplit, encode_split
 from prompt_tuning.errors import UserError
-from prompt_tuning.evaluation import EvaluationSet, evaluation_set
+from prompt_tuning.evaluation import EvaluationSet, label_ids
 from prompt_tuning.models.loading import Checkpoint
 from prompt_tuning.task_data import data_spec, official_names, transfer_targets
 from prompt_tuning.tasks import Example, Task, TextFormat
+
+UNKNOWN_TEXT_TOKENS = 62  # T5's length of SuperGLUE targets, where ptune predict stops too
 
 
 @dataclass(frozen=True)
@@ -101,20 +105,51 @@ def scored_examples(
     variant: VariantConfig,
     taught: Task | None = None,
 ) -> EvaluationSet:
-    """A split that is scored, ready to be answered as the config says.
+    """A split that is scored, tokenised, ready to be answered as the config says.
 
-    Of another task where `taught` is what the run trains on.
+    Nothing is truncated, as in T5X (its `infer_eval`). `taught` is as in `EvaluationSet`.
     """
-    return evaluation_set(
+    sentinel, evaluation = variant.target_sentinel, config.evaluation
+    encoded = encode_split(
+        examples,
+        checkpoint.tokenizer,
+        target_sentinel_id=checkpoint.sentinel_id if sentinel else None,
+        cache_dir=config.data.cache_dir,
+    )
+    words, max_target_tokens = (taught or task).verbalizers, evaluation.max_target_tokens
+    if max_target_tokens is None:
+        max_target_tokens = longest_answer(words, examples, checkpoint, target_sentinel=sentinel)
+    return EvaluationSet(
         task,
         examples,
-        checkpoint,
-        target_sentinel=variant.target_sentinel,
-        max_target_tokens=config.evaluation.max_target_tokens,
-        rank=config.evaluation.rank,
-        cache_dir=config.data.cache_dir,
+        [torch.tensor(ids, device=checkpoint.model.device) for ids in encoded.inputs],
+        max_target_tokens,
+        sentinel,
         taught=taught,
+        labels=label_ids(checkpoint, words if evaluation.rank else (), target_sentinel=sentinel),
+        rank=evaluation.rank,
     )
+
+
+def longest_answer(
+    words: Sequence[str],
+    examples: Sequence[Example],
+    checkpoint: Checkpoint,
+    *,
+    target_sentinel: bool,
+) -> int:
+    """Tokens of the longest text that may be right, a sentinel and EOS included.
+
+    Such are the class labels `words`, and targets and accepted answers of examples. Unknown free
+    text may have `UNKNOWN_TEXT_TOKENS`.
+    """
+    labelled = [example for example in examples if example.is_labelled]
+    texts = {*words}
+    for example in labelled:
+        texts |= {example.targets, *(example.answers or ())}
+    lengths = [target_sentinel + len(checkpoint.encode_text(text)) + 1 for text in texts]
+    is_known = words or len(labelled) == len(examples)
+    return max([*lengths, 0 if is_known else UNKNOWN_TEXT_TOKENS])
 
 
 def _check_labels(split: Split, what: str, fix: str) -> None:

@@ -17,7 +17,7 @@ from prompt_tuning.data.sources import load_split
 from prompt_tuning.data.tokenization import decode_ids
 from prompt_tuning.evaluation import (
     PRETRAINED_TOKENS,
-    Asked,
+    Questions,
     answered,
     label_ids,
     long_inputs,
@@ -174,13 +174,14 @@ class Predictor:
         sentinel = self.prompts[queries[0].prompt].target_sentinel
         label_rows = label_ids(self.checkpoint, labels, target_sentinel=sentinel)
         max_tokens = how.machine.max_tokens_per_micro_batch
-        asked = Asked(self._rows(queries), label_rows, how.rank, how.max_target_tokens, max_tokens)
+        rows = self._rows(queries)
+        questions = Questions(rows, how.max_target_tokens, max_tokens, label_rows, how.rank)
         if not labels:
-            for ids in asked.answers(model, on_batch):
+            for ids in questions.answers(model, on_batch):
                 text = decode_ids(self.checkpoint.tokenizer, ids)
                 yield {"prediction": strip_sentinel(text) if sentinel else text}
             return
-        for scores in asked.scores(model, on_batch):
+        for scores in questions.scores(model, on_batch):
             answer: Answer = {"prediction": labels[int(scores.argmax())]}
             if how.probabilities:
                 shares = scores.double().softmax(0).tolist()

@@ -14,8 +14,10 @@ import torch
 
 from prompt_tuning import cli
 from prompt_tuning.composition import composed, points_of
+from prompt_tuning.config import TrainConfig, typed
 from prompt_tuning.config_checks import train_config
-from prompt_tuning.evaluation import evaluate_prompt, evaluation_set
+from prompt_tuning.evaluation import evaluate_prompt
+from prompt_tuning.examples import scored_examples
 from prompt_tuning.hydra_app import with_keys
 from prompt_tuning.interrupts import Interrupted
 from prompt_tuning.models.loading import load_checkpoint
@@ -106,10 +108,16 @@ def load_exactly(source):
     return load_checkpoint(source, revision=None, dtype=torch.float32, device=cpu)
 
 
+def evaluation_set(checkpoint, task, examples, *overrides, taught=None):
+    """Examples ready to be answered as by a run with these overrides."""
+    config = typed(TrainConfig, composed("train", ["data.cache_dir=null", *overrides]))
+    return scored_examples(task, examples, checkpoint, config, config.variant, taught)
+
+
 def said_again(checkpoint, task, examples, prompt=None):
     """What a model answers behind a prompt [P, H], if there is one: decoded here once more."""
     weight = torch.zeros(0, checkpoint.model.hidden_size) if prompt is None else prompt
-    data = evaluation_set(task, examples, checkpoint)
+    data = evaluation_set(checkpoint, task, examples)
     return evaluate_prompt(checkpoint, weight, data, max_tokens=8192)
 
 

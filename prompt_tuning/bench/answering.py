@@ -25,7 +25,7 @@ from prompt_tuning.bench.workload import (
     random_prompt,
     random_t5,
 )
-from prompt_tuning.evaluation import decode_tokens
+from prompt_tuning.evaluation import Questions
 from prompt_tuning.models.decoding import greedy_decode, score_labels
 from prompt_tuning.models.frozen_t5 import EncodedRows, FrozenT5, Rows
 from prompt_tuning.shapes import num_parameters
@@ -90,45 +90,45 @@ def measure_serving(config: BenchConfig, say: Callable[[str], None]) -> dict[str
     Raises:
         NotEqualError: batched over prompts, the tokens are others than one prompt at a time.
     """
-    place, every = Place.on(config.machine), range(config.num_prompts or 0)
+    place, num_prompts = Place.on(config.machine), config.num_prompts or 0
     prompts = [
-        random_prompt(config.prompt_length, config.size, seed=k).to(place.device) for k in every
+        random_prompt(config.prompt_length, config.size, seed=k).to(place.device)
+        for k in range(num_prompts)
     ]
-    models = [FrozenT5(random_t5(config.size, 0.0, place)) for _ in every]
+    models = [FrozenT5(random_t5(config.size, 0.0, place)) for _ in prompts]
     no_prompt = prompts[0][:0]
-    decode = partial(
-        decode_tokens,
-        max_target_tokens=config.max_target_tokens,
-        max_tokens=config.machine.max_tokens_per_micro_batch,
-    )
+    max_tokens = config.machine.max_tokens_per_micro_batch
+
+    def decode(rows: Rows, model: FrozenT5 = models[0]) -> Ids:
+        return Questions(rows, config.max_target_tokens, max_tokens).answers(model)
 
     def decode_under(inputs: Inputs, prompt: Tensor, model: FrozenT5 = models[0]) -> Ids:
-        return decode(model, Rows.under(prompt, inputs))
+        return decode(Rows.under(prompt, inputs), model)
 
     def decode_mixed(inputs_of_prompt: Sequence[Inputs]) -> list[Ids]:
         """All rows in one batch; the answers by prompt."""
-        inputs = [ids for own in inputs_of_prompt for ids in own]
-        prompt_of_row = [k for k, own in enumerate(inputs_of_prompt) for _ in own]
-        said = iter(decode(models[0], Rows(prompts, inputs, prompt_of_row)))
-        return [[next(said) for _ in own] for own in inputs_of_prompt]
+        inputs = [ids for of_prompt in inputs_of_prompt for ids in of_prompt]
+        prompt_of_row = [k for k, of_prompt in enumerate(inputs_of_prompt) for _ in of_prompt]
+        answers = iter(decode(Rows(prompts, inputs, prompt_of_row)))
+        return [[next(answers) for _ in of_prompt] for of_prompt in inputs_of_prompt]
 
-    def own(inputs: Inputs) -> list[Inputs]:
+    def by_prompt(inputs: Inputs) -> list[Inputs]:
         """The rows of a stream, by prompt."""
-        return [inputs[k :: len(every)] for k in every]
+        return [inputs[k::num_prompts] for k in range(num_prompts)]
 
-    result, said = _measured(
+    result, answers = _measured(
         {
-            "stream_by_prompt": lambda inputs: [*map(decode_under, own(inputs), prompts)],
-            "stream_mixed": lambda inputs: decode_mixed(own(inputs)),
+            "stream_by_prompt": lambda inputs: [*map(decode_under, by_prompt(inputs), prompts)],
+            "stream_mixed": lambda inputs: decode_mixed(by_prompt(inputs)),
             "ensemble_models": lambda inputs: [decode_under(inputs, no_prompt, m) for m in models],
             "ensemble_by_prompt": lambda inputs: [decode_under(inputs, p) for p in prompts],
-            "ensemble_mixed": lambda inputs: decode_mixed([inputs] * len(every)),
+            "ensemble_mixed": lambda inputs: decode_mixed([inputs] * num_prompts),
         },
         config,
         place,
     )
     for question in ("stream", "ensemble"):
-        if said[f"{question}_mixed"] != said[f"{question}_by_prompt"]:
+        if answers[f"{question}_mixed"] != answers[f"{question}_by_prompt"]:
             raise NotEqualError(f"{question}: other tokens in a mixed batch than prompt by prompt")
     say("same tokens in mixed batches as prompt by prompt")
     return {

@@ -29,8 +29,8 @@ from prompt_tuning.bench.workload import Batch
 from prompt_tuning.config import TrainConfig
 from prompt_tuning.data.batches import batch_order
 from prompt_tuning.data.tokenization import EncodedSplit, decode_ids
-from prompt_tuning.evaluation import EvaluationSet, evaluate_prompt, evaluation_set, score_of
-from prompt_tuning.examples import encode_training_examples, load_splits
+from prompt_tuning.evaluation import EvaluationSet, evaluate_prompt, score_of
+from prompt_tuning.examples import encode_training_examples, load_splits, scored_examples
 from prompt_tuning.interrupts import StopRequests
 from prompt_tuning.metrics import score
 from prompt_tuning.model_choice import load_model
@@ -139,7 +139,7 @@ def _prepare(config: BenchConfig, train: TrainConfig) -> Course:
         train,
         checkpoint,
         encode_training_examples(splits.train.examples, checkpoint, train),
-        evaluation_set(task, splits.evaluation.examples, checkpoint),
+        scored_examples(task, splits.evaluation.examples, checkpoint, train, train.variant),
         first_prompt(train.init, length, task, checkpoint, seed=train.seed),
         config.target_score,
     )

@@ -63,7 +63,7 @@ KNOWN_IN = {
     },
     "torch": {
         *("resume_points", "models", "optim", "pretraining", "loop", "evaluation", "ensembling"),
-        *("model_choice", "bench", "training", "use", "ranks"),
+        *("model_choice", "examples", "bench", "training", "use", "ranks"),
         *("devices", "launchers"),  # where there may be a GPU, and how many there are
         "commands",  # doctor asks it for the device
     },

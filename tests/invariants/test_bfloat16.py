@@ -9,7 +9,7 @@ import torch
 from loop_runs import Watch
 
 from prompt_tuning.data.sources import DataSpec, load_split
-from prompt_tuning.evaluation import decode_tokens
+from prompt_tuning.evaluation import Questions
 from prompt_tuning.interrupts import StopRequests
 from prompt_tuning.loop import (
     EncodedExamples,
@@ -128,11 +128,9 @@ def test_most_rows_under_several_prompts_of_one_pass_say_the_tokens_of_float32(
     prompts = prompts_of(checkpoints[0])
     prompt_of_row = [i % len(prompts) for i in range(len(examples.inputs))]
     rows = Rows(prompts, examples.inputs, prompt_of_row)
-    exact, rounded = (
-        decode_tokens(each.model, rows, max_target_tokens=6, max_tokens=1000)
-        for each in checkpoints
-    )
-    alone = decode_tokens(checkpoints[1].model, rows, max_target_tokens=6, max_tokens=1)
+    together, one_by_one = Questions(rows, 6, max_tokens=1000), Questions(rows, 6, max_tokens=1)
+    exact, rounded = (together.answers(checkpoint.model) for checkpoint in checkpoints)
+    alone = one_by_one.answers(checkpoints[1].model)
     assert len(rounded) == len(exact) == 64
     for others in (exact, alone):
         assert sum(a == b for a, b in zip(rounded, others, strict=True)) >= MIN_EQUAL

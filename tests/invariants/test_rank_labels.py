@@ -5,13 +5,13 @@ Source: Brown et al. (2020), section 2.4. Not the paper's way, which decodes gre
 
 import pytest
 import torch
-from quick_runs import config_of, record_of, train_config_of
+from quick_runs import config_of, evaluation_set, record_of, train_config_of
 
 from prompt_tuning.commands import train
 from prompt_tuning.config import RANKS
 from prompt_tuning.data.sources import DataSpec, load_split
 from prompt_tuning.errors import UserError
-from prompt_tuning.evaluation import evaluate_prompt, evaluation_set
+from prompt_tuning.evaluation import evaluate_prompt
 from prompt_tuning.models.frozen_t5 import EOS_ID, Rows
 from prompt_tuning.task_registry import TASKS
 
@@ -48,7 +48,9 @@ def test_the_likeliest_label_answers_each_example(
     with_sentinel,
 ):
     """Label by label and row by row; a sentinel stands before the label, not in the answer."""
-    data = evaluation_set(RTE, examples, tiny_checkpoint, rank=rank, target_sentinel=with_sentinel)
+    variant = "span_corruption_sentinel" if with_sentinel else "lm_adapted"
+    asked = [f"evaluation.rank={rank}", f"variant={variant}"]
+    data = evaluation_set(tiny_checkpoint, RTE, examples, *asked)
     made = evaluate_prompt(tiny_checkpoint, prompt, data, max_tokens=128)
     before = [tiny_checkpoint.sentinel_id] if with_sentinel else []
     targets = [[*before, *tiny_checkpoint.encode_text(w), EOS_ID] for w in RTE.verbalizers]

@@ -1,9 +1,9 @@
 """Where decoding stops unless the config says so."""
 
 import pytest
+from quick_runs import evaluation_set
 
 from prompt_tuning.composition import composed
-from prompt_tuning.evaluation import evaluation_set
 from prompt_tuning.task_registry import TASKS
 from prompt_tuning.tasks import Example
 from prompt_tuning.tasks.base import UNKNOWN
@@ -31,9 +31,9 @@ def test_every_answer_that_may_be_right_fits(
     tiny_checkpoint, task, examples, taught, longest, sentinel
 ):
     """Also a class that the split lacks; unknown text may be as long as predict lets it be."""
+    variant = "variant=span_corruption_sentinel" if sentinel else "variant=lm_adapted"
     taught = taught and TASKS[taught]
-    how = {"target_sentinel": sentinel, "taught": taught}
-    data = evaluation_set(TASKS[task], examples, tiny_checkpoint, **how)
+    data = evaluation_set(tiny_checkpoint, TASKS[task], examples, variant, taught=taught)
     expected = composed("predict", ["input=-", "output=-"]).max_target_tokens
     if longest:
         expected = len(tiny_checkpoint.encode_text(longest)) + 1 + sentinel

@@ -9,7 +9,6 @@ import pytest
 import torch
 from quick_runs import status_of
 
-from prompt_tuning.bench import answering
 from prompt_tuning.bench import arms as arms_module
 from prompt_tuning.bench import measure as bench_run
 from prompt_tuning.bench.answering import check_same, measure_serving
@@ -37,7 +36,7 @@ from prompt_tuning.composition import composed
 from prompt_tuning.config import typed
 from prompt_tuning.environment import environment
 from prompt_tuning.errors import UserError
-from prompt_tuning.evaluation import decode_tokens
+from prompt_tuning.evaluation import Questions
 from prompt_tuning.shapes import Shape
 
 CPU = torch.device("cpu")
@@ -177,12 +176,14 @@ def test_a_measurement_that_would_say_nothing_is_refused(overrides, reasons):
 def test_other_answers_in_a_batch_are_not_recorded(monkeypatch):
     """Rows that get a neighbour's prompt, or lose their order, would be as fast, and wrong."""
 
-    def shifted(model, rows, **limits):
-        said = decode_tokens(model, rows, **limits)
-        return said[1:] + said[:1] if len(rows.prompts) > 1 else said
+    right_answers = Questions.answers
+
+    def shifted(questions, model):
+        answers = right_answers(questions, model)
+        return answers[1:] + answers[:1] if len(questions.rows.prompts) > 1 else answers
 
     config = config_of("part=serving", "num_batches=1", "num_prompts=2")
-    monkeypatch.setattr(answering, "decode_tokens", shifted)
+    monkeypatch.setattr(Questions, "answers", shifted)
     with pytest.raises(NotEqualError, match="stream: other tokens"):
         measure_serving(config, print)
 

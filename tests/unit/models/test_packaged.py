@@ -48,14 +48,14 @@ def test_the_package_gives_flan_t5_small_as_floats(folder):
     assert "SQuAD and DROP" in card and "The paper's model" in card
     assert "no score of it compares with the paper's" in MODEL.note
 
-    from prompt_tuning.evaluation import decode_tokens
+    from prompt_tuning.evaluation import Questions
     from prompt_tuning.models.frozen_t5 import Rows
 
     text = "Is the following review positive or negative? this movie was wonderful"
     ids = torch.tensor([*checkpoint.encode_text(text), 1])
     rows = Rows.under(torch.zeros(0, 512), [ids])
-    (said,) = decode_tokens(checkpoint.model, rows, max_target_tokens=4, max_tokens=512)
-    assert checkpoint.tokenizer.decode(said) == "positive"
+    (answer,) = Questions(rows, max_target_tokens=4, max_tokens=512).answers(checkpoint.model)
+    assert checkpoint.tokenizer.decode(answer) == "positive"
 
 
 def test_its_tokenizer_is_t5s(folder, shared_data, tmp_path):
