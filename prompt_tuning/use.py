@@ -15,6 +15,7 @@ from torch import Tensor
 from prompt_tuning.config import EvaluateConfig, PredictConfig
 from prompt_tuning.data.sources import load_split
 from prompt_tuning.data.tokenization import decode_ids
+from prompt_tuning.errors import UserError
 from prompt_tuning.evaluation import (
     PRETRAINED_TOKENS,
     Questions,
@@ -35,7 +36,7 @@ from prompt_tuning.rows import Line, own_fields, prompt_named_in, row_in
 from prompt_tuning.run_folder import RunFolder
 from prompt_tuning.task_data import data_spec, task_of, taught_by
 from prompt_tuning.task_registry import TASKS
-from prompt_tuning.tasks import RowError, Task, as_answer_of, in_other_words
+from prompt_tuning.tasks import Task, as_answer_of, in_other_words
 from prompt_tuning.terminal import scored_line
 
 Answer = dict[str, Any]  # the row and {"prompt", "prediction"}, or {"error"}
@@ -95,6 +96,7 @@ class LoadedPrompt:
 
     weight: Tensor  # [P, H], on the model's device
     target_sentinel: bool  # its answers start with a sentinel
+    task: Task | None  # that it was trained on; None: unknown
 
 
 @dataclass(frozen=True)
@@ -102,7 +104,8 @@ class _Query:
     """A row that can be answered."""
 
     place: int  # among the lines of the window
-    prompt: str
+    name: str  # of the prompt
+    prompt: LoadedPrompt
     ids: Tensor  # [T], with EOS
     task: Task | None
     labels: tuple[str, ...]  # one of which is to answer; (): what is decoded
@@ -114,10 +117,8 @@ class Predictor:
     """One frozen model under many prompts."""
 
     checkpoint: Checkpoint
-    prompts: Mapping[str, LoadedPrompt]
-    unreadable: Mapping[str, str]  # prompts that a row may name all the same: what is wrong
-    tasks: Mapping[str, str | None]  # of every prompt that a row may name, also of those not here
-    trained_on: Mapping[str, Task | None]  # of the prompts that are here
+    prompts: Mapping[str, LoadedPrompt | UserError]  # an error: why rows under it have no answer
+    tasks: Mapping[str, str | None]  # of every prompt that a row may name, as `prompt_named_in`
     how: PredictConfig
     only: str | None = None  # the prompt of all rows, whatever they name
     num_long: int = field(default=0, init=False)  # inputs so far beyond the lengths of pre-training
@@ -125,8 +126,10 @@ class Predictor:
     @property
     def labels(self) -> list[str]:
         """The labels of all tasks of the prompts, whose probabilities answers may have."""
-        tasks = self.trained_on.values() if self.how.probabilities else ()
-        return list(dict.fromkeys(word for task in tasks if task for word in task.verbalizers))
+        if not self.how.probabilities:
+            return []
+        tasks = [p.task for p in self.prompts.values() if isinstance(p, LoadedPrompt) and p.task]
+        return list(dict.fromkeys(label for task in tasks for label in task.verbalizers))
 
     def answers(
         self, lines: Iterable[Line | str], on_batch: Callable[[int], None] = lambda num_rows: None
@@ -149,33 +152,39 @@ class Predictor:
     ) -> list[Answer]:
         """The answers of one window of lines."""
         answers: list[Answer] = []
-        queries: dict[tuple[tuple[str, ...], bool], list[_Query]] = {}  # answered alike
+        groups: dict[tuple[tuple[str, ...], bool], list[_Query]] = {}  # answered alike
         for place, line in enumerate(lines):
             row: Answer = {}
             try:
                 row = row_in({"inputs": line} if isinstance(line, str) else line)
                 query = self._query(place, row, is_text=isinstance(line, str))
-                answers.append(own_fields(row) | {"prompt": query.prompt})
-                alike = (query.labels, self.prompts[query.prompt].target_sentinel)
-                queries.setdefault(alike, []).append(query)
-            except (RowError, ValueError) as error:
+                answers.append(own_fields(row) | {"prompt": query.name})
+                group = (query.labels, query.prompt.target_sentinel)
+                groups.setdefault(group, []).append(query)
+            except ValueError as error:
                 reason = str(error).encode("utf-8", "backslashreplace").decode()
                 answers.append(own_fields(row) | {"error": reason})
                 on_batch(1)
-        for asked in queries.values():
-            for query, said in zip(asked, self._said(asked, on_batch), strict=True):
-                text = as_answer_of(query.task, said["prediction"], query.taught)
-                answers[query.place] |= said | {"prediction": text}
+        for queries in groups.values():
+            predictions = self._predictions(queries, on_batch)
+            for query, prediction in zip(queries, predictions, strict=True):
+                text = as_answer_of(query.task, prediction["prediction"], query.taught)
+                answers[query.place] |= prediction | {"prediction": text}
         return answers
 
-    def _said(self, queries: Sequence[_Query], on_batch: Callable[[int], None]) -> Iterator[Answer]:
+    def _predictions(
+        self, queries: Sequence[_Query], on_batch: Callable[[int], None]
+    ) -> Iterator[Answer]:
         """Answers queries with the same labels; their prompts all have a sentinel, or none has."""
         how, model, labels = self.how, self.checkpoint.model, queries[0].labels
-        sentinel = self.prompts[queries[0].prompt].target_sentinel
-        label_rows = label_ids(self.checkpoint, labels, target_sentinel=sentinel)
-        max_tokens = how.machine.max_tokens_per_micro_batch
-        rows = self._rows(queries)
-        questions = Questions(rows, how.max_target_tokens, max_tokens, label_rows, how.rank)
+        sentinel = queries[0].prompt.target_sentinel
+        questions = Questions(
+            _rows_of(queries),
+            how.max_target_tokens,
+            how.machine.max_tokens_per_micro_batch,
+            label_ids(self.checkpoint, labels, target_sentinel=sentinel),
+            how.rank,
+        )
         if not labels:
             for ids in questions.answers(model, on_batch):
                 text = decode_ids(self.checkpoint.tokenizer, ids)
@@ -188,58 +197,84 @@ class Predictor:
                 answer["probabilities"] = dict(zip(labels, shares, strict=True))
             yield answer
 
-    def _rows(self, queries: Sequence[_Query]) -> Rows:
-        names = [*self.prompts]
-        return Rows(
-            [prompt.weight for prompt in self.prompts.values()],
-            [query.ids for query in queries],
-            [names.index(query.prompt) for query in queries],
-        )
-
     def _query(self, place: int, row: Mapping[str, Any], *, is_text: bool) -> _Query:
         """What a row asks; `is_text`: its `inputs` are no column, whatever the task's are called.
+
+        A row with every column of its prompt's template is read through it, even if a column is
+        called task, inputs or row. Any other may name its task.
 
         Raises:
             ValueError: it is no query, or too long; the message is the reason.
         """
         name = self.only or prompt_named_in(row, self.tasks)
-        if name in self.unreadable:
-            raise ValueError(self.unreadable[name])
-        task = trained = self.trained_on[name]
-        # A row with every column of its template is read through the template, even if a column is
-        # called task, inputs or row.
-        columns = task.columns if task and not is_text else ()
-        is_of_columns = bool(columns) and not any(
-            isinstance(row.get(column, {}), dict) for column in columns
-        )
-        if self.only is None and not is_of_columns:
-            task = TASKS.get(str(row.get("task"))) or task
-        taught = in_other_words(trained, task)
-        match row:
-            case _ if is_of_columns:
-                inputs = _inputs_of(task, row)
-            case {"inputs": str(inputs)} if not isinstance(row.get("row"), dict):
-                pass
-            case {"row": dict(raw)} if "inputs" not in row:
-                inputs = _inputs_of(task, raw)
-            case {"inputs": _}:
-                raise ValueError('a row has "inputs" (a text) or "row" (an object), one of them')
-            case _:
-                inputs = _inputs_of(task, row)
-        in_words_of = taught or task
-        labels = in_words_of.verbalizers if in_words_of and self.how.rank else ()
-        if self.how.rank and not labels:
+        prompt = self.prompts[name]
+        if isinstance(prompt, UserError):
+            raise ValueError(prompt.problem)
+        task = prompt.task
+        if not is_text and _has_every_column(row, task):
+            inputs = _question_in(row, task)
+        else:
+            if self.only is None:
+                task = TASKS.get(str(row.get("task"))) or task
+            inputs = _inputs_for(row, task)
+        taught = in_other_words(prompt.task, task)
+        labels = self._labels_for(taught or task)
+        return _Query(place, name, prompt, self._token_ids(inputs), task, labels, taught)
+
+    def _labels_for(self, task: Task | None) -> tuple[str, ...]:
+        """The class labels, in the words of `task`, of which one answers; (): what is decoded."""
+        if self.how.rank is None:
+            return ()
+        if task is None or not task.verbalizers:
             raise ValueError(f"rank={self.how.rank}, and no class labels are known for this row")
+        return task.verbalizers
+
+    def _token_ids(self, inputs: str) -> Tensor:
+        """The ids [T] of a text, with EOS; counts those beyond the lengths of pre-training."""
         ids = [*self.checkpoint.encode_text(inputs), EOS_ID]
         if len(ids) > self.how.max_input_tokens:
             raise ValueError(f"{len(ids):,} tokens; max_input_tokens={self.how.max_input_tokens}")
         self.num_long += len(ids) > PRETRAINED_TOKENS
-        tensor = torch.tensor(ids, device=self.checkpoint.model.device)
-        return _Query(place, name, tensor, task, labels, taught)
+        return torch.tensor(ids, device=self.checkpoint.model.device)
 
 
-def _inputs_of(task: Task | None, raw: Mapping[str, Any]) -> str:
-    """The text of a raw row, which must be a single question of its task."""
+def _rows_of(queries: Sequence[_Query]) -> Rows:
+    weights = {query.name: query.prompt.weight for query in queries}
+    names = [*weights]
+    return Rows(
+        [*weights.values()],
+        [query.ids for query in queries],
+        [names.index(query.name) for query in queries],
+    )
+
+
+def _has_every_column(row: Mapping[str, Any], task: Task | None) -> bool:
+    """Whether a row has a cell, which an object is not, for every column of the task's template."""
+    columns = task.columns if task else ()
+    cells = [row.get(column, {}) for column in columns]
+    return bool(columns) and not any(isinstance(cell, dict) for cell in cells)
+
+
+def _inputs_for(row: Mapping[str, Any], task: Task | None) -> str:
+    """What the model reads of a row: its `inputs`; without them its `row`, or itself, as a text.
+
+    Raises:
+        ValueError: `inputs` are no text, or stand beside a `row`; or as `_question_in`.
+    """
+    has_raw_row = isinstance(row.get("row"), dict)
+    if "inputs" not in row:
+        return _question_in(row["row"] if has_raw_row else row, task)
+    if has_raw_row or not isinstance(row["inputs"], str):
+        raise ValueError('a row has "inputs" (a text) or "row" (an object), one of them')
+    return row["inputs"]
+
+
+def _question_in(raw: Mapping[str, Any], task: Task | None) -> str:
+    """The text of a raw row of a task.
+
+    Raises:
+        ValueError: the task is unknown, the row is none of its rows, or holds several questions.
+    """
     if task is None:
         raise ValueError('the task of this row is not known: give it "inputs", a text')
     texts = {example.inputs for row in task.flatten(raw) for example in task.examples(row)}

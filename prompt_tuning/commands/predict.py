@@ -38,6 +38,8 @@ from prompt_tuning.terminal import bar_columns
 if TYPE_CHECKING:
     from prompt_tuning.use import Predictor
 
+Files = Mapping[str, PromptFile | UserError]  # by name, prompts or why they cannot be read
+
 
 def check(cfg: DictConfig) -> PredictConfig:
     """What to predict, or why not; loads no model and writes nothing."""
@@ -52,21 +54,21 @@ def config_of(cfg: DictConfig) -> PredictConfig:
     config = typed(PredictConfig, cfg)
     if config.probabilities and config.rank != "labels":
         raise UserError("probabilities=true are those of class labels", fix="add rank=labels")
-    found = read_prompts(config)
+    files = read_prompts(config)
     if config.library is None:
-        _check_told(config, _whole(found))
+        _check_told(config, _readable(files))
     return config
 
 
 def run(config: PredictConfig) -> None:
     """Answers the lines of input that the output has no line for."""
-    found = read_prompts(config)
-    prompts = prompts_of_rows(config, found)
+    files = read_prompts(config)
+    prompts = prompts_of_rows(config, files)
     output = Path(config.output)
     try:
         with opened(config.input) as lines, opened_output(output) as file:
             num_done, remaining = continued(file, iter(lines), output, _only(config, prompts))
-            predictor = _predictor(config, prompts, found)
+            predictor = _predictor(config, prompts, files)
             model = predictor.checkpoint
             print(f"model    {model.source}: {model.num_parameters:,} parameters", file=sys.stderr)
             print(f"prompts  {', '.join(prompts)}", file=sys.stderr)
@@ -107,17 +109,13 @@ def _bar(rows: str, num_done: int) -> Iterator[Callable[[int], None]]:
 
 def predictor_of(config: PredictConfig) -> Predictor:
     """Every prompt that the config names, in front of their model."""
-    found = read_prompts(config)
-    prompts = _whole(found)
+    files = read_prompts(config)
+    prompts = _readable(files)
     _check_told(config, prompts)
-    return _predictor(config, prompts, found)
+    return _predictor(config, prompts, files)
 
 
-def _predictor(
-    config: PredictConfig,
-    prompts: Mapping[str, PromptFile],
-    found: Mapping[str, PromptFile | UserError],
-) -> Predictor:
+def _predictor(config: PredictConfig, prompts: Mapping[str, PromptFile], files: Files) -> Predictor:
     """Loads the model and puts the prompts in front of it."""
     import torch
 
@@ -127,18 +125,15 @@ def _predictor(
     by_path = {Path(name): prompt for name, prompt in prompts.items()}
     cache = Path(config.cache_dir)
     checkpoint = load_model_of(by_path, config.model, config.variant, config.machine, cache)
-    loaded = {
-        name: LoadedPrompt(
+    loaded: dict[str, LoadedPrompt | UserError] = {**_unreadable(files)}
+    for name, prompt in prompts.items():
+        task = task_of_prompt(prompt.metadata)
+        loaded[name] = LoadedPrompt(
             torch.from_numpy(prompt.weight).to(checkpoint.model.device),
             variant_of(config.variant, prompt).target_sentinel,
+            task_of(task) if task else None,
         )
-        for name, prompt in prompts.items()
-    }
-    only = _only(config, prompts)
-    configs = {name: task_of_prompt(each.metadata) for name, each in prompts.items()}
-    trained_on = {name: task_of(task) if task else None for name, task in configs.items()}
-    unreadable = {name: e.problem for name, e in found.items() if isinstance(e, UserError)}
-    return Predictor(checkpoint, loaded, unreadable, tasks_of(found), trained_on, config, only)
+    return Predictor(checkpoint, loaded, tasks_of(files), config, _only(config, prompts))
 
 
 def _only(config: PredictConfig, prompts: Mapping[str, PromptFile]) -> str | None:
@@ -158,19 +153,23 @@ def read_prompts(config: PredictConfig) -> dict[str, PromptFile | UserError]:
             raise UserError("prompt= is for every row", fix="leave prompts= and library= out")
         named = {_name_of(Path(config.prompt)): Path(config.prompt)}
     library = {} if config.library is None else library_paths(Path(config.library))
-    found = {name: _read(path) for name, path in (library | named).items()}
-    raise_all(each for name, each in found.items() if name in named and isinstance(each, UserError))
-    if not found:
+    files = {name: _read(path) for name, path in (library | named).items()}
+    raise_all(error for name, error in _unreadable(files).items() if name in named)
+    if not files:
         where = f" in library={config.library}" if config.library else ""
         raise UserError(
             f"there is no prompt{where}",
             fix="give prompt=<file or run>, 'prompts={name: file}' or library=<folder>",
         )
-    return found
+    return files
 
 
-def _whole(found: Mapping[str, PromptFile | UserError]) -> dict[str, PromptFile]:
-    return {name: each for name, each in found.items() if isinstance(each, PromptFile)}
+def _readable(files: Files) -> dict[str, PromptFile]:
+    return {name: file for name, file in files.items() if isinstance(file, PromptFile)}
+
+
+def _unreadable(files: Files) -> dict[str, UserError]:
+    return {name: file for name, file in files.items() if isinstance(file, UserError)}
 
 
 def _check_told(config: PredictConfig, prompts: Mapping[str, PromptFile]) -> None:
@@ -194,38 +193,41 @@ def _read(path: Path) -> PromptFile | UserError:
         return error
 
 
-def tasks_of(found: Mapping[str, PromptFile | UserError]) -> dict[str, str | None]:
+def tasks_of(files: Files) -> dict[str, str | None]:
     """The task that each prompt was trained on; None: it does not say, or cannot be read."""
-    return {
-        name: None if isinstance(each, UserError) else each.metadata.get("task")
-        for name, each in found.items()
-    }
+    tasks = {name: prompt.metadata.get("task") for name, prompt in _readable(files).items()}
+    return {name: tasks.get(name) for name in files}
 
 
-def prompts_of_rows(
-    config: PredictConfig, found: Mapping[str, PromptFile | UserError]
-) -> dict[str, PromptFile]:
+def prompts_of_rows(config: PredictConfig, files: Files) -> dict[str, PromptFile]:
     """The prompts that rows of the input ask for; all that are whole, where it is read only once.
 
     Raises:
         UserError: a row asks for one that cannot be read, there is no other, or they are of several
             models; names a row of each.
     """
-    tasks = tasks_of(found)
-    first_row: dict[str, str] = {}  # of each prompt
     is_read_twice = config.input != STDIN and config.prompt is None
-    if is_read_twice:
-        with opened(config.input) as lines:
-            for number, line in enumerate(lines, start=1):
-                with suppress(ValueError):  # it gets an error in its line
-                    name = prompt_named_in(row_in(line), tasks)
-                    first_row.setdefault(name, f" (row {number})")
-    wanted = {name: found[name] for name in first_row or found}
-    prompts = _whole(wanted)
-    if first_row or not prompts:
-        raise_all(each for each in wanted.values() if isinstance(each, UserError))
-    if is_read_twice and not first_row:  # no row can be answered: whichever model says so
+    first_rows = first_row_of_each(config.input, tasks_of(files)) if is_read_twice else {}
+    wanted = {name: files[name] for name in first_rows or files}
+    prompts = _readable(wanted)
+    if first_rows or not prompts:
+        raise_all(_unreadable(wanted).values())
+    if is_read_twice and not first_rows:  # no row can be answered: whichever model says so
         prompts = dict([next(iter(prompts.items()))])
     _check_told(config, prompts)
-    raise_all(mixed_models({name + first_row.get(name, ""): p for name, p in prompts.items()}))
+    places = {name: f"{name} (row {number})" for name, number in first_rows.items()}
+    raise_all(mixed_models({places.get(name, name): prompts[name] for name in prompts}))
     return prompts
+
+
+def first_row_of_each(rows: str, tasks: Mapping[str, str | None]) -> dict[str, int]:
+    """The number, from 1, of the first row of a file that each prompt is to answer.
+
+    `tasks` is as in `prompt_named_in`. A row that names no prompt is left to its line's error.
+    """
+    first_rows: dict[str, int] = {}
+    with opened(rows) as lines:
+        for number, line in enumerate(lines, start=1):
+            with suppress(ValueError):
+                first_rows.setdefault(prompt_named_in(row_in(line), tasks), number)
+    return first_rows
