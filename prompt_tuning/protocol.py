@@ -8,7 +8,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeVar
 
 from prompt_tuning.config import config_hash
 from prompt_tuning.environment import environment, peak_memory_gib
@@ -21,58 +21,62 @@ from prompt_tuning.tracking import Tracker, wandb_run
 
 RECORD_FORMAT = 1
 Record = Mapping[str, Any]
+Config = TypeVar("Config")  # of a command
 
 
 def do_once(
+    config: Config,
     folder: RunFolder,
-    load: Callable[[], Callable[[], None]],
+    load: Callable[[Config], Callable[[Config, RunFolder], None]],
+    changed: Callable[[Record, Config], str | None],
+    describe: Callable[[Record, RunFolder], str],
     *,
     rerun: bool,
-    describe: Callable[[Record], str],
-    changed: Callable[[Record], str | None],
     quiet: bool = False,
 ) -> None:
     """Does what leaves a record in a folder, unless that record is there and still stands.
 
+    Every command that leaves records has its own three functions, under these names.
+
     Args:
-        folder: of the work.
+        config: of the run.
+        folder: of the run.
         load: imports what the work needs, which takes seconds, and returns the work. The folder is
             not locked yet.
-        rerun: works again whatever there is.
-        describe: what a record says, in a line or several.
         changed: why a record stands no longer, in words; None: it stands.
+        describe: what a record says, in a line or several, and where it is.
+        rerun: works again whatever there is.
         quiet: a record that stands is not told of.
 
     Raises:
         InProgress: another process does the same.
     """
-
-    told: set[str] = set()  # once, though it is looked at twice
+    reasons: set[str] = set()  # each is said once, though the record is looked at twice
 
     def stands() -> bool:
         record = None if rerun else folder.record()
         if record is None:
             return False
         try:
-            reason, said = changed(record), describe(record)
+            reason, description = changed(record, config), describe(record, folder)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
-            reason, said = f"its record is damaged ({type(error).__name__}: {error})", ""
+            reason, description = f"its record is damaged ({type(error).__name__}: {error})", ""
         if reason:
-            if reason not in told:
+            if reason not in reasons:
                 say(f"{folder.name}: done before, but {reason}: it is done again")
-            told.add(reason)
+            reasons.add(reason)
             return False
         if not quiet:
-            say(f"{folder.name}: done before, {said}")
+            say(f"{folder.name}: done before, {description}")
         folder.tidy()
         return True
 
     if stands():
         return
-    work = load()
+    work = load(config)
     with folder.claimed():
         if not stands():  # another process may have done it since we looked
-            work()
+            work(config, folder)
 
 
 @dataclass

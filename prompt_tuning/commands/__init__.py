@@ -1,7 +1,8 @@
 """The commands of `ptune`, a module each: `check` (config in, problems out) and `run`.
 
-Those whose runs leave folders have `folder_of`, and `POSITIONAL` names the key of bare words.
-`answers.py` and `hub_access.py` are shared by some of them.
+Those that leave records hand `_load`, `_changed` and `_describe` to `protocol.do_once`. Those that
+train have `folder_of`: a sweep of theirs is told of by the runs' folders. `POSITIONAL` names the
+key of bare words. `answers.py` and `hub_access.py` are shared by some.
 """
 
 COMMANDS = {

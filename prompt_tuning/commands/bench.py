@@ -36,34 +36,38 @@ def check(cfg: DictConfig) -> BenchConfig:
 def run(config: BenchConfig) -> None:
     """Measures, unless this code has done so here before: then its table is printed again."""
     folder = RunFolder(Path(config.output_dir) / bench_name(config))
+    do_once(config, folder, _load, _changed, _describe, rerun=config.rerun)
+
+
+def _load(config: BenchConfig) -> Callable[[BenchConfig, RunFolder], None]:
+    from prompt_tuning.bench.measure import bench
+
+    return partial(bench, train=_train_config(config))
+
+
+def _changed(record: Record, config: BenchConfig) -> str | None:
+    now, opponents = environment(), package_versions(OPPONENTS)
+    if record["commit"] != now["commit"]:
+        return "by another commit"
+    if record["dirty"] or now["dirty"]:
+        return "by code that was not committed"
+    if [record["versions"], record["opponents"]] != [now["versions"], opponents]:
+        return "with other versions of its packages"
+    if any(record["machine"][key] != now["machine"][key] for key in ("processor", "num_cpus")):
+        return "on another machine"
+    if record["device"] != device_name(config):
+        return "on another device"
+    made_from = record["result"].get("made_from")  # of part=end_to_end alone
+    if not made_from:
+        return None
     train = _train_config(config)
+    return changed_since(made_from, data_now(train), train.model.path)
 
-    def load() -> Callable[[], None]:
-        from prompt_tuning.bench.measure import bench  # imports torch
 
-        return partial(bench, config, folder, train)
+def _describe(record: Record, folder: RunFolder) -> str:
+    from prompt_tuning.bench.cost_tables import table_of  # imports pandas
 
-    def changed(record: Record) -> str | None:
-        now, opponents = environment(), package_versions(OPPONENTS)
-        if record["commit"] != now["commit"]:
-            return "by another commit"
-        if record["dirty"] or now["dirty"]:
-            return "by code that was not committed"
-        if [record["versions"], record["opponents"]] != [now["versions"], opponents]:
-            return "with other versions of its packages"
-        if any(record["machine"][key] != now["machine"][key] for key in ("processor", "num_cpus")):
-            return "on another machine"
-        if record["device"] != device_name(config):
-            return "on another device"
-        made_from = record["result"].get("made_from")  # of part=end_to_end alone
-        return made_from and changed_since(made_from, data_now(train), train.model.path)
-
-    def describe(record: Record) -> str:
-        from prompt_tuning.bench.cost_tables import table_of  # imports pandas
-
-        return "\n".join([f"{folder.record_path}", *table_of(record)])
-
-    do_once(folder, load, rerun=config.rerun, describe=describe, changed=changed)
+    return "\n".join([f"{folder.record_path}", *table_of(record)])
 
 
 def _train_config(config: BenchConfig) -> TrainConfig:

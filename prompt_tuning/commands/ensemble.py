@@ -19,6 +19,7 @@ from prompt_tuning.protocol import Record, do_once
 from prompt_tuning.report.seed_groups import repetitions, seed_groups
 from prompt_tuning.run_folder import RunFolder
 from prompt_tuning.task_data import check_data, check_rank, content_now, task_of
+from prompt_tuning.tasks import Task
 
 
 def check(cfg: DictConfig) -> EnsembleConfig:
@@ -50,24 +51,29 @@ def _vote(config: EnsembleConfig, members: Sequence[Member]) -> None:
     task = task_of(config.task)
     # By the prompts' content, not by where they lie or how they were asked for.
     digests = [member.sha256 for member in members]
-    asked = replace(config, prompts=digests, experiment=None, train=[], num_prompts=len(digests))
-    identity = config_hash(asked)
+    vote = replace(config, prompts=digests, experiment=None, train=[], num_prompts=len(digests))
+    identity = config_hash(vote)
     axes = (task.name, config.model.name, config.split, f"{len(members)}prompts", identity)
     folder = RunFolder(Path(config.output_dir) / "-".join(("ensemble", *axes)))
+    load = partial(_load, members=members, identity=identity)
+    do_once(config, folder, load, partial(_changed, task=task), _describe, rerun=config.rerun)
 
-    def load() -> Callable[[], None]:
-        from prompt_tuning.ensembling.ensemble_prompts import ensemble  # imports torch
 
-        return partial(ensemble, config, folder, members, identity)
+def _load(
+    config: EnsembleConfig, members: Sequence[Member], identity: str
+) -> Callable[[EnsembleConfig, RunFolder], None]:
+    from prompt_tuning.ensembling.ensemble_prompts import ensemble
 
-    def changed(record: Record) -> str | None:
-        data = content_now(task, config.data, [config.split])
-        return changed_since(record, data, config.model.path)
+    return partial(ensemble, members=members, identity=identity)
 
-    def describe(record: Record) -> str:
-        return "\n".join([f"{folder.record_path}", *table(record["result"])])
 
-    do_once(folder, load, rerun=config.rerun, describe=describe, changed=changed)
+def _changed(record: Record, config: EnsembleConfig, task: Task) -> str | None:
+    data = content_now(task, config.data, [config.split])
+    return changed_since(record, data, config.model.path)
+
+
+def _describe(record: Record, folder: RunFolder) -> str:
+    return "\n".join([f"{folder.record_path}", *table(record["result"])])
 
 
 def _run_experiment(config: EnsembleConfig) -> None:

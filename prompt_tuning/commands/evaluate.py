@@ -14,10 +14,11 @@ from prompt_tuning.config_checks import in_file, prompt_problems
 from prompt_tuning.errors import raise_all
 from prompt_tuning.files import file_facts
 from prompt_tuning.made_from import changed_since
-from prompt_tuning.prompt_files import load_prompt
+from prompt_tuning.prompt_files import PromptFile, load_prompt
 from prompt_tuning.protocol import Record, do_once
 from prompt_tuning.run_folder import RunFolder
 from prompt_tuning.task_data import check_data, check_rank, content_now, task_for_prompt, task_of
+from prompt_tuning.tasks import Task
 from prompt_tuning.terminal import scored_line
 
 
@@ -39,23 +40,31 @@ def run(config: EvaluateConfig) -> None:
     assert config.task is not None, "check gives it one"
     path, task = Path(config.prompt), task_of(config.task)
     prompt, sha256 = load_prompt(path), file_facts(path)["sha256"]
-    # Named after the prompt's content too: another prompt at the same path is another evaluation.
+    load = partial(_load, task=task, prompt=prompt, sha256=sha256)
+    changed, folder = partial(_changed, task=task), _folder_of(config, task, sha256)
+    do_once(config, folder, load, changed, _describe, rerun=config.rerun)
+
+
+def _folder_of(config: EvaluateConfig, task: Task, sha256: str) -> RunFolder:
+    """Named after the prompt's content too: another one at the same path is another evaluation."""
     digest = hashlib.sha256(f"{config_hash(config)} {sha256}".encode()).hexdigest()[:8]
-    name = f"evaluate-{task.name}-{config.split}-{digest}"
-    folder = RunFolder(Path(config.output_dir) / name)
+    return RunFolder(Path(config.output_dir) / f"evaluate-{task.name}-{config.split}-{digest}")
 
-    def load() -> Callable[[], None]:
-        data = content_now(task, config.data, [config.split])
-        check_hub(hub_model(config.model, config.variant), data)
-        from prompt_tuning.use import evaluate  # imports torch
 
-        return partial(evaluate, config, folder, prompt, sha256)
+def _load(
+    config: EvaluateConfig, task: Task, prompt: PromptFile, sha256: str
+) -> Callable[[EvaluateConfig, RunFolder], None]:
+    data = content_now(task, config.data, [config.split])
+    check_hub(hub_model(config.model, config.variant), data)
+    from prompt_tuning.use import evaluate
 
-    def changed(record: Record) -> str | None:
-        data = content_now(task, config.data, [config.split])
-        return changed_since(record, data, config.model.path)
+    return partial(evaluate, prompt=prompt, sha256=sha256)
 
-    def describe(record: Record) -> str:
-        return f"{scored_line(record['result'])}  {folder.record_path}"
 
-    do_once(folder, load, rerun=config.rerun, describe=describe, changed=changed)
+def _changed(record: Record, config: EvaluateConfig, task: Task) -> str | None:
+    data = content_now(task, config.data, [config.split])
+    return changed_since(record, data, config.model.path)
+
+
+def _describe(record: Record, folder: RunFolder) -> str:
+    return f"{scored_line(record['result'])}  {folder.record_path}"

@@ -24,7 +24,7 @@ from prompt_tuning.run_folder import RunFolder
 from prompt_tuning.task_data import content_now, is_at_hand, task_of, task_of_prompt
 from prompt_tuning.tasks import Task
 
-_ASKED = ("top_k", "control_tokens", "num_random_draws", "seed")  # in an inspection's name
+NAMED_BY = ("top_k", "control_tokens", "num_random_draws", "seed")  # in an inspection's name
 
 
 def check(cfg: DictConfig) -> InspectConfig:
@@ -62,10 +62,10 @@ def run(config: InspectConfig) -> None:
         _look_at_one(config)
         return
     machine = [f"output_dir={quoted(config.output_dir)}", f"tracking={config.tracking.name}"]
-    asked = replace(config, experiment=None, train=[])
-    for trained, folder in trained_runs(config.experiment.name, [*machine, *config.train]):
-        of_run = {key: getattr(trained, key) for key in ("model", "variant", "task", "data")}
-        _look_at_one(replace(asked, prompt=str(folder.prompt_path), **of_run))
+    common = replace(config, experiment=None, train=[])
+    for run_config, folder in trained_runs(config.experiment.name, [*machine, *config.train]):
+        of_run = {key: getattr(run_config, key) for key in ("model", "variant", "task", "data")}
+        _look_at_one(replace(common, prompt=str(folder.prompt_path), **of_run))
 
 
 def _look_at_one(config: InspectConfig) -> None:
@@ -76,23 +76,28 @@ def _look_at_one(config: InspectConfig) -> None:
     task_config = config.task or task_of_prompt(prompt.metadata)
     task = task_of(task_config) if task_config else None
     folder = RunFolder(Path(config.output_dir) / _name(config, path, prompt, sha256, task))
+    load = partial(_load, task=task, prompt=prompt, sha256=sha256)
+    do_once(config, folder, load, partial(_changed, task=task), _describe, rerun=config.rerun)
 
-    def load() -> Callable[[], None]:
-        from prompt_tuning.inspection.inspect_prompt import inspect  # imports torch
 
-        return partial(inspect, config, folder, task, prompt, sha256)
+def _load(
+    config: InspectConfig, task: Task | None, prompt: PromptFile, sha256: str
+) -> Callable[[InspectConfig, RunFolder], None]:
+    from prompt_tuning.inspection.inspect_prompt import inspect
 
-    def changed(record: Record) -> str | None:
-        texts = ["train"] if task and is_at_hand(task, config.data) else []
-        data = content_now(task, config.data, texts) if task else {}
-        if data and not record["data"]:
-            return "its task's texts were not there"
-        return changed_since(record, data, config.model.path)
+    return partial(inspect, task=task, prompt=prompt, sha256=sha256)
 
-    def describe(record: Record) -> str:
-        return f"{closing_line(record['result'])}  {folder.record_path}"
 
-    do_once(folder, load, rerun=config.rerun, describe=describe, changed=changed)
+def _changed(record: Record, config: InspectConfig, task: Task | None) -> str | None:
+    texts = ["train"] if task and is_at_hand(task, config.data) else []
+    data = content_now(task, config.data, texts) if task else {}
+    if data and not record["data"]:
+        return "its task's texts were not there"
+    return changed_since(record, data, config.model.path)
+
+
+def _describe(record: Record, folder: RunFolder) -> str:
+    return f"{closing_line(record['result'])}  {folder.record_path}"
 
 
 def _name(
@@ -103,12 +108,12 @@ def _name(
     A prompt that names its weights can be looked at on no others.
     """
     values = asdict(config)
-    asked: dict[str, Any] = {"prompt": sha256, "task": task.name if task else None}
-    asked |= {key: values[key] for key in _ASKED}
+    identity: dict[str, Any] = {"prompt": sha256, "task": task.name if task else None}
+    identity |= {key: values[key] for key in NAMED_BY}
     if "fingerprint" not in prompt.metadata:
-        asked |= {key: values[key] for key in ("model", "variant")}
+        identity |= {key: values[key] for key in ("model", "variant")}
     if task is None or not task.is_embedded:
-        asked["data"] = config_hash(config.data)  # not where it lies: the record has its hashes
-    digest = hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()[:8]
+        identity["data"] = config_hash(config.data)  # not where it lies: the record has its hashes
+    digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:8]
     trained_by = path.resolve().parent.name.rpartition("-")[0]
     return f"inspect-{(path.stem == 'prompt' and trained_by) or path.stem}-{digest}"

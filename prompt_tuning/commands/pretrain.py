@@ -27,26 +27,28 @@ def check(cfg: DictConfig) -> PretrainConfig:
 
 def run(config: PretrainConfig, command: str = "pretrain") -> None:
     """Trains, unless the same run is done: then its checkpoint stands."""
-    folder = folder_of(config)
-
-    def load() -> Callable[[], None]:
-        from prompt_tuning.pretraining.text_to_checkpoint import pretrain  # imports torch
-
-        return partial(pretrain, config, folder, command)
-
-    def changed(record: Record) -> str | None:
-        before, now = record["data"], texts_now(config.corpus, config.vocabulary)
-        for name, facts in json.loads(json.dumps(now)).items():
-            if not facts.items() <= before.get(name, facts).items():
-                return f"its {WORDS[name]} has changed since"
-        return changed_since(record, {}, config.checkpoint)
-
-    def describe(record: Record) -> str:
-        return f"held-out loss {record['result']['held_out_loss']:.4f}  {folder.path}"
-
-    do_once(folder, load, rerun=config.rerun, describe=describe, changed=changed)
+    load = partial(_load, command=command)
+    do_once(config, folder_of(config), load, _changed, _describe, rerun=config.rerun)
 
 
 def folder_of(config: PretrainConfig) -> RunFolder:
     """Where the run leaves its files."""
     return RunFolder(Path(config.output_dir) / pretrain_name(config))
+
+
+def _load(config: PretrainConfig, command: str) -> Callable[[PretrainConfig, RunFolder], None]:
+    from prompt_tuning.pretraining.text_to_checkpoint import pretrain
+
+    return partial(pretrain, kind=command)
+
+
+def _changed(record: Record, config: PretrainConfig) -> str | None:
+    before, now = record["data"], texts_now(config.corpus, config.vocabulary)
+    for name, facts in json.loads(json.dumps(now)).items():
+        if not facts.items() <= before.get(name, facts).items():
+            return f"its {WORDS[name]} has changed since"
+    return changed_since(record, {}, config.checkpoint)
+
+
+def _describe(record: Record, folder: RunFolder) -> str:
+    return f"held-out loss {record['result']['held_out_loss']:.4f}  {folder.path}"

@@ -1,7 +1,6 @@
 """`ptune train`: trains a prompt or a model, or asks a model that is not trained at all."""
 
 from collections.abc import Callable, Sequence
-from functools import partial
 from pathlib import Path
 
 from omegaconf import DictConfig
@@ -70,21 +69,37 @@ def run(config: TrainConfig, *, quiet: bool = False) -> None:
 
     `quiet` does not tell of a record that stands.
     """
-    folder = folder_of(config)
+    do_once(config, folder_of(config), _load, _changed, _describe, rerun=config.rerun, quiet=quiet)
 
-    def load() -> Callable[[], None]:
-        check_hub(hub_model(config.model, config.variant), data_now(config))
-        return partial(_walk_of(config.method), config, folder)
 
-    def changed(record: Record) -> str | None:
-        return changed_since(record, data_now(config), config.model.path)
+def folder_of(config: TrainConfig) -> RunFolder:
+    """Where the run leaves its files."""
+    return RunFolder(Path(config.output_dir) / run_name(config))
 
-    def describe(record: Record) -> str:
-        result, report = record["result"], record["result"]["report"]
-        on = f" ({report['score']:.2f} on {report['split']})" if report else ""
-        return f"score {result['score']:.2f}{on}  {folder.record_path}"
 
-    do_once(folder, load, rerun=config.rerun, describe=describe, changed=changed, quiet=quiet)
+def _load(config: TrainConfig) -> Callable[[TrainConfig, RunFolder], None]:
+    check_hub(hub_model(config.model, config.variant), data_now(config))
+    if config.method == MULTITASK:
+        from prompt_tuning.training import multitask
+
+        return multitask.train
+    if config.method == "prompt_design":
+        from prompt_tuning.training import prompt_design
+
+        return prompt_design.train
+    from prompt_tuning.training import tuning
+
+    return tuning.train
+
+
+def _changed(record: Record, config: TrainConfig) -> str | None:
+    return changed_since(record, data_now(config), config.model.path)
+
+
+def _describe(record: Record, folder: RunFolder) -> str:
+    result, report = record["result"], record["result"]["report"]
+    reported = f" ({report['score']:.2f} on {report['split']})" if report else ""
+    return f"score {result['score']:.2f}{reported}  {folder.record_path}"
 
 
 def trained_runs(experiment: str, overrides: Sequence[str]) -> list[tuple[TrainConfig, RunFolder]]:
@@ -100,26 +115,6 @@ def trained_runs(experiment: str, overrides: Sequence[str]) -> list[tuple[TrainC
     for config, _ in runs:
         run(config, quiet=True)
     return runs
-
-
-def folder_of(config: TrainConfig) -> RunFolder:
-    """Where the run leaves its files."""
-    return RunFolder(Path(config.output_dir) / run_name(config))
-
-
-def _walk_of(method: str) -> Callable[[TrainConfig, RunFolder], None]:
-    """What makes a run of this method; imports torch."""
-    if method == MULTITASK:
-        from prompt_tuning.training import multitask
-
-        return multitask.train
-    if method == "prompt_design":
-        from prompt_tuning.training import prompt_design
-
-        return prompt_design.train
-    from prompt_tuning.training import tuning
-
-    return tuning.train
 
 
 def _check_mixture(config: TrainConfig, splits: list[str]) -> None:

@@ -28,22 +28,22 @@ class Work:
     def __init__(self, folder, meanwhile=lambda: None):
         self.folder, self.meanwhile, self.times = folder, meanwhile, 0
 
-    def load(self):
+    def load(self, config):
         self.meanwhile()
         return self.work
 
-    def work(self):
+    def work(self, config, folder):
         with pytest.raises(InProgress):
-            self.folder.claimed().__enter__()  # it is claimed while the work goes on
+            folder.claimed().__enter__()  # it is claimed while the work goes on
         self.times += 1
-        with begin(self.folder) as run:
+        with begin(folder) as run:
             run.finish({"result": {"score": self.times}})
 
     def do(self, *, rerun=False, changed=None):
-        def describe(record):
+        def describe(record, folder):
             return f"score {record['result']['score']}"
 
-        do_once(self.folder, self.load, rerun=rerun, describe=describe, changed=lambda _: changed)
+        do_once(Config(), self.folder, self.load, lambda *_: changed, describe, rerun=rerun)
 
 
 @pytest.fixture
