@@ -20,7 +20,7 @@ ORDER = (
     *("prompt_files", "metrics", "models", "config", "config_checks", "tracking", "protocol"),
     *("own_data", "task_data", "composition", "search", "loop", "evaluation", "model_choice"),
     *("examples", "pretraining", "training", "use", "ensembling", "inspection", "bench"),
-    *("commands", "api", "hydra_app", "cli", "__main__"),
+    *("commands", "api", "jobs", "hydra_app", "cli", "__main__"),
 )
 # but for these, which it has no business with.
 NOT = {
@@ -32,10 +32,10 @@ NOT = {
 
 # Where an outside library may appear; one that is not here may not appear at all.
 KNOWN_IN = {
-    "hydra": {"composition", "hydra_app", "search"},
+    "hydra": {"composition", "hydra_app", "jobs", "search"},
     "omegaconf": {
         *("commands", "config", "config_checks", "own_data", "composition", "hydra_app"),
-        *("launchers", "search"),
+        *("jobs", "launchers", "search"),
     },
     "yaml": {"composition"},
     "wandb": {"tracking"},
