@@ -9,9 +9,9 @@ import pickle
 import re
 import shlex
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice, product
 from math import prod
 from pathlib import Path
@@ -75,10 +75,14 @@ OmegaConf.register_new_resolver("recipe_of", recipe_of, replace=True)
 OmegaConf.register_new_resolver("gpus_of_a_run", lambda: int(has_cuda()), replace=True)
 
 
+Check = Callable[[DictConfig], Any]  # makes of a config what a command works with
+
+
 @dataclass(frozen=True)
 class Point:
     overrides: tuple[str, ...]  # all of them, the experiment file's too
     config: DictConfig
+    checked: Any = None  # what a `Check` has made of the config, where one was asked
 
 
 def composed(
@@ -88,10 +92,9 @@ def composed(
     only_first: bool = False,
     own_files: Path | None = None,
 ) -> DictConfig:
-    """The config of a single run; raises all that `points_of` finds wrong."""
-    points, problems = points_of(command, arguments, only_first=only_first, own_files=own_files)
-    raise_all(problems)
-    return points[0].config
+    """The config of a single run; raises as `points_of`."""
+    (point,) = points_of(command, arguments, only_first=only_first, own_files=own_files)
+    return point.config
 
 
 def points_of(
@@ -101,83 +104,115 @@ def points_of(
     multirun: bool = False,
     only_first: bool = False,
     own_files: Path | None = None,
-    check: Callable[[DictConfig], object] | None = None,
-) -> tuple[list[Point], list[UserError]]:
+    check: Check | None = None,
+) -> list[Point]:
     """The runs of `ptune <command> <arguments>`: one, or all points of a sweep.
-
-    Arguments that are wrong are reported and left out, so that the others can be checked too.
-    Of a sweep of many runs few are looked at first: no other is composed if those are wrong.
 
     Args:
         arguments: overrides, without flags; `multirun` stands for -m.
         only_first: leave out all points of a sweep but one.
         own_files: a folder like conf/ with files of the user's (--config-dir); None: there is none.
         check: raises a UserError of a config that is wrong; None: nothing is checked.
+
+    Raises:
+        UserError: all that is wrong. Arguments that are wrong are left out, so that the others can
+            be checked too. Of a sweep of many runs few are looked at first, and no other is
+            composed if those are wrong.
     """
-    problems: list[UserError] = []
-    with _no_running_hydra(), initialize_config_dir(str(config_dir()), version_base="1.3"):
-        composer = _Composer(command, own_files)
-        try:
-            given = [*_readable(command, arguments, problems, own_files)]
-            overrides = _existing_keys(composer, given, problems)
+    problems: list[UserError] = []  # those that others can be looked for after
+    try:
+        with _composing(own_files):
+            composer = _Composer(command, own_files)
+            readable = [*_readable(command, arguments, problems, own_files)]
+            overrides = _existing_keys(composer, readable, problems)
             problems += _recipe_problems(command, overrides)
-            if nested := _nested_sweep_problem(composer, overrides, own_files):
-                return [], [*problems, nested]
+            _refuse_nested_sweep(composer, overrides, own_files)
+
             first = [_first_point(override) for override in overrides]
             swept = composer.swept(first)
             axes = [*{o.get_key_element(): o for o in (*swept, *overrides)}.values()]
-            if (num_points := prod(len(_elements(axis)) for axis in axes)) > MOST_RUNS:
-                problem = f"this sweep has {num_points:,} runs"
-                return [], [*problems, UserError(problem, allowed=f"at most {MOST_RUNS:,}")]
+            num_points = _num_points(axes)
             if not multirun:
                 problems += [_several_values_problem(o) for o in overrides if o.is_sweep_override()]
                 if swept and not only_first:
                     problems.append(_sweep_problem(overrides, num_points, own_files))
+
             if only_first:
-                return [composer.point(first)], problems
-            if not multirun:
-                return [composer.point([_first_point(axis) for axis in axes])], problems
-            if check is not None and num_points > MANY_RUNS:
-                if problems := _problems_of_few(composer, axes, check, problems):
-                    return [], problems
-                print(f"ptune: checking {num_points} runs", file=sys.stderr)
-            points = product(*(_with_values(axis, _elements(axis)) for axis in axes))
-            return [composer.point(point) for point in points], problems
+                points = [composer.point(first)]
+            elif multirun:
+                points = _points_of_sweep(composer, axes, check, problems)
+            else:
+                points = [composer.point([_first_point(axis) for axis in axes])]
+        if check is not None:
+            points = _checked(points, check, problems)
+    except UserError as error:
+        problems += error.parts
+    raise_all(problems)
+    return points
+
+
+@contextmanager
+def _composing(own_files: Path | None) -> Iterator[None]:
+    """Hydra with our conf/; raises what it complains of as a UserError."""
+    with _no_running_hydra(), initialize_config_dir(str(config_dir()), version_base="1.3"):
+        try:
+            yield
         except (HydraException, OmegaConfBaseException, YAMLError) as error:
-            return [], [*problems, hydra_problem(error)]
+            raise hydra_problem(error) from error
         except (UnicodeDecodeError, RecursionError):
-            if not (damaged := [*_damaged_files(own_files)]):
-                raise
-            return [], [*problems, *damaged]
+            raise_all(_damaged_files(own_files))
+            raise
 
 
-def _problems_of_few(
-    composer: "_Composer",
-    axes: Sequence[Override],
-    check: Callable[[DictConfig], object],
-    known: Sequence[UserError],
-) -> list[UserError]:
-    """What is wrong with a sweep's first run; if nothing is, with those one value away from it.
+def _num_points(axes: Sequence[Override]) -> int:
+    """The runs of a sweep; raises a UserError if they are too many."""
+    num_points = prod(len(_elements(axis)) for axis in axes)
+    if num_points > MOST_RUNS:
+        allowed = f"at most {MOST_RUNS:,}"
+        raise UserError(f"this sweep has {num_points:,} runs", allowed=allowed)
+    return num_points
 
-    `known` is wrong already; `axes` name the values of each axis.
+
+def _points_of_sweep(
+    composer: "_Composer", axes: Sequence[Override], check: Check | None, problems: list[UserError]
+) -> list[Point]:
+    """Every combination of the axes' values; of many, the first and its neighbours are checked.
+
+    Raises:
+        UserError: what is wrong with the first or, if nothing is, with those one value away.
     """
-    first = [_first_point(axis) for axis in axes]
-    problems = [*known, *_problems_of(composer.point(first), check)]
-    for place, axis in enumerate(() if problems else axes):
+    num_points = _num_points(axes)
+    if check is not None and num_points > MANY_RUNS:
+        first = [_first_point(axis) for axis in axes]
+        _checked([composer.point(first)], check, problems)
+        raise_all(problems)
+        _checked(_one_value_away(composer, axes, first), check, problems)
+        raise_all(problems)
+        print(f"ptune: checking {num_points} runs", file=sys.stderr)
+    values = [_with_values(axis, _elements(axis)) for axis in axes]
+    return [composer.point(point) for point in product(*values)]
+
+
+def _one_value_away(
+    composer: "_Composer", axes: Sequence[Override], first: Sequence[Override]
+) -> Iterator[Point]:
+    """The runs that differ from a sweep's first in one value: of an axis some, and the last."""
+    for place, axis in enumerate(axes):
         _, *others = _elements(axis)
         few = others[:FIRST_VALUES] + others[FIRST_VALUES:][-1:]
         for value in _with_values(axis, few) if few else []:
-            point = composer.point([*first[:place], value, *first[place + 1 :]])
-            problems += _problems_of(point, check)
-    return problems
+            yield composer.point([*first[:place], value, *first[place + 1 :]])
 
 
-def _problems_of(point: Point, check: Callable[[DictConfig], object]) -> Sequence[UserError]:
-    try:
-        check(point.config)
-    except UserError as error:
-        return error.parts
-    return []
+def _checked(points: Iterable[Point], check: Check, problems: list[UserError]) -> list[Point]:
+    """Those that are right, with what the check makes of them; adds to the problems."""
+    checked = []
+    for point in points:
+        try:
+            checked.append(replace(point, checked=check(point.config)))
+        except UserError as error:
+            problems += error.parts
+    return checked
 
 
 def planned_runs(experiment: str, overrides: Sequence[str] = ()) -> list[TrainConfig]:
@@ -195,8 +230,7 @@ def planned_runs(experiment: str, overrides: Sequence[str] = ()) -> list[TrainCo
 def planned_points(experiment: str, overrides: Sequence[str]) -> list[tuple[Axes, TrainConfig]]:
     """The runs of `planned_runs`, each with its place on the axes; raises as that does."""
     arguments = [f"experiment={experiment}", *overrides]
-    points, problems = points_of("train", arguments, multirun=True, own_files=own_files_now())
-    raise_all(problems)
+    points = points_of("train", arguments, multirun=True, own_files=own_files_now())
     configs = [train_config(point.config) for point in points]
     configs = [with_own_data(config, data_spec(config.data)) for config in configs]
     return list(zip(axes_of(points), configs, strict=True))
@@ -374,33 +408,43 @@ def _readable(
     command: str, arguments: Sequence[str], problems: list[UserError], own_files: Path | None
 ) -> Iterator[Override]:
     """The arguments that have values, and name files that there are where they choose a file."""
-    parser = _parser()
     for argument in arguments:
         try:
-            (override,) = parser.parse_overrides([argument])
-        except (HydraException, RecursionError, ValueError):  # ValueError: a number of 5,000 digits
-            fix = f"write key={argument}"
-            if "=" in argument:
-                fix = "quote a value with spaces or special characters: 'key=\"value\"'"
-            unreadable = f"{argument} cannot be read"
-            problems.append(UserError(unreadable, allowed="key=value", fix=fix))
+            override = _parsed(argument)
+        except UserError as error:
+            problems.append(error)
             continue
-        if _is_nested_deeply(override.value()):
-            allowed = f"lists and objects inside each other at most {MOST_NESTED} times"
-            problems.append(UserError(f"{argument} cannot be read", allowed=allowed))
-            continue
-        if _is_too_many(override):
-            allowed = f"at most {MOST_RUNS:,}, in steps other than 0"
-            problems.append(UserError(f"{argument} names too many values", allowed=allowed))
-            continue
-        wrong = [*_missing_choices(command, override, own_files)]
+        mistakes = [*_missing_choices(command, override, own_files)]
         if override.is_sweep_override() and not _elements(override):
             allowed = f"{override.key_or_group}=a,b,c or range(1,10), or a glob(...) that matches"
-            wrong.append(UserError(f"{argument} names no values to try", allowed=allowed))
-        problems += wrong
-        seen = spelled(command, argument)
-        if not wrong or seen != argument:  # a section's name, unlike a file, can be gone on with
-            yield from parser.parse_overrides([seen])
+            mistakes.append(UserError(f"{argument} names no values to try", allowed=allowed))
+        problems += mistakes
+        spelling = spelled(command, argument)
+        if not mistakes or spelling != argument:  # of a file that is only named nothing is composed
+            yield from _parser().parse_overrides([spelling])
+
+
+def _parsed(argument: str) -> Override:
+    """The argument, read by Hydra.
+
+    Raises:
+        UserError: it cannot be read, or names more than anybody has the time for.
+    """
+    try:
+        (override,) = _parser().parse_overrides([argument])
+    except (HydraException, RecursionError, ValueError):  # ValueError: a number of 5,000 digits
+        fix = f"write key={argument}"
+        if "=" in argument:
+            fix = "quote a value with spaces or special characters: 'key=\"value\"'"
+        unreadable = f"{argument} cannot be read"
+        raise UserError(unreadable, allowed="key=value", fix=fix) from None
+    if _is_nested_deeply(override.value()):
+        allowed = f"lists and objects inside each other at most {MOST_NESTED} times"
+        raise UserError(f"{argument} cannot be read", allowed=allowed)
+    if _is_too_many(override):
+        allowed = f"at most {MOST_RUNS:,}, in steps other than 0"
+        raise UserError(f"{argument} names too many values", allowed=allowed)
+    return override
 
 
 def _is_nested_deeply(value: Any, most: int = MOST_NESTED) -> bool:
@@ -434,13 +478,13 @@ def _missing_choices(
         return
     if command == "report" and group == "experiment":  # some reports need no run
         return
-    known = choices_with(own_files, group)
+    names = choices_with(own_files, group)
     for name in (text.strip("'\"") for text in _elements(override)):
-        if name not in known:
+        if name not in names:
             yield UserError(
                 f"{group}={name}: there is no such {group}",
-                allowed=", ".join(known),
-                fix=did_you_mean(name, known)
+                allowed=", ".join(names),
+                fix=did_you_mean(name, names)
                 or f"--config-dir <folder>, if {group}/{name}.yaml is a file of yours",
             )
 
@@ -449,10 +493,10 @@ def _existing_keys(
     composer: _Composer, overrides: Sequence[Override], problems: list[UserError]
 ) -> list[Override]:
     """Without those that set a key which the config does not have."""
-    structure = [_first_point(each) for each in overrides if not _is_plain_value(each)]
-    known = _keys(OmegaConf.to_container(composer.point(structure).config))
-    unknown = [o for o in overrides if _is_plain_value(o) and o.key_or_group not in known]
-    problems += [unknown_key(override.key_or_group, known) for override in unknown]
+    choosing = [_first_point(o) for o in overrides if not _is_plain_value(o)]
+    keys = _keys(OmegaConf.to_container(composer.point(choosing).config))
+    unknown = [o for o in overrides if _is_plain_value(o) and o.key_or_group not in keys]
+    problems += [unknown_key(override.key_or_group, keys) for override in unknown]
     return [override for override in overrides if override not in unknown]
 
 
@@ -462,22 +506,21 @@ def _several_values_problem(override: Override) -> UserError:
     return UserError(f"{override.input_line} names several values", fix=fix)
 
 
-def _nested_sweep_problem(
+def _refuse_nested_sweep(
     composer: _Composer, overrides: Sequence[Override], own_files: Path | None
-) -> UserError | None:
-    """Several experiments at once, whose own axes Hydra would leave out without a word."""
+) -> None:
+    """Raises a UserError of several experiments: Hydra would silently leave out their axes."""
     for override in overrides:
         if override.key_or_group != "experiment" or not override.is_sweep_override():
             continue
         rest = [_first_point(other) for other in overrides if other is not override]
         values = _with_values(override, _elements(override))
         if any(composer.swept([*rest, value]) for value in values):
-            given = [values[0] if each is override else each for each in overrides]
-            return UserError(
+            one = [values[0] if other is override else other for other in overrides]
+            raise UserError(
                 f"{override.input_line} names experiments, each of which is a sweep",
-                fix=f"start them one after the other: {_started_with_m(given, own_files)}",
+                fix=f"start them one after the other: {_started_with_m(one, own_files)}",
             )
-    return None
 
 
 def _started_with_m(overrides: Sequence[Override], own_files: Path | None) -> str:

@@ -172,22 +172,16 @@ def _own_files(given: Namespace) -> Path | None:
 
 def _check_all(module: ModuleType, command: str, given: Namespace) -> list[tuple[Axes, Any]]:
     """Every run: its place on the axes and its typed config; raises all problems, each once."""
-    points, problems = points_of(
+    points = points_of(
         command,
         given.overrides,
         multirun=given.multirun,
         only_first=bool(given.cfg),
         own_files=_own_files(given),
-        check=module.check,
+        check=None if given.cfg else module.check,
     )
-    configs = []
-    for point in () if given.cfg else points:
-        try:
-            configs.append(module.check(point.config))
-        except UserError as error:
-            problems += error.parts
-    raise_all(problems)
-    return list(zip(axes_of(points), configs, strict=True)) if configs else []
+    configs = [point.checked for point in points]
+    return [] if given.cfg else list(zip(axes_of(points), configs, strict=True))
 
 
 def _for_hydra(command: str, flags: Sequence[str], overrides: Sequence[str]) -> list[str]:

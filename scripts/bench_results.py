@@ -86,8 +86,7 @@ def planned() -> list[str]:
     """The names of all measurements."""
     names = []
     for sweep in SWEEPS:
-        points, problems = points_of("bench", shlex.split(sweep), multirun=True)
-        assert not problems, problems
+        points = points_of("bench", shlex.split(sweep), multirun=True)
         names += [bench_name(typed(BenchConfig, point.config)) for point in points]
     return names
 

@@ -16,6 +16,7 @@ from prompt_tuning import cli
 from prompt_tuning.composition import composed, points_of
 from prompt_tuning.config import TrainConfig, typed
 from prompt_tuning.config_checks import train_config
+from prompt_tuning.errors import UserError
 from prompt_tuning.evaluation import evaluate_prompt
 from prompt_tuning.examples import scored_examples
 from prompt_tuning.hydra_app import with_keys
@@ -81,7 +82,11 @@ def problems_of(line):
     if "hydra/sweeper=optuna" in overrides:  # Hydra's own, and intervals have no points
         return []
     is_sweep = "-m" in given
-    return points_of(command, overrides, multirun=is_sweep, only_first=True, own_files=own_files)[1]
+    try:
+        points_of(command, overrides, multirun=is_sweep, only_first=True, own_files=own_files)
+    except UserError as error:
+        return [*error.parts]
+    return []
 
 
 def run_in(folder, *arguments):

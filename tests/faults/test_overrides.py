@@ -15,7 +15,7 @@ from prompt_tuning.files import flat
 
 def keys_of_train():
     """Every key of the config, every section and every group."""
-    (point,), _ = points_of("train", [])
+    (point,) = points_of("train", [])
     keys = [key for key, _ in flat(OmegaConf.to_container(point.config))]
     sections = {key[:end] for key in keys for end, char in enumerate(key) if char == "."}
     return [*keys, *sorted(sections), "experiment", "hydra/launcher", "hydra.run.dir"]
@@ -42,13 +42,11 @@ OVERRIDE = (
 
 def config_of(overrides):
     """The config of a run, or what is wrong, as the command line has it."""
-    points, problems = points_of("train", overrides)
-    for point in points:
-        try:
-            config = train_config(point.config)
-        except UserError as error:
-            problems += error.parts
-    return problems or config
+    try:
+        (point,) = points_of("train", overrides, check=train_config)
+    except UserError as error:
+        return [*error.parts]
+    return point.checked
 
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[*HealthCheck])

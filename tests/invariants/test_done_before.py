@@ -136,8 +136,7 @@ def test_an_experiments_runs_are_trained_again_from_other_data(place, monkeypatc
     """Before their prompts vote or are looked at."""
     monkeypatch.chdir(place)
     given = [*COMMANDS["train"], "model.path=model", *SETTINGS]
-    points, problems = points_of("train", [*given, "seed=0,1"], multirun=True)
-    assert not problems
+    points = points_of("train", [*given, "seed=0,1"], multirun=True)
     monkeypatch.setattr(train, "planned_runs", lambda *_: [train.check(p.config) for p in points])
 
     def said():

@@ -23,8 +23,7 @@ def values(config):
 )
 def test_a_sweep_over_tasks_has_the_configs_that_hydra_composes(swept):
     """A task is put in place of another one, and values are set, without composing again."""
-    points, problems = points_of("train", swept, multirun=True)
-    assert not problems
+    points = points_of("train", swept, multirun=True)
     expanded = [[]]
     for axis in swept:
         key, _, choices = axis.partition("=")
