@@ -31,7 +31,7 @@ from typing import TYPE_CHECKING, Any
 
 from prompt_tuning.errors import UserError
 from prompt_tuning.files import json_lines
-from prompt_tuning.prompt_files import PromptFile, load_prompt, prompt_file, save_peft
+from prompt_tuning.prompt_files import PromptFile, check_fits, load_prompt, prompt_file, save_peft
 from prompt_tuning.run_folder import RunFolder, reported_scores
 
 if TYPE_CHECKING:
@@ -195,22 +195,25 @@ class Prompt:
         return scores.metrics
 
     def to_peft(self) -> PeftModel:
-        """The base model of `transformers` with this prompt in front, as PEFT has it.
+        """The base model of `transformers`, float32, with this prompt in front, as PEFT has it.
 
         Raises:
-            UserError: the prompt does not say which model it belongs to.
+            UserError: the prompt does not say which model it belongs to, or that has other weights.
         """
         from peft import PeftModel
-        from transformers import AutoModelForSeq2SeqLM
 
         from prompt_tuning.models.checkpoint_files import located
+        from prompt_tuning.models.loading import load_hugging_face, weights_fingerprints
 
         if "source" not in self.file.metadata:
             raise UserError("the prompt does not say which model it belongs to")
-        base, revision = located(self.file.metadata["source"]), self.file.metadata["revision"]
-        frozen = AutoModelForSeq2SeqLM.from_pretrained(base, revision=revision or "main")
+        source, revision = self.file.metadata["source"], self.file.metadata["revision"]
+        frozen, _ = load_hugging_face(source, revision=revision)
+        width, weights = frozen.config.d_model, dict(frozen.named_parameters())
+        path, fingerprints = Path(str(self.config.prompt)), weights_fingerprints(weights)
+        check_fits(self.file, path, hidden_size=width, fingerprints=fingerprints)
         with TemporaryDirectory() as folder:
-            save_peft(Path(folder), self.file, base, num_submodules=1)
+            save_peft(Path(folder), self.file, located(source), num_submodules=1)
             model: PeftModel = PeftModel.from_pretrained(frozen, folder)
         return model.eval()
 

@@ -15,10 +15,10 @@ from typing import Any
 import torch
 from torch import Tensor
 from transformers import (
+    AutoModelForSeq2SeqLM,
     PrinterCallback,
     Seq2SeqTrainer,
     Seq2SeqTrainingArguments,
-    T5ForConditionalGeneration,
     set_seed,
 )
 
@@ -180,7 +180,7 @@ class _Trainer(Seq2SeqTrainer):
 def _peft_trainer(course: Course, folder: Path) -> Call:
     """A run as PEFT's documentation does it, batches padded to their longest row."""
     config, checkpoint, dev = course.config, course.checkpoint, course.dev
-    model = T5ForConditionalGeneration.from_pretrained(
+    model = AutoModelForSeq2SeqLM.from_pretrained(
         located(checkpoint.source),
         revision=checkpoint.revision or "main",
         dtype=checkpoint.model.dtype,

@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from safetensors import safe_open
 from torch import Tensor
@@ -57,7 +56,7 @@ def load_embedding_table(source: str, revision: str | None) -> EmbeddingTable:
     with reading(source):
         embedding, head = (_stored(place, revision, name) for name in ENDS)
     if embedding is None or head is None:
-        model, _ = load_hugging_face(source, revision=revision, dtype=torch.float32)
+        model, _ = load_hugging_face(source, revision=revision)
         embedding, head = model.shared.weight.detach(), model.lm_head.weight.detach()
     refuse_unclean(source, ends_problems(tokenizer, embedding, head))
     return EmbeddingTable(

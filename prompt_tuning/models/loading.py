@@ -168,7 +168,7 @@ def load_description(
 
 
 def load_hugging_face(
-    source: str, *, revision: str | None, dtype: torch.dtype
+    source: str, *, revision: str | None, dtype: torch.dtype = torch.float32
 ) -> tuple[FamilyModel, PreTrainedTokenizerFast]:
     """Model as transformers has it, and tokenizer, checked; raises as `load_checkpoint`."""
     assert dtype is not torch.float16, "T5 overflows in float16"
@@ -194,7 +194,7 @@ def load_weights(
 
     Raises as `load_checkpoint`.
     """
-    model, _ = load_hugging_face(source, revision=revision, dtype=torch.float32)
+    model, _ = load_hugging_face(source, revision=revision)
     weights = {
         name: weight.detach().to(device).clone().requires_grad_()
         for name, weight in model.state_dict().items()

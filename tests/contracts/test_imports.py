@@ -56,7 +56,7 @@ KNOWN_IN = {
     "peft": {"bench", "api"},
     "sentencepiece": {"models", "pretraining"},
     "safetensors": {"models", "prompt_files", "pretraining"},
-    "transformers": {"models", "data", "pretraining", "bench", "api"},
+    "transformers": {"models", "data", "pretraining", "bench"},
     "numpy": {
         *("bench", "data", "inspection", "models", "metrics", "optim", "prompt_files"),
         *("made_from", "training", "pretraining", "report"),

@@ -9,7 +9,7 @@ import pytest
 import torch
 from peft import PeftModel
 from quick_runs import EXAMPLE
-from transformers import AutoTokenizer, GenerationConfig, T5ForConditionalGeneration
+from transformers import AutoModelForSeq2SeqLM, AutoTokenizer, GenerationConfig
 
 from prompt_tuning.ladder.lexicon import TOPICS
 from prompt_tuning.models.checkpoint_files import located
@@ -81,7 +81,7 @@ def test_a_table_is_trained_on_answered_exported_and_read_by_peft(
     ptune(*answer, "output=said.jsonl")
     said = [json.loads(line)["prediction"] for line in (tmp_path / "said.jsonl").open()]
     source = json.loads(record.read_text())["model"]["source"]
-    base = T5ForConditionalGeneration.from_pretrained(located(source))
+    base = AutoModelForSeq2SeqLM.from_pretrained(located(source), dtype=torch.float32)
     tokenizer = AutoTokenizer.from_pretrained(located(source))
     texts = [f"text: {row['text']}" for row in rows]
     batch = tokenizer(texts, return_tensors="pt", padding=True)

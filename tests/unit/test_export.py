@@ -2,13 +2,18 @@
 
 import ast
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from huggingface_hub import HfApi
-from quick_runs import TOLD
+from quick_runs import TOLD, load_exactly
+from safetensors.torch import load_file, save_file
 
+import prompt_tuning
+from prompt_tuning.errors import UserError
 from prompt_tuning.prompt_files import load_prompt, prompt_file, save_prompt
 
 WEIGHT = np.linspace(-1, 1, 6, dtype=np.float32).reshape(2, 3)
@@ -23,6 +28,26 @@ def run(tmp_path):
     result = {"split": "validation", "num_examples": 277, "metrics": {"accuracy": 61.25}}
     (folder / "record.json").write_text(json.dumps({"result": {**result, "report": None}}))
     return folder
+
+
+def test_the_model_behind_a_prompt_of_peft_is_the_one_that_ptune_has(ptune, tiny_family, tmp_path):
+    """Of its own class and in float32, whatever the file holds; no other weights are taken."""
+    folder = Path(shutil.copytree(tiny_family["umt5"], tmp_path / "model"))
+    weights = {name: w.bfloat16() for name, w in load_file(folder / "model.safetensors").items()}
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    told = TOLD | {"source": str(folder), **load_exactly(str(folder)).fingerprints}
+    save_prompt(tmp_path / "p.safetensors", np.ones((2, 64), np.float32), told)
+    ptune("export", "prompt=p.safetensors", "output=out", "format=peft")
+    program = Path("out/README.md").read_text().split("```")[1].removeprefix("python")
+    exec(program.replace("<this folder>", "out"), names := {})
+    prompt = prompt_tuning.load("p.safetensors")
+    for model in (names["model"], prompt.to_peft()):
+        base = model.get_base_model()
+        assert (type(base).__name__, base.dtype) == ("UMT5ForConditionalGeneration", torch.float32)
+    weights["encoder.block.0.layer.0.SelfAttention.q.weight"] *= 2
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(UserError, match="these are other weights"):
+        prompt.to_peft()
 
 
 @pytest.mark.parametrize("form", ["npy", "safetensors", "peft"])
@@ -43,7 +68,7 @@ def test_the_cards_program_takes_the_prompts_revision_and_its_sentinel_away(ptun
     save_prompt(run / "prompt.safetensors", WEIGHT, told)
     ptune("export", "prompt=run", "output=out", "format=peft")
     plain, card = (Path(folder, "README.md").read_text() for folder in ("plain", "out"))
-    assert 'from_pretrained("google/t5-small-lm-adapt", revision="abc")' in card
+    assert 'from_pretrained("google/t5-small-lm-adapt", revision="abc",' in card
     assert '.removeprefix("<extra_id_0>")' in card and "removeprefix" not in plain
     assert "skip_special_tokens" not in card and "revision=" not in plain
 
