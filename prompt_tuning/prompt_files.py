@@ -284,9 +284,13 @@ def _read(path: Path) -> tuple[NDArray[Any], dict[str, Any], NDArray[Any] | None
         config = dict(json.loads((path.parent / PEFT_CONFIG).read_text(encoding="utf-8")))
     except (ValueError, TypeError, RecursionError) as error:
         raise ValueError(f"{PEFT_CONFIG} beside it is damaged: {error}") from error
-    if config["peft_type"] != "PROMPT_TUNING":
-        raise ValueError(f"{PEFT_CONFIG} says peft_type={config['peft_type']}, not PROMPT_TUNING")
-    return tensors[PEFT_TENSOR][: config["num_virtual_tokens"]], metadata, None
+    kind, number = (config.get(name) for name in ("peft_type", "num_virtual_tokens"))
+    if kind != "PROMPT_TUNING":
+        raise ValueError(f"{PEFT_CONFIG} says peft_type={kind}, not PROMPT_TUNING")
+    rows = tensors[PEFT_TENSOR]
+    if type(number) is not int or number < 1 or len(rows) not in (number, 2 * number):
+        raise ValueError(f"{PEFT_CONFIG} says num_virtual_tokens={number} beside {len(rows)} rows")
+    return rows[:number], metadata, None
 
 
 _NUMPY_DTYPES = {"F16": "<f2", "F32": "<f4", "F64": "<f8"}

@@ -97,6 +97,11 @@ def test_a_prompt_of_peft_is_read_as_the_rows_before_the_encoders_input(tmp_path
     (tmp_path / "adapter_config.json").write_text(json.dumps(config))
     prompt = load_prompt(tmp_path / "adapter_model.safetensors")
     np.testing.assert_array_equal(prompt.weight, stored[:5])
+    for number in (4, 7, 20, -5, 0, None, True, "5"):
+        config["num_virtual_tokens"] = number
+        (tmp_path / "adapter_config.json").write_text(json.dumps(config))
+        with pytest.raises(UserError, match=f"_tokens={number} beside {len(stored)} rows"):
+            load_prompt(tmp_path / "adapter_model.safetensors")
 
 
 def test_bfloat16_is_read_as_the_same_numbers(tmp_path):
