@@ -113,6 +113,7 @@ def fingerprints(names: Iterable[str], read: Callable[[str, slice], bytes]) -> d
 @cache  # for the runs of a sweep; the stamps see a change
 def _fingerprints(paths: Sequence[Path], *stamps: tuple[int, int]) -> dict[str, str]:
     tensors = {name: tensor for path in paths for name, tensor in _stored(path)}
+    tensors.setdefault("shared.weight", tensors.get("encoder.embed_tokens.weight"))
     if any(tensor is None for tensor in tensors.values()) or not tensors.keys() >= {*ENDS}:
         return {}
     return fingerprints(tensors, lambda name, part: _as_bfloat16(tensors[name][part]))
@@ -151,7 +152,7 @@ def _stored(path: Path) -> Iterator[tuple[str, Any]]:
     if len(numbers) != max(facts["data_offsets"][1] for facts in header.values()):
         raise ValueError("it is not as long as its header says")
     for name, facts in header.items():
-        dtype = {"F32": "<f4", "F16": "<f2", "BF16": "<u2"}.get(facts["dtype"])
+        dtype = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2"}.get(facts["dtype"])
         yield name, None if dtype is None else numbers[slice(*facts["data_offsets"])].view(dtype)
 
 
