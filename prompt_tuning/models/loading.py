@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from torch.distributed import ProcessGroup
 
 DESCRIPTION_FILES = (
+    "added_tokens.json",  # of transformers before 4.34
     "config.json",
     "spiece.model",
     "special_tokens_map.json",
@@ -267,6 +268,8 @@ def _problems(model: FamilyModel, report: dict[str, object]) -> list[str]:
 
 
 def _tokenizer_problems(tokenizer: PreTrainedTokenizerFast) -> list[str]:
+    if (kind := type(tokenizer.backend_tokenizer.model).__name__) != "Unigram":
+        return [f"the tokenizer is a {kind}, T5's a Unigram"]
     ids = {token: _token_id(tokenizer, token) for token in EXPECTED_SPECIAL_IDS}
     problems = [
         f"the tokenizer gives {token} the id {ids[token]}, not {expected[0]}"

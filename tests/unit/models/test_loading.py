@@ -230,11 +230,19 @@ def test_a_checkpoint_with_an_adapter_is_refused(folder, monkeypatch):
         load(folder)
 
 
-def test_a_tokenizer_of_few_pieces_is_refused(folder):
-    """A hub repository without a vocabulary gives one; here transformers makes it."""
+def test_a_tokenizer_of_another_kind_or_of_few_pieces_is_refused(folder):
+    """Merges have no scores. Of a repository without a vocabulary transformers makes one piece."""
     (folder / "spiece.model").unlink()
     AutoTokenizer.from_pretrained(folder).save_pretrained(folder)
     with pytest.raises(UserError, match="the tokenizer has 1 pieces of text"):
+        load(folder)
+    rules = json.loads((folder / "tokenizer.json").read_text())
+    pieces = {piece: i for i, (piece, _) in enumerate(rules["model"]["vocab"])}
+    rules["model"] = {"type": "BPE", "vocab": pieces, "merges": []}
+    (folder / "tokenizer.json").write_text(json.dumps(rules))
+    of_any_kind = tokenizer_config() | {"tokenizer_class": "PreTrainedTokenizerFast"}
+    (folder / "tokenizer_config.json").write_text(json.dumps(of_any_kind))
+    with pytest.raises(UserError, match="the tokenizer is a BPE, T5's a Unigram"):
         load(folder)
 
 
@@ -312,10 +320,11 @@ def test_an_untrained_copy_has_the_shape_and_tokenizer_and_none_of_the_weights(
     folder = Path(shutil.copytree(family_folder, tmp_path / "model"))
     edit_weights(folder, train)
     edit_config(folder, num_decoder_layers=3, relative_attention_num_buckets=16)
+    (folder / "added_tokens.json").write_text('{"<sep>": 250}')  # of an older transformers
     write_untrained_checkpoint(tmp_path / "untrained", str(folder))
     trained, untrained = load(folder), load(tmp_path / "untrained")
     assert untrained.num_parameters == trained.num_parameters
-    assert untrained.tokenizer.get_vocab() == trained.tokenizer.get_vocab()
+    assert "<sep>" in untrained.tokenizer.get_vocab() == trained.tokenizer.get_vocab()
     assert untrained.model.embedding.std().item() == pytest.approx(1, abs=0.05)
     assert not torch.isclose(untrained.model.embedding, trained.model.embedding).any(1).all()
     assert fingerprints_of(tmp_path / "untrained") == untrained.fingerprints
