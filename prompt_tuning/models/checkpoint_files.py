@@ -34,9 +34,10 @@ def reading(source: str) -> Iterator[None]:
         raise
     except Exception as error:
         reason = str(error).partition("\n")[0]
+        on_hub = "check the network, or give a folder in the hub's layout: model.path=<folder>"
         raise UserError(
             f"cannot load the checkpoint {source}: {type(error).__name__}: {reason}",
-            fix="check the network, or give a folder in the hub's layout: model.path=<folder>",
+            fix=_COPY_AGAIN if Path(located(source)).is_dir() else on_hub,
         ) from error
 
 
@@ -70,7 +71,7 @@ def check_folder(source: str) -> None:
 
     Raises:
         UserError: config.json is absent; an adapter is there; a file is empty, cut short or only
-            points to its content.
+            points, or links, to its content.
     """
     folder = Path(source)
     if not folder.is_dir():
@@ -86,7 +87,10 @@ def check_folder(source: str) -> None:
             fix="merge it (PEFT: merge_and_unload, save_pretrained), or move its files elsewhere",
         )
     for path in sorted(folder.iterdir()):
-        if path.suffix in {".json", ".safetensors", ".bin"} or path.name in VOCABULARY_FILES:
+        is_read = path.suffix in {".json", ".safetensors", ".bin"} or path.name in VOCABULARY_FILES
+        if is_read and not path.exists():
+            raise UserError(f"{path} is a link to a file that is not there", fix=_COPY_AGAIN)
+        if is_read and not path.is_dir():
             check_file(path, is_vocabulary=path.name == "spiece.model")
 
 

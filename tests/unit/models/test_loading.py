@@ -183,7 +183,9 @@ def test_weights_and_config_that_do_not_belong_together_are_refused(folder):
         (tied, {}, "lm_head is the embedding"),
         (lambda weights: None, {"num_layers": 3}, r"config does not use .*encoder\.block\.3"),
         (lambda weights: None, {"num_layers": 5}, r"missing weights .*encoder\.block\.4"),
-        (lambda weights: None, {"d_ff": 64}, "size|shape"),
+        (lambda weights: None, {"d_ff": 64}, "weights of another shape .*wi_0.*128, 64"),
+        (lambda weights: None, {"vocab_size": 128}, "embedding or lm_head that is not 128 x 64"),
+        (lambda weights: None, {"d_model": 32}, "embedding or lm_head that is not [0-9]+ x 32"),
         (nan, {}, r"not finite in decoder\.final_layer_norm"),
     ]
     stored, config = ((folder / name).read_bytes() for name in ("model.safetensors", "config.json"))
@@ -282,16 +284,26 @@ def test_a_damaged_file_is_named_with_what_to_do(folder, name, content, message)
         assert str(path) in str(error.value)
 
 
+def test_a_file_of_which_the_link_alone_was_copied_is_named(folder):
+    """As in a snapshot of the hub's cache without its blobs; folders are not looked into."""
+    (folder / "logs.json").mkdir()
+    load(folder)
+    (folder / "model.safetensors").unlink()
+    (folder / "model.safetensors").symlink_to("../blobs/abc")
+    with pytest.raises(UserError, match=r"safetensors is a link.*\n.*download it again"):
+        load(folder)
+
+
 def test_what_no_check_foresees_is_an_error_that_names_the_checkpoint(
     folder, tmp_path, monkeypatch
 ):
     monkeypatch.setattr("time.sleep", lambda seconds: None)  # between the hub client's retries
     edit_config(folder, d_model="wide")
-    with pytest.raises(UserError, match=f"cannot load the checkpoint {folder}"):
+    with pytest.raises(UserError, match=f"cannot load the checkpoint {folder}.*\n.*copy or down"):
         load(folder)
     with pytest.raises(UserError, match=r"no config\.json(.|\n)*model\.path"):
         load(tmp_path)  # no checkpoint at all
-    with pytest.raises(UserError, match="cannot load the checkpoint no/such"):
+    with pytest.raises(UserError, match=r"cannot load the checkpoint no/such.*\n.*network"):
         load(Path("no/such"))
 
 
