@@ -7,6 +7,7 @@ from math import prod
 from typing import Any, Self
 
 NUM_BUCKETS = 32  # of the relative position bias
+MAX_DISTANCE = 128  # from which all positions share its last bucket
 NUM_SENTINELS = 100  # of a vocabulary: a corrupted row has at most so many spans
 
 

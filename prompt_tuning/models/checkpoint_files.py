@@ -11,6 +11,7 @@ from safetensors import SafetensorError, safe_open
 from prompt_tuning.errors import UserError
 from prompt_tuning.ladder.shipped_models import EMBEDDED, embedded_folder
 from prompt_tuning.models.packaged import PACKAGED, imported_folder
+from prompt_tuning.shapes import MAX_DISTANCE, NUM_BUCKETS
 
 ADAPTER = "adapter_config.json"  # PEFT's: with it transformers loads the model that it is for
 VOCABULARY_FILES = ("spiece.model", "tokenizer.json")
@@ -114,6 +115,9 @@ def architecture_problem(name: str, config: Mapping[str, Any]) -> UserError | No
     model_type = str(config.get("model_type"))
     feed_forward = config.get("feed_forward_proj", FAMILY.get(model_type))
     first_token = config.get("decoder_start_token_id")
+    activation = config.get("dense_act_fn", "gelu_new")
+    buckets = config.get("relative_attention_num_buckets", NUM_BUCKETS)
+    distance = config.get("relative_attention_max_distance", MAX_DISTANCE)
     if model_type not in FAMILY:
         problem = f"holds a {model_type} (model_type in its config.json)"
     elif config.get("tokenizer_class") == "ByT5Tokenizer":
@@ -127,6 +131,13 @@ def architecture_problem(name: str, config: Mapping[str, Any]) -> UserError | No
         problem = "holds a T5 1.0: scale_decoder_outputs is true in its config.json"
     elif first_token not in (None, 0):
         problem = f"starts decoding with token {first_token} (decoder_start_token_id), T5 with 0"
+    elif activation != "gelu_new":
+        problem = f"has dense_act_fn={activation}, T5 v1.1 gelu_new"
+    elif not (type(buckets) is type(distance) is int and 2 <= buckets // 2 < distance):
+        problem = (  # half of a stack's buckets are exact, and the others reach further
+            f"has relative_attention_num_buckets={buckets} and "
+            f"relative_attention_max_distance={distance}, T5 {NUM_BUCKETS} and {MAX_DISTANCE}"
+        )
     else:
         return None
     return UserError(

@@ -13,7 +13,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from prompt_tuning.shapes import NUM_SENTINELS, Shape, parameters_of
+from prompt_tuning.shapes import MAX_DISTANCE, NUM_SENTINELS, Shape, parameters_of
 
 ROWS_MULTIPLE = 128  # T5 pads its 32,100 pieces to 32,128 embedding rows
 
@@ -71,7 +71,7 @@ def hub_config(shape: Shape, vocab_rows: int) -> dict[str, object]:
         "initializer_factor": 1.0,
         "is_encoder_decoder": True,
         "layer_norm_epsilon": 1e-06,
-        "relative_attention_max_distance": 128,
+        "relative_attention_max_distance": MAX_DISTANCE,
         "tie_word_embeddings": False,
         "use_cache": True,
     }

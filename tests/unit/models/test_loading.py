@@ -130,6 +130,10 @@ def test_the_fingerprints_name_the_weights_whatever_their_precision(folder):
         ({"scale_decoder_outputs": True}, "holds a T5 1.0: scale_decoder_outputs"),
         ({"tokenizer_class": "ByT5Tokenizer"}, "holds a ByT5, which reads bytes"),
         ({"decoder_start_token_id": 2}, "starts decoding with token 2"),
+        ({"dense_act_fn": "relu"}, "dense_act_fn=relu"),  # transformers prefers it
+        ({"relative_attention_max_distance": 16}, "max_distance=16"),  # no distance is left
+        ({"relative_attention_max_distance": "far"}, "max_distance=far"),
+        ({"relative_attention_num_buckets": 3}, "num_buckets=3"),
     ],
     ids=str,
 )
