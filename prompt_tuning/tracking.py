@@ -130,6 +130,7 @@ class Tracker:
     def _summarise(self, values: Mapping[str, Any], prompt_path: Path | None) -> None:
         import wandb
 
+        self._run.log({}, commit=True)  # else the last step, ending later, writes over these values
         self._run.summary.update(dict(values))
         if prompt_path is None:
             return

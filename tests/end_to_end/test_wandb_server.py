@@ -72,10 +72,10 @@ def mutations(requests, name):
     ]
 
 
-def history_of(requests, run_id):
-    """The curves that the client streamed."""
+def history_of(requests, run_id, name="wandb-history.jsonl"):
+    """The curves that the client streamed, or the lines of another file."""
     streams = [r["sent"] for r in requests if r["path"].endswith(f"/{run_id}/file_stream")]
-    files = [sent["files"].get("wandb-history.jsonl", {}) for sent in streams if "files" in sent]
+    files = [sent["files"].get(name, {}) for sent in streams if "files" in sent]
     return [json.loads(line) for file in files for line in file.get("content", [])]
 
 
@@ -126,19 +126,26 @@ for first, last in ((0, 3), (2, 4), (0, 2)):
     with Tracker(Path(sys.argv[1]), settings, {}, step=first) as tracker:
         for step in range(first + 1, last + 1):
             tracker.log(step, {"train/loss": last})
+        tracker.summarise({"train/loss": first})
 """
 
 
 def test_a_run_that_resumes_goes_on_with_its_curves_and_one_that_is_done_again_has_its_own(
     server, tmp_path
 ):
-    """Of a run that resumes the client drops each step that the server has already."""
+    """Of a run that resumes the client drops each step that the server has already.
+
+    A summary counts although the step that was logged last has the same name.
+    """
     url, log = server
     account = {"WANDB_BASE_URL": url, "WANDB_API_KEY": 40 * "a", "WANDB_MODE": "online"}
     env = os.environ | forks.QUIET | account
     subprocess.run([sys.executable, "-c", STARTS, tmp_path], env=env, check=True, timeout=100)
-    curves = [(line["_step"], line["train/loss"]) for line in history_of(lines_of(log), "again")]
+    requests = lines_of(log)
+    curves = [(line["_step"], line["train/loss"]) for line in history_of(requests, "again")]
     assert curves == [(1, 3), (2, 3), (3, 3), (4, 4), (1, 2), (2, 2)]
+    summaries = history_of(requests, "again", "wandb-summary.json")
+    assert summaries[-1]["train/loss"] == 0, summaries
 
 
 def test_a_sweep_without_a_server_asks_once_and_arrives_later_by_wandb_sync(server, tmp_path):
