@@ -240,7 +240,7 @@ def word_f1(prediction: str, answer: str) -> float:
 
 @dataclass(frozen=True)
 class Scores:
-    """The scores of one evaluation, in percent."""
+    """The scores of one evaluation, in percent; a user's metric is taken as it is."""
 
     metrics: dict[str, float]  # by reported key; {} if no example is labelled
     score: float | None  # what chooses the best step: the mean of the task's `selection`

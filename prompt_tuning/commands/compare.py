@@ -15,6 +15,7 @@ from prompt_tuning.errors import UserError
 from prompt_tuning.files import flat, written_whole
 from prompt_tuning.run_folder import RunFolder, reported_scores, scores_by_split
 from prompt_tuning.tasks import Example
+from prompt_tuning.tasks.own import CLASS_METRICS, TEXT_METRICS
 from prompt_tuning.tasks.wsc import WSC
 from prompt_tuning.terminal import print_table, say
 
@@ -32,12 +33,18 @@ class Compared:
     config: Mapping[str, Any]  # by dotted key, without what is no part of the experiment
     result: Mapping[str, Any]  # of its record; {}: it is not finished
 
+    @property
+    def counts_answers(self) -> bool:
+        """Whether an `accuracy` is a percentage of answers: a user's metric may be anything."""
+        return {*(self.config.get("task.metrics") or ())} <= {*CLASS_METRICS, *TEXT_METRICS}
+
     def answers(self) -> tuple[list[Any], list[bool]]:
         """The examples of the reported split and whether each is right, as its accuracy counts.
 
         Both are empty where no answers were kept, or what was kept does not tell.
         """
-        if "accuracy" not in reported_scores(self.result)["metrics"]:
+        metrics = reported_scores(self.result)["metrics"]
+        if "accuracy" not in metrics or not self.counts_answers:
             return [], []
         lines = self.folder.reported_predictions(self.result)
         examples = [[line["idx"], line["targets"]] for line in lines]
@@ -137,7 +144,7 @@ def _scores(runs: Sequence[Compared]) -> Table:
         for scores in scores_by_split(each.result):
             metrics, total = scores["metrics"], scores["num_examples"]
             interval = "-"
-            if "accuracy" in metrics and total:
+            if "accuracy" in metrics and total and each.counts_answers:
                 low, high = wilson(round(metrics["accuracy"] / 100 * total), total)
                 interval = f"{100 * low:.1f} to {100 * high:.1f}"
             shown = "  ".join(f"{name} {value:.2f}" for name, value in metrics.items())

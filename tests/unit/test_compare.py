@@ -7,10 +7,10 @@ import pytest
 from prompt_tuning.run_folder import RunFolder
 
 
-def made_run(folder, *, length, accuracy, task="rte"):
+def made_run(folder, *, length, accuracy, task="rte", metrics=None):
     """A run of two evaluations; without an accuracy it was stopped."""
     run = RunFolder(folder)
-    config = {"task": {"name": task}, "prompt": {"length": length}, "seed": 0}
+    config = {"task": {"name": task, "metrics": metrics}, "prompt": {"length": length}, "seed": 0}
     run.start(config | {"output_dir": str(folder.parent)})
     curve = [{"step": 10, "eval/score": 50.0}, {"step": 20, "eval/score": 60.0}]
     lines = "".join(json.dumps(line) + "\n" for line in curve)
@@ -37,6 +37,17 @@ def test_what_differs_what_came_out_and_the_curves_are_shown(ptune, tmp_path):
     assert (tmp_path / "comparison.png").read_bytes()[:4] == b"\x89PNG"
 
     assert "(no difference)" in ptune("compare", "one", "one", "picture=null").out
+
+
+def test_an_accuracy_of_a_users_metric_is_no_count_of_right_answers(ptune, tmp_path):
+    """Such as `evaluate`'s own, which is a share of 1."""
+    folder = made_run(tmp_path / "own", length=5, accuracy=0.8, metrics=["./accuracy"])
+    path = folder.predictions_path("report")
+    path.parent.mkdir(parents=True)
+    path.write_text(json.dumps({"idx": 0, "targets": "y", "prediction": "y"}) + "\n")
+    said = ptune("compare", "own", "own").out
+    test = ["A", "test", "100", "0.80", "accuracy", "0.80", "-", "20"]
+    assert test in [line.split() for line in said.splitlines()] and "McNemar" not in said
 
 
 def test_runs_on_the_same_examples_are_compared_in_pairs(ptune, tmp_path):
