@@ -39,10 +39,10 @@ def ballots_of(task: Task, examples: Sequence[Example], answers: Sequence[str]) 
     say what becomes of an answer that is none: here it votes under its text, and loses every tie
     against one that is (Deviation: a choice of this project's).
     """
-    simplify = normaliser(task)
+    texts = map(normaliser(task), answers)
     return [
-        Ballot(simplify(answer), is_legal=task.parse(answer, example) is not None)
-        for example, answer in zip(examples, answers, strict=True)
+        Ballot(text, is_legal=task.parse(text, example) is not None)
+        for example, text in zip(examples, texts, strict=True)
     ]
 
 

@@ -38,6 +38,7 @@ def voted(task, example, answers, order=None):
         ("record", TOWER, ["Paris", "the Eiffel Tower.", "eiffel tower"], "the Eiffel Tower.", 2),
         ("mini_squad", TOWER, ["The  tower", "x", "tower !"], "The  tower", 2),
         ("mrqa_drop", TOWER, ["a", "1889", "The 1889"], "1889", 2),
+        ("mini_squad", TOWER, ["x", ".", "", "the"], ".", 3),
         ("wsc", WSC, ["suitcase", "his trophy", "The Trophy"], "his trophy", 2),
         ("dpr", TOWER, ["the Tower", "the tower", "the tower"], "the tower", 2),
     ],
