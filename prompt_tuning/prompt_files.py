@@ -40,8 +40,8 @@ class PromptFile:
     """A saved prompt, float32 [P, H], and what is known about it ({} for an .npy file).
 
     Metadata keys: model, source, revision, fingerprint, inner_fingerprint, variant, lm_adapt_steps,
-    target_sentinel, task, own_task (the definition of a user's own), init, recipe, seed,
-    config_hash, step, score.
+    target_sentinel, task, own_task (the definition of a user's own), init, init_words (in the rows,
+    where they are not the task's), recipe, seed, config_hash, step, score.
     """
 
     weight: NDArray[np.float32]
@@ -227,6 +227,7 @@ _KINDS: dict[str, tuple[type, ...]] = {
     **dict.fromkeys(("target_sentinel", "random_weights"), (bool,)),
     "revision": (str, NoneType),
     "score": (int, float, NoneType),
+    "init_words": (list,),
     "own_task": (dict,),  # what is in it `own_data.from_metadata` checks
 }
 _VARIANT_KEYS = ("variant", "lm_adapt_steps", "target_sentinel")

@@ -9,7 +9,7 @@ from typing import Any
 from prompt_tuning.config import InspectConfig, models_of_width
 from prompt_tuning.data.sources import Split, load_split
 from prompt_tuning.data.tokenization import encode_texts
-from prompt_tuning.errors import UserError
+from prompt_tuning.errors import UserError, printable
 from prompt_tuning.inspection.inspection_text import closing_line, row_lines, summary_lines
 from prompt_tuning.inspection.neighbours import Neighbours, Vocabulary
 from prompt_tuning.inspection.prompt_map import prompt_map_figure
@@ -40,9 +40,8 @@ class Inspected:
     @property
     def label_words(self) -> tuple[str, ...]:
         """The class labels, in the order in which they were put into rows if they were."""
-        given = self.member and self.member["config"]["init"]["words"]
-        if given:
-            return tuple(given)
+        if given := self.prompt.metadata.get("init_words"):
+            return tuple(printable(str(word)) for word in given)
         return (self.task.init_words or self.task.verbalizers) if self.task else ()
 
 

@@ -234,6 +234,7 @@ def _save_prompt(walk: Walk, init: NDArray[np.float32]) -> Path:
         "task": config.task.name,
         **({"own_task": as_metadata(config.task)} if config.task.is_own else {}),
         "init": config.init.strategy,
+        **({"init_words": config.init.words} if config.init.words else {}),
         "recipe": config.recipe,
         "seed": config.seed,
         "config_hash": walk.run.config_hash,

@@ -162,9 +162,11 @@ def test_the_prompts_of_an_experiment_are_trained_and_looked_at(inspect, tmp_pat
     """A record names the run that its prompt is of, so that a report can find it from the plan.
 
     Asked for by its file, the same prompt has the same record: two would be too many for a report.
+    Its rows' words are those that it was given, in a library too.
     """
     axes = ["model=ladder_100k", "task=mini_sst2", "init=class_label", "seed=0"]
-    narrowed = json.dumps([*axes, "prompt.length=4", *QUICK])
+    words = ["positive", "negative"]
+    narrowed = json.dumps([*axes, "init.words=[positive,negative]", "prompt.length=4", *QUICK])
     inspect("experiment=section7_ladder", f"train={narrowed}", "show_rows=1")
     record = record_in(tmp_path, "inspect-")
     (member,) = record["members"]
@@ -178,6 +180,11 @@ def test_the_prompts_of_an_experiment_are_trained_and_looked_at(inspect, tmp_pat
     assert measures["init"]["labels_persist"] == 1
     assert record["result"]["drift"]["rms"] > 0
     assert "done before" in inspect(f'prompt="{run}/prompt.safetensors"').out
+
+    (tmp_path / "kept.safetensors").write_bytes((run / "prompt.safetensors").read_bytes())
+    inspect("prompt=kept.safetensors")
+    for each in (record, record_in(tmp_path, "inspect-kept")):
+        assert [label["word"] for label in each["result"]["labels"]] == words
 
 
 def test_the_authors_prompts_have_the_norms_that_were_read_from_them(
