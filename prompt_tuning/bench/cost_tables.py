@@ -95,7 +95,7 @@ def _steps(result: Result) -> DataFrame:
             "user": _text("{:.3f}", seconds_of(result, "user_s").mean()),
             "sys": _text("{:.3f}", seconds_of(result, "sys_s").mean()),
             "wall": _text("{:.3f}", seconds_of(result, "wall_s").mean()),
-            "tokens/s": _text("{:,.0f}", _total(result, "positions") / seconds_of(result).sum()),
+            "positions/s": _text("{:,.0f}", _total(result, "positions") / seconds_of(result).sum()),
             "of floor": _text("{:.0f} %", 100 * floor_shares(result)),
             "GiB": _text("{:.3f}", peaks),
             "ptune is faster by": _times(result, {arm: (arm, "ptune") for arm in others}),
