@@ -168,12 +168,10 @@ class OptunaSweeper(Sweeper):
         say(f"{len(trials)} trials finished, {pruned} stopped early, {failed} failed")
         if not trials:
             return
-        table = Table(
-            "trial", *trials[0].params, "score", box=None, pad_edge=False, header_style=""
-        )
+        table = Table(*trials[0].params, "score", box=None, pad_edge=False, header_style="")
         for trial in trials[:SHOWN]:
             values = [_shown(value) for value in trial.params.values()]
-            table.add_row(str(trial.number + 1), *values, f"{_score(trial):.2f}")
+            table.add_row(*values, f"{_score(trial):.2f}")
         print_table(table)
         say(f"best: {_score(trials[0]):.2f}, of one seed on the split that chose it")
         best = [text for text in (*fixed, *_overrides(trials[0])) if not text.startswith("seed=")]

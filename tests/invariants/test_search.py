@@ -63,6 +63,8 @@ def test_trials_that_failed_at_an_earlier_start_are_made_up_for(ptune, monkeypat
     said = ptune(*arguments)
     assert "trial 2 of 2" in said.out
     assert "2 trials finished, 0 stopped early, 0 failed" in said.out
+    # No numbers of trials: those that failed had some too.
+    assert ["seed", "score"] in [line.split() for line in said.out.splitlines()]
     assert "2 trials, 2 done before" in ptune(*arguments).out
 
 
