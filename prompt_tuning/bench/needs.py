@@ -141,7 +141,7 @@ def describe(config: DoctorConfig) -> Iterator[tuple[str, str]]:
         operations = needs.operations(profile, training.batch_size)
         yield (
             f"recipe=paper, {profile}",
-            f"{_hours(training.num_steps * operations, config):.2f} GPU hours: "
+            f"{_hours_text(_hours(training.num_steps * operations, config))}: "
             f"{training.num_steps:,} steps of {training.batch_size} rows, "
             f"{operations / 1e12:.2f} * 10^12 operations a step",
         )
@@ -158,9 +158,8 @@ def describe_hours(runs: Sequence[TrainConfig], config: DoctorConfig) -> Iterato
     for run in runs:
         hours.setdefault(run.model.name, []).append(_hours(_operations_of(run), config))
     for name, each in hours.items():
-        yield f"model={name}", f"{sum(each):,.0f} GPU hours: {len(each)} runs"
-    total = sum(map(sum, hours.values()))
-    yield "all", f"{total:,.0f} GPU hours: {len(runs)} runs"
+        yield f"model={name}", f"{_hours_text(sum(each))}: {len(each)} runs"
+    yield "all", f"{_hours_text(sum(map(sum, hours.values())))}: {len(runs)} runs"
     yield _assumed(config)
 
 
@@ -184,6 +183,10 @@ def _step_of(model: str, length: int, task: str, batch_size: int, method: str) -
 
 def _hours(operations: float, config: DoctorConfig) -> float:
     return operations / (config.peak_tflops * 1e12 * config.utilization) / 3600
+
+
+def _hours_text(hours: float) -> str:
+    return f"{hours:,.0f} GPU hours" if hours >= 10 else f"{hours:.3g} GPU hours"
 
 
 def _assumed(config: DoctorConfig) -> tuple[str, str]:

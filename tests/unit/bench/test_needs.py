@@ -81,6 +81,8 @@ def test_hours_of_an_experiment_are_those_of_its_runs():
     tuned = dict(describe_hours(planned_runs("table1_model_tuning"), config))
     # Four times the batch; weights have gradients, and there is no prompt.
     assert float(tuned["all"].split()[0]) > 4 * hours * 0.9
+    shipped = dict(describe_hours(planned_runs("gate_flan"), config_of("experiment=gate_flan")))
+    assert 0.001 < float(shipped["all"].split()[0]) < 0.002  # a small model and few steps
 
 
 def test_a_mixture_costs_what_its_examples_do():
