@@ -21,7 +21,6 @@ from prompt_tuning.config import (
     EvaluateConfig,
     InspectConfig,
     ModelConfig,
-    TaskConfig,
     TrainConfig,
     VariantConfig,
     models_of_width,
@@ -32,6 +31,7 @@ from prompt_tuning.errors import UserError, raise_all
 from prompt_tuning.models.checkpoint_files import architecture_problem
 from prompt_tuning.models.packaged import check_installed
 from prompt_tuning.prompt_files import PromptFile, load_prompt, prompt_file
+from prompt_tuning.tasks import SPLITS
 
 Problems = Iterator[UserError]
 
@@ -69,6 +69,7 @@ def experiment_problems(config: InspectConfig | EnsembleConfig) -> Problems:
         "variant": config.variant,
         "model": config.model.source != "prompt" or config.model.path,
         "data.dir": config.data.dir,
+        **{f"data.{split}_file": getattr(config.data, f"{split}_file") for split in SPLITS},
     }
     for key in filter(given.get, given):
         yield UserError(
@@ -82,16 +83,14 @@ def prompt_problems(path: str, config: EvaluateConfig | InspectConfig | Ensemble
     """What is wrong with a prompt file, or with model, variant and data that it is put to."""
     model, variant = config.model, config.variant
     yield from _model_problems(model)
+    yield from _data_problems(config.data)
     if variant is not None:
         yield from _variant_problems(model, variant)
     try:
         prompt = load_prompt(Path(path))
     except UserError as error:
-        yield from _data_problems(config.data, config.task)
         yield error
         return
-    if config.task is not None or "own_task" not in prompt.metadata:
-        yield from _data_problems(config.data, config.task)
     # A folder needs no variant where only its embeddings are looked at, or the prompt tells it.
     tells = isinstance(config, InspectConfig) or "variant" in prompt.metadata
     has_variant = variant is not None or (model.path is not None and tells)
@@ -121,7 +120,7 @@ def untold_problems(
 def _train_problems(config: TrainConfig) -> Problems:
     model, evaluation, num_held_out = config.model, config.evaluation, config.data.num_held_out
     yield from _model_problems(model)
-    yield from _data_problems(config.data, config.task)
+    yield from _data_problems(config.data)
     if model.source == "prompt" and model.path is None:
         problem = f"model={model.name} is for evaluating a prompt"
         yield UserError(problem, fix="choose a model to train on: ptune list what=model")
@@ -284,15 +283,7 @@ def _width_problems(key: str, path: str, prompt: PromptFile, model: ModelConfig)
         )
 
 
-def _data_problems(data: DataConfig, task: TaskConfig | None) -> Problems:
-    if data.dir is None:
-        if task is not None and task.is_own:
-            return  # its files may be anywhere
-        needs = ["source=local"] if data.source == "local" else []
-        files = ("train_file", "validation_file", "test_file")
-        needs += [f"{key}={getattr(data, key)}" for key in files if getattr(data, key)]
-        for setting in needs:
-            yield UserError(f"data.{setting} needs a folder", fix="add data.dir=<folder>")
-    elif not Path(data.dir).is_dir():
+def _data_problems(data: DataConfig) -> Problems:
+    if data.dir is not None and not Path(data.dir).is_dir():
         fix = "give the folder that holds the tasks' folders (BoolQ, CB, ..., GLUE, SQuAD)"
         yield UserError(f"data.dir={data.dir} is not a folder", fix=fix)

@@ -138,7 +138,7 @@ def task_of_run(config: TrainConfig) -> Task:
 
 def is_at_hand(task: Task, data: DataConfig) -> bool:
     """Whether the task's rows can be read without fetching anything."""
-    return task.is_embedded or data.dir is not None
+    return task.is_embedded or data.dir is not None or data.train_file is not None
 
 
 def content_now(task: Task, data: DataConfig, splits: Iterable[str | None]) -> dict[str, Any]:

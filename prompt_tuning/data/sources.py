@@ -158,9 +158,17 @@ def _source(task: Task, split: str, spec: DataSpec) -> str:
     if source not in SOURCES:
         allowed = ", ".join(("auto", *SOURCES))
         raise UserError(f"data.source={source} is not a source", allowed=allowed)
-    known = task.origin.splits(source)
-    if source == "local" and getattr(spec, f"{split}_file") is not None:
+    named = [name for name in SPLITS if getattr(spec, f"{name}_file") is not None]
+    if source != "local" and named:
+        key = f"data.{named[0]}_file={getattr(spec, f'{named[0]}_file')}"
+        fix = "task=own" if task.is_embedded else "data.source=local data.dir=<folder>"
+        raise UserError(
+            f"{key} is not read: the rows of task {task.name} come from {source}",
+            fix=f"add {fix}, or leave it out",
+        )
+    if split in named:
         return source
+    known = task.origin.splits(source)
     if not known and task.origin.is_own:
         problem = f"task {task.name} does not say where its {split} rows are"
         fix = f"add data.{split}_file=<table>, or --config-dir <folder> task={task.name} where "

@@ -147,6 +147,7 @@ def test_a_bare_array_needs_a_model_and_is_told_which_have_its_width(
         (("experiment=fig1_ladder_model_tuning",), "without a soft prompt"),
         (("experiment=fig3b_ladder", "model=ladder_400k"), "'train=[\"model=<name>\"]'"),
         (("experiment=fig3b_flan", "data.dir=data"), "'train=[\"data.dir=<name>\"]'"),
+        (("experiment=fig3b_flan", "data.train_file=a"), "data.train_file= is for prompt="),
         (("prompt=rowless.npy", "top_k=1"), "2 or more"),
     ],
 )

@@ -197,6 +197,8 @@ def test_a_sweep_that_names_one_run_twice_is_refused(ptune, runs, axis):
         (["task.name=boolqq"], "did you mean boolq?"),
         (["task=squad"], "its answers are free text"),
         (["task=rte", "data.source=embedded"], "does not have task rte"),
+        (["task=rte", "data.source=local"], "data.dir=<folder of the official files>"),
+        (["data.dir=.", "data.train_file=a.csv"], "data.train_file=a.csv is not read"),
     ],
 )
 def test_a_command_line_that_cannot_be_is_refused_with_what_to_do(ptune, runs, arguments, message):

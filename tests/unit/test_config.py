@@ -187,8 +187,6 @@ def test_a_missing_value_names_the_choices():
         (["init=from_text", "init.text=' '"], ["init.text= is empty"]),
         (["init.words=[happy,' ']"], ["init.words=['happy', ' '] has an empty text"]),
         (["init=from_file", "init.path=none.npy"], ["prompt file none.npy does not exist"]),
-        (["data.source=local"], ["data.source=local needs a folder"]),
-        (["data.train_file=a.jsonl"], ["data.train_file=a.jsonl needs a folder"]),
         (["prompt.length=null"], ["method=prompt_tuning needs prompt.length"]),
         (["init.strategy=null"], ["method=prompt_tuning needs init"]),
         (

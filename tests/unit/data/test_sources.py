@@ -157,6 +157,9 @@ def test_an_empty_file_is_refused(tmp_path):
         ("mrqa_race", "train", DataSpec("hub"), "task mrqa_race has no train split"),
         ("dpr", "validation", DataSpec("hub"), "task dpr has no validation split"),
         ("mini_rte", "dev", DataSpec("auto"), "'dev' is not a split"),
+        ("mini_rte", "train", DataSpec("auto", test_file="a"), "data.test_file=a is not read"),
+        ("rte", "train", DataSpec("auto", train_file="a"), "fix: .* data.dir=<folder>"),
+        ("rte", "test", DataSpec("hub", Path(), train_file="a"), "is not read: .* from hub"),
     ],
 )
 def test_what_is_not_there_is_said(task, split, spec, message):
