@@ -374,7 +374,7 @@ class PredictConfig:
     prompts: dict[str, str] | None = key("name -> file or run's folder, for rows that name them")
     library: str | None = key("a folder of <name>.safetensors and <run>/prompt.safetensors")
     input: str = key(".jsonl, .csv, .tsv, .json or .parquet; -: JSON lines on standard input")
-    output: str = key("a .jsonl file, continued if it exists; or a new .csv file")
+    output: str = key("a .jsonl file, continued if it exists; a new .csv file; or /dev/stdout")
     model: ModelConfig = key("as_trained: the one that the prompts name")
     variant: VariantConfig | None = key("null: as the prompts were trained")
     rank: str | None = key("the likeliest class label; null: greedy", one_of=RANKS)

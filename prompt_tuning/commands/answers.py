@@ -14,7 +14,7 @@ from typing import IO, Any
 
 from prompt_tuning.errors import UserError
 from prompt_tuning.locking import hold
-from prompt_tuning.rows import ANSWER_FIELDS, STDIN, Line, own_fields, row_in
+from prompt_tuning.rows import ANSWER_FIELDS, STDIN, TABLES, Line, own_fields, row_in
 
 Answer = Mapping[str, Any]
 
@@ -134,7 +134,12 @@ def _is_torn_answer(line: bytes, row: Mapping[str, Any], only: str | None) -> bo
 
 
 def check_output(output: Path, rows: str) -> None:
-    """Raises a UserError if the output is the input, by whatever name, or can be no file."""
+    """Raises a UserError if the output is the input, by whatever name, or can be no such file."""
+    if str(output) == STDIN:
+        raise UserError("output=- is no file", fix="output=/dev/stdout for standard output")
+    if output.suffix in (".gz", *TABLES) and not is_csv(output):
+        problem = f"output={output} is not what answers are written as"
+        raise UserError(problem, allowed=".jsonl, .csv", fix="name it so")
     if not output.parent.is_dir() or output.is_dir():
         raise UserError(
             f"output={output} is no file in a folder that exists", fix="make the folder"

@@ -131,6 +131,21 @@ def test_a_table_of_answers_is_one_that_can_be_read_again(predict):
     ]
 
 
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("out.tsv", "allowed: .jsonl, .csv"),
+        ("out.parquet", "allowed: .jsonl, .csv"),
+        ("out.csv.gz", "allowed: .jsonl, .csv"),
+        ("-", "output=/dev/stdout"),
+    ],
+)
+def test_answers_are_not_written_under_the_name_of_something_else(predict, name, said):
+    """What reads the file by its name, ptune too, would not find JSON lines in it."""
+    assert said in predict(write(*FREE), f"output={name}", status=2).err
+    assert not Path(name).exists()
+
+
 @pytest.mark.parametrize("there", [b'{"a": 1}\n', b"my notes\n", b"my notes", b'{"prompt": "x"}'])
 def test_an_output_that_holds_anything_else_is_refused_and_kept(predict, there):
     """Whatever the file is, not a byte of it is lost, in a torn last line either."""
