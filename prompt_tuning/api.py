@@ -110,6 +110,8 @@ def run(folder: str | Path) -> Run:
         state = found.state()
         problem = f"{found.path} has no finished run: {state.name} {state.detail}".rstrip()
         raise UserError(problem, fix="ptune list what=runs shows which there are")
+    if (kind := record.get("kind")) != "train":
+        raise UserError(f"{found.path} is of ptune {kind}, no run of ptune train")
     return Run(found.path, record)
 
 
@@ -117,9 +119,14 @@ def runs(folder: str | Path = "runs") -> pandas.DataFrame:
     """Every finished run in a folder: a row each, a column for each value of config and result.
 
     Columns are dotted: config.task.name, config.seed, result.score, result.report.score, ...
+
+    Raises:
+        UserError: there is no such folder.
     """
     import pandas
 
+    if not Path(folder).is_dir():
+        raise UserError(f"{folder} is not a folder", fix="give the output_dir of the runs")
     rows = []
     for path in sorted(Path(folder).glob("*/record.json")):
         record = RunFolder(path.parent).record()

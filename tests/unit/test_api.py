@@ -2,6 +2,7 @@
 
 import datetime
 import doctest
+import json
 import subprocess
 import sys
 from types import MappingProxyType
@@ -132,6 +133,12 @@ def test_official_rows_are_scored_as_the_task_asks_them(tmp_path, task):
 def test_a_folder_without_a_finished_run_is_refused(tmp_path):
     with pytest.raises(UserError, match="has no finished run: missing"):
         prompt_tuning.run(tmp_path / "run")
+    record = {"kind": "inspect", "config": {}, "result": {}}
+    (tmp_path / "record.json").write_text(json.dumps(record))
+    with pytest.raises(UserError, match="is of ptune inspect"):
+        prompt_tuning.run(tmp_path)
+    with pytest.raises(UserError, match="nowhere is not a folder"):
+        prompt_tuning.runs("nowhere")
     with pytest.raises(UserError, match="has no prompt"):
         prompt_tuning.load(tmp_path)
     with pytest.raises(UserError, match="café"):
