@@ -150,7 +150,7 @@ def _check_plan(config: EnsembleConfig, runs: Sequence[TrainConfig]) -> None:
     if others := sorted({run.method for run in runs} - {"prompt_tuning"}):
         raise UserError(
             f"experiment={name} has runs of method={', '.join(others)}, which leave no prompt",
-            fix="'train=[\"method=prompt_tuning\"]'",
+            fix="choose an experiment of prompt tuning: ptune list what=experiment",
         )
     counts = {len(seeds) for seeds in repetitions([asdict(run) for run in runs])}
     if any(count % config.num_prompts for count in counts):

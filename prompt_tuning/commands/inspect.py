@@ -33,7 +33,7 @@ def check(cfg: DictConfig) -> InspectConfig:
     if (config.prompt is None) == (config.experiment is None):
         raise UserError(
             "prompt= names one prompt and experiment= those of a sweep; one of them is needed",
-            fix="add prompt=<file>, or experiment=<name>",
+            fix="give one of prompt=<file> and experiment=<name>",
         )
     if config.experiment is None:
         config = replace(config, prompt=in_file(str(config.prompt)))

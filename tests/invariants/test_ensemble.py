@@ -217,7 +217,7 @@ def test_an_experiment_trains_what_is_missing_and_votes_on_what_its_runs_report(
     ("arguments", "message"),
     [
         (["experiment=fig1_ladder", NARROW], "has 3 seeds"),
-        (["experiment=fig1_ladder_model_tuning", NARROW, "num_prompts=3"], "method=model_tuning"),
+        (["experiment=fig1_ladder_model_tuning", NARROW, "num_prompts=3"], "choose an experiment"),
         (["experiment=table33"], "there is no such experiment"),
         (["experiment=table3_ladder", "task=mini_rte"], "task= is for prompts="),
         (["experiment=table3_ladder", "num_prompts=1"], "num_prompts=1 is out of range"),
