@@ -472,7 +472,7 @@ def _is_too_many(override: Override) -> bool:
 def _missing_choices(
     command: str, override: Override, own_files: Path | None
 ) -> Iterator[UserError]:
-    """The files that an override chooses and neither a group of ours nor the user's folder has."""
+    """Files that an override chooses and nobody has, or the user's where ours come first."""
     group = override.key_or_group
     if override.is_hydra_override() or override.is_delete() or not choices(group):
         return
@@ -487,6 +487,11 @@ def _missing_choices(
                 fix=did_you_mean(name, names)
                 or f"--config-dir <folder>, if {group}/{name}.yaml is a file of yours",
             )
+        elif own_files and (theirs := own_files / group / f"{name}.yaml").is_file():
+            ours = config_dir() / group / theirs.name
+            if ours.is_file() and ours.read_bytes() != theirs.read_bytes():
+                problem = f"{theirs} is not read: {group}={name} is a file of ptune's"
+                yield UserError(problem, fix="give it another name")
 
 
 def _existing_keys(

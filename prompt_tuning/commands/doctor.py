@@ -20,7 +20,7 @@ from prompt_tuning.data.sources import DataSpec, check_available
 from prompt_tuning.errors import UserError
 from prompt_tuning.network import problem_with
 from prompt_tuning.task_registry import TASKS
-from prompt_tuning.tasks import SPLITS, Task
+from prompt_tuning.tasks import Task
 
 WANDB_HOST = "api.wandb.ai"
 WEIGHTS = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin")
@@ -131,10 +131,11 @@ def _data(folder: str | None) -> Iterator[Finding]:
         return
     spec = DataSpec(source="auto", dir=Path(folder))
     for name, task in TASKS.items():
-        reasons = {split: _why_missing(task, spec, split) for split in SPLITS}
+        splits = task.origin.splits("embedded" if task.is_embedded else "local")
+        reasons = {split: _why_missing(task, spec, split) for split in splits}
         found = ", ".join(split for split, reason in reasons.items() if reason is None)
-        missing = [reason for reason in reasons.values() if reason is not None and reason.fix]
-        if found or not missing:
+        missing = [reason for reason in reasons.values() if reason is not None]
+        if found:
             yield f"task={name}", found, None
         else:
             yield f"task={name}", missing[0].problem, missing[0].fix

@@ -158,10 +158,11 @@ def _source(task: Task, split: str, spec: DataSpec) -> str:
     if source not in SOURCES:
         allowed = ", ".join(("auto", *SOURCES))
         raise UserError(f"data.source={source} is not a source", allowed=allowed)
+    local = "data.source=local data.dir=<folder of the files>"
     named = [name for name in SPLITS if getattr(spec, f"{name}_file") is not None]
     if source != "local" and named:
         key = f"data.{named[0]}_file={getattr(spec, f'{named[0]}_file')}"
-        fix = "task=own" if task.is_embedded else "data.source=local data.dir=<folder>"
+        fix = "task=own" if task.is_embedded else local
         raise UserError(
             f"{key} is not read: the rows of task {task.name} come from {source}",
             fix=f"add {fix}, or leave it out",
@@ -171,16 +172,20 @@ def _source(task: Task, split: str, spec: DataSpec) -> str:
     known = task.origin.splits(source)
     if not known and task.origin.is_own:
         problem = f"task {task.name} does not say where its {split} rows are"
-        fix = f"add data.{split}_file=<table>, or --config-dir <folder> task={task.name} where "
-        fix += f"{task.name}.yaml says it"
+        fix = f"add data.{split}_file=<table>, or --config-dir <folder> task=<name> where "
+        fix += "task/<name>.yaml says it"
         raise UserError(problem, fix=fix)
     if not known:
         raise UserError(
             f"data.source={source} does not have task {task.name}",
             allowed=", ".join(name for name in SOURCES if task.origin.splits(name)),
+            fix=local if task.origin.files else None,
         )
     if split not in known:
-        raise UserError(f"task {task.name} has no {split} split", allowed=", ".join(known))
+        other = "" if split == "train" else "split= one of them (of train evaluation.split=), or "
+        fix = f"{other}data.{split}_file=<a file with its rows>"
+        problem = f"task {task.name} has no {split} split"
+        raise UserError(problem, allowed=", ".join(known), fix=fix)
     return source
 
 

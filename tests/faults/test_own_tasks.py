@@ -120,6 +120,14 @@ def test_a_table_of_another_kind_is_named(train, tmp_path, name, content, said):
     assert said in train(f"data.train_file={name}").err
 
 
+def test_a_file_with_the_name_of_one_of_ours_is_refused(ptune, tmp_path):
+    """Hydra would read ours without a word."""
+    (tmp_path / "task").mkdir()
+    (tmp_path / "task" / "own.yaml").write_text(GOOD)
+    said = ptune("train", "--config-dir", ".", "task=own", status=2).err
+    assert "task/own.yaml is not read" in said
+
+
 def test_a_label_that_only_validation_has_is_named(train):
     files = {"dev.csv": "text,topic\nx,c\n"}
     shown = train("data.validation_file=dev.csv", files=files).err

@@ -151,14 +151,20 @@ def test_an_empty_file_is_refused(tmp_path):
     [
         ("rte", "train", DataSpec("disk"), "data.source=disk is not a source"),
         ("rte", "train", DataSpec("embedded"), "data.source=embedded does not have task rte"),
+        ("quoref", "train", DataSpec("hub"), "fix:     data.source=local data.dir=<folder"),
         ("mini_rte", "test", DataSpec("hub"), "data.source=hub does not have task mini_rte"),
         ("rte", "dev", DataSpec("hub"), "'dev' is not a split"),
         ("rte", "train", DataSpec("local"), "no data.dir to find task rte in"),
         ("mrqa_race", "train", DataSpec("hub"), "task mrqa_race has no train split"),
-        ("dpr", "validation", DataSpec("hub"), "task dpr has no validation split"),
+        (
+            "dpr",
+            "validation",
+            DataSpec("hub"),
+            "no validation split\n.*\n  fix:     split= one",
+        ),
         ("mini_rte", "dev", DataSpec("auto"), "'dev' is not a split"),
         ("mini_rte", "train", DataSpec("auto", test_file="a"), "data.test_file=a is not read"),
-        ("rte", "train", DataSpec("auto", train_file="a"), "fix: .* data.dir=<folder>"),
+        ("rte", "train", DataSpec("auto", train_file="a"), "fix: .* data.dir=<folder"),
         ("rte", "test", DataSpec("hub", Path(), train_file="a"), "is not read: .* from hub"),
     ],
 )
