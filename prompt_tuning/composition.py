@@ -147,7 +147,9 @@ def points_of(
             points = _checked(points, check, problems)
     except UserError as error:
         problems += error.parts
-    raise_all(problems)
+    # A key that was given, and is left out because it is wrong, is not missing.
+    given = {f"{argument.partition('=')[0]} is missing" for argument in arguments}
+    raise_all([each for each in problems if each.problem not in given] or problems)
     return points
 
 
@@ -410,7 +412,7 @@ def _readable(
     """The arguments that have values, and name files that there are where they choose a file."""
     for argument in arguments:
         try:
-            override = _parsed(argument)
+            override = _parsed(command, argument)
         except UserError as error:
             problems.append(error)
             continue
@@ -424,7 +426,7 @@ def _readable(
             yield from _parser().parse_overrides([spelling])
 
 
-def _parsed(argument: str) -> Override:
+def _parsed(command: str, argument: str) -> Override:
     """The argument, read by Hydra.
 
     Raises:
@@ -436,6 +438,8 @@ def _parsed(argument: str) -> Override:
         fix = f"write key={argument}"
         if "=" in argument:
             fix = "quote a value with spaces or special characters: 'key=\"value\"'"
+        elif argument.startswith("-"):
+            fix = f"leave it out: flags are for a shell, as in ptune {command} -m"
         unreadable = f"{argument} cannot be read"
         raise UserError(unreadable, allowed="key=value", fix=fix) from None
     if _is_nested_deeply(override.value()):

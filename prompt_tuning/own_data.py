@@ -37,7 +37,7 @@ def own_task_of(config: TaskConfig) -> Task:
     if config.label is not None and config.labels is None:
         raise UserError(
             f"the labels of task {config.name} are not known without its training rows",
-            fix="add data.train_file=<table>, or labels: {<label>: <word>} to its file",
+            fix="add data.train_file=<table>, or 'task.labels={<label>: <word>}'",
         )
     template, labels = Template(str(config.inputs)), config.labels or {}
     words = tuple(dict.fromkeys(labels.values()))
@@ -72,8 +72,8 @@ def _problems(config: TaskConfig) -> Iterator[UserError]:
         yield UserError(f"{name} is a task of ptune's, which has no {given}", fix=fix)
         return
     if config.inputs is None:
-        fix = 'add inputs: "{<column>} ...", the text that the model reads'
-        yield UserError(f"{task} has no inputs", fix=fix)
+        fix = 'task.inputs="{<column>} ...", the text that the model reads'
+        yield UserError("task.inputs is missing", fix=fix)
     else:
         try:
             if not Template(config.inputs).columns:
@@ -83,7 +83,7 @@ def _problems(config: TaskConfig) -> Iterator[UserError]:
             yield UserError(f"{task}: inputs {config.inputs!r}: {error}", allowed=allowed)
     if (config.label is None) == (config.target is None):
         both = "both" if config.label else "neither"
-        fix = "label: is a column of class labels, target: one of free text; give one of them"
+        fix = "give one: task.label=<column of class labels>, task.target=<column of free text>"
         yield UserError(f"{task} has {both} of label and target", fix=fix)
     yield from _label_problems(task, config.label, config.labels)
     yield from _metric_problems(task, config)
@@ -95,7 +95,7 @@ def _problems(config: TaskConfig) -> Iterator[UserError]:
         yield UserError(f"{task} has both files and hub", fix="give one of them")
     for key in ("hub_config", "hub_splits"):
         if getattr(config, key) and not config.hub:
-            yield UserError(f"{task} has {key} and no hub", fix="add hub: <owner/name>")
+            yield UserError(f"{task} has {key} and no hub", fix="add task.hub=<owner/name>")
 
 
 def _label_problems(
@@ -104,7 +104,7 @@ def _label_problems(
     if labels is None:
         return
     if label is None:
-        yield UserError(f"{task} has labels and no label", fix="add label: <column>")
+        yield UserError(f"{task} has labels and no label", fix="add task.label=<column>")
     if empty := [repr(label) for label, word in labels.items() if not word.strip()]:
         fix = "give it the word that the model is to say"
         yield UserError(f"{task}: label {', '.join(empty)} has no word", fix=fix)
@@ -173,8 +173,8 @@ def with_labels(config: TaskConfig, spec: DataSpec) -> TaskConfig:
         found = f"{len(counts):,} different labels in {counts.total():,} rows"
         raise UserError(
             f"task {config.name}: column {config.label!r} has {found}",
-            allowed=f"2 to {MOST_CLASSES}; any number with labels: in the task's file",
-            fix="name another column, or target: for free text",
+            allowed=f"2 to {MOST_CLASSES}; any number with task.labels=",
+            fix="name another column, or task.target= for free text",
         )
     return replace(config, labels={label: label for label in sorted(counts, key=_by_number)})
 
@@ -266,5 +266,5 @@ def check_sayable(task: Task, read_back: Callable[[str], str]) -> None:
         shown = ", ".join(f"{word!r} (it reads {read!r})" for word, read in lost.items())
         raise UserError(
             f"task {task.name}: the model's vocabulary cannot say {shown}",
-            fix="give such a label another word: labels: {<label>: <word>}",
+            fix="give such a label another word: 'task.labels={<label>: <word>}'",
         )

@@ -15,7 +15,7 @@ TABLE = "text,topic\n" + "".join(f"row {i},{'ab'[i % 2]}\n" for i in range(20))
 
 # Of a task file: what it says instead of GOOD, and what is said about it.
 TASK_FILES = {
-    "no inputs": ("name: topics\nlabel: topic\n", "task topics has no inputs"),
+    "no inputs": ("name: topics\nlabel: topic\n", "task.inputs is missing"),
     "no column": (GOOD.replace("{text}", "text"), "it names no column"),
     "open brace": (GOOD.replace("{text}", "{text"), "expected '}' before end of string"),
     "lone brace": (GOOD.replace("{text}", "text}"), "Single '}' encountered"),
@@ -23,7 +23,7 @@ TASK_FILES = {
     "format": (GOOD.replace("{text}", "{text:>8}"), "braces hold the name of a column"),
     "unknown column": (GOOD.replace("{text}", "{body}"), "no column 'body'; there are text, topic"),
     "unknown label": (GOOD.replace("label: topic", "label: topics"), "no column 'topics'"),
-    "neither": (GOOD.replace("label: topic\n", ""), "has neither of label and target"),
+    "neither": (GOOD.replace("label: topic\n", ""), "task.label=<column of class labels>"),
     "both": (GOOD + "target: text\n", "has both of label and target"),
     "labels of text": (
         GOOD.replace("label: topic", "target: topic\nlabels: {a: x, b: y}"),

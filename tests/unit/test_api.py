@@ -39,6 +39,8 @@ def test_all_mistakes_are_raised_at_once():
     with pytest.raises(UserError) as raised:
         prompt_tuning.train("task=mini_rtee", "seed=-1", "modle=small")
     assert len(raised.value.parts) >= 2
+    with pytest.raises(UserError, match="leave it out: flags are for a shell"):
+        prompt_tuning.train("-m", "seed=1,2")
 
 
 @pytest.fixture

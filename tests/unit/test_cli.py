@@ -206,6 +206,13 @@ def test_a_command_line_that_cannot_be_is_refused_with_what_to_do(ptune, runs, a
     assert not runs
 
 
+@pytest.mark.parametrize(
+    "line", ["show task=topics", "train task=own task.inputs={a} task.label=b"]
+)
+def test_a_key_that_is_given_and_wrong_is_not_missing_too(ptune, line):
+    assert ptune(*line.split(), status=2).err.count("error:") == 1
+
+
 def test_a_place_may_have_any_letters(ptune, tmp_path):
     shutil.copytree(EXAMPLE, tmp_path / "café")
     shown = ptune("show", "--config-dir", "café", "task=topics", 'data.dir="café"').out
