@@ -598,7 +598,7 @@ def described(
             yield from described(section, value, f"{name}.")
             continue
         if section is not None:
-            words = f"ptune list what={name}"
+            words = f"ptune list what={name}" if choices(name) else "a section"
         else:
             words = ", ".join(about.one_of) or _WORDS[_without_null(hint)]
         or_null = "or null" if NoneType in get_args(hint) else ""

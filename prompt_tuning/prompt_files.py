@@ -140,7 +140,8 @@ def prompt_file(path: Path) -> Path:
     there = ", ".join(sorted(each.name for each in path.iterdir())[:8]) or "nothing"
     raise UserError(
         f"{path} has no prompt: neither {RUN_FILE} of a run nor {PEFT_FILE} of PEFT",
-        fix=f"give the folder of a finished run of prompt tuning (there is {there})",
+        fix="give the folder of a finished run of prompt tuning, or an .npy file itself "
+        f"(there is {there})",
     )
 
 

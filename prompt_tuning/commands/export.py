@@ -118,6 +118,7 @@ def _pushed(folder: Path, repository: str) -> str:
         reason = str(error).partition("\n")[0]
         raise UserError(
             f"push={repository}: {type(error).__name__}: {reason}",
-            fix=f"log in with hf auth login; the folder is whole: {folder}",
+            fix="connect to the hub, or log in with hf auth login; the folder is whole: "
+            f"hf upload {repository} {folder}",
         ) from error
     return f"https://huggingface.co/{repository}"

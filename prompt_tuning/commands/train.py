@@ -42,9 +42,9 @@ def check(cfg: DictConfig) -> TrainConfig:
         _check_mixture(config, splits)
         return config
     task = task_of_run(config)
-    _check_words(config, task)
     check_rank(task, config.evaluation)
     check_data(task, config.data, splits)
+    _check_words(config, task)
     for target in transfer_targets(config):
         check_data(target, official_names(config.data), splits[-1:])
     return config

@@ -115,7 +115,7 @@ class PretrainConfig(RecordConfig):
     """`ptune pretrain` and `ptune adapt`: one checkpoint."""
 
     name: str = key("of the checkpoint, and of its folder")
-    checkpoint: str | None = key("a folder or hub id to go on from; null: random weights")
+    checkpoint: str | None = key("a folder or hub id; null, in pretrain: random weights")
     shape: ShapeConfig | None = key("of random weights; null: the checkpoint's")
     vocabulary: VocabularyConfig | None = key("null: the checkpoint's")
     corpus: CorpusConfig = key("where text comes from")

@@ -54,6 +54,8 @@ def test_help_of_a_command_says_what_each_key_means_and_may_be(ptune, monkeypatc
         assert f"\n{line}" in shown
     shown = " ".join(ptune("ensemble", "--help").out.split())
     assert "task=null ptune list what=task, or null" in shown
+    shown = " ".join(ptune("adapt", "--help").out.split())
+    assert "checkpoint=??? a text" in shown and "shape=null a section, or null of" in shown
 
 
 @pytest.mark.parametrize("command", ["ensemble", "inspect", "list", "report"])
@@ -197,6 +199,8 @@ def test_a_sweep_that_names_one_run_twice_is_refused(ptune, runs, axis):
         (["task.name=boolqq"], "did you mean boolq?"),
         (["task=squad"], "its answers are free text"),
         (["task=rte", "data.source=embedded"], "does not have task rte"),
+        (["task=quoref"], "data.source=hub does not have task quoref"),
+        (["task=quoref", f"data.dir={EXAMPLE}"], "task quoref has no train split"),
         (["task=rte", "data.source=local"], "data.dir=<folder of the official files>"),
         (["data.dir=.", "data.train_file=a.csv"], "data.train_file=a.csv is not read"),
     ],

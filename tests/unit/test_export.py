@@ -92,6 +92,9 @@ def test_a_push_makes_the_repository_and_uploads_the_folder(ptune, monkeypatch, 
     (make, repository), (upload, sent) = calls
     assert (make, upload, repository) == ("make", "upload", ("me/rte",))
     assert sent["repo_id"] == "me/rte" and Path(sent["folder_path"]) == Path("out")
+    monkeypatch.setattr(HfApi, "create_repo", lambda *_, **__: int("no network"))
+    said = ptune("export", "prompt=run", "output=second", "push=me/rte", status=2)
+    assert "hf upload me/rte second" in said.err
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,13 @@ import torch
 from safetensors.numpy import save_file
 
 from prompt_tuning.errors import UserError
-from prompt_tuning.prompt_files import PromptFile, check_fits, load_prompt, save_prompt
+from prompt_tuning.prompt_files import (
+    PromptFile,
+    check_fits,
+    load_prompt,
+    prompt_file,
+    save_prompt,
+)
 
 WEIGHT = np.arange(12, dtype=np.float32).reshape(3, 4)
 
@@ -29,8 +35,11 @@ def test_a_saved_prompt_comes_back_with_its_metadata_and_what_it_was_before_trai
     assert [p.name for p in tmp_path.iterdir()] == ["prompt.safetensors"]
     assert (prompt.init is None) == (init is None)
     np.testing.assert_array_equal(prompt.init, init)
-    np.save(tmp_path / "bare.npy", WEIGHT)
-    assert load_prompt(tmp_path / "bare.npy").init is None
+    (tmp_path / "npy").mkdir()
+    np.save(tmp_path / "npy" / "prompt.npy", WEIGHT)
+    assert load_prompt(tmp_path / "npy" / "prompt.npy").init is None
+    with pytest.raises(UserError, match="or an .npy file itself"):
+        prompt_file(tmp_path / "npy")
 
 
 def test_the_labels_of_a_prompts_task_keep_their_order(tmp_path):
