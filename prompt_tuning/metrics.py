@@ -38,6 +38,9 @@ class OfflineMetric(evaluate.Metric):  # type: ignore[misc]
     def __init__(self) -> None:
         super().__init__(keep_in_memory=True)
 
+    def _build_data_dir(self) -> str:
+        return ""  # the library would make a folder below HOME, for what is kept in memory
+
     def _info(self) -> evaluate.MetricInfo:
         return evaluate.MetricInfo(
             description=self.__doc__ or "",
