@@ -52,6 +52,22 @@ def hold(file: IO[Any], what: str) -> None:
         raise InProgress(what, "another process writes it")
 
 
+def begin_alone(file: IO[Any]) -> bool:
+    """Whether no other process is at an open file; then others wait until `let_others_in`.
+
+    Whoever has begun is at it until the file is closed.
+    """
+    is_first = _take(file, fcntl.LOCK_EX)
+    if not is_first:
+        let_others_in(file)
+    return is_first
+
+
+def let_others_in(file: IO[Any]) -> None:
+    """Ends what `begin_alone` has begun; waits if another process is alone at the file."""
+    fcntl.flock(file, fcntl.LOCK_SH)
+
+
 def holder_of(path: Path) -> str | None:
     """Who holds the lock on `path`, such as "process 71 on gpu3"; None if nobody does."""
     try:

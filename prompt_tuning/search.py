@@ -6,7 +6,8 @@ is reported. Hydra's own plugin for Optuna holds on to version 2 and cannot stop
 
 import hashlib
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,7 @@ from rich.table import Table
 from prompt_tuning.composition import composed, own_files_of
 from prompt_tuning.errors import UserError, as_user_error
 from prompt_tuning.interrupts import judged_by
+from prompt_tuning.locking import begin_alone, let_others_in
 from prompt_tuning.terminal import print_table, say
 
 SHOWN = 10  # trials in the table at the end
@@ -99,32 +101,51 @@ class OptunaSweeper(Sweeper):
             )
         if self._compose:  # wrong keys are named before a journal has them
             self._compose([*fixed, *(f"{key}={_first(drawn)}" for key, drawn in space.items())])
-        study = self._study(fixed, space)
-        failed_before = _num(study, TrialState.FAIL)
-        while (number := _num(study, *FINISHED, TrialState.FAIL) - failed_before) < self.num_trials:
-            self._try(study, space, fixed, number)
-        self._print_results(study, fixed, failed_before)
+        with self._study(fixed, space) as study:
+            failed = TrialState.FAIL
+            failed_before = _num(study, failed)
+            while (number := _num(study, *FINISHED, failed) - failed_before) < self.num_trials:
+                self._try(study, space, fixed, number)
+            self._print_results(study, fixed, failed_before)
         if self._failures:
             raise min(self._failures, key=_exit_status)
 
-    def _study(self, fixed: Sequence[str], space: Mapping[str, Any]) -> optuna.Study:
-        """The search of these keys, new or from its journal below output_dir."""
+    @contextmanager
+    def _study(self, fixed: Sequence[str], space: Mapping[str, Any]) -> Iterator[optuna.Study]:
+        """The search of these keys, new or from its journal below output_dir.
+
+        Where no other process is at it, trials that were stopped are the next ones, and go on.
+        """
         name = hashlib.sha256(repr((sorted(fixed), sorted(space.items()))).encode()).hexdigest()
         path = self._folder / f"search-{name[:8]}.log"
         path.parent.mkdir(parents=True, exist_ok=True)
-        study = optuna.create_study(
-            storage=JournalStorage(JournalFileBackend(str(path))),
-            study_name=name[:8],
-            sampler=self.sampler,
-            pruner=self.pruner,
-            direction="maximize",
-            load_if_exists=True,
-        )
-        if before := _num(study, *FINISHED):
-            self.sampler.reseed_rng()  # its own seed would draw the first trials again
-        found = f", {before} done before" if before else ""
-        say(f"search over {', '.join(space)}: {self.num_trials} trials{found}; kept in {path}")
-        return study
+        with path.open("a+b") as journal:
+            if is_alone := begin_alone(journal):
+                journal.seek(0)
+                journal.truncate(journal.read().rfind(b"\n") + 1)  # a line left torn by a kill
+            try:
+                study = optuna.create_study(
+                    storage=JournalStorage(JournalFileBackend(str(path))),
+                    study_name=name[:8],
+                    sampler=self.sampler,
+                    pruner=self.pruner,
+                    direction="maximize",
+                    load_if_exists=True,
+                )
+            except (ValueError, KeyError, TypeError) as error:
+                problem = f"{path}, the journal of this search, is damaged: {error}"
+                fix = "remove it: the search begins anew, and runs that are done are not repeated"
+                raise UserError(problem, fix=fix) from error
+            for trial in study.get_trials(states=(TrialState.RUNNING,)) if is_alone else ():
+                study.tell(trial.number, state=TrialState.FAIL)
+                study.enqueue_trial(trial.params)
+            let_others_in(journal)
+            if study.trials:
+                self.sampler.reseed_rng()  # its own seed would draw the first trials again
+            before = _num(study, *FINISHED)
+            found = f", {before} done before" if before else ""
+            say(f"search over {', '.join(space)}: {self.num_trials} trials{found}; kept in {path}")
+            yield study
 
     def _try(
         self,

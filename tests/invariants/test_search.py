@@ -7,6 +7,7 @@ from quick_runs import EXAMPLE, lines_of, problems_of
 
 from prompt_tuning.errors import InProgress, UserError
 from prompt_tuning.hydra_app import Job
+from prompt_tuning.interrupts import Interrupted
 from prompt_tuning.run_folder import RunFolder
 from prompt_tuning.training import tuning
 
@@ -66,6 +67,34 @@ def test_trials_that_failed_at_an_earlier_start_are_made_up_for(ptune, monkeypat
     # No numbers of trials: those that failed had some too.
     assert ["seed", "score"] in [line.split() for line in said.out.splitlines()]
     assert "2 trials, 2 done before" in ptune(*arguments).out
+
+
+def test_a_search_that_was_stopped_goes_on_with_the_trial_that_it_was_at(
+    ptune, monkeypatch, tmp_path
+):
+    """Its run has a resume point; the journal may end in a torn line, as a kill leaves one."""
+    endings = iter([79.0, Interrupted(15), 79.0, 79.0, 79.0])
+
+    def job(*_):
+        if isinstance(ending := next(endings), Interrupted):
+            raise ending
+        return ending
+
+    def trials(status=0):
+        lines = ptune(*search, status=status).out.splitlines()
+        return [line.split()[4] for line in lines if line.startswith("trial ") and " of " in line]
+
+    monkeypatch.setattr(Job, "__call__", job)
+    search = [*SEARCH, RATE, "hydra.sweeper.num_trials=3"]
+    first, stopped = trials(status=128 + 15)
+    (journal,) = tmp_path.glob("runs/sweeps/search-*.log")
+    with journal.open("a") as file:
+        file.write('{"op_code": 4, "wor')
+    again, third = trials()
+    assert again == stopped and len({first, stopped, third}) == 3
+    assert not trials()  # all are done
+    journal.write_bytes(bytes(99) + b"\n")
+    assert f"{journal.name}, the journal of this search, is damaged" in ptune(*search, status=2).err
 
 
 def test_a_trial_that_fails_in_a_process_of_its_own_does_not_stop_the_search(ptune, monkeypatch):
