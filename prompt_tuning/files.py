@@ -82,13 +82,17 @@ def written_whole(path: Path) -> Iterator[Path]:
     """
     unfinished = scratch_beside(path)
     try:
+        unfinished.touch()
+        mode = unfinished.stat().st_mode
         yield unfinished
+        if unfinished.stat().st_mode != mode:
+            unfinished.chmod(mode)  # safetensors makes a file that nobody else may read
         _to_disk(unfinished)
         unfinished.replace(path)
     except BaseException as error:
         with suppress(OSError):  # the place is one that cannot be written: nothing is left there
             unfinished.unlink(missing_ok=True)
-        # safetensors and torch say in exceptions of their own what the system refused them.
+        # A write names no file; safetensors and torch have exceptions of their own.
         if (number := _refused(error)) is not None:
             raise OSError(number, os.strerror(number), str(path)) from error
         raise
@@ -96,9 +100,9 @@ def written_whole(path: Path) -> Iterator[Path]:
 
 
 def _refused(error: BaseException) -> int | None:
-    """The number of the system's error that a library reports in words; None if there is none."""
+    """The number of the system's error, which a library may report in words; None: it is none."""
     if isinstance(error, OSError):
-        return None
+        return error.errno
     if isinstance(error.__context__, OSError):
         return error.__context__.errno
     found = re.search(r"\(os error (\d+)\)", str(error))

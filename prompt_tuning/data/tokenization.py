@@ -159,7 +159,7 @@ def _cache_key(
 
 def _save(split: EncodedSplit, path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    with written_whole(path) as unfinished, unfinished.open("xb") as file:
+    with written_whole(path) as unfinished, unfinished.open("wb") as file:
         truncated = [split.truncated_inputs, split.truncated_targets]
         arrays = _joined("inputs", split.inputs) | _joined("targets", split.targets)
         np.savez(file, **arrays, truncated=truncated)

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 import transformers
-from safetensors.torch import save_file
 from torch import Tensor
 from transformers import (
     AutoConfig,
@@ -23,7 +22,6 @@ from transformers.utils.hub import cached_file, extract_commit_hash
 
 from prompt_tuning.data.tokenization import encode_texts
 from prompt_tuning.errors import UserError
-from prompt_tuning.files import written_whole
 from prompt_tuning.made_from import ENDS, fingerprints
 from prompt_tuning.models.checkpoint_files import (
     ADAPTER,
@@ -36,7 +34,7 @@ from prompt_tuning.models.checkpoint_files import (
 )
 from prompt_tuning.models.frozen_t5 import FamilyConfig, FamilyModel, FrozenT5, PackedT5
 from prompt_tuning.models.packaged import provenance
-from prompt_tuning.models.random_checkpoint import random_weights
+from prompt_tuning.models.random_checkpoint import random_weights, save_weights
 from prompt_tuning.shapes import Shape
 
 if TYPE_CHECKING:
@@ -229,8 +227,7 @@ def save_checkpoint(
         if (path := stored_file(place, name, revision)) is not None:
             (folder / name).write_bytes(path.read_bytes())
     stored = {name: weight.detach().to(dtype).cpu() for name, weight in weights.items()}
-    with written_whole(folder / "model.safetensors") as unfinished:
-        save_file(stored, unfinished, metadata={"format": "pt"})
+    save_weights(folder, stored)
 
 
 def write_untrained_checkpoint(folder: Path, source: str, *, revision: str | None = None) -> None:

@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 
 from prompt_tuning.errors import UserError
-from prompt_tuning.models.random_checkpoint import hub_config, tokenizer_config
+from prompt_tuning.models.random_checkpoint import hub_config, save_weights, tokenizer_config
 from prompt_tuning.shapes import NUM_BUCKETS, Shape, parameter_shapes
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def import_onnx(encoder: Path, decoder: Path, tokenizer: Path, folder: Path) -> 
     (folder / "tokenizer_config.json").write_text(json.dumps(tokenizer_config(), indent=2) + "\n")
     _write_tokenizer(tokenizer, folder / "tokenizer.json")
     tensors = {name: torch.from_numpy(weight) for name, weight in sorted(weights.items())}
-    save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
+    save_weights(folder, tensors)
 
 
 def values_sha256(path: Path) -> str:

@@ -6,6 +6,7 @@ real checkpoints where there is no hub.
 
 import json
 import shutil
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
+from prompt_tuning.files import written_whole
 from prompt_tuning.shapes import MAX_DISTANCE, NUM_SENTINELS, Shape, parameters_of
 
 ROWS_MULTIPLE = 128  # T5 pads its 32,100 pieces to 32,128 embedding rows
@@ -36,7 +38,13 @@ def write_random_checkpoint(
     (folder / "config.json").write_text(json.dumps(hub_config(shape, rows), indent=2) + "\n")
     weights = random_weights(shape, rows, seed=seed)
     weights["lm_head.weight"] *= lm_head_deviation
-    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    save_weights(folder, weights)
+
+
+def save_weights(folder: Path, weights: Mapping[str, Tensor]) -> None:
+    """Writes model.safetensors under the tensors' hub names, by atomic rename."""
+    with written_whole(folder / "model.safetensors") as unfinished:
+        save_file(dict(weights), unfinished, metadata={"format": "pt"})
 
 
 def random_weights(

@@ -33,6 +33,8 @@ def test_a_saved_prompt_comes_back_with_its_metadata_and_what_it_was_before_trai
     assert (prompt.length, prompt.hidden_size) == (3, 4)
     assert prompt.metadata == {"format": 1, "task": "rte", "score": 68.6, "revision": None}
     assert [p.name for p in tmp_path.iterdir()] == ["prompt.safetensors"]
+    (tmp_path / "other").touch()  # others may read the one as the other
+    assert path.stat().st_mode == (tmp_path / "other").stat().st_mode
     assert (prompt.init is None) == (init is None)
     np.testing.assert_array_equal(prompt.init, init)
     (tmp_path / "npy").mkdir()
