@@ -141,7 +141,8 @@ def prompt_file(path: Path) -> Path:
     raise UserError(
         f"{path} has no prompt: neither {RUN_FILE} of a run nor {PEFT_FILE} of PEFT",
         fix="give the folder of a finished run of prompt tuning, or an .npy file itself "
-        f"(there is {there})",
+        f"(there is {there}); a run that has lost its prompt makes it again when it is started "
+        "again",
     )
 
 
@@ -160,6 +161,7 @@ def load_prompt(path: Path) -> PromptFile:
         raise UserError(
             f"prompt file {path} cannot be read: {error}",
             allowed="a .safetensors prompt of ptune or PEFT, or an .npy array [P, H]",
+            fix="copy it again; a run makes its own again when it is started again",
         ) from error
     if weight.ndim != 2 or 0 in weight.shape or not np.issubdtype(weight.dtype, np.floating):
         raise UserError(

@@ -50,6 +50,8 @@ def run(config: ExportConfig) -> None:
     path = prompt_file(Path(config.prompt))
     prompt, output = load_prompt(path), Path(config.output)
     record = RunFolder(path.parent).record() if path.name == RUN_FILE else None
+    if record and prompt.metadata.get("config_hash") not in (None, record.get("config_hash")):
+        record = None  # a wrong copy: of another run
     if output.is_dir():
         output.rmdir()  # it is empty
     made_once(output, partial(_write, config, prompt, record))

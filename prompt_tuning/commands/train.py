@@ -12,6 +12,7 @@ from prompt_tuning.config_checks import train_config
 from prompt_tuning.errors import UserError
 from prompt_tuning.made_from import changed_since
 from prompt_tuning.own_data import with_own_data
+from prompt_tuning.prompt_files import load_prompt
 from prompt_tuning.protocol import Record, do_once
 from prompt_tuning.ranks import here, refuse_several
 from prompt_tuning.run_folder import RunFolder
@@ -93,13 +94,28 @@ def _load(config: TrainConfig) -> Callable[[TrainConfig, RunFolder], None]:
 
 
 def _changed(record: Record, config: TrainConfig) -> str | None:
-    return changed_since(record, data_now(config), config.model.path)
+    folder, problem = folder_of(config), None
+    if not folder.name.endswith(record["config_hash"]):
+        problem = "its record is of another run"
+    elif config.method == "prompt_tuning":
+        problem = _prompt_problem(folder)
+    return problem or changed_since(record, data_now(config), config.model.path)
 
 
 def _describe(record: Record, folder: RunFolder) -> str:
     result, report = record["result"], record["result"]["report"]
     reported = f" ({report['score']:.2f} on {report['split']})" if report else ""
     return f"score {result['score']:.2f}{reported}  {folder.record_path}"
+
+
+def _prompt_problem(folder: RunFolder) -> str | None:
+    """Why a finished run's prompt is not what the run has left there; None: it is."""
+    try:
+        prompt = load_prompt(folder.prompt_path)
+    except UserError:
+        return "its prompt is gone or damaged"
+    is_own = folder.name.endswith(prompt.metadata.get("config_hash", ""))
+    return None if is_own else "its prompt is of another run"
 
 
 def trained_runs(experiment: str, overrides: Sequence[str]) -> list[tuple[TrainConfig, RunFolder]]:

@@ -1,6 +1,7 @@
 """A finished run stands as long as the data and the weights are those that it was made from."""
 
 import json
+import os
 import shutil
 
 import numpy as np
@@ -148,6 +149,35 @@ def test_an_experiments_runs_are_trained_again_from_other_data(place, monkeypatc
     write_official(place / "data" / "RTE", "val", RTE_LABELS[::-1])
     assert said().count("its data have changed since (validation)") == 2
     assert said() == ""
+
+
+def test_a_run_whose_record_or_prompt_is_not_its_own_or_gone_is_done_again(ptune, place):
+    """A wrong copy told the score of another seed, and what stands on a lost prompt stood still."""
+    given = ["train", "-m", "recipe=mini", *QUICK, "model.path=model", *SETTINGS, "seed=0,1"]
+    given += ["evaluation.report_split=null"]
+    ptune(*given)
+    folders = [RunFolder(path.parent) for path in sorted(place.glob("out/*/record.json"))]
+
+    def made():
+        return [(f.prompt_path.read_bytes(), record_in(f.path)["result"]) for f in folders]
+
+    def swap(name):
+        one, other = (folder.path / name for folder in folders)
+        kept = one.read_bytes()
+        one.write_bytes(other.read_bytes())
+        other.write_bytes(kept)
+
+    first = made()
+
+    for damage, reason, times in (
+        (lambda: swap("record.json"), "its record is of another run", 2),
+        (lambda: swap("prompt.safetensors"), "its prompt is of another run", 2),
+        (folders[0].prompt_path.unlink, "its prompt is gone or damaged", 1),
+        (lambda: os.truncate(folders[0].prompt_path, 99), "its prompt is gone or damaged", 1),
+    ):
+        damage()
+        assert ptune(*given).out.count(f"done before, but {reason}: it is done again") == times
+        assert made() == first
 
 
 def test_a_run_that_was_stopped_does_not_go_on_with_other_data(ptune, place):

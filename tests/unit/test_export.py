@@ -97,6 +97,13 @@ def test_a_push_makes_the_repository_and_uploads_the_folder(ptune, monkeypatch, 
     assert "hf upload me/rte second" in said.err
 
 
+def test_the_card_has_no_score_of_another_runs_prompt(ptune, run):
+    """A wrong copy: the record beside it is not the prompt's."""
+    save_prompt(run / "prompt.safetensors", WEIGHT, TOLD | {"config_hash": "0123abcd"})
+    ptune("export", "prompt=run", "output=out")
+    assert "accuracy" not in Path("out/README.md").read_text()
+
+
 @pytest.mark.parametrize(
     ("arguments", "problem"),
     [
