@@ -52,17 +52,16 @@ def changed_since(
 
     Hub data have pinned revisions but for DPR's; whether that or a hub model has a newer one is not
     asked. `data` are facts of what would be read now, under their names in the record's data;
-    without a `model_path` in the config the model is where the record has it. So are random
-    weights, which have the shape alone of what is there.
+    without a `model_path` in the config the model is where the record has it. Random weights are
+    not looked at: they are drawn again where they are needed.
     """
     before = digests(record["data"])
     for place, digest in digests(data).items():
         if before.get(place, digest) != digest:
             return f"its data have changed since ({place.rpartition('.')[0]})"
     model = record.get("model", {})
-    if FINGERPRINT in model:
-        is_untrained = Path(model["source"]).name.startswith(UNTRAINED_PREFIX)
-        folder = _folder_of(model["source"] if is_untrained else model_path or model["source"])
+    if FINGERPRINT in model and not Path(model["source"]).name.startswith(UNTRAINED_PREFIX):
+        folder = _folder_of(model_path or model["source"])
         if folder.is_dir() and differing(model, fingerprints_of(folder)):
             return f"the weights in {folder} have changed since"
     return None

@@ -1,6 +1,8 @@
 """From the config's model, variant and machine to a checkpoint that is loaded."""
 
 import hashlib
+import shutil
+import sys
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,9 +11,11 @@ import torch
 
 from prompt_tuning.config import FrozenMachineConfig, MachineConfig, ModelConfig, VariantConfig
 from prompt_tuning.devices import resolved_device, resolved_dtype
+from prompt_tuning.errors import UserError
 from prompt_tuning.files import made_once, sha256_of
 from prompt_tuning.ladder.shipped_models import EMBEDDED
 from prompt_tuning.made_from import UNTRAINED_PREFIX
+from prompt_tuning.models.checkpoint_files import check_folder
 from prompt_tuning.models.loading import (
     DESCRIPTION_FILES,
     Checkpoint,
@@ -130,10 +134,19 @@ def machine_of(machine: MachineConfig) -> tuple[torch.device, torch.dtype]:
 def _untrained_folder(source: str, revision: str | None, cache: Path) -> Path:
     """The folder of a checkpoint like `source` that was never trained, made on first use.
 
+    One that is damaged is made again, and a line says so.
+
     A folder at `source` is told by what is copied of it: there may be another one later.
     """
     files = [path for name in DESCRIPTION_FILES if (path := Path(source) / name).is_file()]
     copied = [f"{path.name} {sha256_of(path)}" for path in files]
     digest = hashlib.sha256(f"{copied or source} {revision}".encode()).hexdigest()[:16]
     write = partial(write_untrained_checkpoint, source=source, revision=revision)
-    return made_once(cache / f"{UNTRAINED_PREFIX}{digest}", write)
+    folder = cache / f"{UNTRAINED_PREFIX}{digest}"
+    if folder.exists():
+        try:
+            check_folder(str(folder))
+        except UserError as damage:
+            print(f"{damage.problem}: {folder} is made again", file=sys.stderr)
+            shutil.rmtree(folder)
+    return made_once(folder, write)

@@ -10,6 +10,7 @@ from safetensors import SafetensorError, safe_open
 
 from prompt_tuning.errors import UserError
 from prompt_tuning.ladder.shipped_models import EMBEDDED, embedded_folder
+from prompt_tuning.made_from import UNTRAINED_PREFIX
 from prompt_tuning.models.packaged import PACKAGED, imported_folder
 from prompt_tuning.shapes import MAX_DISTANCE, NUM_BUCKETS
 
@@ -19,7 +20,6 @@ VOCABULARY_FILES = ("spiece.model", "tokenizer.json")
 FAMILY = {"t5": "relu", "mt5": "gated-gelu", "umt5": "gated-gelu"}
 _OBJECTS = ("config.json", "tokenizer_config.json", "tokenizer.json", "generation_config.json")
 _LFS_POINTER = b"version https://git-lfs"
-_COPY_AGAIN = "copy or download it again"
 
 
 @contextmanager
@@ -71,11 +71,13 @@ def check_folder(source: str) -> None:
     A hub id passes: what it has is read as it is loaded.
 
     Raises:
-        UserError: config.json is absent; an adapter is there; a file is empty, cut short or only
-            points, or links, to its content.
+        UserError: an absolute path is no folder; config.json is absent; an adapter is there; a file
+            is empty, cut short or only points, or links, to its content.
     """
     folder = Path(source)
     if not folder.is_dir():
+        if folder.is_absolute():
+            raise UserError(f"there is no folder {folder}", fix=_remedy(folder))
         return
     if not (folder / "config.json").exists():
         raise UserError(
@@ -147,12 +149,19 @@ def architecture_problem(name: str, config: Mapping[str, Any]) -> UserError | No
     )
 
 
+def _remedy(folder: Path) -> str:
+    """What to do about a checkpoint that is gone or damaged."""
+    if folder.name.startswith(UNTRAINED_PREFIX):
+        return "add model=<its name> variant=random_weights: its weights are drawn again"
+    return "copy or download it again"
+
+
 def check_file(path: Path, *, is_vocabulary: bool) -> None:
     """Raises a UserError if a file is damaged or, as a vocabulary, no SentencePiece model."""
     with path.open("rb") as file:
         start = file.read(len(_LFS_POINTER))
     if not start:
-        raise UserError(f"{path} is empty", fix=_COPY_AGAIN)
+        raise UserError(f"{path} is empty", fix=_remedy(path.parent))
     if start == _LFS_POINTER:
         raise UserError(
             f"{path} is a pointer of Git LFS, not the file itself",
@@ -171,4 +180,4 @@ def check_file(path: Path, *, is_vocabulary: bool) -> None:
             with safe_open(path, framework="pt"):
                 pass  # its header is read, and compared with the length of the file
     except (ValueError, SafetensorError, RuntimeError, RecursionError) as error:
-        raise UserError(f"{path} is damaged: {error}", fix=_COPY_AGAIN) from error
+        raise UserError(f"{path} is damaged: {error}", fix=_remedy(path.parent)) from error

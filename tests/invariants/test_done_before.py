@@ -121,6 +121,25 @@ def test_random_weights_take_the_shape_that_is_in_model_path_now(ptune, place):
     assert second["model"]["num_parameters"] < first["model"]["num_parameters"]
 
 
+def test_random_weights_that_are_damaged_or_gone_are_drawn_again(ptune, place):
+    """They lie in a cache, and nobody else has a copy."""
+    model = ["model.path=model", "variant=random_weights"]
+    given = ["train", "recipe=mini", *QUICK, *model, "task=rte", *SETTINGS[2:], "seed=3"]
+    given += ["evaluation.report_split=null"]
+    ptune(*given)
+    (path,), first = place.glob("out/*-s3-*"), record_in(place)
+    (weights,) = place.glob("out/cache/untrained-*/model.safetensors")
+    os.truncate(weights, 1000)
+    assert "again" not in ptune(*given).out
+    assert f"{weights.parent.name} is made again" in ptune(*given, "rerun=true").err
+    assert record_in(place)["model"] == first["model"]
+
+    shutil.rmtree(weights.parent)
+    use = ["evaluate", f"prompt={path}", "task=rte", *SETTINGS[2:]]
+    assert "variant=random_weights" in ptune(*use, status=2).err
+    ptune(*use, *model)
+
+
 def test_an_inspection_without_texts_is_made_again_when_they_are_there(ptune, place):
     """Where they lie is not in its name."""
     given = [*COMMANDS["inspect"], "model.path=model", *SETTINGS]
