@@ -109,7 +109,7 @@ class Run:
         if not is_prefixed():
             self.say(*(f"next: {command}" for command in commands))
 
-    def track(self, *, group: str, axes: Sequence[str], step: int = 0) -> Tracker:
+    def track(self, *, group: str, axes: Sequence[str], step: int | None = None) -> Tracker:
         """The curves, in metrics.jsonl and in W&B: `Tracker` and `wandb_run` say what they take."""
         name, tracking = self.folder.name, self.config.tracking
         wandb = wandb_run(tracking, name=name, job_type=self.kind, group=group, axes=axes)

@@ -51,7 +51,11 @@ class Tracker:
     """
 
     def __init__(
-        self, folder: Path, wandb: dict[str, Any] | None, config: Mapping[str, Any], step: int
+        self,
+        folder: Path,
+        wandb: dict[str, Any] | None,
+        config: Mapping[str, Any],
+        step: int | None,
     ) -> None:
         """Opens the curves of the run in `folder`, of which those up to `step` are kept.
 
@@ -59,13 +63,13 @@ class Tracker:
             folder: the run's; W&B writes its files there too.
             wandb: see `wandb_run`; None tracks to the file alone.
             config: plain containers, shown in W&B.
-            step: where the run resumes; 0: it starts, and nothing is kept.
+            step: where the run resumes; None: it starts, and nothing is kept.
         """
         path = folder / "metrics.jsonl"
         found, num_damaged = json_lines(path)
         if num_damaged:
             logger.warning("%s: %d damaged lines are left out", path, num_damaged)
-        steps = range(step + 1) if step else ()
+        steps = () if step is None else range(step + 1)
         kept = [line for line in found if line.get("step") in steps]
         with written_whole(path) as unfinished:  # a process that dies here loses nothing
             unfinished.write_text("".join(json.dumps(line) + "\n" for line in kept), "utf-8")
@@ -97,7 +101,7 @@ class Tracker:
             self._guarded("summarise", lambda: self._in_time(summarise))
 
     def _start(
-        self, folder: Path, settings: dict[str, Any], config: Mapping[str, Any], step: int
+        self, folder: Path, settings: dict[str, Any], config: Mapping[str, Any], step: int | None
     ) -> None:
         import wandb
 
@@ -114,7 +118,7 @@ class Tracker:
             dir=folder,
             mode=mode,  # type: ignore[arg-type]
             # A run that resumes loses every step that W&B has already: one from the start must not.
-            resume="allow" if step and mode == "online" else None,
+            resume="allow" if step is not None and mode == "online" else None,
             reinit="create_new",  # runs of a sweep in one process stay apart
             settings=wandb.Settings(
                 silent=True,

@@ -63,11 +63,12 @@ def pretrain(config: PretrainConfig, folder: RunFolder, kind: str) -> None:
             "model": {"source": first, **weights_fingerprints(weights)},  # before the first step
             "data": _data_facts(config, corpus, held_out),
         }
-        training.restore()
+        has_begun = training.restore()
         run.check_resumed(training.kept, made_from)
         progress = training.progress
         run.header(_header(config, corpus, training))
-        tracker = run.track(group=kind, axes=[config.objective.name], step=progress.step)
+        resumed_at = progress.step if has_begun else None
+        tracker = run.track(group=kind, axes=[config.objective.name], step=resumed_at)
         num_segments = config.evaluation.num_segments
         held_out_rows = rows_of_step(config, held_out, tokenizer, num_segments, seed=0)(0)
         probes = None

@@ -16,8 +16,8 @@ from prompt_tuning.terminal import scores_line
 from prompt_tuning.tracking import Tracker
 
 
-def track(run: Run, step: int) -> Tracker:
-    """The curves of a run that starts or resumes at `step`."""
+def track(run: Run, step: int | None) -> Tracker:
+    """The curves of a run that resumes at `step`; None: it starts."""
     config = run.config
     axes = (config.model.name, config.variant.name, config.task.name, *method_axes(config))
     group = config.experiment or config.task.name

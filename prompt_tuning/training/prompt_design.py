@@ -58,7 +58,7 @@ def train(config: TrainConfig, folder: RunFolder) -> None:
             + ("" if limit is None else f" of at most {limit}"),
         }
         run.header(outcome.header_of(config, checkpoint, about, splits.train.provenance["dropped"]))
-        tracker = outcome.track(run, STEP)
+        tracker = outcome.track(run, None)
 
         nothing = torch.zeros(0, checkpoint.model.hidden_size, device=checkpoint.model.device)
         max_tokens = config.machine.max_tokens_per_micro_batch

@@ -93,7 +93,7 @@ class Walk:
             UserError: the run was stopped on other data or on another model.
         """
         run, training, config = self.run, self.training, self.run.config
-        training.restore()
+        has_begun = training.restore()
         made_from = {**self.data, "model": self.checkpoint.facts()}
         run.check_resumed(training.kept, made_from)
         step = training.progress.step
@@ -104,7 +104,7 @@ class Walk:
         }
         header = outcome.header_of(config, self.checkpoint, facts, dropped)
         run.header(header | outcome.truncation(config, self.encoded))
-        return outcome.track(run, step)
+        return outcome.track(run, step if has_begun else None)
 
     def end(
         self, tracker: Tracker, result: Mapping[str, Any], prompt_path: Path | None = None

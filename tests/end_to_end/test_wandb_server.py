@@ -122,9 +122,9 @@ from pathlib import Path
 from prompt_tuning.tracking import Tracker
 
 settings = {"project": "ptune", "entity": None, "id": "again", "name": "again"}
-for first, last in ((0, 3), (2, 4), (0, 2)):
+for first, last in ((None, 3), (2, 4), (None, 2)):
     with Tracker(Path(sys.argv[1]), settings, {}, step=first) as tracker:
-        for step in range(first + 1, last + 1):
+        for step in range((first or 0) + 1, last + 1):
             tracker.log(step, {"train/loss": last})
         tracker.summarise({"train/loss": first})
 """

@@ -43,7 +43,7 @@ TEXT = [
 ]
 TINY = [*SMALLEST, "vocabulary.num_pieces=150"]
 COMMANDS = {
-    "train": [*RUN, "seed=7"],
+    "train": [*RUN, "seed=7", "evaluation.before_training=true"],
     "model tuning": [*RUN, "method=model_tuning"],
     "prompt design": [*RUN, "method=prompt_design", "prompt.num_shots=2"],
     "evaluate": ["evaluate", "prompt=a.safetensors", "evaluation.num_examples=20", *USE],
