@@ -13,6 +13,7 @@ from torch import Tensor
 from prompt_tuning.config import DecodingConfig
 from prompt_tuning.data.batches import split_by_tokens
 from prompt_tuning.data.tokenization import SENTINEL, decode_ids
+from prompt_tuning.files import written_whole
 from prompt_tuning.metrics import Scores, score
 from prompt_tuning.models.decoding import greedy_decode, score_labels
 from prompt_tuning.models.frozen_t5 import EOS_ID, EncodedRows, PackedT5, Rows
@@ -240,7 +241,7 @@ def constant_answer(task: Task, examples: Sequence[Example]) -> dict[str, Any]:
 def write_predictions(path: Path, data: EvaluationSet, evaluation: Evaluation) -> None:
     """One JSON line an example: idx, targets, class id (null: none), prediction."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w", encoding="utf-8") as file:
+    with written_whole(path) as unfinished, unfinished.open("w", encoding="utf-8") as file:
         for example, prediction in zip(data.examples, evaluation.predictions, strict=True):
             line = {"idx": example.idx, "targets": example.targets, "label": example.label}
             file.write(json.dumps(line | {"prediction": prediction}, ensure_ascii=False) + "\n")

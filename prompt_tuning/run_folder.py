@@ -3,6 +3,7 @@
 The record is written last, by atomic rename: a folder with a record is a finished run.
 """
 
+import errno
 import sys
 import traceback
 from collections.abc import Iterator, Mapping
@@ -161,6 +162,8 @@ class RunFolder:
             except Pruned:
                 raise
             except Exception as error:
+                if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+                    error.filename = error.filename or str(self.path)  # a write names no file
                 self._fail(error)
                 raise
 

@@ -79,6 +79,8 @@ def run(config: PredictConfig) -> None:
                     num_lines, num_errors = num_lines + 1, num_errors + ("error" in answer)
             speed = num_lines / (time.monotonic() - started)
     except OSError as error:
+        if error.filename or isinstance(error, BrokenPipeError):
+            raise
         raise UserError(f"output={output} cannot be written: {error.strerror}") from error
     if predictor.num_long:
         from prompt_tuning.evaluation import long_inputs  # imports torch, as the model has

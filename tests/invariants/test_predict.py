@@ -1,9 +1,11 @@
 """`ptune predict`: a mixed stream is answered as its rows are alone; a broken row is an error."""
 
+import errno
 import fcntl
 import io
 import json
 from pathlib import Path
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -164,6 +166,17 @@ def test_the_input_by_another_name_is_no_output(predict, spelling):
     before = path.read_bytes()
     assert "input and output are the same file" in predict(rows, f"output={spelling}", status=2).err
     assert path.read_bytes() == before
+
+
+def test_a_place_that_cannot_be_written_is_named_and_a_reader_may_go_away(predict, monkeypatch):
+    rows = write(*FREE)
+    assert "error: output=/dev/full cannot" in predict(rows, "output=/dev/full", status=2).err
+    random = ["variant=random_weights", "cache_dir=in.jsonl"]
+    assert "error: File exists: in.jsonl" in predict(rows, *random, status=2).err
+    gone = Mock(side_effect=BrokenPipeError(errno.EPIPE, "Broken pipe"))
+    monkeypatch.setattr("prompt_tuning.commands.predict.written", gone)
+    monkeypatch.setattr("prompt_tuning.cli.silence_stdout", lambda: None)  # pytest's own
+    predict(rows)
 
 
 def test_two_processes_do_not_write_one_output(predict):

@@ -1,5 +1,6 @@
 """Run folders: what exists is whole, one process works in one, and only a record means finished."""
 
+import errno
 import json
 import pickle
 from pathlib import Path
@@ -84,6 +85,13 @@ def test_a_failure_leaves_its_reason_until_the_run_is_claimed_again(folder):
         assert folder.failure() is None
         assert folder.state().name == "running"
     assert folder.state().name == "missing"
+
+
+def test_a_full_disk_is_named_by_the_runs_folder(folder):
+    """A write to a file that is open names nothing."""
+    with pytest.raises(OSError, match="No space"), folder.claimed():
+        raise OSError(errno.ENOSPC, "No space left on device")
+    assert folder.failure()["error"].startswith(f"No space left on device: {folder.path}\n")
 
 
 def test_a_stop_from_outside_is_no_failure(folder):
