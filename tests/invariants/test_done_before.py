@@ -140,6 +140,15 @@ def test_random_weights_that_are_damaged_or_gone_are_drawn_again(ptune, place):
     ptune(*use, *model)
 
 
+def test_a_run_from_a_prompts_file_stands_until_that_is_another(ptune, place):
+    init = ["init=from_file", "init.path=a.safetensors", "prompt.length=2"]
+    given = ["recipe=mini", "evaluation.report_split=null", *QUICK, "model.path=model", *SETTINGS]
+    for said in ("next:", "done before"):
+        assert said in ptune("train", *given, *init).out
+    shutil.copy(place / "b.safetensors", place / "a.safetensors")
+    assert "its data have changed since (init)" in ptune("train", *given, *init).out
+
+
 def test_an_inspection_without_texts_is_made_again_when_they_are_there(ptune, place):
     """Where they lie is not in its name."""
     given = [*COMMANDS["inspect"], "model.path=model", *SETTINGS]

@@ -3,6 +3,7 @@
 import math
 import signal
 from dataclasses import replace
+from unittest.mock import Mock
 
 import pytest
 import torch
@@ -13,6 +14,7 @@ from prompt_tuning.data.batches import batch_order
 from prompt_tuning.errors import UserError
 from prompt_tuning.interrupts import Interrupted, StopRequests
 from prompt_tuning.loop import (
+    Display,
     EncodedExamples,
     TrainingRun,
     TrainingSettings,
@@ -192,7 +194,27 @@ def test_a_stopped_and_resumed_run_ends_in_the_same_values_bit_for_bit(run_of, k
     assert first_watch.losses + second_watch.losses == watch.losses
     assert first_watch.evaluated + second_watch.evaluated == watch.evaluated == [2, 4, 6]
     assert replace(second.progress, duration_s=0) == replace(whole.progress, duration_s=0)
-    assert second.progress.num_tokens > 0 and second.kept == whole.kept
+    batches = [whole.batch_of_step(step) for step in range(6)]
+    num_tokens = sum(len(ids) for batch in batches for ids in (*batch.inputs, *batch.targets))
+    assert second.progress.num_tokens == num_tokens and second.kept == whole.kept
+
+
+def test_no_two_steps_and_seeds_draw_the_same_dropout(run_of):
+    losses = set()
+    for seed in range(3):
+        run = run_of(seed=seed, dropout=0.3)
+        batch, run.optimizer = run.batch_of_step(0), torch.optim.SGD([run.method.prompt], 0.0)
+        run.batch_of_step = lambda _, batch=batch: batch
+        losses |= {run.step(step, StopRequests()) for step in range(3)}
+    assert len(losses) == 9
+
+
+def test_of_a_long_run_a_hundred_losses_an_evaluation_are_logged(run_of):
+    run, tracker = run_of(num_steps=2000, eval_every_steps=1000), Mock()
+    display = Display(run, Mock(), tracker)
+    for step in range(1, 2001):
+        display.on_step(step, 0.5)
+    assert tracker.log.call_count == 200
 
 
 def test_a_second_ctrl_c_leaves_the_last_resume_point_as_it_is(

@@ -187,14 +187,20 @@ def test_two_processes_do_not_write_one_output(predict):
     assert Path("out.jsonl").read_bytes() == b""
 
 
-def test_a_label_answers_with_the_softmax_of_its_score(predict, tiny_checkpoint, library):
-    """Log-probabilities of whole labels, EOS included, as a label alone is scored."""
+@pytest.mark.parametrize("has_sentinel", [False, True])
+def test_a_label_answers_with_the_softmax_of_its_score(
+    predict, tiny_checkpoint, library, has_sentinel
+):
+    """Log-probabilities of whole labels as a label alone is scored, with EOS and any sentinel."""
     ranked = ["rank=labels", "probabilities=true", f"prompts={{mine: {library}/rte.safetensors}}"]
     rows = [{"inputs": text, "id": text} for text in TEXTS]
+    path, first = library / "rte.safetensors", [tiny_checkpoint.sentinel_id] * has_sentinel
+    prompt = load_prompt(path)
+    save_prompt(path, prompt.weight, prompt.metadata | {"target_sentinel": has_sentinel})
     predict(write(*rows), "library=null", *ranked)
-    prompt = torch.from_numpy(load_prompt(library / "rte.safetensors").weight)
+    prompt = torch.from_numpy(prompt.weight)
     words = ["entailment", "not_entailment"]
-    labels = [torch.tensor([*tiny_checkpoint.encode_text(word), EOS_ID]) for word in words]
+    labels = [torch.tensor([*first, *tiny_checkpoint.encode_text(word), EOS_ID]) for word in words]
     for text, answer in zip(TEXTS, answers(), strict=True):
         ids = torch.tensor([*tiny_checkpoint.encode_text(text), EOS_ID])
         encoded = tiny_checkpoint.model.encode(Rows.under(prompt, [ids]))
@@ -202,8 +208,19 @@ def test_a_label_answers_with_the_softmax_of_its_score(predict, tiny_checkpoint,
             scores = [score_labels(tiny_checkpoint.model, encoded, [label]) for label in labels]
         shares = torch.cat(scores, 1)[0].double().softmax(0).tolist()
         assert answer["id"] == text and answer["prompt"] == "mine"
-        assert answer["probabilities"] == pytest.approx(dict(zip(words, shares, strict=True)))
+        expected = pytest.approx(dict(zip(words, shares, strict=True)), rel=1e-4, abs=0)
+        assert answer["probabilities"] == expected  # one of them is tiny
         assert answer["prediction"] == words[int(shares[1] > shares[0])]
+
+
+def test_a_sentinel_is_taken_off_the_answers_of_its_own_prompts(predict, library, monkeypatch):
+    """Of any other prompt it makes the answer wrong, and stays in sight."""
+    prompt = load_prompt(library / "rte.safetensors")
+    told = prompt.metadata | {"target_sentinel": True}
+    save_prompt(library / "sentinel.safetensors", prompt.weight, told)
+    monkeypatch.setattr("prompt_tuning.use.decode_ids", lambda *_: "<extra_id_0> yes")
+    predict(write(*({"prompt": name, "inputs": "a"} for name in ("rte", "sentinel"))))
+    assert [answer["prediction"] for answer in answers()] == ["<extra_id_0> yes", "yes"]
 
 
 @pytest.mark.parametrize("rank", ["null", "labels_per_token"])
