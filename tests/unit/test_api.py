@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from golden.test_text_formats import golden_of
+from made_records import result, write_record
 
 import prompt_tuning
 from prompt_tuning import api
@@ -130,6 +131,16 @@ def test_official_rows_are_scored_as_the_task_asks_them(tmp_path, task):
     assert {*scored} == {*score(TASKS[task], golden_of(task).examples[:1], [""]).metrics}
     with pytest.raises(UserError, match="no row of the task to score"):
         prompt.score([])
+
+
+def test_a_run_reports_the_split_that_chose_no_step_and_has_a_row(tmp_path):
+    for name, came_out in (("a", result(70.0, 60.0)), ("b", result(70.0))):
+        write_record(tmp_path / name, "train", {"seed": 7}, came_out, duration_s=3.0)
+    found = [prompt_tuning.run(tmp_path / name).metrics for name in ("a", "b")]
+    assert found == [{"accuracy": 60.0}, {"accuracy": 70.0}]
+    first, _ = prompt_tuning.runs(tmp_path).to_dict("records")
+    told = {"run": "a", "kind": "train", "config.seed": 7, "duration_s": 3.0, "result.score": 70.0}
+    assert told.items() <= first.items()
 
 
 def test_a_folder_without_a_finished_run_is_refused(tmp_path):

@@ -19,9 +19,11 @@ from prompt_tuning.training import tuning
 
 @pytest.fixture
 def runs(monkeypatch):
-    """What was trained: seed 1 is refused, seed 2 fails, seed 3 is stopped by SIGTERM."""
+    """What was trained: seed 1 is refused, seed 2 fails, seed 3 is stopped by SIGTERM, seed 7 by
+    Ctrl-C twice, and nobody reads on what seed 8 says."""
     trained = []
     endings = {1: UserError("no seed 1"), 2: ValueError("broken"), 3: Interrupted(15)}
+    endings |= {7: KeyboardInterrupt(), 8: BrokenPipeError()}
 
     def train(config, _):
         trained.append(config)
@@ -158,6 +160,14 @@ def test_a_sweep_that_could_not_begin_is_not_to_be_started_again(ptune, runs):
     assert "No such file or directory: /proc/x" in said
     assert "start the sweep again" not in said
     assert not runs
+
+
+@pytest.mark.parametrize(("seed", "status"), [(7, 130), (8, 0)])
+def test_a_second_ctrl_c_and_a_closed_pipe_have_a_status_of_their_own(
+    ptune, runs, seed, status, monkeypatch
+):
+    monkeypatch.setattr("prompt_tuning.cli.silence_stdout", lambda: None)  # it closes pytest's
+    ptune("train", f"seed={seed}", status=status)
 
 
 def test_a_fault_of_the_programs_keeps_its_traceback(ptune, runs):

@@ -52,16 +52,21 @@ def test_an_accuracy_of_a_users_metric_is_no_count_of_right_answers(ptune, tmp_p
 
 def test_runs_on_the_same_examples_are_compared_in_pairs(ptune, tmp_path):
     """8 against 1 discordant examples: p = 2 (1 + 9) / 2^9 = 0.039."""
-    said = {"one": "y" * 12 + "n" * 3, "other": "y" * 4 + "n" * 8 + "n" * 2 + "y"}
+    said = {
+        "one": "y" * 12 + "n" * 3,
+        "other": "y" * 4 + "n" * 8 + "n" * 2 + "y",
+        "third": "y" * 15,
+    }
     for name, words in said.items():
-        folder = made_run(tmp_path / name, length=5, accuracy=80.0)
+        folder, first = made_run(tmp_path / name, length=5, accuracy=80.0), 7 * (name == "third")
         path = folder.predictions_path("report")
         path.parent.mkdir(parents=True)
-        answers = ({"idx": i, "targets": "y", "prediction": w} for i, w in enumerate(words))
+        answers = ({"idx": first + i, "targets": "y", "prediction": w} for i, w in enumerate(words))
         path.write_text("".join(json.dumps(answer) + "\n" for answer in answers))
     shown = ptune("compare", "one", "other").out
     counts = "8 examples only A has right, 1 only B"
     assert f"A and B: {counts}; McNemar's p = 0.039" in shown
+    assert "McNemar" not in ptune("compare", "one", "third").out  # other examples
 
 
 @pytest.mark.parametrize("label", [{}, {"label": 0}], ids=["an earlier version's", "labelled"])

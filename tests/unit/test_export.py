@@ -26,7 +26,8 @@ def run(tmp_path):
     folder.mkdir()
     save_prompt(folder / "prompt.safetensors", WEIGHT, TOLD | {"task": "rte"})
     result = {"split": "validation", "num_examples": 277, "metrics": {"accuracy": 61.25}}
-    (folder / "record.json").write_text(json.dumps({"result": {**result, "report": None}}))
+    report = {"split": "test", "num_examples": 9, "metrics": {"accuracy": 50.0, "f1": 40.0}}
+    (folder / "record.json").write_text(json.dumps({"result": {**result, "report": report}}))
     return folder
 
 
@@ -57,7 +58,8 @@ def test_what_is_written_is_read_again(ptune, run, form):
     path = output / "prompt.npy" if form == "npy" else prompt_file(output)
     assert np.array_equal(load_prompt(path).weight, WEIGHT)
     card = (output / "README.md").read_text()
-    assert "- on validation (277 examples): accuracy 61.25" in card
+    assert "- on validation (277 examples): accuracy 61.25\n" in card
+    assert "- on test (9 examples): accuracy 50.00, f1 40.00\n" in card
     assert 'base_model: "google/t5-small-lm-adapt"' in card
 
 

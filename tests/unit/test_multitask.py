@@ -1,5 +1,6 @@
 """What a mixture asks of the method, and what its joint result is."""
 
+import made_records
 import pytest
 
 from prompt_tuning.commands import train as train_command
@@ -70,16 +71,8 @@ def test_every_split_of_a_mixture_must_be_there_and_of_dpr_the_training_split(
 
 
 def result(score, step, report, majority):
-    scores = {"metrics": {"accuracy": score}, "num_examples": 10, "num_unparseable": 1}
-    floor = {"majority": majority, "shortcut": majority, "shortcut_name": "bag"}
-    return {
-        "split": "validation",
-        **scores,
-        "score": score,
-        "best_step": step,
-        "report": None if report is None else {"split": "test", **scores, "score": report},
-        "floor": None if majority is None else floor,
-    }
+    floor = majority and {"majority": majority, "shortcut": majority, "shortcut_name": "bag"}
+    return made_records.result(score, report, best_step=step, floor=floor, num_unparseable=1)
 
 
 def test_the_joint_score_is_the_unweighted_mean_of_each_tasks_best():
@@ -87,7 +80,7 @@ def test_the_joint_score_is_the_unweighted_mean_of_each_tasks_best():
     tasks = {"a": result(90.0, 2, 80.0, 50.0), "b": result(60.0, 4, 50.0, 40.0)}
     joint = joint_result(tasks, Progress(step=6, best_step=4, best_score=74.0))
     assert joint["score"] == 75.0 and joint["metrics"] == {"a": 90.0, "b": 60.0}
-    assert (joint["num_examples"], joint["num_unparseable"]) == (20, 2)
+    assert (joint["num_examples"], joint["num_unparseable"]) == (800, 2)
     assert joint["report"]["score"] == 65.0 and joint["report"]["split"] == "test"
     assert joint["report"]["metrics"] == {"a": 80.0, "b": 50.0}
     assert (joint["floor"]["majority"], joint["floor"]["shortcut"]) == (45.0, 45.0)
