@@ -34,11 +34,11 @@ def reading(source: str) -> Iterator[None]:
     except UserError:
         raise
     except Exception as error:
-        reason = str(error).partition("\n")[0]
+        folder, reason = Path(located(source)), str(error).partition("\n")[0]
         on_hub = "check the network, or give a folder in the hub's layout: model.path=<folder>"
         raise UserError(
             f"cannot load the checkpoint {source}: {type(error).__name__}: {reason}",
-            fix=_COPY_AGAIN if Path(located(source)).is_dir() else on_hub,
+            fix=_remedy(folder) if folder.is_dir() else on_hub,
         ) from error
 
 
@@ -92,7 +92,7 @@ def check_folder(source: str) -> None:
     for path in sorted(folder.iterdir()):
         is_read = path.suffix in {".json", ".safetensors", ".bin"} or path.name in VOCABULARY_FILES
         if is_read and not path.exists():
-            raise UserError(f"{path} is a link to a file that is not there", fix=_COPY_AGAIN)
+            raise UserError(f"{path} is a link to a file that is not there", fix=_remedy(folder))
         if is_read and not path.is_dir():
             check_file(path, is_vocabulary=path.name == "spiece.model")
 
