@@ -2,7 +2,7 @@
 
 import pytest
 
-from prompt_tuning import cli, hydra_app, ranks
+from prompt_tuning import cli, jobs, ranks
 from prompt_tuning.errors import UserError
 
 
@@ -41,7 +41,7 @@ def test_one_process_meets_nobody(monkeypatch):
 
 @pytest.mark.usefixtures("first_of_two")
 def test_one_gpu_is_not_for_two_processes(monkeypatch):
-    monkeypatch.setattr(hydra_app, "check_gpu", lambda device: None)
+    monkeypatch.setattr(jobs, "check_gpu", lambda device: None)
     with pytest.raises(UserError, match=r"machine\.device=cuda:1 is one GPU for 2 processes"):
         cli.run(["train", "machine.device=cuda:1"])
 
