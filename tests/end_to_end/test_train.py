@@ -9,6 +9,8 @@ from forks import only_run, wait_for_step
 from quick_runs import lines_of, logged, record_in
 from safetensors.numpy import load_file
 
+from prompt_tuning.tracking import Tracker
+
 FEW = ["evaluation.num_examples=40", "evaluation.num_report_examples=40"]
 QUICK = ["training.num_steps=6", "evaluation.every_steps=2", "training.batch_size=4", *FEW]
 
@@ -45,6 +47,11 @@ def test_a_run_leaves_a_record_a_prompt_predictions_curves_and_an_offline_wandb_
     assert list(scores) == [2, 4, 6]
     assert max(scores.values()) == scores[result["best_step"]] == result["score"]
 
+    root_mean_square = {line["step"]: line["prompt/rms"] for line in curves if "prompt/rms" in line}
+    assert list(root_mean_square) == [2, 4, 6]
+    saved = float((prompt**2).mean() ** 0.5)
+    assert root_mean_square[result["best_step"]] == pytest.approx(saved)
+
     for step in (2, 4, 6):
         lines = (run / "predictions" / f"step-{step:06d}.jsonl").read_text().splitlines()
         assert len(lines) == result["num_examples"]
@@ -61,8 +68,10 @@ def test_the_same_run_again_returns_the_record_at_once(trained):
     assert (only_run(trained) / "record.json").read_text() == before
 
 
-def test_a_saved_prompt_scores_what_it_scored_in_training(ptune, trained, tmp_path):
+def test_a_saved_prompt_scores_what_it_scored_in_training(ptune, monkeypatch, trained, tmp_path):
     """save -> load -> same predictions, the model taken from the prompt's own metadata."""
+    summaries = []
+    monkeypatch.setattr(Tracker, "summarise", lambda _, values: summaries.append(values))
     run = only_run(trained)
     best = record_in(run)["result"]
     prompt = run / "prompt.safetensors"
@@ -72,6 +81,8 @@ def test_a_saved_prompt_scores_what_it_scored_in_training(ptune, trained, tmp_pa
     record = record_in(evaluated)
     assert record["result"]["score"] == best["score"]
     assert record["result"]["metrics"] == best["metrics"]
+    assert lines_of(evaluated / "metrics.jsonl") == [{"step": 0, "eval/accuracy": best["score"]}]
+    assert summaries == [{"eval/score": best["score"]}]
     kept = run / "predictions" / f"step-{best['best_step']:06d}.jsonl"
     again = evaluated / "predictions" / "predictions.jsonl"
     assert again.read_text() == kept.read_text()

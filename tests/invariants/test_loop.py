@@ -2,6 +2,7 @@
 
 import math
 import signal
+from contextlib import nullcontext
 from dataclasses import replace
 from unittest.mock import Mock
 
@@ -12,7 +13,7 @@ from torch import Tensor
 
 from prompt_tuning.data.batches import batch_order
 from prompt_tuning.errors import UserError
-from prompt_tuning.interrupts import Interrupted, StopRequests
+from prompt_tuning.interrupts import Interrupted, Pruned, StopRequests, judged_by
 from prompt_tuning.loop import (
     Display,
     EncodedExamples,
@@ -197,6 +198,15 @@ def test_a_stopped_and_resumed_run_ends_in_the_same_values_bit_for_bit(run_of, k
     batches = [whole.batch_of_step(step) for step in range(6)]
     num_tokens = sum(len(ids) for batch in batches for ids in (*batch.inputs, *batch.targets))
     assert second.progress.num_tokens == num_tokens and second.kept == whole.kept
+
+
+@pytest.mark.parametrize(("step", "ending"), [(4, pytest.raises(Pruned)), (6, nullcontext())])
+def test_a_search_stops_a_run_before_its_last_step_alone(run_of, step, ending):
+    """There the run has its score: given up, it would never get its record."""
+    run = run_of()
+    with ending, judged_by(lambda at, _: at == step):
+        run.run(Watch(), StopRequests())
+    assert run.progress.step == step
 
 
 def test_no_two_steps_and_seeds_draw_the_same_dropout(run_of):

@@ -1,6 +1,7 @@
 """Searches by Optuna, and runs that end before their last step: by patience or by comparison."""
 
 import json
+import re
 
 import pytest
 from quick_runs import EXAMPLE, lines_of, problems_of
@@ -44,6 +45,19 @@ def test_a_search_stops_runs_that_fall_behind_and_goes_on_where_it_was(ptune, tm
     assert "6 trials, 5 done before" in said
     begun = [line[:12] for line in said.splitlines() if line.startswith("trial 6")]
     assert begun == ["trial 6 of 6"]
+
+
+def test_a_search_that_goes_on_draws_anew_and_one_of_other_settings_begins(ptune, monkeypatch):
+    monkeypatch.setattr(Job, "__call__", lambda *_: 79.0)
+    seeds = f"seed=choice({','.join(map(str, range(50)))})"
+
+    def drawn(num_trials, *more):
+        said = ptune(*SEARCH, seeds, *more, f"hydra.sweeper.num_trials={num_trials}").out
+        return re.findall(r"^trial .*: (seed=\d+)", said, flags=re.MULTILINE)
+
+    first, further = drawn(3), drawn(6)
+    assert len(first) == len(further) == 3 and first != further
+    assert drawn(3, "training.patience=1") == first
 
 
 def test_trials_that_failed_at_an_earlier_start_are_made_up_for(ptune, monkeypatch):

@@ -1,6 +1,7 @@
 """From the config to what trains: every setting arrives, and the seed decides what is drawn."""
 
 from dataclasses import asdict, replace
+from unittest.mock import Mock
 
 import pytest
 import torch
@@ -14,6 +15,7 @@ from prompt_tuning.prompt_files import FINGERPRINT, save_prompt
 from prompt_tuning.run_folder import RunFolder
 from prompt_tuning.task_registry import TASKS
 from prompt_tuning.tasks import Example
+from prompt_tuning.training import outcome
 from prompt_tuning.training.first_prompt import make_method
 from prompt_tuning.training.walk import training_run
 
@@ -91,3 +93,11 @@ def test_targets_begin_with_the_sentinel_where_the_variant_has_one(tiny_checkpoi
     for variant in ("span_corruption", "span_corruption_sentinel"):
         (first,) = {int(ids[0]) for ids in run_of(f"variant={variant}").batch_of_step(0).targets}
         assert (first == tiny_checkpoint.sentinel_id) == variant.endswith("sentinel")
+
+
+@pytest.mark.parametrize(("experiment", "group"), [(None, "mini_sst2"), ("fig1_ladder",) * 2])
+def test_a_run_is_grouped_by_its_experiment_and_tagged_by_its_axes(experiment, group):
+    run = Mock(config=replace(train_config_of(), experiment=experiment))
+    outcome.track(run, 3)
+    axes = ["ladder_400k", "lm_adapted", "mini_sst2", "class_label", "P20", "mini"]
+    run.track.assert_called_once_with(group=group, axes=axes, step=3)
