@@ -40,6 +40,15 @@ def test_a_mean_over_tasks_is_of_seeds_that_have_them_all(tmp_path):
     assert row(made, "5", "ladder_400k")[2] == "-"
 
 
+@pytest.mark.parametrize(
+    ("scores", "end"), [([50.0, 51.0, 80.0, 81.0], "-"), ([50.0, 51.0, 52.0, 80.0], "floor")]
+)
+def test_a_cell_is_at_the_floor_if_most_of_its_runs_fail_to_learn(tmp_path, scores, end):
+    write_seeds(tmp_path, scores)
+    made = filled("fig3a_ladder", tmp_path, *(config(seed) for seed in range(4)))
+    assert row(made, "20", "ladder_400k")[-1] == end
+
+
 @pytest.mark.parametrize("changed", [{"fingerprint": "f1"}, {"data": "d1"}])
 def test_runs_of_other_weights_or_data_are_not_averaged(tmp_path, changed):
     write_seeds(tmp_path, [60.0, 70.0])

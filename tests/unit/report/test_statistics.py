@@ -20,7 +20,8 @@ from prompt_tuning.report.statistics import (
     wilson,
 )
 
-FIRST, SECOND = [71.0, 74.5, 69.2], [60.1, 65.9, 64.0, 58.8]
+FIRST = [71.0, 74.5, 69.2, 70.4, 73.1, 72.2, 70.9]
+SECOND = [60.1, 65.9, 64.0, 58.8, 61.7, 63.3, 62.4, 60.6]
 
 
 def difference_terms(first, second):
@@ -67,7 +68,7 @@ def test_one_seed_has_no_interval_and_equal_scores_are_certain():
 
 def test_with_eight_seeds_a_cell_the_interval_is_the_stratified_bootstraps():
     rng = np.random.default_rng(1)
-    first, second = rng.normal(70, 3, 10).tolist(), rng.normal(60, 3, 9).tolist()
+    first, second = rng.normal(70, 3, 10).tolist(), rng.normal(60, 3, 8).tolist()
     effect = difference({"a": first}, {"a": second})
     expected = stats.bootstrap(
         (first, second),
@@ -100,12 +101,9 @@ def test_the_spread_of_equal_arms_is_chance():
     seen, chance, p = spread_beyond_chance(equal)
     assert chance > 5
     assert p > 0.05
-    apart = {
-        arm: {"a": [base, base + 1, base - 1]} for arm, base in zip("xyz", (0, 50, 90), strict=True)
-    }
+    apart = {arm: {"a": [base, base + 1.0] * 6} for arm, base in (("x", 0), ("y", 50), ("z", 90))}
     seen, chance, p = spread_beyond_chance(apart)
-    assert seen == pytest.approx(90.0)
-    assert p < 0.05
+    assert (seen, p) == (90.0, 1 / 10_001)  # no draw is as wide: what was seen is one that is
 
 
 def test_failing_to_learn_is_what_guessing_could_give():
