@@ -72,7 +72,8 @@ def _overview(task: Task, config: ShowConfig) -> Iterator[str]:
         yield f"  tokens    {_lengths(config, split.examples, cut=name == 'train')}"
         first = split.examples[0]
         yield f"  inputs    {first.inputs}"
-        yield f"  targets   {first.targets}"
+        if first.is_labelled:
+            yield f"  targets   {first.targets}"
 
 
 def _lengths(config: ShowConfig, examples: Sequence[Example], *, cut: bool) -> str:
@@ -84,8 +85,13 @@ def _lengths(config: ShowConfig, examples: Sequence[Example], *, cut: bool) -> s
     source, revision = source_of(config.model, config.variant, Path())
     _, tokenizer = load_description(source, revision=revision)
     encoded = encode_split(examples, tokenizer)
-    inputs, targets = ([len(ids) for ids in texts] for texts in (encoded.inputs, encoded.targets))
-    line = f"inputs {median(inputs):,.0f}, at most {max(inputs):,}; targets at most {max(targets)}"
+    inputs, pairs = (
+        [len(ids) for ids in encoded.inputs],
+        zip(examples, encoded.targets, strict=True),
+    )
+    line = f"inputs {median(inputs):,.0f}, at most {max(inputs):,}"
+    if targets := [len(ids) for example, ids in pairs if example.is_labelled]:
+        line += f"; targets at most {max(targets)}"
     limit = config.max_input_tokens
     if limit is not None and (longer := sum(length > limit for length in inputs)):
         line += f"; {longer:,} inputs have more than {limit}" + (" and are cut" if cut else "")

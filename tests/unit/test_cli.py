@@ -335,6 +335,15 @@ def test_show_reads_standard_input(ptune, monkeypatch):
     assert len(ptune("show", "task=rte", "rows=-").out.splitlines()) == 2
 
 
+def test_show_says_nothing_of_the_targets_of_a_split_without_labels(ptune, tmp_path):
+    (tmp_path / "RTE").mkdir()
+    write_lines(tmp_path / "RTE" / "val.jsonl", RTE)
+    write_lines(tmp_path / "RTE" / "test.jsonl", {**RTE, "label": -1})
+    _, labelled, unlabelled = ptune("show", "task=rte", f"data.dir={tmp_path}").out.split("\n\n")
+    assert "targets at most " in labelled and "  targets   entailment" in labelled
+    assert "inputs" in unlabelled and "targets" not in unlabelled
+
+
 # An official MultiRC record holds a passage with all its questions and answers.
 ANSWERS = [{"text": "red", "label": 1, "idx": 0}, {"text": "blue", "label": 0, "idx": 1}]
 QUESTION = {"question": "What colour?", "answers": ANSWERS, "idx": 0}
