@@ -29,7 +29,8 @@ def summary_lines(result: Mapping[str, Any]) -> Iterator[str]:
     norms, drift, domain = result["norms"], result["drift"], result.get("domain")
     of_rows = {f"norm, {name}": norms[name] for name in ("prompt", "init", "embedding")}
     table = DataFrame({name: each for name, each in of_rows.items() if each}).T
-    yield from table.rename(columns={"rms": "RMS of a number"}).round(3).to_string().splitlines()
+    table = table.rename(columns={"rms": "RMS of a number"}).round(3)
+    yield from table.to_string(na_rep="-").splitlines()
     yield f"norm of the prompt's rows, of the embedding's: {norms['ratio']:.2f} times"
     if drift:
         yield (

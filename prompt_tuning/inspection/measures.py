@@ -75,12 +75,15 @@ def shared_stems(vocabulary: Vocabulary) -> float:
     return _share(found is not None and pieces_of[found] > 1 for found in stems)
 
 
-def norm_measures(rows: Floats) -> Measures:
-    """Lengths of rows [N, H], and the root mean square of a single number in them."""
+def norm_measures(rows: Floats) -> dict[str, Any]:
+    """Lengths of rows [N, H], and the root mean square of a single number in them.
+
+    The deviation of a single row is not known: None.
+    """
     lengths = np.linalg.norm(rows.astype(np.float64), axis=1)
     return {
         "mean": float(lengths.mean()),
-        "sd": float(lengths.std(ddof=1)) if len(lengths) > 1 else 0.0,
+        "sd": float(lengths.std(ddof=1)) if len(lengths) > 1 else None,
         "min": float(lengths.min()),
         "max": float(lengths.max()),
         "rms": float(np.sqrt(np.mean(rows.astype(np.float64) ** 2))),

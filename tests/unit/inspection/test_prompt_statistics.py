@@ -95,7 +95,7 @@ def test_tightness_norms_and_drift_are_those_computed_by_hand():
     rows = np.array([[3, 4], [0, 1]], np.float32)
     norms = norm_measures(rows)
     assert (norms["mean"], norms["min"], norms["max"]) == (3, 1, 5)
-    assert norms["sd"] == pytest.approx(np.sqrt(8))
+    assert norms["sd"] == pytest.approx(np.sqrt(8)) and norm_measures(rows[:1])["sd"] is None
     assert norms["rms"] == pytest.approx(np.sqrt(26 / 4))
     moved = drift(rows, np.array([[3, 4], [1, 0]], np.float32))
     assert moved["cosines"] == [1, 0]
