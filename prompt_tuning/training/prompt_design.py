@@ -84,7 +84,7 @@ def train(config: TrainConfig, folder: RunFolder) -> None:
         duration_s = time.monotonic() - begun
         result = scored.result(scores[STEP], scores.get("report"), best_step=STEP)
         result["num_shots"] = len(shots)
-        tracker.log(STEP, {f"eval/{name}": value for name, value in result["metrics"].items()})
+        tracker.log(STEP, outcome.flat_scores("eval", result))
         tracker.summarise(outcome.summary(result))
         made_from = {**splits.provenance(), "shots": [each.idx for each in shots]}
         run.finish(

@@ -11,6 +11,7 @@ from prompt_tuning.config import run_name
 from prompt_tuning.data.demonstrations import draw, ends_of_answer, prompt_text, with_prompt
 from prompt_tuning.data.sources import DataSpec, load_split
 from prompt_tuning.evaluation import EvaluationSet, answer_of
+from prompt_tuning.run_folder import RunFolder
 from prompt_tuning.task_registry import TASKS
 
 TASK = TASKS["mini_boolq_b"]
@@ -41,6 +42,7 @@ def test_the_record_says_what_the_frozen_model_says_behind_the_seeds_examples(
     result = record["result"]
     assert result["report"]["num_examples"] == len(test) and result["report"]["split"] == "test"
     assert (result["split"], result["num_examples"], result["best_step"]) == ("validation", 8, 0)
+    assert RunFolder(tmp_path).curve() == [(0, result["score"], None)]
     assert result["num_shots"] == 3 and result["floor"]["majority"] == 50.0
     assert record["kind"] == "train" and record["num_trainable_parameters"] == 0
     assert not (tmp_path / "prompt.safetensors").exists()
