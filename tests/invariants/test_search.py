@@ -7,8 +7,8 @@ import pytest
 from quick_runs import EXAMPLE, lines_of, problems_of
 
 from prompt_tuning.errors import InProgress, UserError
-from prompt_tuning.jobs import Job
 from prompt_tuning.interrupts import Interrupted
+from prompt_tuning.jobs import Job
 from prompt_tuning.run_folder import RunFolder
 from prompt_tuning.training import tuning
 
