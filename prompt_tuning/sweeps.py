@@ -3,6 +3,7 @@
 Everything is read from the runs' folders, so that processes which share a sweep say the same.
 """
 
+import shlex
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -126,7 +127,8 @@ class Sweep:
             say(f"best: {shown}  {best.label}  {best.folder.path}")
         if len(scored) > 1:
             ranked = sorted(scored, key=_chosen_by, reverse=True)
-            say(f"next: ptune compare {ranked[0].folder.path} {ranked[-1].folder.path}")
+            best_and_worst = [str(ranked[place].folder.path) for place in (0, -1)]
+            say(f"next: {shlex.join(['ptune', 'compare', *best_and_worst])}")
 
     def _table(self) -> Table:
         axes = [key for key in self.runs[0].axes if key != SEED] or [*self.runs[0].axes]

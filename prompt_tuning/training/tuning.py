@@ -1,5 +1,7 @@
 """A run of prompt tuning or model tuning on one task: read `train` and know what a run is."""
 
+import json
+import re
 import shlex
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -107,8 +109,11 @@ def train(config: TrainConfig, folder: RunFolder) -> None:
 
 
 def _uses(folder: RunFolder, task: Task) -> list[str]:
-    """Commands that do something with a trained prompt."""
-    prompt = f"prompt={shlex.quote(str(folder.path))}"
+    """Commands that do something with a trained prompt, as one types them."""
+    path = str(folder.path)
+    if not re.fullmatch(r"[\w./-]+", path, re.ASCII):  # the rest is for Hydra's grammar to read
+        path = json.dumps(path, ensure_ascii=False)
+    prompt = shlex.quote(f"prompt={path}")
     ranked = " rank=labels probabilities=true" if task.verbalizers else ""
     return [
         f"ptune predict {prompt} input=rows.jsonl output=answers.jsonl{ranked}",

@@ -1,6 +1,7 @@
 """What a run reports: its best prompt on a split that chose nothing, whole, and with its floor."""
 
 import json
+import shlex
 from dataclasses import replace
 
 import pytest
@@ -16,6 +17,7 @@ from quick_runs import (
 )
 from safetensors.torch import load_file
 
+from prompt_tuning.composition import composed
 from prompt_tuning.data.sources import DataSpec, load_split
 from prompt_tuning.errors import UserError
 from prompt_tuning.interrupts import Interrupted
@@ -35,6 +37,16 @@ WATCHED = [  # all that a run may say beside its result
     *("evaluation.before_training=true", "training.num_steps=30", "evaluation.every_steps=10"),
     *("evaluation.num_examples=20", "seed=8"),  # its best step is neither the last nor the report's
 ]
+
+
+def test_the_commands_that_a_run_ends_with_can_be_typed_wherever_it_is(tiny_folder, tmp_path):
+    folder = tmp_path / "ünï, [x]=y 'z"
+    record_of(folder, config_of(tiny_folder, "task=mini_rte"))
+    _, *lines = (folder / "log.txt").read_text().split("next: ptune ")
+    said = [shlex.split(line.splitlines()[0]) for line in lines]
+    for command, *overrides in said:
+        assert composed(command, overrides).prompt == str(folder)
+    assert [command for command, *_ in said] == ["predict", "export"]
 
 
 @pytest.fixture(scope="module")
