@@ -59,12 +59,15 @@ class UserErrors(UserError):
         return self._parts
 
 
+_NO_FOLDER = (
+    "a file or a link stands where a folder should be: move it away, or choose another place"
+)
 _FIXES = {
     errno.ENOSPC: "make room there, or choose another place",
     errno.EDQUOT: "make room there, or choose another place",
     errno.ENAMETOOLONG: "choose a shorter name",
-    errno.ENOTDIR: "a file stands where a folder should be: move it away, or choose another place",
-    errno.EEXIST: "a file stands where a folder should be: move it away, or choose another place",
+    errno.ENOTDIR: _NO_FOLDER,
+    errno.EEXIST: _NO_FOLDER,
     errno.EISDIR: "a folder stands where a file should be: move it away, or choose another place",
 }
 _NO_MEMORY = ("can't allocate memory", "out of memory", "Unable to allocate")

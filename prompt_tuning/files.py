@@ -21,8 +21,8 @@ CHECKSUM = "checksum"  # the key of an object's own hash
 
 
 def made_once(folder: Path, write: Callable[[Path], None]) -> Path:
-    """The folder, written by `write` and an atomic rename if it is not there."""
-    if folder.exists():
+    """The folder, written by `write` and an atomic rename if it is not there or empty."""
+    if _has_files(folder):
         return folder
     folder.parent.mkdir(parents=True, exist_ok=True)
     scratch = scratch_beside(folder)
@@ -32,11 +32,16 @@ def made_once(folder: Path, write: Callable[[Path], None]) -> Path:
         write(unfinished)
         try:
             unfinished.rename(folder)
-        except OSError:  # a run beside this one was first, with the same bytes
-            assert folder.exists(), folder
+        except OSError:
+            if not _has_files(folder):  # else a run beside this one was first, with the same bytes
+                raise
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
     return folder
+
+
+def _has_files(folder: Path) -> bool:
+    return folder.is_dir() and any(folder.iterdir())
 
 
 def scratch_beside(path: Path) -> Path:

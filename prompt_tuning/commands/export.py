@@ -31,7 +31,8 @@ def check(cfg: DictConfig) -> ExportConfig:
     config = typed(ExportConfig, cfg)
     prompt = load_prompt(prompt_file(Path(config.prompt)))
     output = Path(config.output)
-    if output.exists() and (not output.is_dir() or any(output.iterdir())):
+    is_free = output.is_dir() and output.name and not any(output.iterdir())  # "." has no name
+    if output.exists() and not is_free:
         problem = f"output={output} is there and not an empty folder"
         raise UserError(problem, fix="name another one")
     if config.format == "peft" and "source" not in prompt.metadata:
@@ -52,8 +53,6 @@ def run(config: ExportConfig) -> None:
     record = RunFolder(path.parent).record() if path.name == RUN_FILE else None
     if record and prompt.metadata.get("config_hash") not in (None, record.get("config_hash")):
         record = None  # a wrong copy: of another run
-    if output.is_dir():
-        output.rmdir()  # it is empty
     made_once(output, partial(_write, config, prompt, record))
     print(f"{output}: {', '.join(sorted(each.name for each in output.iterdir()))}")
     if config.push is not None:

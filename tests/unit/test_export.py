@@ -54,6 +54,7 @@ def test_the_model_behind_a_prompt_of_peft_is_the_one_that_ptune_has(ptune, tiny
 @pytest.mark.parametrize("form", ["npy", "safetensors", "peft"])
 def test_what_is_written_is_read_again(ptune, run, form):
     output = run.parent / "out"
+    output.mkdir()  # an empty one may be there
     ptune("export", "prompt=run", "output=out", f"format={form}")
     path = output / "prompt.npy" if form == "npy" else prompt_file(output)
     assert np.array_equal(load_prompt(path).weight, WEIGHT)
@@ -110,13 +111,19 @@ def test_the_card_has_no_score_of_another_runs_prompt(ptune, run):
     ("arguments", "problem"),
     [
         (["prompt=run", "output=run"], "is there and not an empty folder"),
+        (["prompt=run", "output=."], "is there and not an empty folder"),
         (["prompt=run", "output=out", "push=me"], "push=me is no repository"),
         (["prompt=run", "output=out", "format=npy", "num_transformer_submodules=2"], "is PEFT's"),
         (["prompt=bare.npy", "output=out"], "does not say which model it belongs to"),
         (["prompt=nowhere", "output=out"], "does not exist"),
+        (["prompt=run", "output=dangling"], "dangling\n  fix:     a file or a link stands"),
+        (["prompt=run", "output=link"], "link\n  fix:     a file or a link stands"),
     ],
 )
 def test_what_cannot_be_exported_is_named(ptune, run, arguments, problem):
     np.save(run.parent / "bare.npy", WEIGHT)
+    (run.parent / "empty").mkdir()
+    for name, target in (("dangling", "out"), ("link", "empty")):
+        (run.parent / name).symlink_to(target)
     assert problem in ptune("export", *arguments, status=2).err
     assert not (run.parent / "out").exists()
