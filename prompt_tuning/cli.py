@@ -9,6 +9,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from functools import partial
+from io import TextIOWrapper
 from pathlib import Path
 
 from prompt_tuning import __version__
@@ -39,11 +40,14 @@ def main() -> int:
 def _open_streams() -> None:
     """Gives a stream that the shell has closed (`>&-`) its number back, but no place to go to.
 
-    Else the next file that is opened would have the number, and all that is printed there.
+    Else the next file that is opened would have the number, and all that is printed there. A letter
+    that the terminal's encoding lacks is printed by its number, as standard error does by itself.
     """
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
             setattr(sys, name, Path(os.devnull).open(mode, encoding="utf-8"))  # noqa: SIM115
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
 
 
 def _run_among_others() -> int:

@@ -234,6 +234,15 @@ def test_a_place_may_have_any_letters(ptune, tmp_path):
     assert "café" in ptune("compare", "café", "café", status=2).err
 
 
+def test_a_letter_that_the_terminal_lacks_is_shown_by_its_number(ptune, tmp_path, monkeypatch):
+    row = {"passage": "日本 a", "question": "is it", "label": 1, "idx": 0}
+    (tmp_path / "rows.jsonl").write_text(json.dumps(row))
+    out = io.TextIOWrapper(io.BytesIO(), encoding="latin-1")
+    monkeypatch.setattr("sys.stdout", out)
+    ptune("show", "task=boolq", "rows=rows.jsonl")
+    assert rb"\u65e5\u672c a" in out.buffer.getvalue()
+
+
 def test_a_record_sees_the_command_as_it_was_typed(ptune, monkeypatch):
     seen = []
     monkeypatch.setattr(tuning, "train", lambda *_: seen.append(sys.argv))
