@@ -142,7 +142,7 @@ def _checksum(value: Mapping[str, Any]) -> str:
 
 
 def read_json(path: Path, **fields: type) -> dict[str, Any] | None:
-    """The object in a file; None if there is no file or, with a warning, a damaged one.
+    """The object in a file; None if there is none or, with a warning, one that cannot be read.
 
     One that was written `with_checksum` comes without it, and is damaged if it does not fit, or
     lacks one of `fields` of its type.
@@ -158,8 +158,8 @@ def read_json(path: Path, **fields: type) -> dict[str, Any] | None:
                 raise ValueError(f"it has no {name}")
     except FileNotFoundError:
         return None
-    except (ValueError, RecursionError) as error:
-        logger.warning("%s is damaged (%s): it counts as missing", path, error)
+    except (ValueError, RecursionError, PermissionError) as error:
+        logger.warning("%s cannot be read (%s): it counts as missing", path, error)
         return None
     return value
 

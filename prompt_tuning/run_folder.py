@@ -138,7 +138,7 @@ class RunFolder:
         if self.record_path.exists():
             if self.record() is not None:
                 return RunState("done")
-            return RunState("failed", f"{self.record_path} is damaged: start the run again")
+            return RunState("failed", f"{self.record_path} cannot be read: start the run again")
         if failure := self.failure():
             return RunState("failed", printable(failure["error"]))
         if not self.config_path.exists():

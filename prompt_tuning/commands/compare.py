@@ -20,7 +20,8 @@ from prompt_tuning.tasks.wsc import WSC
 from prompt_tuning.terminal import print_table, say
 
 POSITIONAL = "runs"  # what stands on the command line without a key
-UNTOLD = ("tracking", "output_dir", "experiment", "recipe", "rerun")  # no part of what a run is
+# No part of what a run is.
+UNTOLD = ("tracking", "output_dir", "data.cache_dir", "experiment", "recipe", "rerun", *GONE)
 FORMATS = (".png", ".svg", ".pdf")
 
 
@@ -111,7 +112,7 @@ def _read(letter: str, name: str) -> Compared:
             f"{folder.config_path} is damaged", fix="start the run again, or leave it out"
         )
     kept = {key: part for key, part in config.items() if key not in UNTOLD}
-    told = {key: value for key, value in flat(kept) if key not in GONE}
+    told = {key: value for key, value in flat(kept) if key not in UNTOLD}
     return Compared(letter, folder, told, record.get("result", {}))
 
 

@@ -11,7 +11,8 @@ def made_run(folder, *, length, accuracy, task="rte", metrics=None):
     """A run of two evaluations; without an accuracy it was stopped."""
     run = RunFolder(folder)
     config = {"task": {"name": task, "metrics": metrics}, "prompt": {"length": length}, "seed": 0}
-    run.start(config | {"output_dir": str(folder.parent)})
+    places = {"output_dir": str(folder), "data": {"cache_dir": f"{folder}/cache"}}
+    run.start(config | places)
     curve = [{"step": 10, "eval/score": 50.0}, {"step": 20, "eval/score": 60.0}]
     lines = "".join(json.dumps(line) + "\n" for line in curve)
     (folder / "metrics.jsonl").write_text(lines)
@@ -31,7 +32,8 @@ def test_what_differs_what_came_out_and_the_curves_are_shown(ptune, tmp_path):
     lines = [line.split() for line in said.splitlines()]
     assert lines[:2] == [["A", "one"], ["B", "other"]]
     assert ["prompt.length", "5", "20"] in lines
-    assert not [line for line in lines if line and line[0] in ("task.name", "output_dir", "seed")]
+    same = ("task.name", "output_dir", "data.cache_dir", "seed")
+    assert not [line for line in lines if line and line[0] in same]
     test = ["A", "test", "100", "80.00", "accuracy", "80.00", "71.1", "to", "86.7", "20"]
     assert test in lines and ["B", "stopped"] in lines
     assert (tmp_path / "comparison.png").read_bytes()[:4] == b"\x89PNG"

@@ -87,6 +87,13 @@ def test_a_failure_leaves_its_reason_until_the_run_is_claimed_again(folder):
     assert folder.state().name == "missing"
 
 
+def test_a_record_that_may_not_be_read_hides_no_other_run(folder, monkeypatch):
+    folder.start({})
+    folder.finish({"result": {}})
+    monkeypatch.setattr(Path, "read_text", Mock(side_effect=PermissionError(errno.EACCES, "no")))
+    assert folder.state().name == "failed" and "cannot be read" in folder.state().detail
+
+
 def test_a_full_disk_is_named_by_the_runs_folder(folder):
     """A write to a file that is open names nothing."""
     with pytest.raises(OSError, match="No space"), folder.claimed():
