@@ -14,7 +14,7 @@ COMMANDS = {
     "ensemble": "let several prompts of a task vote, in one pass",
     "pretrain": "pre-train a T5 v1.1 from text: span corruption",
     "adapt": "adapt a checkpoint to the LM objective (prefix LM)",
-    "show": "show what the model sees for raw rows (JSON lines)",
+    "show": "show what the model sees of raw rows, or of a task's data",
     "score": "score predictions from anywhere against raw rows",
     "report": "say whether the paper is reproduced: tables, figures, a page",
     "compare": "show any runs side by side: configs, scores, curves",

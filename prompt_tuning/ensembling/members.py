@@ -70,20 +70,20 @@ def read_members(
 def all_taught_by(members: Sequence[Member], task: Task) -> Task | None:
     """The task in whose words all members answer `task`; None: in its own.
 
+    A prompt that does not say its task is taken for one of `task`.
+
     Raises:
-        UserError: some were taught the words of another task, and one pass asks for the same ones.
+        UserError: they were trained on different tasks.
     """
-    taught = [taught_by(member.prompt.metadata, task) for member in members]
     paths: dict[str, list[str]] = {}
-    for member, other in zip(members, taught, strict=True):
-        paths.setdefault((other or task).name, []).append(str(member.path))
+    for member in members:
+        name = member.prompt.metadata.get("task", task.name)
+        paths.setdefault(name, []).append(str(member.path))
     if len(paths) > 1:
-        words = "; ".join(f"of {name}: {', '.join(paths[name])}" for name in paths)
-        raise UserError(
-            f"the prompts answer task={task.name} in the words of different tasks, {words}",
-            fix="let prompts of one task vote",
-        )
-    return taught[0]
+        trained = "; ".join(f"of {name}: {', '.join(paths[name])}" for name in paths)
+        problem = f"the prompts were trained on different tasks, {trained}"
+        raise UserError(problem, fix="let prompts of one task vote")
+    return taught_by(members[0].prompt.metadata, task)
 
 
 def _problems(members: Sequence[Member], tie: str) -> Iterator[UserError]:

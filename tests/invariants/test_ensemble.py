@@ -156,13 +156,14 @@ def test_what_cannot_vote_is_refused_before_a_model_is_loaded(
     monkeypatch.setattr(
         "prompt_tuning.model_choice.load_source", lambda *_: pytest.fail("the model was loaded")
     )
-    names = ("copy", "other", "x", "qqp", "extra_id")
-    copied, other, silent, qqp, extra_id = (tmp_path / f"{name}.safetensors" for name in names)
+    names = ("copy", "other", "x", "qqp", "rte", "extra_id")
+    copied, other, silent, qqp, rte, extra_id = (tmp_path / f"{name}.safetensors" for name in names)
     shutil.copy(prompts[0], copied)
     prompt = load_prompt(prompts[0])
     save_prompt(other, np.ones((2, 8), np.float32), {**prompt.metadata, "source": "elsewhere"})
     save_prompt(silent, prompt.weight + 1, {**prompt.metadata, "score": None})
-    save_prompt(qqp, prompt.weight + 2, {**prompt.metadata, "task": "qqp"})
+    for path in (qqp, rte):
+        save_prompt(path, prompt.weight + 2, {**prompt.metadata, "task": path.stem})
     save_prompt(extra_id, prompt.weight + 3, {**prompt.metadata, "target_sentinel": True})
     two = prompts[:2]
     for arguments, message in (
@@ -173,7 +174,8 @@ def test_what_cannot_vote_is_refused_before_a_model_is_loaded(
         ([listed([*two, silent]), "tie=best"], f"tie=best: {silent} has no score"),
         ([listed([*two, tmp_path / "none.npy"])], "none.npy does not exist"),
         ([listed([*two, extra_id])], f"trained with a sentinel before the targets: {extra_id}"),
-        ([listed([*two, qqp])], f"of mrpc: {two[0]}, {two[1]}; of qqp: {qqp}"),
+        ([listed([*two, qqp])], f"of mini_squad: {two[0]}, {two[1]}; of qqp: {qqp}"),
+        ([listed([*two, rte])], f"of mini_squad: {two[0]}, {two[1]}; of rte: {rte}"),
         ([listed(two), "tie=last"], "tie=last is not possible"),
         ([listed(two), "experiment=table3"], "both prompts= and experiment= given"),
         ([], "neither prompts= nor experiment= given"),

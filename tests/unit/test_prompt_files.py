@@ -40,7 +40,7 @@ def test_a_saved_prompt_comes_back_with_its_metadata_and_what_it_was_before_trai
     (tmp_path / "npy").mkdir()
     np.save(tmp_path / "npy" / "prompt.npy", WEIGHT)
     assert load_prompt(tmp_path / "npy" / "prompt.npy").init is None
-    with pytest.raises(UserError, match="file itself"):
+    with pytest.raises(UserError, match=r"or an \.npy file itself"):
         prompt_file(tmp_path / "npy")
 
 
