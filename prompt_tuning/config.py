@@ -432,9 +432,7 @@ class CompareConfig:
 class DoctorConfig:
     data: FolderConfig = key("where examples come from")
     timeout_s: float = key("seconds to wait for the hub", above=0)
-    model: NamedConfig | None = key(
-        "small to xxl, flan_*: what it needs; null: this machine's state"
-    )
+    model: NamedConfig | None = key("small to xxl, flan_*: its needs; null: looks at this machine")
     experiment: NamedConfig | None = key("GPU hours of its runs; null: none's")
     prompt_length: int = key("model=: P, positions", at_least=1, at_most=LARGEST_PROMPT)
     dtype: str = key("model=: of the weights", one_of=("float32", "bfloat16"))
