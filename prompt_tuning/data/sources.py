@@ -162,11 +162,9 @@ def _source(task: Task, split: str, spec: DataSpec) -> str:
     named = [name for name in SPLITS if getattr(spec, f"{name}_file") is not None]
     if source != "local" and named:
         key = f"data.{named[0]}_file={getattr(spec, f'{named[0]}_file')}"
-        fix = "task=own" if task.is_embedded else local
-        raise UserError(
-            f"{key} is not read: the rows of task {task.name} come from {source}",
-            fix=f"add {fix}, or leave it out",
-        )
+        problem = f"{key} is not read: task {task.name} has its rows from data.source={source}"
+        fix = "task=own is for a table of yours" if task.is_embedded else f"add {local}"
+        raise UserError(problem, fix=f"{fix}; or leave it out")
     if split in named:
         return source
     known = task.origin.splits(source)
