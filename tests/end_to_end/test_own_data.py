@@ -2,92 +2,70 @@
 
 import csv
 import importlib.util
-import json
-import random
 
 import pytest
 import torch
 from peft import PeftModel
-from quick_runs import EXAMPLE
+from quick_runs import EXAMPLE, lines_of, record_in, run_in
 from transformers import AutoModelForSeq2SeqLM, AutoTokenizer, GenerationConfig
 
-from prompt_tuning.ladder.lexicon import TOPICS
 from prompt_tuning.models.checkpoint_files import located
 
-LABELS = ("sea", "money", "music")
-LADDER = ["model=ladder_400k", "training.num_steps=60", "evaluation.every_steps=20"]
+OWN = ["--config-dir", str(EXAMPLE), "task=topics", f"data.dir={EXAMPLE}", "tracking=none"]
 FLAN = ["model=flan_small_int8", "training.num_steps=2", "evaluation.every_steps=2"]
+TEXT = "headline: {title} text: {text}"
+LABELS = ("sea", "money", "music")
 
 
-def write_table(path, num_rows, seed):
-    """Rows of three topics: words that go with each, in a sentence."""
-    rng = random.Random(seed)
-    with path.open("w", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(["id", "text", "topic"])
-        for number in range(num_rows):
-            topic = LABELS[number % 3]
-            first, second = rng.sample(TOPICS[topic], 2)
-            writer.writerow([number, f"we saw a {first}, and then a {second}.", topic])
+def table(path):
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
 
 
-@pytest.mark.parametrize(
-    ("settings", "num_asked", "least"),
-    [
-        pytest.param(LADDER, 60, 90.0, id="ladder"),
-        pytest.param(
-            FLAN,
-            12,
-            0.0,  # two steps teach nothing for certain
-            id="flan",
-            marks=pytest.mark.skipif(
-                importlib.util.find_spec("traceforge_title_model") is None,
-                reason="pip install 'ptune[flan]'",
-            ),
-        ),
-    ],
-)
-def test_a_table_is_trained_on_answered_exported_and_read_by_peft(
-    ptune,
-    tmp_path,
-    capsys,
-    settings,
-    num_asked,
-    least,
+def trained_in(folder, *settings):
+    """The folder of a run on the worked example."""
+    (record,) = run_in(folder, "train", *OWN, *settings).glob("runs/topics-*/record.json")
+    return record.parent
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    quick = ["training.num_steps=40", "evaluation.every_steps=20"]
+    return trained_in(tmp_path_factory.mktemp("own"), *quick)
+
+
+def said_by_the_card(folder, text, capsys):
+    """What the program on the card of an exported prompt prints about a text."""
+    card = (folder / "README.md").read_text().replace("<this folder>", str(folder))
+    program = card.split("```python")[1].split("```")[0].replace(TEXT, text)
+    capsys.readouterr()
+    exec(program, {})
+    return capsys.readouterr().out
+
+
+def test_a_table_is_answered_and_its_prompt_exported_and_read_by_peft(
+    ptune, tmp_path, capsys, trained
 ):
-    for name, num_rows, seed in (("train", 240, 0), ("test", num_asked, 1)):
-        write_table(tmp_path / f"{name}.csv", num_rows, seed)
-    task = ["task=own", "task.name=topics", "task.inputs='text: {text}'", "task.label=topic"]
-    files = ["data.train_file=train.csv", "data.test_file=test.csv"]
-    quiet = ["tracking=none", "prompt.length=20", "training.batch_size=16"]
-    scored = ["evaluation.split=held_out", "data.num_held_out=20", "evaluation.report_split=test"]
-    run = ["train", *task, *files, *quiet, *scored, *settings]
-    ptune(*run)
-    (record,) = tmp_path.glob("runs/topics-*/record.json")
-    assert json.loads(record.read_text())["result"]["report"]["score"] >= least
-
-    prompt = f"prompt={record.parent}"
     ranked = ["rank=labels", "probabilities=true"]
-    answer = ["predict", prompt, "input=test.csv"]
+    answer = ["predict", f"prompt={trained}", f"input={EXAMPLE / 'test.csv'}"]
     ptune(*answer, "output=ranked.csv", *ranked)
-    with (tmp_path / "ranked.csv").open(newline="") as file:
-        rows = list(csv.DictReader(file))
-    assert [row["id"] for row in rows] == [str(number) for number in range(num_asked)]
+    rows = table(tmp_path / "ranked.csv")
+    assert [row["id"] for row in rows] == [str(number) for number in range(60)]
     for row in rows:
         shares = {label: float(row[f"probability_{label}"]) for label in LABELS}
         assert sum(shares.values()) == pytest.approx(1)
         assert row["prediction"] == max(shares, key=shares.__getitem__)
 
     ptune(*answer, "output=said.jsonl")
-    said = [json.loads(line)["prediction"] for line in (tmp_path / "said.jsonl").open()]
-    source = json.loads(record.read_text())["model"]["source"]
+    said = [line["prediction"] for line in lines_of(tmp_path / "said.jsonl")]
+    source = record_in(trained)["model"]["source"]
     base = AutoModelForSeq2SeqLM.from_pretrained(located(source), dtype=torch.float32)
     tokenizer = AutoTokenizer.from_pretrained(located(source))
-    texts = [f"text: {row['text']}" for row in rows]
+    texts = [TEXT.format_map(row) for row in rows]
     batch = tokenizer(texts, return_tensors="pt", padding=True)
     for submodules in (1, 2):
         form = [f"output=peft{submodules}", f"num_transformer_submodules={submodules}"]
-        ptune("export", prompt, *form)
+        ptune("export", f"prompt={trained}", *form)
         folder = tmp_path / f"peft{submodules}"
         model = PeftModel.from_pretrained(base, folder).eval()
         with torch.no_grad():
@@ -96,32 +74,33 @@ def test_a_table_is_trained_on_answered_exported_and_read_by_peft(
             )
         assert tokenizer.batch_decode(answers, skip_special_tokens=True) == said
         base = model.get_base_model()
-    card = (tmp_path / "peft1" / "README.md").read_text().replace("<this folder>", "peft1")
-    snippet = card.split("```python")[1].split("```")[0].replace("text: {text}", texts[0])
-    capsys.readouterr()
-    exec(snippet, {})
-    assert capsys.readouterr().out == f"{said[0]}\n"
+    assert said_by_the_card(tmp_path / "peft1", texts[0], capsys) == f"{said[0]}\n"
 
     # What was exported is used here as the run is: its file says which task and model it has.
-    answer = ["predict", "prompt=peft1", "input=test.csv", "output=again.csv", *ranked]
-    ptune(*answer)
-    with (tmp_path / "again.csv").open(newline="") as file:
-        again = list(csv.DictReader(file))
+    ptune("predict", "prompt=peft1", *answer[2:], "output=again.csv", *ranked)
+    again = table(tmp_path / "again.csv")
     assert [row["prediction"] for row in again] == [row["prediction"] for row in rows]
 
 
-def test_the_worked_example_is_shown_trained_and_its_prompt_evaluated_on_its_task(ptune, tmp_path):
-    own = ["--config-dir", str(EXAMPLE), "task=topics", f"data.dir={EXAMPLE}"]
-    shown = ptune("show", *own).out
-    assert "train       150 examples" in shown and "labels    sea 56, money 48, music 46" in shown
-    quick = ["training.num_steps=40", "evaluation.every_steps=20", "tracking=none"]
-    ptune("train", *own, *quick)
-    (record,) = tmp_path.glob("runs/topics-*/record.json")
-    reported = json.loads(record.read_text())["result"]["report"]
-    assert reported["metrics"]["accuracy"] >= 90
+@pytest.mark.skipif(
+    importlib.util.find_spec("traceforge_title_model") is None, reason="pip install 'ptune[flan]'"
+)
+def test_a_packaged_model_is_trained_on_a_table_and_exported(ptune, tmp_path, capsys):
+    run = trained_in(tmp_path, *FLAN, "training.batch_size=2", "evaluation.report_split=null")
+    (tmp_path / "row.csv").write_text("title,text\nthe anchor,a talk of the reef\n")
+    ptune("predict", f"prompt={run}", "input=row.csv", "output=said.jsonl")
+    (row,) = lines_of(tmp_path / "said.jsonl")
+    ptune("export", f"prompt={run}", "output=peft")
+    said = said_by_the_card(tmp_path / "peft", TEXT.format_map(row), capsys)
+    assert said == f"{row['prediction']}\n"
 
+
+def test_the_worked_example_is_shown_and_its_prompt_evaluated_on_its_task(ptune, tmp_path, trained):
+    shown = ptune("show", *OWN[:-1]).out
+    assert "train       150 examples" in shown and "labels    sea 56, money 48, music 46" in shown
+    reported = record_in(trained)["result"]["report"]
+    assert reported["metrics"]["accuracy"] >= 90
     places = [f"data.test_file={EXAMPLE / 'test.csv'}", "split=test", "tracking=none"]
-    ptune("evaluate", f"prompt={record.parent}", *places)
-    (again,) = tmp_path.glob("runs/evaluate-topics-test-*/record.json")
-    result = json.loads(again.read_text())["result"]
+    ptune("evaluate", f"prompt={trained}", *places)
+    result = record_in(tmp_path, "evaluate-topics-test-")["result"]
     assert {key: result[key] for key in reported} == reported
