@@ -26,6 +26,11 @@ _SERVER.set_forkserver_preload(
         "transformers.models.t5.modeling_t5",
         "torch.distributed",
         "hydra.main",
+        "prompt_tuning.bench.measure",
+        "prompt_tuning.ensembling.ensemble_prompts",
+        "prompt_tuning.inspection.inspect_prompt",
+        "prompt_tuning.pretraining.text_to_checkpoint",
+        "prompt_tuning.report.page",
     ]
 )
 QUIET = {"OMP_NUM_THREADS": "1", "NETRC": "/dev/null"}  # one thread, no W&B account
@@ -35,15 +40,18 @@ HIDDEN = ("WANDB_API_KEY", "WANDB_MODE", "WANDB_SERVICE")
 class Started:
     """A running command, as `subprocess.Popen` has it."""
 
-    def __init__(self, *arguments, folder, module="prompt_tuning", **environment):
-        """`python -m <module> <arguments>`, begun in `folder`; variables add to the environment."""
+    def __init__(self, *arguments, folder, module="prompt_tuning", before=None, **environment):
+        """`python -m <module> <arguments>`, begun in `folder`; variables add to the environment.
+
+        `before`, which is pickled, is called in the process before the module is.
+        """
         folder.mkdir(exist_ok=True)
         self._scratch = tempfile.TemporaryDirectory()
         said = [str(Path(self._scratch.name) / name) for name in ("out", "err")]
         self._said = [Path(name) for name in said]
         values = {name: text for name, text in os.environ.items() if name not in HIDDEN}
         values |= QUIET | environment
-        given = (module, arguments, str(folder), values, said)
+        given = (module, arguments, str(folder), values, said, before)
         self._process = _SERVER.Process(target=_be_the_command, args=given)
         self._process.start()
 
@@ -108,7 +116,7 @@ def python(*arguments, folder):
     return done, timed, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
-def _be_the_command(module, arguments, folder, env, said):
+def _be_the_command(module, arguments, folder, env, said, before):
     """What the new process does."""
     os.chdir(folder)
     os.environ.clear()
@@ -123,6 +131,8 @@ def _be_the_command(module, arguments, folder, env, said):
 
     torch.set_num_threads(1)
     sys.argv = [module, *arguments]
+    if before:
+        before()
     try:
         runpy.run_module(module, run_name="__main__", alter_sys=True)
     finally:

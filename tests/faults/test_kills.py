@@ -1,33 +1,23 @@
 """Commands that are killed (SIGKILL) and started again: what is left is what would have been.
 
-A command runs in a fork of this process, which has imported everything already: a start costs
+A command runs in a fork (forks.py) that has imported everything already: a start costs
 milliseconds, and a moment lies in the work and not in its imports.
 """
 
 import json
-import os
 import random
 import shutil
 import signal
-import sys
 import time
 from dataclasses import dataclass
-from pathlib import Path
+from functools import partial
 
+import forks
 import pytest
-import torch
+from faults.changes import count_changes
 from quick_runs import SMALLEST
 
-from prompt_tuning import cli
-
-# Imported once here, and not by every fork.
-from prompt_tuning.bench import measure as _bench  # noqa: F401
-from prompt_tuning.ensembling import ensemble_prompts as _ensembling  # noqa: F401
-from prompt_tuning.inspection import inspect_prompt as _inspection  # noqa: F401
 from prompt_tuning.ladder.shipped_models import embedded_folder
-from prompt_tuning.pretraining import text_to_checkpoint as _pretraining  # noqa: F401
-from prompt_tuning.report import page as _page  # noqa: F401
-from prompt_tuning.training import tuning as _tuning  # noqa: F401
 
 MODEL = "model=ladder_100k"
 RUN = [
@@ -80,9 +70,10 @@ OF_THE_CLOCK = (
 
 @dataclass(frozen=True)
 class Ended:
-    """How a process ended, after how many seconds and how many changes to files."""
+    """How a process ended, what it said, after how many seconds and changes to files."""
 
-    status: int  # of waitpid
+    status: int  # below 0: the signal that ended it
+    said: str
     seconds: float
     num_changes: int
 
@@ -96,58 +87,16 @@ def run(folder, arguments, *, die_at=None):
         die_at: it is killed after so many seconds or, an int, just before it makes, renames or
             removes a file for this time; None: it is not.
     """
-    counter, said = folder.with_name(f"{folder.name}.count"), folder.with_name(f"{folder.name}.log")
+    counter = folder.with_name(f"{folder.name}.count")
     counter.write_bytes(b"")
+    watch = partial(count_changes, folder, counter, die_at if type(die_at) is int else None)
     begin = time.monotonic()
-    if (pid := os.fork()) == 0:
-        _be_the_command(folder, arguments, counter, said, die_at if type(die_at) is int else None)
+    process = forks.Started(*arguments, folder=folder, before=watch)
     if isinstance(die_at, float):
         time.sleep(die_at)
-        os.kill(pid, signal.SIGKILL)
-    _, status = os.waitpid(pid, 0)
-    return Ended(status, time.monotonic() - begin, counter.stat().st_size)
-
-
-def _be_the_command(folder, arguments, counter, said, die_at):
-    """Never returns."""
-    status = 1
-    try:
-        os.chdir(folder)
-        torch.set_num_threads(1)  # torch renews its thread pool after a fork, and not thread-safely
-        with said.open("ab") as file:
-            for descriptor in (1, 2):
-                os.dup2(file.fileno(), descriptor)
-        sys.stdout, sys.stderr = (os.fdopen(number, "w", closefd=False) for number in (1, 2))
-        sys.argv = ["ptune", *arguments]
-        log = os.open(counter, os.O_WRONLY | os.O_APPEND)
-
-        def count(event, details):
-            if _is_change(event, details, folder):
-                os.write(log, b".")
-                if os.fstat(log).st_size == die_at:
-                    os.kill(os.getpid(), signal.SIGKILL)
-
-        sys.addaudithook(count)
-        status = cli.main()
-        sys.stdout.flush()
-    except BaseException as error:
-        print(repr(error), file=sys.stderr, flush=True)
-    finally:
-        sys.stderr.flush()
-        os._exit(status)
-
-
-def _is_change(event, details, folder):
-    """Whether an event of Python's auditing is a change to a file in `folder`."""
-    if event == "open":
-        path, _, flags = details
-        is_change = bool(flags & (os.O_WRONLY | os.O_RDWR | os.O_CREAT))
-    else:
-        is_change = event in ("os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.truncate")
-        path = details[0] if is_change else None
-    if not is_change or not isinstance(path, str | bytes | os.PathLike):
-        return False
-    return Path(folder, os.fsdecode(path)).is_relative_to(folder)
+        process.kill()
+    said = "".join(process.communicate(timeout=300))
+    return Ended(process.returncode, said, time.monotonic() - begin, counter.stat().st_size)
 
 
 def left_in(folder):
@@ -184,8 +133,8 @@ def place(tmp_path_factory):
     folder = tmp_path_factory.mktemp("kills") / "place"
     folder.mkdir()
     for seed, name in enumerate("ab"):
-        status = run(folder, [*RUN, f"seed={seed}"]).status
-        assert status == 0, folder.with_name(f"{folder.name}.log").read_text()
+        ended = run(folder, [*RUN, f"seed={seed}"])
+        assert ended.status == 0, ended.said
         (made,) = folder.glob(f"out/*-s{seed}-*")
         shutil.copy(made / "prompt.safetensors", folder / f"{name}.safetensors")
         made.rename(made.with_name(name))
@@ -206,7 +155,7 @@ def undisturbed(place):
             folder = place.with_name(f"{command}-undisturbed")
             shutil.copytree(place, folder)
             ended = run(folder, COMMANDS[command])
-            assert ended.status == 0, folder.with_name(f"{folder.name}.log").read_text()
+            assert ended.status == 0, ended.said
             known[command] = left_in(folder), ended
         return known[command]
 
@@ -218,14 +167,12 @@ def check_killed(place, folder, command, moments, expected):
     shutil.copytree(place, folder)
     num_killed = 0
     for moment in (*moments, None):
-        status = run(folder, COMMANDS[command], die_at=moment).status
-        was_killed = moment is not None and status == signal.SIGKILL
+        ended = run(folder, COMMANDS[command], die_at=moment)
+        was_killed = moment is not None and ended.status == -signal.SIGKILL
         num_killed += was_killed
         # An export that was killed when all was done is not made over another.
-        is_there = command == "export" and (folder / "exported").is_dir()
-        is_refused = is_there and os.waitstatus_to_exitcode(status) == 2
-        if status != 0 and not was_killed and not is_refused:  # a log is not begun at once
-            pytest.fail(f"{moments}: {folder.with_name(f'{folder.name}.log').read_text()}")
+        is_refused = command == "export" and ended.status == 2 and (folder / "exported").is_dir()
+        assert ended.status == 0 or was_killed or is_refused, (moments, ended.said)
     left = left_in(folder)
     assert [*left] == [*expected], moments
     for name, content in expected.items():
