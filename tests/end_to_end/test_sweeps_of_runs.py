@@ -85,26 +85,6 @@ def broken(tmp_path):
 FAILING = ["train", "-m", "data.dir=data", *SMALL, "training.num_steps=2"]
 
 
-def check_failed(folder, err, num_threads, other="cb"):
-    """The other run is finished, and the reason is told and kept."""
-    assert "ptune: 1 of 2 runs failed:" in err
-    assert "task=rte" in err.splitlines()[-1] and "train.jsonl:3" in err.splitlines()[-1]
-    (finished,) = runs_in(folder)
-    assert finished.name.startswith(f"{other}-")
-    (failure,) = folder.glob("runs/*/failure.json")
-    assert "train.jsonl:3" in json.loads(failure.read_text())["error"]
-    config = json.loads((finished / "config.json").read_text())
-    assert config["machine"]["num_threads"] == num_threads
-
-
-def test_a_failing_run_does_not_stop_the_others_and_its_reason_is_kept(ptune, broken, tmp_path):
-    check_failed(tmp_path, ptune(*FAILING, "task=rte,cb", status=2).err, None)
-    broken.write_text(broken.read_text().replace("text", "premise"))
-    assert ptune(*FAILING, "task=rte,cb").err == ""
-    assert not [*tmp_path.glob("runs/*/failure.json")]
-    assert len(runs_in(tmp_path)) == 2
-
-
 def test_a_failure_in_a_process_of_its_own_is_told_of_and_a_users_task_is_known_there(
     broken, tmp_path
 ):
@@ -128,7 +108,15 @@ def test_a_failure_in_a_process_of_its_own_is_told_of_and_a_users_task_is_known_
 
     done = start()
     assert done.returncode == 2, done.stderr
-    check_failed(tmp_path, done.stderr, max(1, len(os.sched_getaffinity(0)) // 2), "topics")
+    assert "ptune: 1 of 2 runs failed:" in done.stderr
+    last = done.stderr.splitlines()[-1]
+    assert "task=rte" in last and "train.jsonl:3" in last
+    (finished,) = runs_in(tmp_path)
+    assert finished.name.startswith("topics-")
+    (failure,) = tmp_path.glob("runs/*/failure.json")
+    assert "train.jsonl:3" in json.loads(failure.read_text())["error"]
+    config = json.loads((finished / "config.json").read_text())
+    assert config["machine"]["num_threads"] == max(1, len(os.sched_getaffinity(0)) // 2)
     with (tmp_path / "data" / "train.csv").open("a") as file:
         file.write("150,the tide,no label has this number.,7\n")
     again = start()

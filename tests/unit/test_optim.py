@@ -53,14 +53,7 @@ class T5XAdafactor:
         return ((f32(1) - f32(self.weight_decay)) * param - scale * y).astype(f32)
 
 
-def trajectories(
-    shape,
-    *,
-    steps=25,
-    initial_step=0,
-    lr=0.3,
-    **settings,
-):
+def trajectories(shape, *, initial_step=0, lr=0.3, **settings):
     """Parameters after each step, ours and T5X's; half-way the gradients shrink 20 times."""
     rng = np.random.default_rng(0)
     start = rng.normal(size=shape).astype(f32)
@@ -68,8 +61,8 @@ def trajectories(
     param = torch.nn.Parameter(torch.from_numpy(start.copy()))
     optimizer = Adafactor([param], lr, initial_step=initial_step, **settings)
     ours, theirs, expected = [], [], start
-    for step in range(steps):
-        grad = (rng.normal(size=shape) / (20 if 2 * step > steps else 1)).astype(f32)
+    for step in range(25):
+        grad = (rng.normal(size=shape) / (20 if step > 12 else 1)).astype(f32)
         expected = reference.update(expected, grad)
         param.grad = torch.from_numpy(grad.copy())
         optimizer.step()
@@ -98,13 +91,3 @@ def trajectories(
 def test_follows_t5x_over_a_trajectory(shape, settings):
     for ours, theirs in zip(*trajectories(shape, **settings), strict=True):
         assert np.abs(ours - theirs).max() <= 1e-6 * np.abs(theirs).max()
-
-
-def test_with_the_clock_at_1_100_000_every_update_has_the_rms_of_the_learning_rate():
-    """Its memory is so long that the clip is active even after gradients fall (row 5)."""
-    rms = {}
-    for initial_step in (0, 1_100_000):
-        ours, _ = trajectories((20, 64), steps=60, initial_step=initial_step, weight_decay=0.0)
-        rms[initial_step] = np.sqrt(np.mean((ours[-1] - ours[-2]) ** 2))
-    assert rms[1_100_000] == pytest.approx(0.3, rel=1e-3)
-    assert rms[0] < 0.1

@@ -10,6 +10,7 @@ import torch
 from safetensors.numpy import save_file
 
 from prompt_tuning.errors import UserError
+from prompt_tuning.inspection.measures import norm_measures
 from prompt_tuning.prompt_files import (
     PromptFile,
     check_fits,
@@ -51,14 +52,23 @@ def test_the_labels_of_a_prompts_task_keep_their_order(tmp_path):
     assert [*load_prompt(path).metadata["own_task"]["labels"]] == ["spam", "ham"]
 
 
-def test_the_authors_prompts_can_be_read(shared_data):
-    """Released .npy files: float32 (100, 768); their RMS is known."""
+PUBLISHED = {  # RMS of a number; mean, smallest and largest norm of a row
+    "sst2": (51.8, 1385, 344, 2177),
+    "mrpc": (32.3, 868, 316, 1473),
+    "rte": (34.5, 903, 235, 2004),
+}
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_the_authors_prompts_have_the_norms_that_were_read_from_them(shared_data, name):
+    """Released .npy files. Source: google-research/prompt-tuning's pretrained_prompts."""
     folder = shared_data / "pretrained_prompts" / "t5_1_1_lm100k_base"
-    for name, rms in {"sst2": 51.8, "mrpc": 32.3, "rte": 34.5}.items():
-        prompt = load_prompt(folder / f"{name}.npy")
-        assert (prompt.length, prompt.hidden_size) == (100, 768)
-        assert (prompt.metadata, prompt.init) == ({}, None)
-        assert np.sqrt(np.mean(prompt.weight**2)) == pytest.approx(rms, abs=0.05)
+    prompt = load_prompt(folder / f"{name}.npy")
+    assert (prompt.length, prompt.hidden_size) == (100, 768)
+    assert (prompt.metadata, prompt.init) == ({}, None)
+    measured, (rms, *norms) = norm_measures(prompt.weight), PUBLISHED[name]
+    assert measured["rms"] == pytest.approx(rms, abs=0.05)
+    assert [measured[key] for key in ("mean", "min", "max")] == pytest.approx(norms, abs=1)
 
 
 @pytest.mark.parametrize(

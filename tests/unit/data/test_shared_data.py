@@ -11,7 +11,6 @@ from prompt_tuning.data.official_files import read_records
 from prompt_tuning.data.sources import DataSpec, load_split
 from prompt_tuning.data.tokenization import decode_ids, encode_split
 from prompt_tuning.task_registry import TASKS
-from prompt_tuning.tasks import SUPERGLUE
 
 SIZES = {  # train, validation, test: rows of the official files; None: not on this machine
     "boolq": (2056, 3270, 3245),  # train: a subset of 9,427
@@ -134,11 +133,6 @@ def test_squad_is_padded_and_has_every_answer(load):
     assert not any("  " in e.inputs for e in examples)
 
 
-def test_sst2_keeps_the_space_at_the_end_of_its_training_sentences(load):
-    (first, *_) = load("sst2", "train").examples
-    assert first.inputs == "sentence: hide new secretions from the parental units "
-
-
 def test_the_files_that_stand_in_for_absent_ones_are_read(shared_data):
     for name, split, file, size in (
         ("qqp", "train", "GLUE/QQP/train_subset.tsv", 20000),
@@ -148,16 +142,6 @@ def test_the_files_that_stand_in_for_absent_ones_are_read(shared_data):
     ):
         spec = DataSpec("local", shared_data, **{f"{split}_file": file})
         assert len(load_split(TASKS[name], split, spec).examples) == size
-
-
-@pytest.mark.parametrize("name", SUPERGLUE)
-def test_the_flat_row_of_an_official_record_is_flat_already(shared_data, name):
-    """Official files and hub rows give the same text: flattening twice changes nothing."""
-    task = TASKS[name]
-    path = shared_data / task.origin.files["validation"][0]
-    rows = [row for _, record in read_records(path) for row in task.flatten(record)]
-    assert [flat for row in rows for flat in task.flatten(row)] == rows
-    assert all(task.examples(row) for row in rows)
 
 
 def test_real_examples_have_the_tokens_of_sentencepiece(load, t5_tokenizer, t5_vocabulary):

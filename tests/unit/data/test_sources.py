@@ -201,14 +201,3 @@ def test_auto_prefers_the_package_then_the_folder_then_the_hub(tmp_path):
         split = load_split(TASKS[name], "validation", DataSpec("auto", tmp_path))
         assert split.provenance["source"] == source
     check_available(RTE, ["train"], DataSpec("auto"))  # the hub has it; nothing is fetched
-
-
-def test_a_split_can_have_t5s_name_of_the_task_in_front():
-    """Of training and scored examples alike: one model has to tell tasks apart."""
-    for split in ("train", "validation"):
-        plain, named = (
-            load_split(TASKS["mini_sst2"], split, DataSpec("auto"), text_format=text_format)
-            for text_format in ("taskless", "t5")
-        )
-        assert [e.inputs for e in named.examples] == [f"sst2 {e.inputs}" for e in plain.examples]
-        assert [e.targets for e in named.examples] == [e.targets for e in plain.examples]

@@ -197,22 +197,10 @@ def test_decoding_stops_when_every_row_has_ended(hf_model, monkeypatch):
     assert len(steps) == 3
 
 
-def test_bfloat16_stays_close_and_keeps_the_loss_in_float32(
-    hf_model,
-):
-    """The GPU's precision: activations in bfloat16, logits, loss and prompt in float32."""
-    prompt, inputs, targets = ragged_batch(hf_model)
-    exact, rounded = (
-        model.target_logits(model.encode(Rows.under(prompt, inputs)), targets)
-        for model in (FrozenT5(hf_model), FrozenT5(hf_model.to(torch.bfloat16)))
-    )
-    assert rounded.dtype == torch.float32
-    assert F.cosine_similarity(rounded.flatten(), exact.flatten(), dim=0) > 0.99
-    rounded.sum().backward()
-    assert prompt.grad is not None and prompt.grad.dtype == torch.float32
-
+def test_a_model_that_is_tuned_in_bfloat16_keeps_its_weights_in_float32(hf_model):
+    """An update of 0.001 is lost in bfloat16."""
     weights = {n: w.detach().float().requires_grad_() for n, w in hf_model.named_parameters()}
     tuned = ModelTuning(weights, hf_model.config, torch.bfloat16).make_model()
     assert tuned.dtype is torch.bfloat16
     tuned.embedding.sum().backward()
-    assert weights["shared.weight"].grad is not None  # an update of 0.001 is lost in bfloat16
+    assert weights["shared.weight"].grad is not None

@@ -317,6 +317,7 @@ def test_a_folder_with_the_real_vocabulary_has_t5s_rows_and_sentinels(shared_dat
     write_random_checkpoint(tmp_path / "model", SIZES["nano"], vocabulary)
     checkpoint = load(tmp_path / "model")
     assert checkpoint.model.embedding.shape == (32_128, 64)
+    assert len(table_of(tmp_path / "model").token_ids(with_control_tokens=False)) == 31_997
     assert checkpoint.sentinel_id == 32_099
     assert checkpoint.encode_text("entailment") == [3, 35, 5756, 297]
     assert checkpoint.encode_text("False") == [10747, 7, 15]
