@@ -46,12 +46,11 @@ WALKS = {"multitask_model_tuning": multitask.train, "prompt_design": prompt_desi
 
 def write_official(folder, split, labels=RTE_LABELS):
     """Six official-looking rows of RTE or CB."""
-    folder.mkdir(parents=True, exist_ok=True)
     rows = [
         {"premise": f"It is {i}.", "hypothesis": "so", "label": labels[i % 2], "idx": i}
         for i in range(6)
     ]
-    (folder / f"{split}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    write_lines(folder / f"{split}.jsonl", *rows)
 
 
 class Said(NamedTuple):
@@ -159,6 +158,18 @@ def logged(run):
     """What a run logged, without its clock."""
     lines = lines_of(run / "metrics.jsonl")
     return [{k: v for k, v in line.items() if k != "time/duration_s"} for line in lines]
+
+
+def once(overrides):
+    """Overrides of which the last one of a key counts."""
+    return [*{text.partition("=")[0]: text for text in overrides}.values()]
+
+
+def write_lines(path, *objects):
+    """The file, in a folder that need not be there, with one JSON object a line."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("".join(json.dumps(each) + "\n" for each in objects))
+    return path
 
 
 def lines_of(path):

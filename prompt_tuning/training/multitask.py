@@ -73,7 +73,6 @@ def train(config: TrainConfig, folder: RunFolder) -> None:
         watch = TasksWatch(training, run.reporter, tracker, run, checkpoint, tasks)
         training.run(watch, stop)
 
-        training.go_to_best()
         walk.save_model()
         result = joint_result(watch.best_of_tasks, training.progress)
         walk.end(tracker, result)

@@ -11,7 +11,7 @@ from itertools import count
 import forks
 import pytest
 from forks import only_run, wait_for_step
-from quick_runs import lines_of, record_in, train_config_of
+from quick_runs import lines_of, once, record_in, train_config_of
 from safetensors.numpy import load_file
 
 from prompt_tuning.commands import train
@@ -27,11 +27,6 @@ RUN = [
 ]
 PORTS = count(20000 + os.getpid() % 20000)
 SECONDS = 60  # for a process to end, on a busy machine
-
-
-def once(overrides):
-    """Overrides of which the last one of a key counts."""
-    return [*{text.partition("=")[0]: text for text in overrides}.values()]
 
 
 def start(size, folder, *arguments):

@@ -15,7 +15,7 @@ from functools import partial
 import forks
 import pytest
 from faults.changes import count_changes
-from quick_runs import SMALLEST
+from quick_runs import SMALLEST, write_lines
 
 from prompt_tuning.ladder.shipped_models import embedded_folder
 
@@ -139,7 +139,7 @@ def place(tmp_path_factory):
         shutil.copy(made / "prompt.safetensors", folder / f"{name}.safetensors")
         made.rename(made.with_name(name))
     rows = [{"inputs": f"the mood is happy {number}", "number": number} for number in range(20)]
-    (folder / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    write_lines(folder / "rows.jsonl", *rows)
     texts = [f"the cat number {number} sat on the mat and saw a dog .\n" for number in range(60)]
     (folder / "text.txt").write_text("\n".join(texts))
     return folder

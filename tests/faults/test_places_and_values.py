@@ -128,11 +128,6 @@ def test_a_value_that_cannot_be_is_refused_before_anything_is_loaded(ptune, over
     assert not [*tmp_path.glob("**/record.json")]
 
 
-@pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")
-def test_cuda_without_a_gpu_is_refused(ptune):
-    assert "torch finds no GPU" in ptune(*RUN, "machine.device=cuda", status=2).err
-
-
 @pytest.mark.parametrize(
     ("arguments", "streams", "status"),
     [

@@ -10,7 +10,7 @@ from unittest.mock import Mock
 import numpy as np
 import pytest
 import torch
-from quick_runs import TOLD, lines_of
+from quick_runs import TOLD, lines_of, once
 
 from prompt_tuning.data.tabular_files import read_table
 from prompt_tuning.data.tokenization import decode_ids
@@ -45,8 +45,7 @@ def predict(ptune, tiny_folder, library):
 
     def run(*arguments, status=0):
         ours = [f"library={library}", f"model.path={tiny_folder}", "output=out.jsonl"]
-        by_key = {each.partition("=")[0]: each for each in (*ours, *arguments)}
-        return ptune("predict", *by_key.values(), status=status)
+        return ptune("predict", *once([*ours, *arguments]), status=status)
 
     return run
 

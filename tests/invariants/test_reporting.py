@@ -14,6 +14,7 @@ from quick_runs import (
     record_of,
     said_again,
     stopped_in,
+    write_lines,
 )
 from safetensors.torch import load_file
 
@@ -184,9 +185,8 @@ def test_a_split_without_labels_is_refused_before_anything_is_loaded_or_written(
     tiny_folder, tmp_path, monkeypatch
 ):
     row = {"premise": "a", "hypothesis": "b"}
-    (tmp_path / "RTE").mkdir()
     for name, label in (("train", {"label": 0}), ("val", {"label": 0}), ("test", {})):
-        (tmp_path / "RTE" / f"{name}.jsonl").write_text(json.dumps(row | label) + "\n")
+        write_lines(tmp_path / "RTE" / f"{name}.jsonl", row | label)
     given = ["task=rte", f"data.dir={tmp_path}", "evaluation.report_split=test"]
     monkeypatch.setattr(tuning, "load_model", lambda *_: pytest.fail("the model was loaded"))
     with pytest.raises(UserError, match="report_split=test of rte has no labels") as error:

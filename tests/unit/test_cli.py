@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from quick_runs import EXAMPLE
+from quick_runs import EXAMPLE, write_lines
 
 from prompt_tuning import __version__
 from prompt_tuning.commands import COMMANDS
@@ -321,14 +321,9 @@ def test_report_refuses_what_it_has_no_artefact_for(ptune, tmp_path):
 RTE = {"premise": "A dog ran home.", "hypothesis": "A dog ran.", "label": 0, "idx": 7}
 
 
-def write_lines(path, *lines):
-    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
-    return f"rows={path}"
-
-
 @pytest.mark.parametrize(("text_format", "prefix"), [("taskless", ""), ("t5", "rte ")])
 def test_show_prints_what_the_model_sees(ptune, tmp_path, text_format, prefix):
-    rows = write_lines(tmp_path / "rows.jsonl", RTE)
+    rows = f"rows={write_lines(tmp_path / 'rows.jsonl', RTE)}"
     assert json.loads(ptune("show", "task=rte", rows, f"format={text_format}").out) == {
         "inputs": f"{prefix}hypothesis: A dog ran. premise: A dog ran home.",
         "targets": "entailment",
@@ -393,7 +388,7 @@ def test_score_prints_one_object_of_metrics(ptune, tmp_path):
     """Two right, one wrong, one that is no answer: 50 %."""
     predictions = ["entailment", "entailment", "not_entailment", "perhaps"]
     lines = [{"row": RTE, "prediction": prediction} for prediction in predictions]
-    said = ptune("score", "task=rte", write_lines(tmp_path / "p.jsonl", *lines))
+    said = ptune("score", "task=rte", f"rows={write_lines(tmp_path / 'p.jsonl', *lines)}")
     counts = {"num_examples": 4, "num_unparseable": 1}
     assert json.loads(said.out) == {"accuracy": 50.0, "score": 50.0, **counts}
 
@@ -403,7 +398,6 @@ def test_doctor_says_what_is_missing_and_how_to_fix_it(ptune, tmp_path, monkeypa
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("NETRC", "/dev/null")
     monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
-    (tmp_path / "CB").mkdir()
     write_lines(tmp_path / "CB" / "val.jsonl", {})
     said = ptune("doctor", f"data.dir={tmp_path}")
     lines = [" ".join(line.split()) for line in said.out.splitlines()]

@@ -1,8 +1,7 @@
 """Runs side by side."""
 
-import json
-
 import pytest
+from quick_runs import write_lines
 
 from prompt_tuning.run_folder import RunFolder
 
@@ -14,8 +13,7 @@ def made_run(folder, *, length, accuracy, task="rte", metrics=None):
     places = {"output_dir": str(folder), "data": {"cache_dir": f"{folder}/cache"}}
     run.start(config | places)
     curve = [{"step": 10, "eval/score": 50.0}, {"step": 20, "eval/score": 60.0}]
-    lines = "".join(json.dumps(line) + "\n" for line in curve)
-    (folder / "metrics.jsonl").write_text(lines)
+    write_lines(folder / "metrics.jsonl", *curve)
     if accuracy is not None:
         scored = {"metrics": {"accuracy": accuracy}, "score": accuracy}
         report = {"split": "test", "num_examples": 100, **scored}
@@ -44,9 +42,8 @@ def test_what_differs_what_came_out_and_the_curves_are_shown(ptune, tmp_path):
 def test_an_accuracy_of_a_users_metric_is_no_count_of_right_answers(ptune, tmp_path):
     """Such as `evaluate`'s own, which is a share of 1."""
     folder = made_run(tmp_path / "own", length=5, accuracy=0.8, metrics=["./accuracy"])
-    path = folder.predictions_path("report")
-    path.parent.mkdir(parents=True)
-    path.write_text(json.dumps({"idx": 0, "targets": "y", "prediction": "y"}) + "\n")
+    answer = {"idx": 0, "targets": "y", "prediction": "y"}
+    write_lines(folder.predictions_path("report"), answer)
     said = ptune("compare", "own", "own").out
     test = ["A", "test", "100", "0.80", "accuracy", "0.80", "-", "20"]
     assert test in [line.split() for line in said.splitlines()] and "McNemar" not in said
@@ -61,10 +58,8 @@ def test_runs_on_the_same_examples_are_compared_in_pairs(ptune, tmp_path):
     }
     for name, words in said.items():
         folder, first = made_run(tmp_path / name, length=5, accuracy=80.0), 7 * (name == "third")
-        path = folder.predictions_path("report")
-        path.parent.mkdir(parents=True)
         answers = ({"idx": first + i, "targets": "y", "prediction": w} for i, w in enumerate(words))
-        path.write_text("".join(json.dumps(answer) + "\n" for answer in answers))
+        write_lines(folder.predictions_path("report"), *answers)
     shown = ptune("compare", "one", "other").out
     counts = "8 examples only A has right, 1 only B"
     assert f"A and B: {counts}; McNemar's p = 0.039" in shown
@@ -76,10 +71,8 @@ def test_an_answer_to_wsc_is_judged_as_its_accuracy_is(ptune, tmp_path, label):
     """Its target is a phrase, be it the referent or not: here it is not, and another one right."""
     for name, word in (("one", "a bird"), ("other", "the cat")):
         folder = made_run(tmp_path / name, length=5, accuracy=80.0, task="wsc")
-        path = folder.predictions_path("report")
-        path.parent.mkdir(parents=True)
         answers = ({"idx": i, "targets": "a cat", "prediction": word, **label} for i in range(6))
-        path.write_text("".join(json.dumps(answer) + "\n" for answer in answers))
+        write_lines(folder.predictions_path("report"), *answers)
     shown = ptune("compare", "one", "other").out
     assert ("6 examples only A has right, 0 only B" in shown) == bool(label)
     assert ("B: not compared answer by answer" in shown) != bool(label) and "0 only A" not in shown

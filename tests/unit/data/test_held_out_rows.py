@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from quick_runs import write_lines
 
 from prompt_tuning.data.sources import DataSpec, check_available, load_split
 from prompt_tuning.errors import UserError
@@ -66,8 +67,7 @@ every_task = pytest.mark.parametrize("name", RECORDS)
 
 
 def write(folder, records):
-    path = folder / "train.jsonl"
-    path.write_text("".join(json.dumps(record) + "\n" for record in records))
+    path = write_lines(folder / "train.jsonl", *records)
     return DataSpec("local", folder, train_file=path.name, num_held_out=10)
 
 

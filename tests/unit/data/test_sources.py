@@ -1,11 +1,11 @@
 """Which file a split is read from, what is counted, and what stops a run before it starts."""
 
-import json
 import subprocess
 from pathlib import Path
 
 import pytest
 from golden.test_text_formats import GOLDEN
+from quick_runs import write_lines
 
 from prompt_tuning.data.sources import DataSpec, check_available, load_split
 from prompt_tuning.errors import UserError
@@ -13,12 +13,6 @@ from prompt_tuning.task_registry import TASKS
 from prompt_tuning.tasks.flan import as_instruction
 
 RTE, WSC, QQP = TASKS["rte"], TASKS["wsc"], TASKS["qqp"]
-
-
-def write_lines(path, *records):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text("".join(json.dumps(record) + "\n" for record in records))
-    return path
 
 
 def rte(label="entailment", **more):

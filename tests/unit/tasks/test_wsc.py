@@ -96,11 +96,6 @@ def fixed(text, **spans):
     return flat
 
 
-def test_a_flattened_row_has_the_hubs_fields_and_no_target():
-    spans = {"span1_text": "Ann", "span1_index": 0, "span2_text": "it", "span2_index": 2}
-    assert fixed("Ann saw it .") == {"text": "Ann saw it .", **spans, "idx": 0, "label": 1}
-
-
 @pytest.mark.parametrize(
     ("text", "spans", "expected"),
     [
