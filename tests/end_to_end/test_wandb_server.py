@@ -126,7 +126,7 @@ for first, last in ((None, 3), (2, 4), (None, 2)):
     with Tracker(Path(sys.argv[1]), settings, {}, step=first) as tracker:
         for step in range((first or 0) + 1, last + 1):
             tracker.log(step, {"train/loss": last})
-        tracker.summarise({"train/loss": first})
+        tracker.summarise({"train/loss": first or 0})
 """
 
 
