@@ -49,15 +49,7 @@ def result(score, report=None, **more):
     return {**answers(score, "validation"), "report": on_test, "floor": floor, **more}
 
 
-def write_run(
-    folder,
-    cfg,
-    came_out,
-    *,
-    name=None,
-    fingerprint="f0",
-    data="d0",
-):
+def write_run(folder, cfg, came_out, *, name=None, fingerprint="f0", data="d0"):
     axes = (cfg["task"]["name"], cfg["model"]["name"], cfg["method"], cfg["prompt"]["length"])
     run = folder / (name or "-".join(map(str, (*axes, cfg["variant"]["name"], cfg["seed"]))))
     return write_record(

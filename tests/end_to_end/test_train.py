@@ -23,9 +23,7 @@ def trained(tmp_path_factory):
     return folder
 
 
-def test_a_run_leaves_a_record_a_prompt_predictions_curves_and_an_offline_wandb_run(
-    trained,
-):
+def test_a_run_leaves_a_record_a_prompt_predictions_curves_and_an_offline_wandb_run(trained):
     run = only_run(trained)
     record = record_in(run)
     result = record["result"]

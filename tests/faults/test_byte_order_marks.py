@@ -25,14 +25,7 @@ ANSWERED = '{"inputs": "a joy to watch"}'
     ids=["show", "score", "predict"],
 )
 def test_rows_with_a_byte_order_mark_are_taken_as_those_without(
-    ptune,
-    monkeypatch,
-    tmp_path,
-    tiny_folder,
-    command,
-    key,
-    line,
-    place,
+    ptune, monkeypatch, tmp_path, tiny_folder, command, key, line, place
 ):
     """Files and standard input alike; what comes out is that of rows without the mark."""
     said = []

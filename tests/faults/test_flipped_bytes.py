@@ -78,13 +78,7 @@ def is_a_row_of_a_frame(run, config):
 @pytest.mark.parametrize(
     "name", ["record.json", "config.json", "metrics.jsonl", "predictions/report.jsonl"]
 )
-def test_a_run_with_a_flipped_byte_is_used_or_told_of(
-    name,
-    run,
-    config,
-    monkeypatch,
-    pytestconfig,
-):
+def test_a_run_with_a_flipped_byte_is_used_or_told_of(name, run, config, monkeypatch, pytestconfig):
     """A run whose record is damaged is done again, which is not our matter here."""
     monkeypatch.setattr(tuning, "train", lambda config, folder: None)
     number = FLIPS if "faults" in pytestconfig.getoption("-m") else FLIPS // 4

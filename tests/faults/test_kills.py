@@ -201,10 +201,7 @@ def test_a_killed_command_does_the_rest_when_it_is_started_again(command, place,
 @pytest.mark.parametrize("trial", range(TRIALS))
 @pytest.mark.parametrize("command", COMMANDS)
 def test_a_command_killed_anywhere_does_the_rest_when_it_is_started_again(
-    command,
-    trial,
-    place,
-    undisturbed,
+    command, trial, place, undisturbed
 ):
     """Once to three times, after a share of its duration or before a change to its files.
 

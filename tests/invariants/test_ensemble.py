@@ -242,9 +242,7 @@ def test_an_experiment_is_trained_where_the_command_writes():
     assert {run.output_dir for run in planned_runs("table3_ladder", overrides)} == {"café, tôt"}
 
 
-def test_records_of_given_prompts_are_about_no_runs_and_do_not_stop_a_library(
-    tmp_path,
-):
+def test_records_of_given_prompts_are_about_no_runs_and_do_not_stop_a_library(tmp_path):
     (tmp_path / "a").mkdir()
     path = tmp_path / "a" / "record.json"
     path.write_text(json.dumps({"kind": "ensemble", "members": [{"path": "a"}], "config": {}}))

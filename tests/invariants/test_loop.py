@@ -227,9 +227,7 @@ def test_of_a_long_run_a_hundred_losses_an_evaluation_are_logged(run_of):
     assert tracker.log.call_count == 200
 
 
-def test_a_second_ctrl_c_leaves_the_last_resume_point_as_it_is(
-    run_of,
-):
+def test_a_second_ctrl_c_leaves_the_last_resume_point_as_it_is(run_of):
     """It comes anywhere: here between an update and the count of it."""
     whole = run_of()
     whole.run(Watch(), StopRequests())
@@ -329,9 +327,7 @@ def test_values_that_are_not_finite_are_not_scored(run_of):
     assert watch.evaluated == [2] and run.progress.best_step == 2
 
 
-def test_gradients_are_clipped_and_the_schedule_scales_every_group(
-    run_of,
-):
+def test_gradients_are_clipped_and_the_schedule_scales_every_group(run_of):
     """By hand, with plain gradient descent: a step of a norm of 1 times its rate and factor."""
     run = run_of("text", num_steps=1)
     before = {name: weight.detach().clone() for name, weight in run.method.trained.items()}

@@ -243,13 +243,7 @@ def test_shares_are_those_of_whole_labels_alone(predict, rank):
 )
 @pytest.mark.parametrize("given", ["prompt=mine.safetensors", "prompts={mine: mine.safetensors}"])
 def test_a_row_with_every_column_of_its_own_task_is_read_as_in_training(
-    predict,
-    library,
-    monkeypatch,
-    given,
-    template,
-    row,
-    read,
+    predict, library, monkeypatch, given, template, row, read
 ):
     """Whatever they are called; of any other row `inputs` and an object `row` say what is read."""
     prompt = load_prompt(library / "rte.safetensors")

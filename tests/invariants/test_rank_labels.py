@@ -40,12 +40,7 @@ def log_probability(checkpoint, prompt, text, target):
 @pytest.mark.parametrize("rank", RANKS)
 @pytest.mark.parametrize("with_sentinel", [False, True])
 def test_the_likeliest_label_answers_each_example(
-    tiny_checkpoint,
-    prompt,
-    examples,
-    rank,
-    *,
-    with_sentinel,
+    tiny_checkpoint, prompt, examples, rank, *, with_sentinel
 ):
     """Label by label and row by row; a sentinel stands before the label, not in the answer."""
     variant = "span_corruption_sentinel" if with_sentinel else "lm_adapted"

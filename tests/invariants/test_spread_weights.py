@@ -83,12 +83,7 @@ def test_layers_are_spread_and_say_the_same(tiny_checkpoint, group, kind):
 @pytest.mark.parametrize("kind", ["prompt", "model"])
 @pytest.mark.parametrize("goes_on_spread", [True, False])
 def test_a_spread_run_that_was_stopped_ends_as_a_whole_one(
-    tiny_checkpoint,
-    group,
-    tmp_path,
-    kind,
-    *,
-    goes_on_spread,
+    tiny_checkpoint, group, tmp_path, kind, *, goes_on_spread
 ):
     """With dropout, whose masks are drawn again where a layer is; with factored second moments."""
     expected = run_of(method_of(tiny_checkpoint, kind, None), tmp_path / "whole")

@@ -30,13 +30,7 @@ class Waits(TorchDispatchMode):
         super().__init__()
         self.counts = Counter()
 
-    def __torch_dispatch__(
-        self,
-        func,
-        types,
-        args=(),
-        kwargs=None,
-    ):
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
         kwargs, name = kwargs or {}, func.name().partition(".")[0]
         indices = args[1] if name in ("aten::index", "aten::index_put_") else ()
         selects = any(each is not None and each.dtype is torch.bool for each in indices)

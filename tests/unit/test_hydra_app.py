@@ -29,10 +29,7 @@ class Seen(Callback):
     ("report", "expected"), [({"score": 81.5}, 79.0), (None, 79.0)], ids=["report", "no report"]
 )
 def test_a_sweeper_gets_the_score_that_chose_the_step_and_never_the_reported_one(
-    monkeypatch,
-    tmp_path,
-    report,
-    expected,
+    monkeypatch, tmp_path, report, expected
 ):
     """Of a run that failed it gets none; its trial is a failed one."""
 

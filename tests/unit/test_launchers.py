@@ -74,13 +74,7 @@ def test_a_job_that_dies_gives_its_gpu_back(tmp_path):
         ({"gpus_per_node": 1}, "auto", "auto"),
     ],
 )
-def test_only_a_device_that_is_open_is_chosen(
-    monkeypatch,
-    tmp_path,
-    launcher,
-    device,
-    expected,
-):
+def test_only_a_device_that_is_open_is_chosen(monkeypatch, tmp_path, launcher, device, expected):
     monkeypatch.setattr(launchers, "has_cuda", lambda: True)
     monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
     monkeypatch.setattr("tempfile.gettempdir", lambda: str(tmp_path))

@@ -52,9 +52,7 @@ def test_one_file_is_refused_for_many_tasks(tmp_path):
         checked(MULTITASK, "task=superglue", f"data.dir={tmp_path}", "data.train_file=a.jsonl")
 
 
-def test_every_split_of_a_mixture_must_be_there_and_of_dpr_the_training_split(
-    tmp_path,
-):
+def test_every_split_of_a_mixture_must_be_there_and_of_dpr_the_training_split(tmp_path):
     """DPR has no validation split: it is trained on and never scored."""
     folders = ("BoolQ", "CB", "COPA", "MultiRC", "ReCoRD", "RTE", "WiC", "WSC")
     files = [f"{folder}/{name}.jsonl" for folder in folders for name in ("train", "val")]

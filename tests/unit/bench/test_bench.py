@@ -268,12 +268,7 @@ def test_a_bench_runs_from_the_command_line_to_its_tables(tmp_path, monkeypatch,
         assert f"| nano | {row}" in written
 
 
-def check_done_before(
-    folder,
-    monkeypatch,
-    capsys,
-    arguments,
-):
+def check_done_before(folder, monkeypatch, capsys, arguments):
     """Measured again by other code, under other packages, on another machine; not otherwise."""
     monkeypatch.setattr(bench_run, "bench", lambda *_, train: print("measured again"))
     here = environment()

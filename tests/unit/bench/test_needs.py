@@ -36,9 +36,7 @@ def test_memory_of_small_is_what_the_formula_gives_by_hand():
     assert SMALL.tokens_on(24) == free / 2 // (53_453_120 / 612) == 136_318
 
 
-def test_hours_of_small_are_what_its_operations_give_by_hand(
-    monkeypatch,
-):
+def test_hours_of_small_are_what_its_operations_give_by_hand(monkeypatch):
     """A row of 120 positions and 2 target tokens: 10,094,682,112 operations."""
     own = {n: 4 * (4 * 512 * 384 + 3 * 512 * 1024) * n + 14 * 384 * n * n for n in (120, 2)}
     absorbed = 4 * 4 * 512 * 384 * 2 + 14 * 512 * 6 * 2 * 120

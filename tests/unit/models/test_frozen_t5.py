@@ -64,13 +64,7 @@ def ragged_batch(model):
     [("hf_model_64", 1e-9), ("hf_model", 1e-4)],
     ids=["float64", "float32"],
 )
-def test_loss_and_gradients_equal_hugging_face(
-    hf_model,
-    fixture,
-    tolerance,
-    max_tokens,
-    request,
-):
+def test_loss_and_gradients_equal_hugging_face(hf_model, fixture, tolerance, max_tokens, request):
     """Exact algebra: packing, absorbed cross-attention, fused weights and micro-batches.
 
     Of the prompt in front of a frozen model, and of every weight where all of them are trained:
@@ -128,9 +122,7 @@ def test_the_compiled_model_has_the_loss_and_gradient_of_the_eager_one(
     torch.testing.assert_close(gradients[1], gradients[0], rtol=1e-4, atol=1e-5)
 
 
-def test_logits_and_label_scores_under_any_prompt_equal_hugging_face(
-    hf_model_64,
-):
+def test_logits_and_label_scores_under_any_prompt_equal_hugging_face(hf_model_64):
     """A row names its prompt, of any length: the mechanism of ensembles and mixed-task inference.
 
     The encoder runs once for all labels, which are scored in one pass, of whatever lengths.

@@ -50,9 +50,7 @@ def test_a_word_without_pieces_is_refused():
         class_label(torch.zeros(1, 3), EMBEDDING, words=["\u200b"], encode=lambda word: [])
 
 
-def test_a_prompt_too_short_for_the_labels_takes_the_first_and_says_so(
-    caplog,
-):
+def test_a_prompt_too_short_for_the_labels_takes_the_first_and_says_so(caplog):
     with caplog.at_level(logging.WARNING):
         words, rest = ["a", "b", "c"], torch.zeros(1, 3)
         prompt = class_label(rest, EMBEDDING, words=words, encode=lambda word: [ord(word) - 90])
@@ -60,9 +58,7 @@ def test_a_prompt_too_short_for_the_labels_takes_the_first_and_says_so(
     assert "length 1 leaves out the labels b, c" in caplog.text
 
 
-def test_from_text_fills_a_position_a_sub_token_and_cuts_what_does_not_fit(
-    caplog,
-):
+def test_from_text_fills_a_position_a_sub_token_and_cuts_what_does_not_fit(caplog):
     rest = torch.full((3, 3), -1.0)
     prompt = from_text(rest, EMBEDDING, text="x", encode=lambda _: [7, 8])
     assert prompt[:, 0].tolist() == [7.0, 8.0, -1.0]

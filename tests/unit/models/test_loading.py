@@ -62,9 +62,7 @@ def test_every_weight_goes_to_the_device(family_folder):
     assert checkpoint.fingerprints == load(family_folder).fingerprints
 
 
-def test_a_folder_of_each_architecture_loads_and_reads_text_as_its_vocabulary_does(
-    family_folder,
-):
+def test_a_folder_of_each_architecture_loads_and_reads_text_as_its_vocabulary_does(family_folder):
     """Of mT5 the sentinels are pieces of the vocabulary, of umT5 <unk> has another id.
 
     The trap: transformers may tie the untied lm_head of a v1.1 to the embedding.

@@ -70,9 +70,7 @@ def test_what_a_step_keeps_is_what_was_counted(size, dtype, lengths, target_leng
     assert counted == pytest.approx(kept_by(model, lengths, target_lengths), rel=BOUND)
 
 
-def test_a_micro_batch_of_as_many_tokens_as_fit_keeps_its_share_of_the_memory(
-    hf_model,
-):
+def test_a_micro_batch_of_as_many_tokens_as_fit_keeps_its_share_of_the_memory(hf_model):
     """Whether it has the shortest rows or the longest, and one mask or, of umT5, one a layer."""
     model, free, lengths = FrozenT5(hf_model), 2**26, (10, 140)
     footprint = Footprint.of(model)

@@ -22,11 +22,7 @@ from prompt_tuning.pretraining.held_out import WorldProbes
     ],
 )
 def test_a_question_is_continued_or_its_masked_answer_filled_in_and_all_pieces_count(
-    tiny_folder,
-    monkeypatch,
-    mark,
-    wrong_piece,
-    score,
+    tiny_folder, monkeypatch, mark, wrong_piece, score
 ):
     """A model that errs in one piece of every row; span corruption's sentinel is no piece."""
     tokenizer = AutoTokenizer.from_pretrained(tiny_folder)

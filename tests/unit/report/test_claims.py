@@ -115,9 +115,7 @@ def gap(folder, gaps, prompt=70.0):
     return filled("fig1_ladder_fresh", folder, *plan)
 
 
-def test_a_gap_closes_if_it_falls_over_all_sizes_and_is_nothing_at_the_largest(
-    tmp_path,
-):
+def test_a_gap_closes_if_it_falls_over_all_sizes_and_is_nothing_at_the_largest(tmp_path):
     names = [*SIZES]
     found, *_ = judged(gap(tmp_path / "a", dict(zip(names, (20.0, 10.0, 0.0), strict=True))).claims)
     assert found.claim.question.startswith("Does the gap between prompt tuning and tuning")
@@ -130,9 +128,7 @@ def test_a_gap_closes_if_it_falls_over_all_sizes_and_is_nothing_at_the_largest(
     assert open_still.answer == Answer.CONTRADICTED
 
 
-def test_sizes_at_the_floor_or_the_ceiling_carry_no_trend_and_the_page_leads_with_why(
-    tmp_path,
-):
+def test_sizes_at_the_floor_or_the_ceiling_carry_no_trend_and_the_page_leads_with_why(tmp_path):
     """The floor of made records is 52.5: 54 is guessing. Without a trend there is still a gap."""
     gaps = dict(zip(SIZES, (1.0, 30.0, 46.6), strict=True))
     made = gap(tmp_path, gaps, prompt=53.0)

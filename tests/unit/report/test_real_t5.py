@@ -24,9 +24,7 @@ def came_out(score, untrained=68.0):
     return result
 
 
-def test_a_cell_stands_beside_what_needs_no_training_and_beside_the_papers_way(
-    tmp_path,
-):
+def test_a_cell_stands_beside_what_needs_no_training_and_beside_the_papers_way(tmp_path):
     """Of 872 examples guessing "positive" reaches 53.8: 51 + 1.645 * sqrt(51 * 49 / 872)."""
     for seed, score in enumerate((86.0, 53.7, 53.8)):
         write_run(tmp_path, flan(seed), came_out(score))

@@ -16,14 +16,7 @@ def config(seed, task="mini_rte", model="ladder_400k"):
     return any_config(seed, task__name=task, model__name=model)
 
 
-def write_ensemble(
-    folder,
-    members,
-    vote,
-    *,
-    data="d0",
-    metrics=None,
-):
+def write_ensemble(folder, members, vote, *, data="d0", metrics=None):
     """An ensemble of runs with their scores; `metrics` has average, best, ensemble of each."""
     scores = [score for _, score in members]
     columns = {"average": sum(scores) / len(scores), "best": max(scores), "ensemble": vote}

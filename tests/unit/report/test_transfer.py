@@ -34,9 +34,7 @@ LEARNT = {"prompt_tuning": (90.0, 70.0), "model_tuning": (95.0, 60.0)}
 AT_THE_FLOOR = {**LEARNT, "prompt_tuning": (50.0, 70.0)}
 
 
-def test_zero_shot_stands_beside_in_domain_the_floor_and_training_on_the_target(
-    tmp_path,
-):
+def test_zero_shot_stands_beside_in_domain_the_floor_and_training_on_the_target(tmp_path):
     """The claim compares the methods zero-shot, and beside it in domain."""
     made = made_of(tmp_path, LEARNT)
     found = row(made, "prompt_tuning", "ladder_400k", "mini_boolq", "mini_boolq_b")
@@ -59,11 +57,7 @@ def test_zero_shot_stands_beside_in_domain_the_floor_and_training_on_the_target(
     ],
 )
 def test_what_was_not_learnt_at_home_or_has_few_seeds_makes_no_claim(
-    tmp_path,
-    scores,
-    num_seeds,
-    failed,
-    why,
+    tmp_path, scores, num_seeds, failed, why
 ):
     made = made_of(tmp_path, scores, num_seeds)
     shown = row(made, "prompt_tuning", "ladder_400k", "mini_boolq", "mini_boolq_b")[1]
