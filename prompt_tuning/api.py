@@ -258,7 +258,8 @@ def load(path: str | Path, *overrides: str) -> Prompt:
         UserError: there is none, or an override is wrong.
     """
     from prompt_tuning.commands.predict import config_of
-    from prompt_tuning.composition import composed, quoted
+    from prompt_tuning.composition import composed
+    from prompt_tuning.config import quoted
 
     given = [f"prompt={quoted(str(path))}", "input=-", "output=-", *overrides]
     config = config_of(composed("predict", given))

@@ -4,7 +4,6 @@ Hydra stops at the first mistake and composes a point of a sweep in 0.1 s; this 
 and composes each choice of groups only once.
 """
 
-import json
 import pickle
 import re
 import shlex
@@ -28,7 +27,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
-from prompt_tuning.config import TrainConfig, choices, config_dir, file_of, unknown_key
+from prompt_tuning.config import TrainConfig, choices, config_dir, file_of, quoted, unknown_key
 from prompt_tuning.config_checks import train_config
 from prompt_tuning.devices import has_cuda
 from prompt_tuning.errors import UserError, did_you_mean, raise_all
@@ -140,7 +139,11 @@ def points_of(
             if only_first:
                 points = [composer.point(first)]
             elif multirun:
-                points = _points_of_sweep(composer, axes, check, problems)
+                if check is not None and num_points > MANY_RUNS:
+                    _check_few(composer, axes, check, problems)
+                    print(f"ptune: checking {num_points} runs", file=sys.stderr)
+                values = [_with_values(axis, _elements(axis)) for axis in axes]
+                points = [composer.point(point) for point in product(*values)]
             else:
                 points = [composer.point([_first_point(axis) for axis in axes])]
         if check is not None:
@@ -175,24 +178,18 @@ def _num_points(axes: Sequence[Override]) -> int:
     return num_points
 
 
-def _points_of_sweep(
-    composer: "_Composer", axes: Sequence[Override], check: Check | None, problems: list[UserError]
-) -> list[Point]:
-    """Every combination of the axes' values; of many, the first and its neighbours are checked.
+def _check_few(
+    composer: "_Composer", axes: Sequence[Override], check: Check, problems: list[UserError]
+) -> None:
+    """Checks a sweep's first run and, if nothing is wrong, those one value away from it.
 
     Raises:
-        UserError: what is wrong with the first or, if nothing is, with those one value away.
+        UserError: what is wrong with them, and `problems`, which are known already.
     """
-    num_points = _num_points(axes)
-    if check is not None and num_points > MANY_RUNS:
-        first = [_first_point(axis) for axis in axes]
-        _checked([composer.point(first)], check, problems)
+    first = [_first_point(axis) for axis in axes]
+    for points in ([composer.point(first)], _one_value_away(composer, axes, first)):
+        _checked(points, check, problems)
         raise_all(problems)
-        _checked(_one_value_away(composer, axes, first), check, problems)
-        raise_all(problems)
-        print(f"ptune: checking {num_points} runs", file=sys.stderr)
-    values = [_with_values(axis, _elements(axis)) for axis in axes]
-    return [composer.point(point) for point in product(*values)]
 
 
 def _one_value_away(
@@ -264,11 +261,6 @@ def axes_of(points: Sequence[Point]) -> list[Axes]:
     kept = common if len(points) > 1 else set[str]()
     own = [[text for text in point.overrides if text not in kept] for point in points]
     return [{key: value for key, _, value in (t.partition("=") for t in texts)} for texts in own]
-
-
-def quoted(value: object) -> str:
-    """A value as an override has it: a text in quotes, its letters as they are."""
-    return json.dumps(value, ensure_ascii=False)
 
 
 def spelled(command: str, argument: str) -> str:

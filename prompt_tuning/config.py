@@ -531,6 +531,11 @@ def method_axes(config: TrainConfig) -> tuple[str, ...]:
     return (config.init.strategy, f"P{config.prompt.length}")
 
 
+def quoted(value: object) -> str:
+    """A value as an override has it: a text in quotes, its letters as they are."""
+    return json.dumps(value, ensure_ascii=False)
+
+
 # The files of conf/.
 
 

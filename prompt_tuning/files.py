@@ -79,6 +79,24 @@ def _is_alive(pid: int) -> bool:
     return True
 
 
+def filled_in(template: Path, *, autoescape: bool = False, **values: Any) -> str:
+    """The text of a Jinja template with its values; raises if it names one that is not given.
+
+    `autoescape` is for HTML: values are text there, unless they are `Markup`.
+    """
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    environment = Environment(
+        loader=FileSystemLoader(template.parent),
+        autoescape=autoescape,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        undefined=StrictUndefined,
+    )
+    return environment.get_template(template.name).render(values)
+
+
 @contextmanager
 def written_whole(path: Path) -> Iterator[Path]:
     """A path to write a file to, which then appears as `path`; after an error nothing is left.

@@ -29,10 +29,9 @@ from prompt_tuning.composition import (
     composed,
     hydra_problem,
     points_of,
-    quoted,
     spelled,
 )
-from prompt_tuning.config import choices, config_dir, described
+from prompt_tuning.config import choices, config_dir, described, quoted
 from prompt_tuning.errors import UserError, raise_all
 from prompt_tuning.jobs import Job, print_unfinished, unfinished_on_disk
 from prompt_tuning.launchers import check_devices, check_jobs

@@ -8,8 +8,15 @@ from pathlib import Path
 from omegaconf import DictConfig
 
 from prompt_tuning.commands.train import trained_runs
-from prompt_tuning.composition import planned_runs, quoted
-from prompt_tuning.config import DecodingConfig, EnsembleConfig, TrainConfig, config_hash, typed
+from prompt_tuning.composition import planned_runs
+from prompt_tuning.config import (
+    DecodingConfig,
+    EnsembleConfig,
+    TrainConfig,
+    config_hash,
+    quoted,
+    typed,
+)
 from prompt_tuning.config_checks import experiment_problems, in_file, prompt_problems
 from prompt_tuning.ensembling.ensemble_text import table
 from prompt_tuning.ensembling.members import Member, all_taught_by, read_members

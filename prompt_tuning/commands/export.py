@@ -6,14 +6,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from omegaconf import DictConfig
 
 from prompt_tuning.config import ExportConfig, typed
 from prompt_tuning.config_checks import HUB_ID
 from prompt_tuning.data.tokenization import SENTINEL
 from prompt_tuning.errors import UserError
-from prompt_tuning.files import made_once
+from prompt_tuning.files import filled_in, made_once
 from prompt_tuning.models.checkpoint_files import located
 from prompt_tuning.prompt_files import (
     RUN_FILE,
@@ -80,16 +79,10 @@ def located_base(prompt: PromptFile) -> str:
 
 def _card(config: ExportConfig, prompt: PromptFile, record: Mapping[str, Any] | None) -> str:
     """The model card, card.md.jinja filled in."""
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-        undefined=StrictUndefined,
-    )
-    environment.filters["json"] = partial(json.dumps, ensure_ascii=False)
     source = prompt.metadata.get("source", "unknown")
-    return environment.get_template("card.md.jinja").render(
+    return filled_in(
+        Path(__file__).with_name("card.md.jinja"),
+        json=partial(json.dumps, ensure_ascii=False),
         format=config.format,
         prompt=prompt,
         metadata=prompt.metadata,

@@ -11,8 +11,8 @@ from typing import Any
 from omegaconf import DictConfig
 
 from prompt_tuning.commands.train import trained_runs
-from prompt_tuning.composition import planned_runs, quoted
-from prompt_tuning.config import InspectConfig, config_hash, typed
+from prompt_tuning.composition import planned_runs
+from prompt_tuning.config import InspectConfig, config_hash, quoted, typed
 from prompt_tuning.config_checks import experiment_problems, in_file, prompt_problems
 from prompt_tuning.errors import UserError, raise_all
 from prompt_tuning.files import file_facts

@@ -85,12 +85,10 @@ def _lengths(config: ShowConfig, examples: Sequence[Example], *, cut: bool) -> s
     source, revision = source_of(config.model, config.variant, Path())
     _, tokenizer = load_description(source, revision=revision)
     encoded = encode_split(examples, tokenizer)
-    inputs, pairs = (
-        [len(ids) for ids in encoded.inputs],
-        zip(examples, encoded.targets, strict=True),
-    )
+    inputs, pairs = [*map(len, encoded.inputs)], zip(examples, encoded.targets, strict=True)
+    targets = [len(ids) for example, ids in pairs if example.is_labelled]
     line = f"inputs {median(inputs):,.0f}, at most {max(inputs):,}"
-    if targets := [len(ids) for example, ids in pairs if example.is_labelled]:
+    if targets:
         line += f"; targets at most {max(targets)}"
     limit = config.max_input_tokens
     if limit is not None and (longer := sum(length > limit for length in inputs)):

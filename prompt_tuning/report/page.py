@@ -7,10 +7,10 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 from matplotlib.figure import Figure
 
+from prompt_tuning.files import filled_in
 from prompt_tuning.report import figures
 from prompt_tuning.report.artefact import COUNTS, LADDER, PAPER, REAL, TIMES, Artefact
 from prompt_tuning.report.claims import Claim, Judged, judged
@@ -51,21 +51,15 @@ Answered = tuple[Artefact, Judged]
 
 def page(artefacts: Sequence[Artefact]) -> str:
     """The whole page."""
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-        undefined=StrictUndefined,
-    )
     both = _answered(artefacts)
     claims = {word: [one for one in both if one[1].answer == word] for word in Answer}
     tested = [artefact for artefact, each in both if each.claim.tests]
     shares = [_share_before_rule(one) for one in tested]
     at = {place: [one for one in artefacts if one.place == place] for place in GROUPS}
     picture = overview(artefacts)
-    return environment.get_template("page.html.jinja").render(
+    return filled_in(
+        Path(__file__).with_name("page.html.jinja"),
+        autoescape=True,
         artefacts=artefacts,
         groups=[(place, title, ABOUT.get(place), at[place]) for place, title in GROUPS.items()],
         counts=at[COUNTS],

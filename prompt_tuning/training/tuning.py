@@ -1,6 +1,5 @@
 """A run of prompt tuning or model tuning on one task: read `train` and know what a run is."""
 
-import json
 import re
 import shlex
 from collections.abc import Mapping
@@ -11,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from prompt_tuning.config import TrainConfig
+from prompt_tuning.config import TrainConfig, quoted
 from prompt_tuning.data.sources import Split
 from prompt_tuning.data.tokenization import decode_ids
 from prompt_tuning.evaluation import (
@@ -112,7 +111,7 @@ def _uses(folder: RunFolder, task: Task) -> list[str]:
     """Commands that do something with a trained prompt, as one types them."""
     path = str(folder.path)
     if not re.fullmatch(r"[\w./-]+", path, re.ASCII):  # the rest is for Hydra's grammar to read
-        path = json.dumps(path, ensure_ascii=False)
+        path = quoted(path)
     prompt = shlex.quote(f"prompt={path}")
     ranked = " rank=labels probabilities=true" if task.verbalizers else ""
     return [

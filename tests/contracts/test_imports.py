@@ -42,7 +42,7 @@ KNOWN_IN = {
     "wandb_workspaces": {"report"},
     "matplotlib": {"report", "inspection", "commands"},
     "pandas": {"report", "bench", "inspection", "api"},
-    "jinja2": {"report", "commands"},
+    "jinja2": {"files"},
     "markupsafe": {"report"},
     "scipy": {"report"},
     "statsmodels": {"report", "commands"},
