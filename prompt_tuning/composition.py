@@ -434,7 +434,11 @@ def _parsed(command: str, argument: str) -> Override:
             fix = f"leave it out: flags are for a shell, as in ptune {command} -m"
         unreadable = f"{argument} cannot be read"
         raise UserError(unreadable, allowed="key=value", fix=fix) from None
-    if _is_nested_deeply(override.value()):
+    group, value = override.key_or_group, override.value()
+    if override.is_delete() and "." not in group and not isinstance(value, str | None):
+        allowed = f"~{group}, or ~{group}=<the name of its file>"
+        raise UserError(f"{argument} cannot be read", allowed=allowed, fix=f"write ~{group}")
+    if _is_nested_deeply(value):
         allowed = f"lists and objects inside each other at most {MOST_NESTED} times"
         raise UserError(f"{argument} cannot be read", allowed=allowed)
     if _is_too_many(override):

@@ -2,7 +2,7 @@
 
 import pytest
 from forks import python
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
@@ -51,6 +51,8 @@ def config_of(overrides):
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[*HealthCheck])
 @given(overrides=st.lists(OVERRIDE, min_size=1, max_size=3))
+@example(overrides=["~recipe=true"])
+@example(overrides=["~hydra/launcher=a,b"])
 def test_any_overrides_give_a_config_or_errors_of_the_users(overrides):
     found = config_of(overrides)
     if not isinstance(found, TrainConfig):
